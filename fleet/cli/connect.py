@@ -27,7 +27,7 @@ COMPLETION_S = 2.0
 
 
 def completed(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Return ids and titles of the sessions that begin like this, for the shell; none where no server tells them."""
+    """Return ids and titles of the sessions that begin like this, for the shell; none if no server responds."""
     import trio
 
     from fleet.cli.sanitize import line_of
@@ -43,7 +43,7 @@ def completed(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 
     try:
         trio.run(look, *find_server(context.params.get("url"), context.params.get("token_file")))
-    except Exception:  # whatever it is: this is no place to tell it
+    except Exception:  # completion has no place for an error
         return []
     return [(each.id, line_of(each.title)) for each in found if _begins(each, incomplete) or not incomplete]
 
@@ -92,7 +92,7 @@ class ExitCode(IntEnum):
 
 
 class UsageError(typer.BadParameter):
-    """The options do not fit together, or one is missing: no single value is wrong, so the message names none."""
+    """The options do not fit together, or one is missing: no single value is wrong, so the message has no value."""
 
     def format_message(self) -> str:
         """Return the message as it is, without "Invalid value"."""
@@ -100,9 +100,9 @@ class UsageError(typer.BadParameter):
 
 
 def agreed(question: str, order: str) -> bool:
-    """Ask the person at the terminal. Raises `UsageError` where there is no terminal; `order` says what --yes does."""
+    """Ask the person at the terminal. Raises `UsageError` if there is no terminal; `order` says what --yes does."""
     if not sys.stdin.isatty():
-        raise UsageError(f"there is no terminal to ask at: say --yes to {order}")
+        raise UsageError(f"there is no terminal for the question: use --yes to {order}")
     return typer.confirm(question, err=True)
 
 
@@ -171,7 +171,7 @@ async def _with_client(
     from fleet.client import FleetClient
 
     async with FleetClient(url, token=token) as fleet:
-        await fleet.health(retry=False)  # a server that is not there is told at once; one that goes away is waited for
+        await fleet.health(retry=False)  # a missing server is reported at once; a lost one is waited for
         return await work(fleet)
 
 
@@ -185,15 +185,15 @@ def _told(error: BaseException) -> BaseException:
 
 
 def complain(sentence: str) -> None:
-    """Say something on stderr that is not what was asked for."""
+    """Print a message on stderr, beside the output of the command."""
     from fleet.cli.sanitize import plain
 
     print(f"fleet: {plain(sentence)}", file=sys.stderr)
 
 
 def tell_loss(failure: "FleetError | None") -> None:
-    """Say that the server is away, and that it is back: for `FleetClient.on_loss`."""
-    complain("the server answers again." if failure is None else f"waiting for the server: {failure.detail}.")
+    """Report on stderr that the server is not reachable, or reachable again: for `FleetClient.on_loss`."""
+    complain("the server responds again." if failure is None else f"waiting for the server: {failure.detail}.")
 
 
 def find_server(url: str | None, token_file: str | None) -> tuple[str, str | None]:
@@ -207,17 +207,17 @@ def find_server(url: str | None, token_file: str | None) -> tuple[str, str | Non
 
     token = access_token(token_file)
     if url is not None:
-        if os.environ.get(INSTANCE_VARIABLE) and url == os.environ.get("FLEET_URL"):  # an agent, at its own Fleet
+        if os.environ.get(INSTANCE_VARIABLE) and url == os.environ.get("FLEET_URL"):  # an agent of this Fleet
             token = token or read_local_token(Path(os.environ.get("FLEET_DATA_DIR", "")))
         return _checked(url), token
     config = load_config({}, os.environ)
     if config.port == 0:
-        raise StartupError("The configured port is 0, any free one: name the server with --url or FLEET_URL.")
+        raise StartupError("The configured port is 0, any free one: give the server's address with --url or FLEET_URL.")
     return configured_address(config), token or read_local_token(config.data_dir)
 
 
 def configured_address(config: "Config") -> str:
-    """Return where the server of this configuration is."""
+    """Return the address of the server of this configuration."""
     from fleet.network import base_url
 
     return base_url("localhost" if config.host == "127.0.0.1" else config.host, config.port)
@@ -233,7 +233,7 @@ def _checked(given: str) -> str:
 
 
 def access_token(file: str | None) -> str | None:
-    """Return the token of the file, or of the environment. It never comes from the command line, which others see."""
+    """Return the token of the file or the environment; not of the command line, which other users can read."""
     from fleet.client.connection import checked_token
 
     if file is None:
@@ -249,7 +249,7 @@ def access_token(file: str | None) -> str | None:
     try:
         return checked_token(text.strip())
     except ValueError as error:
-        raise StartupError(f"{place} holds no token: {error}.") from error
+        raise StartupError(f"{place} does not contain a token: {error}.") from error
 
 
 async def every_session(fleet: "FleetClient", **filters: Any) -> "list[SessionItem]":
@@ -276,7 +276,7 @@ async def named(fleet: "FleetClient", name: str) -> "Session":
     exact = [each for each in sessions if each.opencode_id == name]
     found = exact or sessions
     if not found:
-        raise NotFound("session_not_found", f"there is no session {name!r}; `fleet ls` shows those that there are")
+        raise NotFound("session_not_found", f"there is no session {name!r}; `fleet ls` lists the sessions")
     if len(found) > 1:
         some = "; ".join(f"{each.id} {each.title!r}" for each in found[:5])
         raise Invalid("ambiguous", f"{len(found)} sessions begin with {name!r}: {some}")

@@ -23,7 +23,7 @@ def told_at_the_edge(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, StartupError):
         return str(error), _FAILED
     if isinstance(error, UnicodeEncodeError):
-        return f"{error.object!a} is not text in UTF-8, and cannot be sent.", _USAGE
+        return f"{error.object!a} is not UTF-8 text and cannot be sent.", _USAGE
     if isinstance(error, OSError):
         return _sentence(error), _FAILED
     return None
@@ -45,7 +45,7 @@ def _directory_is_gone() -> bool:
 
 
 def flush_output() -> None:
-    """Write what standard output still holds. Raises `OSError` where there is no room for it."""
+    """Write the rest of standard output. Raises `OSError` if the disk is full."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -56,5 +56,5 @@ def flush_output() -> None:
 
 
 def _discard_output() -> None:
-    """Let Python's own flush at its end find nothing to complain about."""
+    """Prevent an error of Python's own flush at the end of the process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -37,8 +37,8 @@ _OPTIONS: Final[Mapping[str, str]] = {
 }
 """What people write for a field of a request."""
 
-_TOKEN: Final = "Make one with `fleet token new`, and put it into FLEET_TOKEN or a file for --token-file."  # noqa: S105 - a sentence
-_ENDED: Final = "Bring it back with `fleet resume`, or send the prompt with --resume."
+_TOKEN: Final = "Create one with `fleet token new`, and put it into FLEET_TOKEN or a file for --token-file."  # noqa: S105 - a sentence
+_ENDED: Final = "Resume it with `fleet resume`, or send the prompt with --resume."
 _ROOTS: Final = "The server's `workspace_roots` say where sessions may work."
 _HINTS: Final[Mapping[str, str]] = {
     "token_required": _TOKEN,
@@ -50,24 +50,24 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 """What to do, where a problem's own hint names requests and headers."""
 
-_ADDRESS: Final = "name the server's address with --url or FLEET_URL, as in http://localhost:3000"
+_ADDRESS: Final = "give the server's address with --url or FLEET_URL, such as http://localhost:3000"
 
 
 def option_of(error: FleetError) -> str | None:
-    """Return the option whose value the server refuses, None where it is something else."""
+    """Return the option whose value the server refuses, None if the problem is not about an option."""
     if error.code != "invalid" or error.field is None:
         return None
     return _OPTIONS.get(error.field) or _OPTIONS.get(error.field.partition("[")[0].partition(".")[0])
 
 
 def sentence_of(error: FleetError, url: str) -> str:
-    """Return what a person at a terminal is to read."""
+    """Return the text for a person at a terminal."""
     if isinstance(error, Unreachable):
-        plainly = " Fleet itself speaks http; https is a proxy's before it." if url.startswith("https:") else ""
-        return f"{error.detail}. Start Fleet with `fleet serve`, or name its address with --url or FLEET_URL.{plainly}"
-    if error.code in ("unreadable", "not_found"):  # the commands ask for nothing that a Fleet does not have
+        plainly = " Fleet itself speaks http; for https it needs a proxy." if url.startswith("https:") else ""
+        return f"{error.detail}. Start Fleet with `fleet serve`, or give its address with --url or FLEET_URL.{plainly}"
+    if error.code in ("unreadable", "not_found"):  # every Fleet has the routes that the commands use
         answer = f" (HTTP {error.status})" if error.status else ""
-        return f"What answers at {url}{answer} is not Fleet, or another version of it: {_ADDRESS}."
+        return f"The server at {url}{answer} is not Fleet, or another version of it: {_ADDRESS}."
     option = option_of(error) or error.field
     hint = None if error.hint is None else _HINTS.get(error.code, error.hint)
     return " ".join(filter(None, (option and f"{option}:", str(error), hint)))

@@ -39,7 +39,7 @@ def line_of(text: str) -> str:
 
 
 def asked_of(text: str) -> str:
-    """Return on one line what a person is asked to allow: nothing is taken out, for it would run all the same."""
+    """Return a command for a person to allow, on one line: nothing is removed, because all of it would run."""
     return " ".join(shown(text).split())
 
 

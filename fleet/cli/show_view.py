@@ -58,7 +58,7 @@ def table(
 
 
 def short_ids(ids: Sequence[str]) -> list[str]:
-    """Return the beginnings that tell these ids apart."""
+    """Return the shortest distinct beginnings of these ids."""
     ordered = sorted(ids)
     shared = max((len(commonprefix(pair)) for pair in pairwise(ordered)), default=0)  # noqa: RUF071 - no paths
     return [each[: max(_ID_CHARS_MIN, shared + 1)] for each in ids]
@@ -70,7 +70,7 @@ def status(session: SessionItem) -> Text:
 
 
 def changes(item: ChangesItem | None) -> Text:
-    """Return how much has changed."""
+    """Return the numbers of changed lines and files."""
     if item is None or not item.files:
         return Text("-", "dim")
     return Text.assemble((f"+{item.additions}", "green"), " ", (f"-{item.deletions}", "red"), f" in {item.files}")
@@ -82,7 +82,7 @@ def tokens(item: TokensItem) -> int:
 
 
 def limits_of(budget: BudgetBody | None) -> str:
-    """Return what a session may use, in words; nothing where it may use what it wants."""
+    """Return the limits of a session in words, "" without limits."""
     limits = () if budget is None else ((budget.usd, "USD"), (budget.tokens, "tokens"), (budget.minutes, "minutes"))
     return " or ".join(
         f"{limit if isinstance(limit, int) else f'{limit:g}'} {unit}" for limit, unit in limits if limit is not None
@@ -95,7 +95,7 @@ def amount(count: int) -> str:
 
 
 def counted(count: int, one: str, many: str) -> str:
-    """Return how many there are, in words that fit the number."""
+    """Return the count with the singular or the plural."""
     return f"{count} {one if count == 1 else many}"
 
 
@@ -127,7 +127,7 @@ def listing(sessions: Sequence[SessionItem], width: int) -> Table:
 
 
 def outcome_code(session: SessionItem) -> ExitCode:
-    """Return the exit code for what became of a session that has nothing more to do."""
+    """Return the exit code for a session that has no work of its own left."""
     if session.status == "waiting_input" or (
         session.status == "idle" and session.queued and session.budget is not None
     ):

@@ -25,7 +25,7 @@ def _pipe() -> int | None:
     """Return standard output where it is a pipe; a file has no reader, and a terminal says itself when it goes."""
     try:
         number = sys.stdout.fileno()
-    except OSError:  # replaced by something in memory
+    except OSError:  # replaced by a buffer in memory
         return None
     return number if stat.S_ISFIFO(os.fstat(number).st_mode) else None
 

@@ -1,6 +1,6 @@
 """A tool of `fleet mcp` that refuses unknown arguments, and says in plain sentences what is wrong.
 
-The SDK leaves unknown arguments out: an agent that mistypes one would get something else than it asked for, unawares.
+The SDK ignores unknown arguments: an agent that mistypes one would get a different result without an error.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 
 class StrictTool(Tool):
-    """A tool whose schema has no further properties."""
+    """A tool whose schema allows no other properties."""
 
     @classmethod
     def of(cls, function: Callable[..., Awaitable[Any]]) -> Tool:
@@ -27,7 +27,7 @@ class StrictTool(Tool):
         known = list(self.parameters["properties"])
         unknown = [name for name in arguments if name not in known]
         if unknown:
-            raise ToolError(f"{self.name} has no argument {', '.join(unknown)}; it takes {', '.join(known)}.")
+            raise ToolError(f"{self.name} has no argument {', '.join(unknown)}; its arguments are {', '.join(known)}.")
         try:
             return await super().run(arguments, context, convert_result)
         except ToolError as error:

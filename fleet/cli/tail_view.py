@@ -216,8 +216,8 @@ _TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
     "session.disconnected": _says("bold magenta", lambda data: f"disconnected: {data['evidence']}"),
     "session.erased": _says("bold", lambda _: "erased"),
     "session.budget-exceeded": _says("bold yellow", lambda data: f"budget: {data['what']}"),
-    "session.callback-delivered": _says("dim", lambda _: "its parent was told"),
-    "session.callback-undelivered": _says("yellow", lambda data: f"its parent could not be told: {data['reason']}"),
+    "session.callback-delivered": _says("dim", lambda _: "its parent was notified"),
+    "session.callback-undelivered": _says("yellow", lambda data: f"its parent could not be notified: {data['reason']}"),
     "instance.ready": _says("dim", lambda _: "OpenCode is ready"),
     "instance.lost": _says("magenta", lambda data: f"OpenCode is gone: {data.get('evidence', '')}"),
 }

@@ -33,7 +33,7 @@ _DECISIVE: Final = frozenset(
 
 
 class Followed(NamedTuple):
-    """What a session was in the end. `needed`: what a person has to do before it takes the prompt."""
+    """The last state of a session. `needed`: what a person has to do before it accepts the prompt."""
 
     item: "SessionDetail"
     needed: str | None = None
@@ -75,7 +75,7 @@ async def follow_to_end(
 
 
 def tell_outcome(followed: "Followed", console: SafeConsole) -> int:
-    """Say in one line how it stands with the session, and return the exit code. Why it does has been told before."""
+    """Print the session's state on one line, and return the exit code. The reason was printed before."""
     item = followed.item
     changed = item.changes
     what = (

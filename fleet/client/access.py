@@ -17,11 +17,11 @@ class Access:
         return await self._connection.page(AccessTokenItem, "/tokens", PageQuery(limit, offset))
 
     async def revoke_token(self, name: str) -> None:
-        """Revoke an access token at once; there is no way back."""
+        """Revoke an access token at once; this cannot be undone."""
         await self._connection.order("DELETE", _token(name))
 
     async def login_link(self, name: str) -> LoginLinkItem:
-        """Make a link that logs a browser in under a token: its path, once and for ten minutes."""
+        """Create a link that logs a browser in under a token, once within ten minutes, and return its path."""
         return await self._connection.write(LoginLinkItem, "POST", f"{_token(name)}/link")
 
 

@@ -28,7 +28,7 @@ class AuditLog:
         begin: str | None = None,
         end: str | None = None,
     ) -> Page[EventItem]:
-        """Return events of the log between two positions, those for which all of this holds.
+        """Return events of the log between two positions that match all given filters.
 
         `begin` and `end` are dates or RFC 3339 times. The total is where the log ends. A search may stop early, with
         few events or none: while the page's `go_on` is not None, continue with it as `after`, or as `before` where the
@@ -54,11 +54,11 @@ class AuditLog:
         return await self._connection.page(EventItem, "/log", query)
 
     async def chain(self, position: int) -> Page[EventItem]:
-        """Return an event and what led to it: the event first, its first cause last."""
+        """Return an event and its causes: the event first, its first cause last."""
         return await self._connection.page(EventItem, f"/log/{position:d}/chain")
 
     async def position_at(self, time: str) -> int:
-        """Return where the log was at a date or RFC 3339 time: the position of the last event that it had by then."""
+        """Return the position of the last event that the log had at a date or RFC 3339 time."""
         return (await self._connection.read(PositionItem, "/log/at", TimeQuery(time))).position
 
     async def event(self, position: int) -> EventItem:
@@ -66,11 +66,11 @@ class AuditLog:
         return await self._connection.read(EventItem, f"/log/{position:d}")
 
     async def verify(self, *, at: int | None = None) -> Verification:
-        """Prove the whole log, or its events up to `at`."""
+        """Verify the whole log, or its events up to `at`."""
         return await self._connection.read(Verification, "/log/verify", AtQuery(at))
 
     def export(self, *, after: int = 0, through: int | None = None) -> LogExport:
-        """Return the log as lines, from behind a position up to another one, or to where the log ends now.
+        """Return the log as lines, after a position, up to another one or to the current end of the log.
 
         >>> session = await fleet.create("/home/user/plain")
         >>> async with fleet.export(through=2) as lines:

@@ -66,20 +66,20 @@ class FleetClient(Places, AuditLog, Access):
     def sync(
         url: str = "http://localhost:3000", *, token: str | None = None, retry_for_s: float = CLIENT_RETRY_S
     ) -> "AbstractContextManager[SyncFleetClient]":
-        """Return the same for scripts without trio: its methods block. It works in a thread of its own."""
+        """Return the same client for scripts without trio: its methods block. It runs in a thread of its own."""
         from fleet.client.sync import connect
 
         return connect(lambda: FleetClient(url, token=token, retry_for_s=retry_for_s))
 
     def acting_for(self, session_id: str) -> "FleetClient":
-        """Return this client, the same connection, for a session: the log names it as the cause (`causationId`)."""
+        """Return this client, on the same connection, for a session, which the log names as cause (`causationId`)."""
         other = copy(self)
         other._connection = self._connection.with_headers({"Fleet-Session": session_id})
         return other
 
-    def on_loss(self, tell: Callable[[FleetError | None], None], *, retry_for_s: float | None = None) -> None:
-        """Call `tell` with the error when the server is away, with None when it is back; try for `retry_for_s` then."""
-        self._connection.tell = tell
+    def on_loss(self, notify: Callable[[FleetError | None], None], *, retry_for_s: float | None = None) -> None:
+        """Call `notify` with the error of a lost connection, and with None when it is restored; set `retry_for_s`."""
+        self._connection.notify = notify
         if retry_for_s is not None:
             self._connection.retry_for_s = retry_for_s
 
@@ -114,7 +114,7 @@ class FleetClient(Places, AuditLog, Access):
         budget: BudgetBody | None = None,
         key: str | None = None,
     ) -> Session:
-        """Create a session, and return when it can take a prompt.
+        """Create a session, and return when it accepts prompts.
 
         `directory` is one of the server's machine. `prompt` lets it begin at once; `on_complete` is the session that
         hears of its outcomes. With a `key` of the caller's own the same create can be repeated after a crash.
@@ -136,7 +136,7 @@ class FleetClient(Places, AuditLog, Access):
         return Session(self._connection, made.session.id, made.session)
 
     def session(self, session_id: str) -> Session:
-        """Return the session with this id, Fleet's or OpenCode's, without asking whether there is one."""
+        """Return the session with this id, Fleet's or OpenCode's, without a request to the server."""
         return Session(self._connection, session_id)
 
     async def sessions(
@@ -180,7 +180,7 @@ class FleetClient(Places, AuditLog, Access):
         limit: int = 20,
         offset: int = 0,
     ) -> Page[HistoryItem]:
-        """Return sessions in which something was said; `begin` and `end` are dates or RFC 3339 times of creation."""
+        """Return sessions that contain words; `begin` and `end` are dates or RFC 3339 times of creation."""
         query = HistoryQuery(
             search=search, status=",".join(status) or None, from_=begin, to=end, limit=limit, offset=offset
         )
@@ -209,7 +209,7 @@ class FleetClient(Places, AuditLog, Access):
     # --------------------------------------------------------------------------------------------- what waits for you
 
     async def inbox(self, *, at: int | None = None, limit: int = 50, offset: int = 0) -> Page[InboxItem]:
-        """Return everything that waits for a person, in all sessions, the oldest first; with `at` what waited then."""
+        """Return everything that waits for a person in all sessions, oldest first; with `at`, what waited then."""
         return await self._connection.page(InboxItem, "/inbox", InboxQuery(limit, offset, at))
 
     async def callbacks(
@@ -219,7 +219,7 @@ class FleetClient(Places, AuditLog, Access):
         limit: int = 50,
         offset: int = 0,
     ) -> Page[CallbackItem]:
-        """Return the words of outcomes from children to parents, the oldest first."""
+        """Return the callbacks from children to parents, the oldest first."""
         return await self._connection.page(CallbackItem, "/callbacks", CallbackQuery(limit, offset, status=status))
 
     async def notifications(
@@ -238,7 +238,7 @@ class FleetClient(Places, AuditLog, Access):
         return (await self._connection.read(Count, "/notifications/unread-count")).count
 
     async def read_notification(self, notification_id: str | None = None) -> None:
-        """Mark a notification as seen, or all of them."""
+        """Mark a notification, or all of them, as read."""
         if notification_id is None:
             await self._connection.order("POST", "/notifications/read")
         else:
@@ -257,24 +257,24 @@ class FleetClient(Places, AuditLog, Access):
         description: str = "",
         key: str | None = None,
     ) -> NewWebhookItem:
-        """Have an address told what happens to sessions. The answer is the one time that its secret is shown."""
+        """Register a webhook: an address that gets messages about sessions. Its secret is returned only here."""
         body = WebhookBody(url, None if events is None else list(events), secret, description)
         return await self._connection.write(NewWebhookItem, "POST", "/webhooks", body=body, key=key)
 
     def webhook(self, webhook_id: str) -> Webhook:
-        """Return the webhook with this id, without asking whether there is one."""
+        """Return the webhook with this id, without a request to the server."""
         return Webhook(self._connection, webhook_id)
 
     # ------------------------------------------------------------------------------------------------------ the fleet
 
     async def health(self, *, retry: bool = True) -> Health:
-        """Return the server's version and log position; without `retry` it is asked once."""
+        """Return the server's version and log position; without `retry`, after one attempt."""
         return await self._connection.read(Health, "/healthz", retry=retry)
 
     async def info(self) -> Info:
-        """Return what the server is: its version and OpenCode's, its roots and limits."""
+        """Return information about the server: its version and OpenCode's, its roots and limits."""
         return await self._connection.read(Info, "/info")
 
     async def summary(self) -> Summary:
-        """Return the fleet at a glance."""
+        """Return counts and sums over all sessions and instances."""
         return await self._connection.read(Summary, "/fleet/summary")

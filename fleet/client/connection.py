@@ -64,19 +64,19 @@ class _Once(AsyncIterator[bytes]):
 
 
 class Connection:
-    """The way to one server.
+    """The connection to one server.
 
-    An attempt that fails by the connection, or that Fleet puts off (Retry-After), is made again until `retry_for_s`
-    after the first; then its error is raised. `tell` is called with the error once a repeated one has failed as well,
-    and with None when an answer has come again: a line that was cut and is mended at once is not worth a word.
+    An attempt that fails by the connection, or that Fleet defers (Retry-After), is repeated until `retry_for_s` after
+    the first; then its error is raised. `notify` is called with the error when a repeated attempt has failed as well,
+    and with None after the next response. It is not called for a connection that the first retry restores.
 
-    Raises ValueError for what is no address or no token.
+    Raises ValueError for an invalid address or token.
     """
 
     def __init__(self, url: str, token: str | None, retry_for_s: float) -> None:
         self.url = checked_url(url)
         self.retry_for_s = retry_for_s
-        self.tell: Callable[[FleetError | None], None] | None = None
+        self.notify: Callable[[FleetError | None], None] | None = None
         self._away = False
         self._streams: set[HttpConnection] = set()
         self._closed = trio.Event()
@@ -105,29 +105,29 @@ class Connection:
             await self._http.aclose()
 
     def failed(self, failure: FleetError, times: int) -> None:
-        """Note that so many attempts have failed, this one the last, and that another one follows."""
+        """Record the number of failed attempts and the last failure; another attempt follows."""
         if times > 1 and not self._away:
             self._away = True
-            if self.tell is not None:
-                self.tell(failure)
+            if self.notify is not None:
+                self.notify(failure)
 
     def answered(self) -> None:
-        """Note that the server is there."""
+        """Record that the server responds."""
         if self._away:
             self._away = False
-            if self.tell is not None:
-                self.tell(None)
+            if self.notify is not None:
+                self.notify(None)
 
     # ------------------------------------------------------------------------------------------------------- requests
 
     async def read(
         self, kind: type[Item], path: str, query: Query | None = None, *, retry: bool = True, method: str = "GET"
     ) -> Item:
-        """Return the answer to a GET, or to another request that changes nothing."""
+        """Return the response to a GET, or to another request that changes nothing."""
         return self._decode(await self._send(method, path, query, None, None, retry=retry), kind)
 
     async def content(self, path: str) -> bytes:
-        """Return the bytes that a GET is answered with."""
+        """Return the bytes of the response to a GET."""
         return (await self._send("GET", path, None, None, None)).content
 
     async def page(self, kind: type[Item], path: str, query: Query | None = None) -> Page[Item]:
@@ -149,7 +149,7 @@ class Connection:
         query: Query | None = None,
         key: str | None = None,
     ) -> Item:
-        """Return the answer to a command. A caller that keeps its own `key` can repeat it after a crash, too."""
+        """Return the response to a command. A caller that stores its own `key` can repeat it after a crash, too."""
         return self._decode(await self._send(method, path, query, body, key or str(uuid.uuid4())), kind)
 
     async def order(
@@ -161,7 +161,7 @@ class Connection:
         query: Query | None = None,
         key: str | None = None,
     ) -> None:
-        """Give a command that has no answer."""
+        """Send a command that has no response body."""
         await self._send(method, path, query, body, key or str(uuid.uuid4()))
 
     def _decode(self, response: httpx.Response, kind: type[Item]) -> Item:
@@ -229,13 +229,13 @@ class Connection:
 
 
 def checked_url(given: str) -> str:
-    """Return the address of a server without a slash at its end. Raises ValueError."""
+    """Return the address of a server without a final slash. Raises ValueError."""
     try:
         url = httpx.URL(given)
     except httpx.InvalidURL as error:
-        raise ValueError(f"{given!r} is no address of a server: {error}") from error
+        raise ValueError(f"{given!r} is not the address of a server: {error}") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"{given!r} is no address of a server; it looks like http://localhost:3000")
+        raise ValueError(f"{given!r} is not the address of a server; an example is http://localhost:3000")
     return given.rstrip("/")
 
 

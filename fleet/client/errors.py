@@ -57,7 +57,7 @@ class Invalid(FleetError):  # noqa: N818 - they are caught by what went wrong, a
 
 
 class Denied(FleetError):  # noqa: N818
-    """Who asks may not do that (401, 403)."""
+    """The caller is not allowed to do this (401, 403)."""
 
 
 class NotFound(FleetError):  # noqa: N818
@@ -65,7 +65,7 @@ class NotFound(FleetError):  # noqa: N818
 
 
 class Conflict(FleetError):  # noqa: N818
-    """Things do not stand so that it could be done (409), or what is needed for it is gone (410)."""
+    """The current state does not allow it (409), or something that it needs does not exist any more (410)."""
 
 
 class Unavailable(FleetError):  # noqa: N818
@@ -73,7 +73,7 @@ class Unavailable(FleetError):  # noqa: N818
 
 
 class Unreachable(Unavailable):
-    """No answer came: no server is there, or the connection was lost and did not come back in time."""
+    """There was no response: no server is reachable, or the connection was lost and not restored in time."""
 
 
 _INTERRUPTIONS: Final = frozenset(("stopping", "interrupted", "unreachable"))
@@ -89,19 +89,19 @@ _CLASSES: Final[Mapping[int, type[FleetError]]] = {
 def unreachable(url: str, error: Exception) -> Unreachable:
     """Return the error for a connection that failed."""
     why = _said(error) if isinstance(error, OSError | httpx.ConnectError) else "the connection was lost"
-    return Unreachable("unreachable", f"there is no answer from {url}: {why or type(error).__name__}")
+    return Unreachable("unreachable", f"there is no response from {url}: {why or type(error).__name__}")
 
 
 def _said(error: BaseException | None) -> str:
-    """Return what an error says, or else what led to it: httpx tells nothing of what went wrong with TLS."""
+    """Return the text of an error, or else of its cause: httpx's own errors have no text about TLS."""
     while error is not None and not str(error):
         error = error.__cause__ or error.__context__
     return "" if error is None else str(error)
 
 
 def unreadable(url: str, status: int, error: Exception) -> FleetError:
-    """Return the error for an answer that is none of Fleet's."""
-    return FleetError("unreadable", f"what answers at {url} is not this version of Fleet: {error}", status=status)
+    """Return the error for a response that is not Fleet's."""
+    return FleetError("unreadable", f"the server at {url} is not this version of Fleet: {error}", status=status)
 
 
 def error_of(response: httpx.Response) -> FleetError:
@@ -112,11 +112,11 @@ def error_of(response: httpx.Response) -> FleetError:
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
         said = response.text[:PROBLEM_TEXT_CHARS_MAX] or response.reason_phrase
         error = _class(status)
-        return error("unreadable", f"the answer was HTTP {status}: {said}", status=status, retry_after_s=retry_after_s)
+        return error("unreadable", f"the server sent HTTP {status}: {said}", status=status, retry_after_s=retry_after_s)
 
 
 def problem_of(status: int, document: bytes, retry_after_s: float | None) -> FleetError:
-    """Return the error that a problem document describes. Raises `MsgspecError` or `KeyError` for what is none."""
+    """Return the error of a problem document. Raises `MsgspecError` or `KeyError` for other content."""
     members = msgspec.json.decode(document, type=dict[str, Any])
     code, detail = str(members["code"]), str(members["detail"])
     return _class(status)(code, detail, status=status, retry_after_s=retry_after_s, members=members)

@@ -57,6 +57,6 @@ class LineParser:
         self._lines = LineSplitter(CLIENT_FRAME_BYTES_MAX)
 
     def feed(self, chunk: bytes) -> Iterator[RawFrame]:
-        """Yield the lines that are whole now."""
+        """Yield the lines that are complete now."""
         for line in self._lines.feed(chunk):
             yield RawFrame("line", msgspec.json.decode(line, type=_Position).position, line)

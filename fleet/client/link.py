@@ -30,16 +30,16 @@ _ENDS: Final = (FleetError, ConnectionClosed, HandshakeError, *LOST, h11.Protoco
 
 
 class LinkFollower(Protocol):
-    """Who takes the frames of a subscription. None of it may wait."""
+    """The receiver of a subscription's frames. None of its methods may wait."""
 
     def arrived(self, raw: RawFrame) -> None:
-        """Take a frame."""
+        """Receive a frame."""
 
     def told(self, position: int) -> None:
-        """Everything up to this position of the log has come."""
+        """Everything up to this position of the log has arrived."""
 
     def ended(self, failure: FleetError | None) -> None:
-        """Nothing more will come; without a failure, it can be ordered again at once."""
+        """No frame will follow; without a failure, a new subscription can be made at once."""
 
 
 class _Kind(msgspec.Struct):
@@ -47,7 +47,7 @@ class _Kind(msgspec.Struct):
 
 
 class _Frame(msgspec.Struct, rename="camel"):
-    """A frame of the server; its `type` says which of these it has."""
+    """A frame of the server; its `type` determines which of these fields it has."""
 
     type: str
     id: str | None = None
@@ -99,7 +99,7 @@ def _lost() -> Generator[None]:
 
 
 class Link:
-    """A WebSocket. `run` is a task; it ends with the connection, and tells all followers."""
+    """A WebSocket. `run` is a task; it ends with the connection, and notifies all followers."""
 
     def __init__(self, connection: Connection) -> None:
         self.over = False
@@ -115,7 +115,7 @@ class Link:
         """Wait for the handshake. Raises `FleetError`, or `trio.ClosedResourceError` where it was closed."""
         await self._settled.wait()
         if self.over:
-            raise trio.ClosedResourceError if self._failure is None else copy(self._failure)  # several wait for one
+            raise trio.ClosedResourceError if self._failure is None else copy(self._failure)  # several wait for it
 
     def follow(self, follower: LinkFollower, sessions: list[str] | None, after: int) -> str:
         """Subscribe to sessions, or to all, and return the name of the subscription."""
@@ -133,7 +133,7 @@ class Link:
     # ------------------------------------------------------------------------------------------------------- its task
 
     async def run(self) -> None:
-        """Connect, and hand out what comes, until the connection ends."""
+        """Connect, and pass frames to their followers, until the connection ends."""
         try:
             self._failure = await self._converse()
         finally:
@@ -144,7 +144,7 @@ class Link:
                 follower.ended(None if self._failure is None else copy(self._failure))
 
     async def _converse(self) -> FleetError:
-        """Return why it ended."""
+        """Return the reason why it ended."""
         ends: list[Exception] = []
         try:
             with trio.fail_after(CLIENT_CONNECT_S):
@@ -185,7 +185,7 @@ class Link:
             raise problem_of(frame.status, frame.problem, frame.retry_after_s)
         follower = self._followers.get(frame.id or "")
         if follower is None:
-            return  # an answer, or of a subscription that has ended here
+            return  # a reply, or a frame of a subscription that has ended here
         if frame.type == "event":
             follower.arrived(RawFrame("", frame.position, bytes(frame.event)))
         elif frame.type == "signal":
@@ -210,5 +210,5 @@ def _failure(url: str, end: Exception) -> FleetError:
     if isinstance(end, ConnectionRejected):
         return error_of(httpx.Response(end.status_code, headers=list(end.headers), content=end.body or b""))
     if isinstance(end, ConnectionClosed) and end.reason is not None and end.reason.code == _TOO_LARGE:
-        return unreadable(url, 200, ValueError(f"a frame has more than {CLIENT_FRAME_BYTES_MAX} bytes"))
+        return unreadable(url, 200, ValueError(f"a frame is larger than the limit of {CLIENT_FRAME_BYTES_MAX} bytes"))
     return unreachable(url, end)

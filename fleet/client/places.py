@@ -31,7 +31,7 @@ class Places:
     _connection: Connection
 
     async def instances(self, *, every: bool = False, limit: int = 50, offset: int = 0) -> Page[InstanceItem]:
-        """Return the OpenCode processes that run, or every one there ever was."""
+        """Return the running OpenCode processes, or all, including ended ones."""
         return await self._connection.page(InstanceItem, "/instances", InstancesQuery(limit, offset, all=every))
 
     async def instance(self, instance_id: str) -> InstanceItem:
@@ -39,7 +39,7 @@ class Places:
         return await self._connection.read(InstanceItem, f"/instances/{quote(instance_id, safe='')}")
 
     async def orphans(self, *, limit: int = 50, offset: int = 0) -> Page[OrphanItem]:
-        """Return the live processes without an owner: there should be none."""
+        """Return the live processes without an owner. There should be none."""
         return await self._connection.page(OrphanItem, "/instances/orphans", PageQuery(limit, offset))
 
     async def agents(self, instance_id: str, *, session: str | None = None) -> Page[AgentItem]:
@@ -53,7 +53,7 @@ class Places:
         return await self._connection.page(CommandItem, path, OfferQuery(session=session, limit=PAGE_MAX))
 
     async def models(self, instance_id: str, *, session: str | None = None) -> Page[ModelItem]:
-        """Return the models that can be used."""
+        """Return the models that a prompt can name."""
         path = f"/instances/{quote(instance_id, safe='')}/models"
         return await self._connection.page(ModelItem, path, OfferQuery(session=session, limit=PAGE_MAX))
 
@@ -83,7 +83,7 @@ class Places:
         return await self._connection.read(OfferItem, "/offers", OffersQuery(directory))
 
     async def make_directory(self, path: str) -> FolderItem:
-        """Make a directory in one that is there."""
+        """Create a directory in an existing one."""
         return await self._connection.write(FolderItem, "POST", "/directories", body=PathBody(path))
 
     async def workspace_roots(self) -> list[RootItem]:
@@ -91,27 +91,27 @@ class Places:
         return await self._connection.page(RootItem, "/workspace-roots", PageQuery(PAGE_MAX))
 
     async def choose_root(self, path: str) -> list[RootItem]:
-        """Let new sessions work below this directory, and others that were chosen, only."""
+        """Allow new sessions only below this directory and others that were chosen."""
         return await self._connection.write(list[RootItem], "POST", "/workspace-roots", body=PathBody(path))
 
     async def withdraw_root(self, path: str) -> list[RootItem]:
-        """Withdraw a root that was chosen; without any, what is configured is allowed again."""
+        """Withdraw a chosen root; without chosen roots, the configured ones are valid again."""
         return await self._connection.write(list[RootItem], "DELETE", "/workspace-roots", query=RootQuery(path))
 
     async def trusted(self, *, limit: int = 50, offset: int = 0) -> Page[TrustItem]:
-        """Return what a person has allowed of what repositories ask for."""
+        """Return the commands of repositories that a person has allowed."""
         return await self._connection.page(TrustItem, "/trust", PageQuery(limit, offset))
 
     async def recipe(self, directory: str) -> RecipeItem:
-        """Return what the `.fleet.toml` of a checkout asks for. Raises `NotFound` where it asks for nothing."""
+        """Return the content of a checkout's `.fleet.toml`. Raises `NotFound` if it asks for nothing."""
         return await self._connection.read(RecipeItem, "/trust/recipe", RecipeQuery(directory))
 
     async def trust(self, directory: str, digest: str) -> RecipeItem:
-        """Allow what the `.fleet.toml` of a checkout asks for, by the digest of what was read."""
+        """Allow the commands in the `.fleet.toml` of a checkout, by the digest of the content that was read."""
         return await self._connection.write(RecipeItem, "POST", "/trust", body=TrustBody(directory, digest))
 
     async def revoke_trust(self, repository: str, digest: str | None = None) -> list[TrustItem]:
-        """Revoke what was allowed in a repository, or one content of it."""
+        """Revoke everything that is allowed in a repository, or one content."""
         query = TrustQuery(repository, digest)
         return await self._connection.write(list[TrustItem], "DELETE", "/trust", query=query)
 
@@ -120,24 +120,24 @@ class Places:
         return await self._connection.page(WorkspaceItem, "/workspaces", PageQuery(limit, offset))
 
     async def workspace(self, workspace_id: str) -> WorkspaceDetail:
-        """Return a workspace, and how it stands now."""
+        """Return a workspace with its current state."""
         return await self._connection.read(WorkspaceDetail, _workspace(workspace_id))
 
     async def describe_workspace(self, workspace_id: str, title: str | None) -> WorkspaceItem:
-        """Give a workspace a title, or with None none."""
+        """Set the title of a workspace; None removes it."""
         return await self._connection.write(WorkspaceItem, "PATCH", _workspace(workspace_id), body=WorkspaceBody(title))
 
     async def rebind_workspace(self, workspace_id: str, source_directory: str) -> WorkspaceItem:
-        """Name where the repository of a workspace is now, after its project was moved or renamed."""
+        """Set the new place of a workspace's repository, after its project was moved or renamed."""
         body = WorkspaceBody(source_directory=source_directory)
         return await self._connection.write(WorkspaceItem, "PATCH", _workspace(workspace_id), body=body)
 
     async def remove_workspace(self, workspace_id: str) -> WorkspaceItem:
-        """Remove a worktree or clone that no session needs any more; what is only in it is kept first."""
+        """Remove a worktree or clone that no session needs any more; work that exists only in it is preserved."""
         return await self._connection.write(WorkspaceItem, "DELETE", _workspace(workspace_id))
 
     async def restore(self, workspace_id: str) -> WorkspaceItem:
-        """Bring a removed workspace back: directory, branch, and what was kept."""
+        """Restore a removed workspace: its directory, its branch and its preserved work."""
         return await self._connection.write(WorkspaceItem, "POST", f"{_workspace(workspace_id)}/restore")
 
 

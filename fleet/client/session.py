@@ -50,7 +50,7 @@ _PASSING: Final = frozenset(("session.message-recorded", "session.part-recorded"
 
 
 def is_settled(item: SessionDetail) -> bool:
-    """Return whether the session has nothing more to do by itself: it is at rest, has ended, or waits for a person."""
+    """Return whether the session has no work of its own left: it is idle, has ended, or waits for a person."""
     if item.status == "waiting_input":
         return _is_held(item) or not all(request.answered for request in item.requests)
     return item.status not in _AT_WORK
@@ -61,7 +61,7 @@ def _is_held(item: SessionDetail) -> bool:
 
 
 def needs_person(item: SessionDetail) -> str | None:
-    """Return what a person has to do before the session continues, None where nothing."""
+    """Return what a person has to do before the session continues, None for nothing."""
     if _is_held(item):
         return "its set-up needs a person who allows its commands: see the inbox"
     asked = [request.kind for request in item.requests if not request.answered]
@@ -71,7 +71,7 @@ def needs_person(item: SessionDetail) -> str | None:
 
 
 def waits_behind(item: SessionDetail) -> str | None:
-    """Return what the last prompt of the queue waits for, None where nothing waits."""
+    """Return what the last prompt of the queue waits for, None for an empty queue."""
     if not item.queued:
         return None
     before = f", and {item.queued - 1} before it" if item.queued > 1 else ""
@@ -143,7 +143,7 @@ class Session:
     async def diffs(
         self, *, turn: int | str | None = None, at: int | None = None, contents: bool = True
     ) -> list[DiffItem]:
-        """Return what it has changed: in all, in one turn (its number or a message id), as of a log position.
+        """Return its changes: all, of one turn (its number or a message id), or as of a log position.
 
         Without `contents` the files alone are listed, and `content` reads a side of one by its digest.
         """
@@ -163,11 +163,11 @@ class Session:
         return await self._connection.page(RequestItem, f"{self._path}/requests", InstancePageQuery(PAGE_MAX))
 
     async def todos(self, *, at: int | None = None) -> list[TodoItem]:
-        """Return the agent's own list, as it is or was at a position of the log."""
+        """Return the agent's todo list, now or at a position of the log."""
         return await self._connection.page(TodoItem, f"{self._path}/todos", TodosQuery(at=at))
 
     async def children(self, *, limit: int = 50, offset: int = 0) -> Page[SessionItem]:
-        """Return the sessions that report to this one."""
+        """Return the children of this session."""
         return await self._connection.page(SessionItem, f"{self._path}/children", InstancePageQuery(limit, offset))
 
     async def files(self, path: str = "") -> FileItem:
@@ -189,7 +189,7 @@ class Session:
         return SseStream(self._connection, f"{self._path}/events", after, frame_of)
 
     async def wait(self) -> SessionDetail:
-        """Wait until it has nothing more to do by itself, and return it: `outcome` tells how its last turn ended.
+        """Wait until it has no work of its own left, and return it: `outcome` says how its last turn ended.
 
         It also returns when the session needs a person: `status` is `waiting_input` then, and `requests` says why.
         A deadline is the caller's: `with trio.fail_after(60): await session.wait()`.
@@ -237,20 +237,20 @@ class Session:
         await self._connection.order("POST", f"{self._path}/command", body=body, key=key)
 
     async def compact(self, *, key: str | None = None) -> None:
-        """Have the conversation summed up, as a turn of its own."""
+        """Compact the conversation, as a turn of its own."""
         await self._connection.order("POST", f"{self._path}/compact", key=key)
 
     async def withdraw(self, prompt_id: str) -> None:
-        """Withdraw a prompt that waits."""
+        """Withdraw a waiting prompt."""
         await self._connection.order("DELETE", f"{self._path}/queue/{quote(prompt_id, safe='')}")
 
     async def edit_prompt(self, prompt_id: str, text: str) -> None:
-        """Give a prompt that waits another text."""
+        """Change the text of a waiting prompt."""
         path = f"{self._path}/queue/{quote(prompt_id, safe='')}"
         await self._connection.order("PATCH", path, body=PromptTextBody(text))
 
     async def steer_prompt(self, prompt_id: str) -> None:
-        """Send a prompt that waits into the turn that runs."""
+        """Send a waiting prompt into the running turn."""
         await self._connection.order("POST", f"{self._path}/queue/{quote(prompt_id, safe='')}/steer")
 
     async def answer(
@@ -269,14 +269,14 @@ class Session:
     async def describe(
         self, *, title: str | None = None, tags: Sequence[str] | None = None, budget: BudgetBody | None = None
     ) -> SessionItem:
-        """Give it another title, other tags, another budget: `BudgetBody()` for none."""
+        """Change its title, tags or budget: `BudgetBody()` for no budget."""
         body = DescribeBody(title, None if tags is None else list(tags))
         if budget is not None:
             body.budget = budget
         return await self._connection.write(SessionItem, "PATCH", self._path, body=body)
 
     async def abort(self) -> Aborted:
-        """Stop the running turn, and wait for that."""
+        """Abort the running turn, and wait for its end."""
         return await self._connection.write(Aborted, "POST", f"{self._path}/abort")
 
     async def setup(self) -> SetupDetail:
@@ -284,15 +284,15 @@ class Session:
         return await self._connection.read(SetupDetail, f"{self._path}/setup")
 
     async def allow_setup(self, digest: str) -> SetupDetail:
-        """Allow the commands that its set-up waits for, by the digest of what was read."""
+        """Allow the commands of its waiting set-up, by the digest of the content that was read."""
         return await self._connection.write(SetupDetail, "POST", f"{self._path}/setup", body=SetupBody("allow", digest))
 
     async def skip_setup(self) -> SetupDetail:
-        """Continue without the set-up that waits for a person or has failed."""
+        """Continue without a set-up that waits for a person or has failed."""
         return await self._connection.write(SetupDetail, "POST", f"{self._path}/setup", body=SetupBody("skip"))
 
     async def resume(self, *, fresh: bool = False) -> Resumed:
-        """Bring it back after its end, and return when it can take a prompt.
+        """Resume it after its end, and return when it accepts prompts.
 
         With `fresh` it begins a new conversation in its workspace.
         """
@@ -307,15 +307,15 @@ class Session:
         isolation_strategy: Literal["existing", "worktree", "clone"] | None = None,
         key: str | None = None,
     ) -> "Session":
-        """Make a session with this one's conversation and files, as they were before the message, or as they are."""
+        """Create a session with the conversation and files of this one, before the message or now."""
         body = ForkBody(title, message_id, isolation_strategy)
         made = await self._connection.write(Created, "POST", f"{self._path}/fork", body=body, key=key)
         return Session(self._connection, made.session.id, made.session)
 
     async def end(self, *, cleanup_workspace: bool = False, permanent: bool = False, force: bool = False) -> Ended:
-        """Terminate it; remove its worktree or clone as well, or erase everything that Fleet holds of it.
+        """Stop it; also remove its worktree or clone, or erase everything that Fleet has of it.
 
-        Work that is nowhere else is kept under `refs/fleet/` first, and the answer says where.
+        Work that exists nowhere else is preserved under `refs/fleet/` first, and the response says where.
         """
         query = EndQuery(None, permanent, cleanup_workspace, force)
         return await self._connection.write(Ended, "DELETE", self._path, query=query)
@@ -323,6 +323,6 @@ class Session:
     async def preview_end(
         self, *, cleanup_workspace: bool = False, permanent: bool = False, force: bool = False
     ) -> EndPreview:
-        """Return what `end` would do: what goes, what is kept and where, why a workspace stays. Nothing is done."""
+        """Return what `end` would remove and keep, where, and why a workspace would stay. Nothing is done."""
         query = EndQuery(None, permanent, cleanup_workspace, force, dry_run=True)
         return await self._connection.read(EndPreview, self._path, query, method="DELETE")

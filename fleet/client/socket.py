@@ -69,11 +69,11 @@ class Socket:
         assert self._nursery is not None  # noqa: S101
         self._nursery.cancel_scope.cancel()
         tasks, self._tasks, self._nursery = self._tasks, None, None
-        await tasks.__aexit__(None, None, None)  # an error of the block stays what it is, outside of any group
+        await tasks.__aexit__(None, None, None)  # an error of the block is raised as it is, without a group
 
     async def link(self) -> "Link":
         """Return the connection, made again if it was lost. Raises `FleetError`, or `trio.ClosedResourceError`."""
-        from fleet.client.link import Link  # trio-websocket takes 16 ms to load, and most programs need none
+        from fleet.client.link import Link  # trio-websocket takes 16 ms to load, and most programs do not use it
 
         if self._nursery is None:
             raise trio.ClosedResourceError("the socket is not open")
@@ -114,7 +114,7 @@ class SocketSubscription(Stream[Frame]):
             await self._wait()
 
     async def _wait(self) -> None:
-        """Wait until a frame waits, or nothing will come any more. Raises why."""
+        """Wait for a frame. If the subscription has ended, raise the reason."""
         while self._link is not None and not self._waiting:
             self._news = trio.Event()
             await self._news.wait()
@@ -123,7 +123,7 @@ class SocketSubscription(Stream[Frame]):
             raise failure
 
     def arrived(self, raw: RawFrame) -> None:
-        """Have a frame wait for the reader; with a full buffer, follow no longer."""
+        """Buffer a frame for the reader; end the subscription if the buffer is full."""
         self._alive = True
         self._take(raw)
         too_many = len(self._waiting) >= CLIENT_BUFFER_FRAMES_MAX
@@ -136,7 +136,7 @@ class SocketSubscription(Stream[Frame]):
         self._received = max(self._received or 0, position)
 
     def ended(self, failure: FleetError | None) -> None:
-        """Follow no longer."""
+        """End following."""
         self._link, self._failure = None, failure
         self._news.set()
 

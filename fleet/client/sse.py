@@ -53,7 +53,7 @@ class SseStream(Stream[Item]):
         except (msgspec.MsgspecError, ValueError) as error:
             await self.aclose()
             raise unreadable(self._connection.url, 200, error) from error
-        except BaseException:  # cancelled: what was read half is read again
+        except BaseException:  # cancelled: a frame that was read partly is read again
             await self.aclose()
             raise
 

@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 
 class RawFrame(NamedTuple):
-    """A frame as it came: its name, its log position if it has one, its JSON."""
+    """A received frame: its name, its log position if it has one, its JSON."""
 
     name: str
     position: int | None
@@ -101,14 +101,14 @@ class Stream(ABC, Generic[Item]):
             raise unreadable(self._connection.url, 200, error) from error
 
     async def _again(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do the step, again and again while the server is away."""
+        """Run the step, and repeat it while the server is not reachable."""
         end, times = None, 0
         while True:
             self._alive = False
             try:
                 await step()
             except FleetError as failure:
-                if end is None or self._alive:  # it was there until now
+                if end is None or self._alive:  # it was reachable until now
                     end, times = trio.current_time() + self._connection.retry_for_s, 0
                 times += 1
                 wait = wait_before(times, failure)
@@ -120,17 +120,17 @@ class Stream(ABC, Generic[Item]):
             await trio.sleep(wait)
 
     async def _begin(self) -> int:
-        """Return where it continues, which is now unless something else was said."""
+        """Return the position where it continues, by default the current end of the log."""
         if self._received is None:
             self._received = self._position = await self._head()
         return self._received
 
     async def _head(self) -> int:
-        """Return where the log ends."""
+        """Return the position of the end of the log."""
         return (await self._connection.read(Health, "/healthz", retry=False)).position
 
     def _take(self, raw: RawFrame) -> None:
-        """Have a frame wait for the reader, unless it came before."""
+        """Buffer a frame for the reader, unless it was received before."""
         if raw.position is not None:
             if self._received is not None and raw.position <= self._received:
                 return
@@ -140,11 +140,11 @@ class Stream(ABC, Generic[Item]):
 
     @abstractmethod
     async def _open(self) -> None:
-        """Open it. Raises `FleetError`; what is transient is tried again."""
+        """Open it. Raises `FleetError`; transient errors are retried."""
 
     @abstractmethod
     async def _read(self) -> None:
-        """Read until a frame waits, after opening it where it is not. Raises as `_open` does."""
+        """Open it if it is not open, and read until a frame is buffered. Raises as `_open` does."""
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -73,7 +73,7 @@ def _making(
 
 
 class SyncStream(Generic[Item]):
-    """A `Stream` that blocks; `with` opens it at that moment."""
+    """A `Stream` that blocks; `with` opens it."""
 
     def __init__(self, portal: BlockingPortal, real: Stream[Item]) -> None:
         self._portal = portal
@@ -264,12 +264,12 @@ class SyncFleetClient:
         """Return this client on behalf of a session, as `FleetClient.acting_for` does."""
         return SyncFleetClient(self._portal, self._real.acting_for(session_id))
 
-    def on_loss(self, tell: Callable[[FleetError | None], None], *, retry_for_s: float | None = None) -> None:
-        """Have `tell` called, in the client's thread, as `FleetClient.on_loss` does."""
-        self._real.on_loss(tell, retry_for_s=retry_for_s)
+    def on_loss(self, notify: Callable[[FleetError | None], None], *, retry_for_s: float | None = None) -> None:
+        """Call `notify` in the client's thread, as `FleetClient.on_loss` does."""
+        self._real.on_loss(notify, retry_for_s=retry_for_s)
 
     def session(self, session_id: str) -> SyncSession:
-        """Return the session with this id, Fleet's or OpenCode's, without asking whether there is one."""
+        """Return the session with this id, Fleet's or OpenCode's, without a request to the server."""
         return SyncSession(self._portal, self._real.session(session_id))
 
     def events(self, *, after: int | None = None) -> SyncStream[Frame]:
@@ -277,7 +277,7 @@ class SyncFleetClient:
         return SyncStream(self._portal, self._real.events(after=after))
 
     def webhook(self, webhook_id: str) -> SyncWebhook:
-        """Return the webhook with this id, without asking whether there is one."""
+        """Return the webhook with this id, without a request to the server."""
         return SyncWebhook(self._portal, self._real.webhook(webhook_id))
 
     def export(self, *, after: int = 0, through: int | None = None) -> SyncStream[bytes]:

@@ -27,21 +27,21 @@ class Webhook:
         return f"Webhook({self.id!r})"
 
     async def read(self) -> WebhookItem:
-        """Return it as it is; of its address, the origin."""
+        """Return the webhook; of its address, only the origin."""
         return await self._connection.read(WebhookItem, self._path)
 
     async def switch(self, *, enabled: bool) -> WebhookItem:
-        """Disable it, or enable it again: it continues where it stopped, with what happened meanwhile."""
+        """Disable it, or enable it again: then it continues where it stopped, with earlier events first."""
         return await self._connection.write(WebhookItem, "PATCH", self._path, body=SwitchBody(enabled))
 
     async def delete(self) -> None:
-        """Delete it with its address and its secret; what was not delivered is not sent any more."""
+        """Delete it with its address and its secret; messages that were not delivered are not sent any more."""
         await self._connection.order("DELETE", self._path)
 
     async def test(self) -> DeliveryItem:
-        """Send it a message of the type `webhook.test`, once, and return what became of that."""
+        """Send it a message of the type `webhook.test`, once, and return the result."""
         return await self._connection.write(DeliveryItem, "POST", f"{self._path}/test")
 
     async def deliveries(self, *, limit: int = 50, offset: int = 0) -> Page[DeliveryItem]:
-        """Return messages, newest first: those on their way, and the newest that were delivered or dropped."""
+        """Return messages, newest first: waiting ones, and the newest that were delivered or dropped."""
         return await self._connection.page(DeliveryItem, f"{self._path}/deliveries", PageQuery(limit, offset))

@@ -95,4 +95,4 @@ async def test_a_prompt_that_is_no_text(line: Line) -> None:
     assert "standard input is not text in UTF-8: byte 0xe9 at offset 3" in " ".join(done.err.replace("│", "").split())
     done = await fleet(line, "new", PLAIN, "--prompt", os.fsdecode(b"caf\xe9"))
     assert (done.code, done.out) == (2, "")
-    assert "is not text in UTF-8" in done.err
+    assert "is not UTF-8 text" in done.err

@@ -58,7 +58,7 @@ async def running(line: Line, *command: str) -> AsyncGenerator[Running]:
                 await process.wait()
 
 
-AWAY = r"fleet: waiting for the server: there is no answer from \S+ .*\.\n"
+AWAY = r"fleet: waiting for the server: there is no response from \S+ .*\.\n"
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
@@ -74,7 +74,7 @@ async def test_tail_says_that_the_server_is_away_and_that_it_is_back(line: Line,
         await line.door.knock("POST", f"/api/sessions/{session_id}/resume")
         await line.door.prompt(session_id, "Second")
         await tail.until(lambda: "Second" in tail.out)
-    assert re.fullmatch(AWAY + r"fleet: the server answers again\.\n", tail.err)
+    assert re.fullmatch(AWAY + r"fleet: the server responds again\.\n", tail.err)
 
 
 async def test_waiting_says_that_the_server_is_away(line: Line) -> None:
@@ -83,7 +83,7 @@ async def test_waiting_says_that_the_server_is_away(line: Line) -> None:
         await wait.until(lambda: "turn 1" in wait.out)
         await line.unplug(20)
         await wait.until(lambda: "again" in wait.err)
-    assert re.fullmatch(AWAY + r"fleet: the server answers again\.\n", wait.err)
+    assert re.fullmatch(AWAY + r"fleet: the server responds again\.\n", wait.err)
 
 
 async def test_the_header_of_top_says_that_the_server_is_away(line: Line) -> None:

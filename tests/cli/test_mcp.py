@@ -100,7 +100,7 @@ async def test_an_argument_that_a_tool_does_not_know_is_refused(line: Line) -> N
     async with FleetClient(line.url) as fleet:
         said = await refused(fleet, None, "create_session", prompt="x", directory=PLAIN, isolation_strategy="existing")
         assert "create_session has no argument isolation_strategy" in said
-        assert "it takes prompt, directory, title, isolation, notify, maker" in said
+        assert "its arguments are prompt, directory, title, isolation, notify, maker" in said
         assert await fleet.sessions() == []
         async with Client(tools(fleet, None)) as client:
             listed = (await client.list_tools()).tools

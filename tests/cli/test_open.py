@@ -79,7 +79,7 @@ def test_a_session_is_named_by_the_beginning_of_its_id(desk: Desk) -> None:
 def test_without_a_browser_the_address_is_printed(desk: Desk) -> None:
     code, out, err = desk.open(BROWSER="")
     assert (code, out) == (0, f"{desk.url}/")
-    assert "there is no browser here" in err
+    assert "no browser can be opened here" in err
 
 
 def test_a_browser_that_does_not_start_is_none(desk: Desk) -> None:

@@ -136,7 +136,7 @@ def test_json_has_the_words_of_the_http_interface(tmp_path: Path) -> None:
 def test_a_process_that_goes_on_without_its_server_is_no_orphan(tmp_path: Path) -> None:
     with marked(tmp_path, "one") as identity:
         write_log(tmp_path, one=started("one", identity))
-        assert "it continues without a server" in ps(tmp_path).stdout
+        assert "it runs without a server" in ps(tmp_path).stdout
         done = ps(tmp_path, "--orphans")
         assert (done.returncode, done.stdout) == (0, "")
 

@@ -57,7 +57,7 @@ async def test_what_is_not_fleet_is_called_so(line: Line) -> None:
         for url in (foreign, f"{line.url}/api"):
             done = await fleet(line, "ls", "--url", url)
             assert done.code == 1
-            assert done.err.startswith(f"fleet: What answers at {url} (HTTP 404) is not Fleet")
+            assert done.err.startswith(f"fleet: The server at {url} (HTTP 404) is not Fleet")
             assert "page" not in done.err
         nursery.cancel_scope.cancel()
     secure = await fleet(line, "ls", "--url", line.url.replace("http:", "https:"))

@@ -126,7 +126,7 @@ async def test_what_waits_is_shown_and_answered(line: Line) -> None:
     for session_id in (permission, question):
         await line.door.settled(session_id)
     assert (await fleet(line, "inbox")).out == "Nothing waits for you.\n"
-    assert "asks nothing" in (await fleet(line, "answer", question, "Blue")).err
+    assert "no open request" in (await fleet(line, "answer", question, "Blue")).err
 
 
 async def test_a_session_is_named_by_the_beginning_of_its_id(line: Line) -> None:
@@ -156,7 +156,7 @@ async def test_the_log_the_history_and_top(line: Line) -> None:
         range(line.door.fleet.log.head() - 4, line.door.fleet.log.head() + 1)
     )
     assert json.loads((await fleet(line, "log", "1")).out)["type"] == "session.created"
-    assert "are whole" in (await fleet(line, "log", "--verify")).out
+    assert "are intact" in (await fleet(line, "log", "--verify")).out
     assert "session.created" in (await fleet(line, "log", "--after", "0")).out
     for options in (("--session", session_id[:12], "--type", "session.created"), ("--actor", "local", "--before", "2")):
         found = [json.loads(each) for each in (await fleet(line, "log", "--json", *options)).out.splitlines()]
@@ -284,9 +284,9 @@ async def test_what_is_no_token_is_told_wherever_it_comes_from(line: Line, tmp_p
         done = await fleet(line, "ls", **more)
         assert done.code == 1
         assert done.err.startswith(f"fleet: {place}")
-        assert done.err.endswith("holds no token: a token is one word, as `fleet token new` prints it.\n")
+        assert done.err.endswith("does not contain a token: a token is one word, as `fleet token new` prints it.\n")
     asked = await fleet(line, "ps", "--url", line.url, FLEET_TOKEN=token)  # by a way of its own
-    assert (asked.code, "FLEET_TOKEN holds no token" in asked.err) == (1, True)
+    assert (asked.code, "FLEET_TOKEN does not contain a token" in asked.err) == (1, True)
     assert (await fleet(line, "ls", FLEET_TOKEN="")).code == 0
 
 
@@ -359,7 +359,10 @@ async def test_always_names_the_other_sessions_that_it_holds_for(line: Line) -> 
     first, second = await make(line), await make(line)
     await fleet(line, "prompt", first, "ask", "--wait")
     done = await fleet(line, "answer", first, "always")
-    assert (done.code, f"sessions in the same directory are not asked either: {second}." in done.err) == (0, True)
+    assert (done.code, f"OpenCode does not ask other sessions in the same directory either: {second}." in done.err) == (
+        0,
+        True,
+    )
 
 
 async def test_a_prompt_beyond_the_budget_says_so_at_once(line: Line) -> None:

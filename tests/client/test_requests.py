@@ -249,7 +249,7 @@ async def test_the_token_goes_with_every_request() -> None:
 
 @pytest.mark.parametrize("url", ["localhost:3000", "ftp://localhost", "http://", ""])
 async def test_what_is_no_address_is_said_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match="no address of a server"):
+    with pytest.raises(ValueError, match="not the address of a server"):
         FleetClient(url)
 
 

@@ -131,7 +131,7 @@ def _hunks(before: bytes, after: bytes) -> bytes:
         try:
             done = subprocess.run(command, cwd=place, env=environment, capture_output=True, check=False)
         except FileNotFoundError as error:
-            raise StartupError("`fleet diff` needs git on the PATH; --stat and --json do without.") from error
+            raise StartupError("`fleet diff` needs git on the PATH; --stat and --json do not.") from error
     if done.returncode != 1:
         raise StartupError(f"git failed: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout[done.stdout.index(b"\n@@ ") + 1 :]
@@ -224,7 +224,7 @@ def _show(lines: "Iterator[Text]") -> None:
     assert process.stdin is not None  # noqa: S101 - it was asked for
     console = SafeConsole(file=process.stdin, force_terminal=True)
     try:
-        with suppress(BrokenPipeError):  # its reader has seen enough
+        with suppress(BrokenPipeError):  # the person has closed the pager
             for line in lines:
                 console.print(line, soft_wrap=True)
             process.stdin.flush()

@@ -36,7 +36,7 @@ async def describe(
 
     budget = budget_of(usd, tokens, minutes)
     if title is None and not tag and budget is None and not no_budget:
-        raise UsageError("there is nothing to set: name a --title, a --tag, a limit or --no-budget")
+        raise UsageError("there is nothing to set: give a --title, a --tag, a limit or --no-budget")
     found = await named(fleet, session)
     if no_budget:
         budget = budget or BudgetBody()

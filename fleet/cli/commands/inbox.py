@@ -60,7 +60,7 @@ async def inbox(fleet: "FleetClient", *, json: Json = False) -> None:
 
 
 async def _parents(fleet: "FleetClient") -> dict[str, str]:
-    """Return the parents that could not be told, by child."""
+    """Return the parents that could not be notified, by child."""
     from fleet.limits import PAGE_MAX
 
     untold = await fleet.callbacks(status="undelivered", limit=PAGE_MAX)
@@ -98,7 +98,7 @@ async def answer(
             raise typer.BadParameter(f"a permission is answered with one of {', '.join(get_args(Reply))}") from error
         await found.answer(asked.id, reply, message=message)
         if reply == "always" and (sharing := (await found.read()).sharing):
-            others = f"sessions in the same directory are not asked either: {', '.join(sharing)}"
+            others = f"OpenCode does not ask other sessions in the same directory either: {', '.join(sharing)}"
             complain(f"{others}. That ends with their OpenCode process.")
     else:
         await found.answer(asked.id, answers=[[each] for each in answers], message=message)
@@ -112,10 +112,10 @@ def _chosen(requests: "list[RequestItem]", name: str | None) -> "RequestItem":
     found = requests if name is None else [each for each in requests if each.id.startswith(name)]
     if not found:
         raise NotFound(
-            "request_not_found", "the session asks nothing" if name is None else f"it asks nothing named {name}"
+            "request_not_found", "the session has no open request" if name is None else f"it has no open request {name}"
         )
     if len(found) > 1:
-        raise Invalid("ambiguous", f"it asks {len(found)} things: name one with --request, `fleet inbox` shows them")
+        raise Invalid("ambiguous", f"{len(found)} requests are open: name one with --request; `fleet inbox` lists them")
     return found[0]
 
 

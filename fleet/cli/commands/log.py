@@ -47,7 +47,7 @@ async def log(
             print(json_of(report))
         elif report.first_break is None:
             console.print(
-                f"{report.events} events in {report.streams} streams are whole; the last digest is {report.digest}"
+                f"{report.events} events in {report.streams} streams are intact; the last digest is {report.digest}"
             )
         else:
             console.print(f"broken at {report.first_break.position}: {report.first_break.reason}", soft_wrap=True)

@@ -51,7 +51,7 @@ def mcp(
 
 
 async def _serve(url: str, token: str | None) -> None:
-    """Serve, whether Fleet is there or not: of a server that ends an agent learns nothing but that it ended."""
+    """Serve even if Fleet does not run: an agent gets no reason from a server that ends."""
     from fleet.client import FleetClient
     from fleet.limits import MCP_RETRY_S
 
@@ -185,7 +185,7 @@ class _Telling:
         try:
             return await doing
         except Unreachable as lost:
-            raise ToolError(f"{lost.detail}. Fleet does not run there; call again once `fleet serve` does.") from lost
+            raise ToolError(f"{lost.detail}. Fleet does not run there; start `fleet serve`, then call again.") from lost
         except (FleetError, StartupError, ValueError) as error:
             hint = getattr(error, "hint", None)
             raise ToolError(f"{error} {hint or ''}".strip()) from error
@@ -198,7 +198,7 @@ async def _named(fleet: "FleetClient", name: str) -> "Session":
     try:
         return await named(fleet, name)
     except NotFound as error:
-        raise NotFound(error.code, f"there is no session {name!r}; list_sessions shows those that there are") from error
+        raise NotFound(error.code, f"there is no session {name!r}; list_sessions lists the sessions") from error
 
 
 async def _maker(

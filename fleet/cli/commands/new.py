@@ -140,5 +140,5 @@ def model_of(name: str | None) -> "ModelBody | None":
         return None
     provider, slash, model = name.partition("/")
     if not slash or not provider or not model:
-        raise typer.BadParameter(f"{name!r} is no model: write PROVIDER/MODEL, as `opencode models` does")
+        raise typer.BadParameter(f"{name!r} is not a model: write PROVIDER/MODEL, as `opencode models` lists them")
     return ModelBody(provider, model)

@@ -36,7 +36,7 @@ async def open_page(
     elif _has_browser() and await trio.to_thread.run_sync(webbrowser.open, address):
         print(f"Opened {fleet.url}{path}", file=sys.stderr)
     else:
-        complain("there is no browser here that could be opened. The address is:")
+        complain("no browser can be opened here. The address is:")
         print(address)
 
 

@@ -73,7 +73,7 @@ def _span(instance: "InstanceItem") -> str:
 
 
 def _became(instance: "InstanceItem", *, serving: bool) -> str:
-    """Return what became of the process, in words."""
+    """Return the state or end of the process in words."""
     said = [instance.evidence]
     if instance.exit is not None and instance.exit.signal is not None:
         said.append(f"ended by signal {instance.exit.signal}")
@@ -82,9 +82,9 @@ def _became(instance: "InstanceItem", *, serving: bool) -> str:
     said += [f"{step.step.replace('_', ' ')} {', '.join(map(str, step.pids))}".rstrip() for step in instance.steps]
     if instance.memory_bytes is not None:
         said.append(f"{instance.memory_bytes // MIB} MiB")
-        said += [] if serving else ["it continues without a server, and the next start adopts it"]
+        said += [] if serving else ["it runs without a server; the next start adopts it"]
     elif instance.status in ("ready", "unreachable") and not serving:
-        said.append("its process is gone; the next start notes that")
+        said.append("its process has ended; the next start records that")
     said += (
         [f"{len(instance.sessions)} session{'' if len(instance.sessions) == 1 else 's'}"] if instance.sessions else []
     )

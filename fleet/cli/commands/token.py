@@ -29,7 +29,7 @@ _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 token = typer.Typer(
     no_args_is_help=True,
-    help="Make, list and revoke the tokens by which others come in.",
+    help="Create, list and revoke access tokens.",
 )
 
 Name = Annotated[str, typer.Argument(help="The token's name.", show_default=False)]
@@ -70,10 +70,10 @@ def new(
         print(msgspec.json.encode({**msgspec.to_builtins(row), "secret": text}).decode())
         return
     print(text)
-    print(f"This is the secret of the {role} {row.name!r}, and it is not shown again. Send it as", file=sys.stderr)
+    print(f"This is the secret of the {role} {row.name!r}. It is not shown again. Send it as", file=sys.stderr)
     print("  Authorization: Bearer …", file=sys.stderr)
     if len(register.tokens) == 1:
-        print("From now on nobody comes in without a token, on loopback as well.", file=sys.stderr)
+        print("From now on every request needs a token, also on loopback.", file=sys.stderr)
 
 
 @configured
@@ -93,7 +93,7 @@ def ls(config: Config, json: Json = False) -> None:
         print(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
         return
     if not rows:
-        print("There is no token: every program of this machine may come in, and nobody else.")
+        print("There is no token: only programs of this machine have access, and all of them have.")
     for each, row in zip(tokens, rows, strict=True):
         ends = "never expires" if each.expires_at_ms is None else f"expires {_shown(each.expires_at_ms)}"
         print(f"{each.name:<20} {each.role:<9} {row['status']:<8} made {_shown(each.created_at_ms)}, {ends}")
@@ -130,7 +130,7 @@ def link(
     from fleet.process_report import is_serving
 
     if next_ is not None and not is_own_path(next_):
-        raise typer.BadParameter(f"{next_!r} is no path of the server, as in /inbox", param_hint="--next")
+        raise typer.BadParameter(f"{next_!r} is not a path of the server, such as /inbox", param_hint="--next")
     if url is None:
         is_serving(config)  # or the link would lead to another port
     now_ms = _milliseconds(datetime.now(UTC))
@@ -163,9 +163,9 @@ def _end(text: str, now: datetime) -> datetime:
             now + timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else datetime.fromisoformat(text).astimezone(UTC)
         )
     except (ValueError, OverflowError) as error:
-        raise StartupError(f"--expires: {text!r} is neither a span (12h, 30d) nor a date (2027-01-31)") from error
+        raise StartupError(f"--expires: {text!r} is neither a duration (12h, 30d) nor a date (2027-01-31)") from error
     if end <= now:
-        raise StartupError(f"--expires: {text} is over")
+        raise StartupError(f"--expires: {text} is in the past")
     return end
 
 
