@@ -149,7 +149,7 @@ def test_a_link_logs_in_once_and_leads_to_what_was_wanted(
     other = visitor().new_page()
     other.goto(link)
     refused(other)
-    expect(other.get_by_role("alert")).to_contain_text("It was used, it is older than ten minutes")
+    expect(other.get_by_role("alert")).to_contain_text("It was used before, is older than ten minutes")
     other.goto("/")
     refused(other)
 

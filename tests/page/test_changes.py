@@ -365,7 +365,7 @@ def test_contents_that_cannot_be_read_say_so_and_the_rest_goes_on(
     wanted_faults.append("net::ERR_FAILED")
     page.route("**/blobs/*", lambda route: route.abort())
     page.goto(f"/s/{session}?tab=diffs&file={OPEN}")
-    expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+    expect(page.get_by_role("alert")).to_contain_text("The server does not respond")
     page.unroute("**/blobs/*")
     page.get_by_role("button", name="Try again").click()
     expect(lines(page)).to_contain_text("return round(sum(rows))")

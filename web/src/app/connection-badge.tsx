@@ -7,13 +7,13 @@ import { useCell } from "../state/store.ts";
 import style from "./shell.module.css";
 
 const WORDS = {
-  live: { shape: "●", word: "live", hint: "Connected. What you see is what is." },
-  behind: { shape: "◌", word: "catching up", hint: "Connected. Fetching what happened meanwhile." },
+  live: { shape: "●", word: "live", hint: "Connected. The page is up to date." },
+  behind: { shape: "◌", word: "catching up", hint: "Connected. The page fetches missed events." },
   connecting: { shape: "◌", word: "connecting", hint: "Trying to reach the server." },
   away: {
     shape: "○",
     word: "away",
-    hint: "The server does not answer. The page tries again by itself; what you see is how it was.",
+    hint: "The server does not respond. The page retries by itself; it shows the last known state.",
   },
   denied: { shape: "⊘", word: "not let in", hint: "The server asks for a login." },
 } as const;

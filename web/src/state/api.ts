@@ -14,7 +14,7 @@ export type Read<Body> = {
 
 const UNREACHABLE: Problem = {
   type: "about:blank",
-  title: "The server does not answer",
+  title: "The server does not respond",
   status: 0,
   code: "away",
   detail: "The request did not reach the server.",

@@ -32,7 +32,7 @@ const AWAY: Problem = {
   status: 0,
   code: "away",
   detail: "The page has no connection to the server. Nothing was sent.",
-  hint: "It connects again by itself; then try again.",
+  hint: "It reconnects by itself; then try again.",
 };
 
 export class Commands {

@@ -21,12 +21,12 @@ export function said(error: unknown, what = "This"): Said {
   if (error instanceof TypeError && MISSING_PART.test(error.message)) {
     return {
       title: "This page is older than the server",
-      detail: `${what} needs a part that is not there any more.`,
+      detail: `${what} needs a part that does not exist any more.`,
       hint: "Reload the page. Drafts are kept.",
     };
   }
   const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return { title: `${what} cannot be shown`, detail, hint: "This is a bug of the page. The rest of it goes on." };
+  return { title: `${what} cannot be shown`, detail, hint: "This is a bug of the page. The rest of the page works." };
 }
 
 /** Return a refusal as one line, for a toast. */

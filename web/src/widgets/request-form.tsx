@@ -39,7 +39,7 @@ function useReply(sessionId: string, requestId: string): readonly [boolean, (rep
       await command("POST", `/api/sessions/${sessionId}/requests/${requestId}`, reply);
     } catch (error) {
       if (error instanceof Refused && error.problem.code === "request_answered") say(answeredBy(error));
-      else sayError("The answer was not taken", line(error));
+      else sayError("The answer was not accepted", line(error));
       setSending(false); // on success the server takes the card away
     }
   }

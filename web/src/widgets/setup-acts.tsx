@@ -65,7 +65,7 @@ export function SkipSetup({ sessionId }: { readonly sessionId: string }): ReactN
   return (
     <Button
       disabled={isOff}
-      onClick={() => void act("The session goes on without its set-up", "POST", path, { action: "skip" })}
+      onClick={() => void act("The session continues without its set-up", "POST", path, { action: "skip" })}
     >
       Go on without it
     </Button>

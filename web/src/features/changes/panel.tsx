@@ -223,7 +223,7 @@ function useDownload(id: string, files: readonly DiffItem[]): () => void {
       if (leftOut.length > 0)
         sayError(`${counted(leftOut.length, "file")} not in the patch`, `Binary or too large: ${named(leftOut)}.`);
     } catch (error) {
-      sayError("The patch cannot be made", line(error));
+      sayError("The patch cannot be created", line(error));
     }
   };
   return () => void download();

@@ -29,9 +29,9 @@ const Overlays = lazy(part(() => import("./overlays.tsx").then(module => ({ defa
 const Peek = lazy(part(() => import("./peek.tsx").then(module => ({ default: module.Peek }))));
 
 const AWAY = {
-  title: "The server does not answer",
+  title: "The server does not respond",
   detail: "No session has been fetched yet.",
-  hint: "The page tries again by itself. On the machine of the server, `fleet doctor` says what is wrong.",
+  hint: "The page retries by itself. On the machine of the server, `fleet doctor` says what is wrong.",
 };
 
 export function FleetPage(): ReactNode {

@@ -59,13 +59,13 @@ export function RemoveDialog({ ids, onClose, onRemove }: RemoveDialogProps): Rea
           isChosen={!isForGood}
           onChoose={() => setForGood(false)}
           label="Stop, and remove the worktree or clone"
-          note="The conversation stays in the history. Work that is nowhere else is kept, and can be brought back."
+          note="The conversation stays in the history. Work that exists nowhere else is kept and can be restored."
         />
         <Choice
           isChosen={isForGood}
           onChoose={() => setForGood(true)}
           label="Erase for good"
-          note="Conversation, diffs and notifications go too, and cannot be brought back. Work that is nowhere else is kept."
+          note="Conversation, diffs and notifications are erased for good. Work that exists nowhere else is kept."
         />
       </fieldset>
       <ul className={style.lines} aria-label="What would happen" aria-busy={isLooking}>

@@ -59,7 +59,7 @@ export function TagDialog({ ids, onClose, onTag }: TagDialogProps): ReactNode {
         <TextField
           ref={field}
           label="Add tags"
-          note="Commas stand between tags."
+          note="Separate tags by commas."
           value={typed}
           onChange={event => setTyped(event.target.value)}
         />

@@ -18,8 +18,8 @@ export function LoginPage(): ReactNode {
       {isUsedLink(location.pathname, location.search) && (
         <ProblemCard
           trouble={{
-            title: "This link does not log you in",
-            detail: "It was used, it is older than ten minutes, or it was never given.",
+            title: "This login link is not valid",
+            detail: "It was used before, is older than ten minutes, or never existed.",
             hint: "Make another one.",
           }}
         />

@@ -127,7 +127,7 @@ export function NewSessionDialog({ directory, parent, behind, onClose, onCreated
           ref={prompt}
           value={draft.prompt}
           onChange={event => change({ prompt: event.target.value })}
-          placeholder="What is to be done? Leave it empty to begin with a conversation."
+          placeholder="The task. Leave it empty to begin with a conversation."
           rows={4}
         />
         <DirectoryField
@@ -165,8 +165,8 @@ export function NewSessionDialog({ directory, parent, behind, onClose, onCreated
             onChange={branch => change({ branch })}
             suggestions={branches}
             isFiltered
-            placeholder="A new one is made, named after the title"
-            note="A name that is there is checked out; another one is made."
+            placeholder="By default a new branch, named after the title"
+            note="An existing branch is checked out; any other is created."
           />
         )}
         <details className={style.details} open={MORE.some(name => draft[name] !== "")}>

@@ -34,7 +34,7 @@ export function More({ draft, faults, change }: MoreProps): ReactNode {
         value={draft.title}
         onChange={event => change({ title: event.target.value })}
         maxLength={200}
-        placeholder="Made of the prompt, if you leave it out"
+        placeholder="By default the beginning of the prompt"
       />
       <div className={style.two}>
         <SuggestField

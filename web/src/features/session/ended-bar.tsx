@@ -12,7 +12,7 @@ import { useRevive } from "./use-revive.ts";
 
 export function EndedBar({ isSubAgent = false }: { readonly isSubAgent?: boolean }): ReactNode {
   const { at } = useOpen();
-  if (isSubAgent) return <p className={style.bar}>A sub-agent takes no prompts of its own.</p>;
+  if (isSubAgent) return <p className={style.bar}>A sub-agent accepts no prompts of its own.</p>;
   return at === null ? <Bar /> : null;
 }
 

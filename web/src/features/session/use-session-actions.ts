@@ -13,7 +13,7 @@ const SAID: Readonly<Record<string, string>> = {
   aborted: "Aborted",
   ended: "The turn had ended by itself",
   nothing_to_abort: "There was nothing to abort",
-  aborting: "OpenCode does not stop yet; the abort goes on",
+  aborting: "OpenCode has not stopped yet; the abort continues",
 };
 
 /** Return what aborts the turn that runs. */

@@ -96,7 +96,7 @@ function Notifications(): ReactNode {
   return (
     <Section
       title="Notifications"
-      note="A desktop notification for each thing that begins to wait for you while this tab is hidden."
+      note="A desktop notification for each new item in your inbox while this tab is hidden."
     >
       {state === "unsupported" || state === "blocked" ? (
         <p className={style.note}>{WHY_NOT[state]}</p>

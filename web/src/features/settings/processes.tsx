@@ -36,7 +36,7 @@ export function ProcessesPage(): ReactNode {
   const items = found.data?.body ?? [];
   const memory = items.reduce((sum, item) => sum + (item.memoryBytes ?? 0), 0);
   return (
-    <Page title="Processes" acts={<Check label="Those that have ended, too" checked={isAll} onChange={setAll} />}>
+    <Page title="Processes" acts={<Check label="Also ended processes" checked={isAll} onChange={setAll} />}>
       <Section
         title="OpenCode"
         note={

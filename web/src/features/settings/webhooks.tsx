@@ -23,7 +23,7 @@ export function Webhooks(): ReactNode {
   return (
     <Section
       title="Webhooks"
-      note="Fleet tells these addresses what happens: signed, tried again for days, and never lost over a restart."
+      note="Fleet sends signed messages about sessions to these addresses. It retries for days, also after a restart."
     >
       {found.isPending && <Loading what="the webhooks" />}
       {found.isError && <ProblemCard trouble={said(found.error, "The webhooks")} retry={() => void found.refetch()} />}
@@ -103,7 +103,7 @@ function Row({ item }: { readonly item: WebhookItem }): ReactNode {
           isBusy={act.isRunning}
           onConfirm={() => void run("The webhook is deleted", "DELETE", path)}
         >
-          {plain(item.origin)} is told of nothing any more. Its secret is destroyed.
+          {plain(item.origin)} gets no more messages. Its secret is deleted.
         </Confirm>
       </td>
     </tr>

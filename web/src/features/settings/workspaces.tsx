@@ -146,7 +146,7 @@ function Acts({ item }: { readonly item: WorkspaceItem }): ReactNode {
       >
         <p>{plain(item.directory)}</p>
         <p>
-          What exists only there is kept as a commit first; it can be brought back. Files that git ignores are lost.
+          Work that exists only there is kept as a commit first and can be restored. Files that git ignores are lost.
         </p>
       </Confirm>
     </>

@@ -103,7 +103,7 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
         {preview === null && problem === null && <Loading what="what would be kept" bars={2} />}
         {preview && <Preview preview={preview} wantsRemoval={kind !== "terminate"} />}
         {preview && kind !== "terminate" && preview.workspace !== null && !preview.workspace.removed && (
-          <Check label="Go on where the workspace cannot be removed" checked={isForced} onChange={force} />
+          <Check label="Continue if the workspace cannot be removed" checked={isForced} onChange={force} />
         )}
       </div>
     </Confirm>
@@ -143,7 +143,7 @@ function Preview({ preview, wantsRemoval }: PreviewProps): ReactNode {
           </>
         )}
         <dt>{workspace.removed ? "Is removed" : "Stays"}</dt>
-        <dd>{workspace.removed ? "yes" : plain(workspace.reason ?? "it is not asked for")}</dd>
+        <dd>{workspace.removed ? "yes" : plain(workspace.reason ?? "it was not requested")}</dd>
         {workspace.keptRef !== null && (
           <>
             <dt>Kept at</dt>
