@@ -1,8 +1,8 @@
-"""The content of one commit: the rules of an append, the same for every log.
+"""Builds the content of one commit by the rules of an append, which are the same for every log.
 
-Keeps: commands are appended once, versions are the expected ones, positions have no gap, each record is chained to the
-one before it. Later appends of a batch see the earlier ones; nothing outside changes until the log has made the batch
-durable (writer.py, memory_log.py).
+A command is appended once, a stream has the expected version, positions have no gaps, and each record is chained to the
+one before it. Later appends of a batch see the earlier ones. Nothing outside the batch changes until the log has made
+it durable (writer.py, memory_log.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from fleet.events.registry import Encoded, EventRegistry
 from fleet.limits import EVENT_BYTES_MAX, STREAM_NAME_BYTES_MAX
 
 Salts = Callable[[int], bytes]
-"""Returns so many random bytes; `os.urandom` but for tests that want the same log twice."""
+"""Returns that many random bytes: `os.urandom`, except in tests that need the same log twice."""
 
 
 class LogEnd(NamedTuple):
@@ -27,7 +27,7 @@ class LogEnd(NamedTuple):
 
 
 class Append(NamedTuple):
-    """One append as it was asked for, encoded and checked for size. `on_full_disk`: a full disk takes it."""
+    """A requested append, encoded and checked for size. `on_full_disk`: it is accepted even on a full disk."""
 
     stream: str
     expected_version: int
@@ -41,24 +41,24 @@ class Append(NamedTuple):
 
 
 class ErasureBatch(NamedTuple):
-    """The next page of a stream to be erased: its events beyond `after`, up to `through`, which is durable."""
+    """The next page of an erasure: the stream's events beyond `after`, up to the durable position `through`."""
 
     stream: str
     after: int
     through: int
     events: Sequence[Any] = ()
     size_bytes: int = 0
-    on_full_disk: bool = True  # it takes little of the reserve, and gives space back
+    on_full_disk: bool = True  # it needs little of the reserve and frees space
 
 
 class ErasedUpTo(NamedTuple):
-    """What an erasure reached: `through` when there is no more to be erased."""
+    """The position that an erasure has reached: `through` when it is complete."""
 
     position: int
 
 
 class _Durable(Protocol):
-    """What a batch follows on: the end of the log, its streams' versions and the commands in it."""
+    """The durable log that a batch extends: its end, the versions of its streams, and its commands."""
 
     @property
     def tip(self) -> LogEnd: ...
@@ -69,13 +69,13 @@ class _Durable(Protocol):
 
 
 Outcome = Appended | VersionConflict | Problem
-"""What an append comes to: a value, or the exception to raise."""
+"""The result of an append: a value, or the exception to raise."""
 
 Written = Outcome | ErasedUpTo
-"""What an append or an erasure comes to."""
+"""The result of an append or an erasure."""
 
 
-def make_order(
+def encode_append(
     registry: EventRegistry,
     stream: str,
     expected_version: int,
@@ -90,14 +90,14 @@ def make_order(
     if not name or len(name) > STREAM_NAME_BYTES_MAX or b"\0" in name:
         raise ValueError(f"stream name {stream!r}: use 1 to {STREAM_NAME_BYTES_MAX} bytes without NUL")
     if not events:
-        raise ValueError(f"append to {stream} without events: an append is one event or more")
+        raise ValueError(f"append to {stream} has no events: give at least one")
     encoded = [registry.encode(event) for event in events]
     size_bytes = 0
     for one in encoded:
         if len(one.payload) > EVENT_BYTES_MAX:
             raise Rejected(
                 "event_too_large",
-                f"A {one.type} event has {len(one.payload)} bytes; the log takes up to {EVENT_BYTES_MAX}.",
+                f"A {one.type} event is {len(one.payload)} bytes; the limit is {EVENT_BYTES_MAX}.",
                 hint="Send less in one request: fewer or smaller attachments.",
             )
         size_bytes += len(one.payload)
@@ -108,10 +108,10 @@ def make_order(
 
 
 class Batch:
-    """Appends of one commit. After `add` for each: what to write, what to tell, and the log's tip after it.
+    """The appends of one commit. After `add` for each, it holds what to write and publish, and the new end of the log.
 
-    `salts` holds `SALT_BYTES` for each event of the batch. `records` are in order of position; `heads` are the versions
-    of the streams that it touches. `refusal` is the outcome of what is not taken on a full disk.
+    `salts` holds `SALT_BYTES` for each event of the batch. `records` are in order of position; `heads` are the new
+    versions of its streams. `refusal` is the outcome of appends that a full disk does not accept.
     """
 
     def __init__(self, durable: _Durable, now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
@@ -125,26 +125,27 @@ class Batch:
         self._salts = salts
         self._refusal = refusal
 
-    def add(self, order: Append) -> Outcome:
-        """Place an append behind those before it, or say why it has no place."""
-        if order.command_id is not None:
-            first = self.commands.get(order.command_id) or self._durable.find_command(order.command_id)
+    def add(self, append: Append) -> Outcome:
+        """Place an append after the earlier ones, or return the reason why it is refused."""
+        if append.command_id is not None:
+            first = self.commands.get(append.command_id) or self._durable.find_command(append.command_id)
             if first is not None:
-                return _repeat(first, order)
-        actual = self.heads.get(order.stream)
+                return _repeat(first, append)
+        actual = self.heads.get(append.stream)
         if actual is None:
-            actual = self._durable.stream_version(order.stream)
-        if actual != order.expected_version:
-            return VersionConflict(order.stream, order.expected_version, actual)
-        if self._refusal is not None and not order.on_full_disk:
+            actual = self._durable.stream_version(append.stream)
+        if actual != append.expected_version:
+            return VersionConflict(append.stream, append.expected_version, actual)
+        if self._refusal is not None and not append.on_full_disk:
             return self._refusal
-        return self._place(order)
+        return self._place(append)
 
-    def _place(self, order: Append) -> Appended:
-        (position, digest), version = self.tip, order.expected_version
-        stream, cause, command_id, command_digest = order.stream, order.cause, order.command_id, order.command_digest
+    def _place(self, append: Append) -> Appended:
+        (position, digest), version = self.tip, append.expected_version
+        stream, cause = append.stream, append.cause
+        command_id, command_digest = append.command_id, append.command_digest
         salts_at = SALT_BYTES * len(self.records)
-        for event, (type_name, schema, payload) in zip(order.events, order.encoded, strict=True):
+        for event, (type_name, schema, payload) in zip(append.events, append.encoded, strict=True):
             position += 1
             version += 1
             salt = self._salts[salts_at : salts_at + SALT_BYTES]
@@ -174,11 +175,11 @@ class Batch:
         return Appended(position, version)
 
 
-def _repeat(first: CommandRecord, order: Append) -> Outcome:
-    if not first.matches(order.command_digest):
+def _repeat(first: CommandRecord, append: Append) -> Outcome:
+    if not first.matches(append.command_digest):
         return Rejected(
             "idempotency_conflict",
-            f"The command id {order.command_id!r} was used before, for something else.",
-            hint="Repeat a request with the same content, or give a new one an id of its own.",
+            f"The command id {append.command_id!r} was used before with other content.",
+            hint="Repeat a request with the same content, or use a new id for a new request.",
         )
     return Appended(first.position, first.version, repeated=True)

@@ -1,11 +1,11 @@
-"""The contract of the blob store, which holds large contents by digest, and what all implementations share.
+"""The contract of the blob store, which holds large contents by digest, and the code that its implementations share.
 
-A blob is named by the SHA-256 of its content, in hex, and kept once, compressed. It exists as long as it has an owner:
-an owner is a stream whose events name it. Keeps the order that makes this safe without a transaction over both:
-contents are put, durably, right before the event that names them is appended; a crash in between leaves a blob that no
-event names, which is harmless and found by `owned`.
+A blob is named by the SHA-256 of its content, in hex, and stored once, compressed. It exists as long as it has an
+owner: a stream whose events name it. Contents are stored durably right before the event that names them is appended, so
+no transaction over both is needed. A crash in between leaves a blob that no event names; it is harmless, and `owned`
+finds it.
 
-lmdb_blobs.py keeps the contract on disk, memory_blobs.py in a test. Erasing a stream: `Log.erase`, then `forget`.
+lmdb_blobs.py implements the contract on disk, memory_blobs.py for tests. Erasing a stream: `Log.erase`, then `forget`.
 """
 
 import hashlib

@@ -1,9 +1,9 @@
-"""The catalog of event names in the log. A name, once used, is never given to anything else.
+"""The catalog of event names in the log. A name that was used once never gets another meaning.
 
-`ON_FULL_DISK` names those that are taken when the disk is full.
+`ON_FULL_DISK` lists the events that are accepted when the disk is full.
 
-To add an event: write its class in fleet/core, give it a name here. To change one: raise its schema and give an
-upcaster (registry.py), and keep a log of the old kind among the test histories.
+To add an event, write its class in fleet/core and name it here. To change one, raise its schema, add an upcaster
+(registry.py), and add a log with the old schema to the test histories.
 """
 
 from typing import Any, Final
@@ -148,7 +148,7 @@ ON_FULL_DISK: Final = frozenset(
         "webhook.deleted",
     }
 )
-"""They end something, give space back, or are what a request that does so is answered. All of them are small."""
+"""These events end something, free space, or record the response to such a request. All of them are small."""
 
 
 def make_registry() -> EventRegistry:

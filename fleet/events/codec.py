@@ -5,9 +5,9 @@
     payload_digest = SHA-256(salt | payload)      in the header
     record digest  = SHA-256(header)              in the header of the next record, as previous_digest
 
-The chain covers headers alone, and a header holds no more of its payload, or of the request that led to it, than a
-salted digest. So salt and payload of a record can be erased, and the chain remains provable while nothing can be
-guessed from it. The header is an array whose fields keep their places: new ones go to the end.
+The chain covers only headers. A header holds a salted digest of its payload and one of its request, nothing else of
+them. So a record's salt and payload can be erased: the chain can still be verified, and the content cannot be guessed
+from it. The header is an array whose fields keep their places; new fields are added at the end.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from fleet.events.registry import EventRegistry
 
 SALT_BYTES: Final = 16
 GENESIS_DIGEST: Final = bytes(32)
-"""What stands for the record before the first."""
+"""The digest of the record before the first one, which does not exist."""
 
 _MARK: Final = b"erased"  # shorter than a salt, so no other record is as short
 _ERASED: Final = Erased()
@@ -28,7 +28,7 @@ _NO_PAYLOAD: Final = b"{}"
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True):
-    """All that a record holds but its payload and salt. Type and schema come first, see `decode_event`."""
+    """Everything in a record except its payload and salt. Type and schema come first, see `decode_event`."""
 
     type: str
     schema: int
@@ -51,7 +51,7 @@ class _Kind(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A record taken apart. `digest` is its own, the one that the next record holds."""
+    """A decoded record. `digest` is its own digest, which the next record holds as well."""
 
     header: Header
     salt: bytes
@@ -61,7 +61,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class CorruptRecord(Exception):  # noqa: N818 - it says what the record is
-    """Bytes in the log that are not a record."""
+    """The bytes in the log are not a valid record."""
 
 
 _encode_header: Final = msgspec.msgpack.Encoder().encode
@@ -70,12 +70,12 @@ _decode_kind: Final = msgspec.msgpack.Decoder(_Kind).decode
 
 
 def digest_payload(salt: bytes, payload: bytes) -> bytes:
-    """Return the digest that a header holds of its payload."""
+    """Return the digest of the payload that the header holds."""
     return hashlib.sha256(salt + payload).digest()
 
 
 def digest_command(salt: bytes, digest: bytes) -> bytes:
-    """Return what a header holds of its command's digest: salted too, so that no request can be guessed from it."""
+    """Return the salted digest of the command that the header holds, from which no request can be guessed."""
     return hashlib.sha256(salt + digest).digest() if digest else b""
 
 
@@ -86,7 +86,7 @@ def encode(header: Header, salt: bytes, payload: bytes) -> tuple[bytes, bytes]:
 
 
 def decode(record: bytes) -> Record:
-    """Take a record apart. Raises `CorruptRecord`. Nothing is checked against the digests: that is verify.py's task."""
+    """Decode a record. Raises `CorruptRecord`. The digests are not checked here but in verify.py."""
     end = _header_end(record)
     header, digest = read_header(record[4:end])
     if _is_erased(record, end):
@@ -101,7 +101,7 @@ def header_bytes(record: bytes) -> bytes:
 
 
 def read_header(head: bytes) -> tuple[Header, bytes]:
-    """Return the header that these bytes are, and its digest. Raises `CorruptRecord`."""
+    """Decode a header from these bytes; return it with its digest. Raises `CorruptRecord`."""
     try:
         return _decode_header(head), hashlib.sha256(head).digest()
     except msgspec.MsgspecError as error:
@@ -136,7 +136,7 @@ def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
 
 
 def decode_event(record: bytes, registry: EventRegistry) -> Any:
-    """Return the event alone: for folding, where the envelope would cost as much as the event."""
+    """Return the event without its envelope, which would double the cost of a fold."""
     end = _header_end(record)
     if _is_erased(record, end):
         return _ERASED
@@ -148,7 +148,7 @@ def decode_event(record: bytes, registry: EventRegistry) -> Any:
 
 
 def recorded(header: Header, cause: Cause, payload: bytes, event: Any) -> Recorded:
-    """Return `event` in the envelope that its header describes; `cause` is the header's, made by then."""
+    """Return `event` in the envelope that its header describes; `cause` was built from the same header."""
     return Recorded(
         header.position,
         header.stream,

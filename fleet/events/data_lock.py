@@ -1,8 +1,7 @@
 """The lock of a data directory: one process holds it, and the kernel releases it when that process dies.
 
-Who takes it makes the directory private: others have no way to the log, the tokens and the passwords in it.
-
-`lock_holder` looks who has it, for those who must not take it.
+Taking the lock makes the directory private, because it holds the log, tokens and passwords. `lock_holder` returns the
+pid of the holder without taking the lock.
 """
 
 import fcntl
@@ -17,7 +16,7 @@ from fleet.events.disk import remedy
 class DataLock:
     """Holds `fleet.lock` in the data directory, from construction to `close`.
 
-    Raises `StartupError` when another process has it, when the directory cannot be written, or is another user's.
+    Raises `StartupError` when another process has the lock, the directory cannot be written, or another user owns it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,22 +42,22 @@ class DataLock:
         except StartupError:
             os.close(self._descriptor)
             raise
-        with suppress(OSError):  # on a full disk; others then cannot say which process has it
+        with suppress(OSError):  # a full disk: other processes cannot read the pid then
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def close(self) -> None:
-        """Let others have the directory. The file stays: unlinking it would let two processes hold 'the' lock."""
+        """Release the lock. The file stays: if it were deleted, two processes could each lock a file of this name."""
         os.close(self._descriptor)
 
 
 def _make_private(directory: Path) -> None:
-    """Shut other users out of a directory that was there before. Raises `StartupError` where it is theirs."""
+    """Remove other users' access to an existing directory. Raises `StartupError` when another user owns it."""
     status = directory.stat()
     if status.st_uid != os.geteuid():
         raise StartupError(
-            f"The data directory {directory} belongs to another user, who could read all that Fleet holds: "
-            "make it this user's (chown), or choose another with --data-dir."
+            f"The data directory {directory} belongs to another user, who could read all of Fleet's data: "
+            "change its owner to this user (chown), or choose another with --data-dir."
         )
     if status.st_mode & 0o077:
         directory.chmod(0o700)

@@ -1,8 +1,8 @@
 """Checks the free space on the disk of the data directory, and reports a full disk.
 
-Keeps: ordinary events leave some space free, so that LMDB does not meet a full disk half-way; and a file of the data
-directory holds space back (`reserve`), which is given up when there is no other, so that a server can start on a full
-disk and erase something. lmdb_log.py and lmdb_blobs.py ask.
+Ordinary events leave some space free, so that the disk does not become full during a commit of LMDB. A file `reserve`
+in the data directory holds more space back. It is released when no other space is left, so that a server can start on a
+full disk and erase something. lmdb_log.py and lmdb_blobs.py use both.
 """
 
 import errno
@@ -18,7 +18,7 @@ from fleet.errors import Unavailable
 from fleet.limits import DISK_FREE_BYTES_MIN, DISK_REUSABLE_BYTES_MIN
 
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The system's errors that say that there is no room."""
+"""The system's errors for a full disk."""
 
 _FULL: Final = tuple(os.strerror(code) for code in NO_SPACE)
 _IO_ERROR: Final = os.strerror(errno.EIO)
@@ -26,9 +26,9 @@ _RESERVE: Final = "reserve"
 
 
 class Disk:
-    """The disk that `path` is on. `free_bytes` tells the space left, by default what the platform says.
+    """The disk that holds `path`. `free_bytes` returns the free space; the default asks the system.
 
-    With `reserve_bytes` so much is held back from now on, where there is room; else what was held back is given up.
+    From now on, `reserve_bytes` are held back where there is room; otherwise an earlier reserve is released.
     """
 
     def __init__(self, path: Path, free_bytes: Callable[[], int] | None = None, *, reserve_bytes: int = 0) -> None:
@@ -41,25 +41,25 @@ class Disk:
             self._hold_reserve(self._free_bytes())
 
     def check(self, size_bytes: int, reusable_bytes: Callable[[], int]) -> None:
-        """Raise `Unavailable` disk_full unless there is room for so much more.
+        """Raise `Unavailable` disk_full unless there is room for `size_bytes`.
 
-        `reusable_bytes` tells the space inside of the file that is to be written to.
+        `reusable_bytes` returns the free space inside the file that will be written.
         """
         free_bytes = self._free_bytes()
         if free_bytes >= DISK_FREE_BYTES_MIN + size_bytes:
             if self._is_short() and not self._hold_reserve(free_bytes):
-                raise self.full("Fleet's reserve cannot be set aside again")
-        elif reusable_bytes() < DISK_REUSABLE_BYTES_MIN + 2 * size_bytes:  # pages in a row are not always found
-            raise self.full(f"{free_bytes} bytes are free, Fleet keeps {DISK_FREE_BYTES_MIN} in reserve")
+                raise self.full("Fleet cannot hold its reserve back again")
+        elif reusable_bytes() < DISK_REUSABLE_BYTES_MIN + 2 * size_bytes:  # free pages are not always adjacent
+            raise self.full(f"{free_bytes} bytes are free; the reserve is {DISK_FREE_BYTES_MIN}")
 
     def is_full(self, error: lmdb.Error) -> bool:
-        """Return whether this is how LMDB reports a full disk."""
-        # LMDB calls a write that went half-way an I/O error: the space left tells which it was.
+        """Return whether LMDB raised this error because the disk is full."""
+        # LMDB reports a partial write as an I/O error; the free space shows whether the disk is full.
         text = str(error)
         return text.endswith(_FULL) or (text.endswith(_IO_ERROR) and self._free_bytes() < DISK_FREE_BYTES_MIN)
 
     def give_up_reserve(self) -> bool:
-        """Free the space that is held back; return whether there was any. What gives space back may use it."""
+        """Release the reserve for writes that free space; return whether there was any."""
         try:
             self._reserve.unlink()
         except OSError:
@@ -67,11 +67,11 @@ class Disk:
         return True
 
     def _is_short(self) -> bool:
-        """Return whether less is held back than should be: a crash left a part, or another user of it gave it up."""
+        """Return whether the reserve is too small: after a crash, or because the other store released it."""
         return _size(self._reserve) < self._reserve_bytes
 
     def _hold_reserve(self, free_bytes: int) -> bool:
-        """Hold space back where that leaves enough for others; return False where the system says that it is full."""
+        """Hold space back where enough remains for others; return False when the system reports a full disk."""
         if free_bytes < DISK_FREE_BYTES_MIN + 2 * self._reserve_bytes:
             return True  # later
         try:
@@ -87,24 +87,24 @@ class Disk:
         return True
 
     def full(self, why: str) -> Unavailable:
-        """Return the problem."""
+        """Return the problem for a full disk."""
         return Unavailable(
             "disk_full",
             f"The disk of the event log is full: {why}.",
             hint="Free space on the disk of the data directory, or erase sessions (`fleet rm`), which works on a full "
-            "disk; nothing was lost, and Fleet continues by itself.",
+            "disk; nothing was lost, and Fleet continues without a restart.",
             retry_after_s=10,
         )
 
 
 def remedy(error: Exception, otherwise: str) -> str:
-    """Return what to do about a file that cannot be opened: make room where the disk is full, else `otherwise`."""
+    """Return advice for a file that cannot be opened: free space when the disk is full, else `otherwise`."""
     full = error.errno in NO_SPACE if isinstance(error, OSError) else str(error).endswith(_FULL)
     return "free space on its disk, then start Fleet again." if full else otherwise
 
 
 def _allocate(descriptor: int, size_bytes: int) -> None:
-    """Take so many bytes of the disk. A file that merely has a size would take none."""
+    """Allocate bytes on the disk; setting only the size of the file would allocate none."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size_bytes)
     else:

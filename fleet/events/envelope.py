@@ -5,24 +5,24 @@ from typing import Any, Final
 import msgspec
 
 ERASED_DIGEST: Final = b"erased"
-"""Stands in a `CommandRecord` for the digest of a command whose stream was erased."""
+"""Replaces the digest in the `CommandRecord` of a command whose stream was erased."""
 
 
 class Erased(msgspec.Struct, frozen=True):
-    """Stands for an event whose payload was erased for good: that it was there, when and of which type is all we know.
+    """Replaces an event whose payload was erased: only its existence, time and type are still known.
 
-    No event class of its own: it is never appended. Who folds a stream that begins with it folds nothing.
+    It is never appended. A fold of a stream that begins with it is empty.
     """
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why events are appended.
+    """The command, request and actor that events come from.
 
     `causation_id` is the id of the command (or the position, as `@123`, of the event) that led here; `correlation_id`
-    is the id of the request or process that it all belongs to; `actor` is who: `local` (this machine's user),
-    `token:<name>`, `session:<id>` (a callback, or a session that needs a process), `instance:<id>` (what its process
-    showed, or that it ended), `policy:<name>`, or `system` for what follows from other events, to which `causation_id`
-    leads.
+    is the id of the request or process that it all belongs to; `actor` is `local` (this machine's user),
+    `token:<name>`, `session:<id>` (a callback, or a session that needs a process), `instance:<id>` (its process
+    reported something or ended), `policy:<name>`, or `system` for consequences of other events, which `causation_id`
+    identifies.
     """
 
     actor: str = "system"
@@ -35,7 +35,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
     `position` is global and gapless, from 1; `version` counts within the stream, from 1. `payload` is the event as JSON
     in UTF-8; `event` is the same, decoded and upcast. `recorded_at_ms` is Unix time.
-    An erased one is `Erased`, its payload `{}`; its `type` says what it was.
+    For an erased event, `event` is `Erased`, `payload` is `{}`, and `type` is still the original one.
     """
 
     position: int
@@ -51,14 +51,14 @@ class Recorded(msgspec.Struct, frozen=True):
 
     @property
     def size_bytes(self) -> int:
-        """The payload's size: what the event takes in a buffer, but for some hundred bytes."""
+        """The size of the payload; in a buffer the event takes some hundred bytes more."""
         return len(self.payload)
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """What an append reached: the stream's `version` and the log position of its last event.
+    """The result of an append: the stream's `version` and the log position of its last event.
 
-    `repeated`: the command id was known already, nothing was appended, and the numbers are those of the first time.
+    `repeated`: the command id was already known, nothing was appended, and the numbers are those of the first append.
     """
 
     position: int
@@ -67,7 +67,7 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class CommandRecord(msgspec.Struct, frozen=True):
-    """What became of a command with an id: the stream it went to, what it reached, and a digest of its content."""
+    """The record of an appended command: its stream, its version and position there, and a digest of its content."""
 
     stream: str
     position: int
@@ -75,12 +75,12 @@ class CommandRecord(msgspec.Struct, frozen=True):
     digest: bytes
 
     def matches(self, digest: bytes) -> bool:
-        """Return whether a command of this content is the same again, as far as can be told after an erasure."""
+        """Return whether a command with this content is a repetition; after an erasure every content matches."""
         return self.digest in (digest, ERASED_DIGEST)
 
 
 class StateSnapshot(msgspec.Struct, frozen=True):
-    """A folded state: the stream's `version` and `position` it stands at, and the encoded state of that `schema`."""
+    """A folded state, encoded in `schema`, with the stream's `version` and `position` up to which it is folded."""
 
     version: int
     position: int

@@ -1,9 +1,9 @@
-"""The log as JSON lines that prove themselves: the format of a line, and the check of lines from anywhere.
+"""Exports the log as JSON lines that can be verified without Fleet, and verifies such lines.
 
-A line shows an event as people read it, and carries the record's header (base64 of its bytes, codec.py) and salt beside
-it. So a reader can check the chain of digests without this machine: SHA-256(header) is what the next header holds,
-SHA-256(salt | data) what its own holds. What is readable is compared with the header, and `data` stands in the line
-byte for byte as it was logged. An erased event has neither salt nor data; its header alone is proven.
+A line holds an event in readable fields, with the record's header (base64 of its bytes, codec.py) and salt. A reader
+can check the chain of digests without the server: the next header holds SHA-256(header), and the event's own header
+holds SHA-256(salt | data). The readable fields are compared with the header, and `data` is byte for byte what was
+logged. An erased event has neither salt nor data; only its header is verified.
 """
 
 import base64
@@ -19,7 +19,7 @@ from fleet.limits import EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS
 
 
 class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """One event. `header` and `salt` are base64; `data` is `{}` where the event was erased."""
+    """An exported event. `header` and `salt` are base64; `data` is `{}` where the event was erased."""
 
     position: int
     stream: str
@@ -37,9 +37,9 @@ class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class ExportReport(msgspec.Struct, frozen=True):
-    """What lines were found to be: the positions that are proven, the digest of the last event, the first break.
+    """The result of a check: the verified positions, the digest of the last event, and the first break.
 
-    `events` is 0 where nothing is proven. The digest is what `GET /api/log/verify?at=<last>` of the server says.
+    `events` is 0 where nothing could be verified. `GET /api/log/verify?at=<last>` returns the same digest.
     """
 
     events: int
@@ -51,7 +51,7 @@ class ExportReport(msgspec.Struct, frozen=True):
 
 
 def export_page(log: Log, after: int, through: int) -> tuple[bytes, int]:
-    """Return the next lines beyond `after`, some at most, and the position that they reach.
+    """Return a bounded page of lines beyond position `after`, and the position that they reach.
 
     Raises `CorruptRecord` where the log is damaged.
     """
@@ -90,7 +90,7 @@ def _line(raw: bytes) -> bytes:
 
 
 def verify_export(lines: Iterable[bytes]) -> ExportReport:
-    """Prove lines that follow each other; they may begin anywhere in a log. Reads one at a time."""
+    """Verify consecutive lines, which may begin anywhere in a log. Reads one line at a time."""
     first = last = erased = 0
     digest = codec.GENESIS_DIGEST
     for number, raw in enumerate(lines, 1):
@@ -107,21 +107,21 @@ def verify_export(lines: Iterable[bytes]) -> ExportReport:
 
 
 def _require_next(header: codec.Header, last: int, digest: bytes) -> None:
-    """Raise `CorruptRecord` unless this event follows on the last one; the first may be any."""
+    """Raise `CorruptRecord` unless this event follows the last one; the first event may have any position."""
     if (header.position != last + 1) if last else (header.position < 1):
-        raise codec.CorruptRecord(f"event {header.position} follows on event {last}")
+        raise codec.CorruptRecord(f"event {header.position} follows event {last}")
     if header.previous_digest != digest and (last or header.position == 1):
         raise codec.CorruptRecord("the digest of the event before does not match: one of the two was changed")
 
 
 def _read(raw: bytes) -> tuple[ExportLine, codec.Header, bytes]:
-    """Return a line that agrees with itself. Raises `CorruptRecord`."""
+    """Decode a line and check that its fields agree. Raises `CorruptRecord`."""
     try:
         line = msgspec.json.decode(raw, type=ExportLine)
         head, salt = base64.b64decode(line.header, validate=True), base64.b64decode(line.salt, validate=True)
         header, digest = codec.read_header(head)
     except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
-        raise codec.CorruptRecord(f"no line of an export: {error}") from error
+        raise codec.CorruptRecord(f"the line does not belong to an export: {error}") from error
     for name in ExportLine.__struct_fields__:
         if hasattr(header, name) and getattr(header, name) != getattr(line, name):
             raise codec.CorruptRecord(f"{name} was changed: the header says {getattr(header, name)!r}")

@@ -1,7 +1,7 @@
-"""The feed: it follows the log from any cursor without gaps, first from disk and then from new commits.
+"""The feed follows the log from any cursor without gaps, first from disk and then from new commits.
 
-Keeps: the log is read in bounded pages with a checkpoint after each, commits are pushed to those alone whom they
-concern, and a slow reader costs no more than its buffer. Which event comes when is the law of core/subscription.py.
+The log is read in bounded pages with a checkpoint after each. Commits are pushed only to the readers that they concern,
+and a slow reader costs no more than its buffer. core/subscription.py decides which event is delivered when.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -16,11 +16,11 @@ from fleet.events.log import Log
 from fleet.limits import FEED_BUFFER_BYTES_MAX, FEED_BUFFER_EVENTS_MAX, FEED_PAGE_BYTES, FEED_PAGE_EVENTS
 
 Filter = str | Callable[[Recorded], bool] | None
-"""One stream by name (found by index), the events that a predicate lets through, or all."""
+"""One stream by name (found by index), the events that a predicate accepts, or all."""
 
 
 class ReaderStatistics(msgspec.Struct, frozen=True):
-    """How far a reader is: its phase and cursor, events in its buffer, positions behind, times it was too slow."""
+    """A reader's progress: its phase, cursor, buffered events, positions behind, and how often it was too slow."""
 
     phase: str
     cursor: int
@@ -30,10 +30,10 @@ class ReaderStatistics(msgspec.Struct, frozen=True):
 
 
 class FeedReader:
-    """An open subscription: iterate it in one task to get lists of events, all that wait at a time.
+    """An open subscription. Iterate it in one task to get lists of all waiting events.
 
-    The list that brings it up to date may be empty: that is how a reader learns, by `caught_up`, that what comes now is
-    live. Raises `UnreadableEvent` when the log holds an event of a newer Fleet.
+    The list that brings the reader up to date may be empty; `caught_up` then says that the next events are live. Raises
+    `UnreadableEvent` when the log holds an event of a newer Fleet.
     """
 
     def __init__(self, log: Log, after: int, only: Filter, buffer: int, wake: Callable[[], None] | None) -> None:
@@ -46,21 +46,21 @@ class FeedReader:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the reader was given everything that is durable now."""
+        """Whether the reader has received everything that is durable now."""
         return self._machine.caught_up
 
     @property
     def saturated(self) -> bool:
-        """Whether it was too slow: what waited was dropped, and the next `poll` reads the log again."""
+        """Whether the reader was too slow: its waiting events were dropped, and the next `poll` reads the log again."""
         return self._machine.phase is SubscriptionPhase.SATURATED
 
     @property
     def cursor(self) -> int:
-        """The position to resume from: all events up to here were given or do not concern the reader."""
+        """The position to resume from: all events up to it were delivered or do not concern the reader."""
         return self._machine.cursor
 
     def statistics(self) -> ReaderStatistics:
-        """Return how far it is."""
+        """Return the reader's progress."""
         machine = self._machine
         behind = max(0, self._log.head() - machine.cursor)
         return ReaderStatistics(machine.phase.value, machine.cursor, machine.waiting, behind, self._saturations)
@@ -79,9 +79,9 @@ class FeedReader:
                 return batch
 
     def poll(self) -> list[Recorded] | None:
-        """Return the next events without waiting, at most a page of them; None where there is nothing to be had now.
+        """Return at most a page of the next events without waiting; None where there are none now.
 
-        An empty list says: poll again. For who waits for other things as well, and gave `wake` to `subscribe`.
+        After an empty list, poll again. For a task that also waits for other things and passed `wake` to `subscribe`.
         """
         if self._machine.needs_page:
             return self._read_page()
@@ -110,13 +110,13 @@ class FeedReader:
             self._on_push()
 
     def _push_stream(self, before: int, through: int, events: Sequence[Recorded]) -> None:
-        # Commits that do not concern the stream were not pushed at all: there is nothing in them.
+        # Commits that do not concern the stream were not pushed.
         self._machine.skip(before)
         self._push(before, through, events)
 
 
 class Feed:
-    """Hands each commit of a log to its readers."""
+    """Delivers each commit of a log to its readers."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -135,10 +135,10 @@ class Feed:
         buffer: int = FEED_BUFFER_EVENTS_MAX,
         wake: Callable[[], None] | None = None,
     ) -> AsyncGenerator[FeedReader, None]:
-        """Follow the log beyond position `after`; `stream` narrows it down; `buffer` is in events.
+        """Follow the log beyond position `after`; `stream` restricts the events; `buffer` is in events.
 
-        Nothing is missed from here on, however late the first batch is asked for. `wake()` is called when there may be
-        something to `poll`.
+        The subscription misses nothing from this call on, even if it is iterated later. `wake()` is called when there
+        may be something to `poll`.
         """
         reader = FeedReader(self._log, after, stream, buffer, wake)
         if isinstance(stream, str):
@@ -151,13 +151,13 @@ class Feed:
             self._forget(reader, stream)
 
     def statistics(self) -> list[ReaderStatistics]:
-        """Return how far each reader is."""
+        """Return the progress of each reader."""
         readers = [*self._readers, *(reader for group in self._by_stream.values() for reader in group)]
         return [reader.statistics() for reader in readers]
 
     @property
     def saturations(self) -> int:
-        """How often a reader was too slow, those that are gone included."""
+        """How often readers were too slow, including those that have closed."""
         return self._saturations_before + sum(reader.saturations for reader in self.statistics())
 
     def _forget(self, reader: FeedReader, stream: Filter) -> None:

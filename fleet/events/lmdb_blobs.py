@@ -2,9 +2,9 @@
 
     contents  digest -> zstd frame         owned   owner NUL digest -> nothing         owners  digest owner -> nothing
 
-An environment of its own, because LMDB has one writer each: a turn's diff of some megabytes must not hold up the
-commits of others' small events. Everything that writes runs as a whole in one worker thread, one transaction and one
-fsync for a batch. Unlike the log's it keeps LMDB's lock file, so that reads are safe in any thread meanwhile.
+It has its own environment because LMDB has one writer per environment: a diff of some megabytes must not delay the
+commits of small events. A batch is written in one worker thread, with one transaction and one fsync. Unlike the log it
+uses LMDB's lock file, so other threads can read safely at the same time.
 """
 
 import os
@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 
 class LmdbBlobs:
-    """`Blobs` in a data directory that this process has locked (data_lock.py). End with `close`, or `with`."""
+    """`Blobs` in a data directory that this process has locked (data_lock.py). Close it with `close` or `with`."""
 
     def __init__(self, path: Path, *, free_bytes: Callable[[], int] | None = None) -> None:
-        """Open the store in the data directory `path`, which is made if it is missing. Raises `StartupError`."""
+        """Open the store in the data directory `path`, and create it if it is missing. Raises `StartupError`."""
         self._disk = Disk(path, free_bytes)
         self._thread = trio.CapacityLimiter(1)
         self._puts = self._repeated = self._content_bytes = 0
@@ -57,7 +57,7 @@ class LmdbBlobs:
         self.close()
 
     def close(self) -> None:
-        """Close the file. Nothing may be under way."""
+        """Close the file. No call may be running."""
         self._environment.close()
 
     # ------------------------------------------------------------------------------------------------------- reading
@@ -110,7 +110,7 @@ class LmdbBlobs:
         digests = [name_of(content) for content in contents]
         named = dict(zip(digests, contents, strict=True))
         missing = self._missing(list(named))
-        # Compressed before the transaction begins: that is where the time goes.
+        # Compression takes most of the time, so it is done before the transaction begins.
         packed = dict(zip(missing, pack([named[digest] for digest in missing]), strict=True))
         self._disk.check(sum(len(stored) for stored in packed.values()), self._reusable_bytes)
         with self._environment.begin(write=True) as transaction:
@@ -146,7 +146,7 @@ class LmdbBlobs:
         await self._free(partial(self._discard, owner, None))
 
     async def _free(self, work: Callable[[], None]) -> None:
-        """Do what gives space back, if need be with what is held back for that."""
+        """Run work that frees space; on a full disk, release the reserve for it."""
         try:
             await self._in_thread(work)
         except Unavailable:
@@ -179,10 +179,10 @@ class LmdbBlobs:
 
 
 def _lengthen(file: Path, environment: lmdb.Environment) -> None:
-    """Fill up a file that is shorter than the pages in use: to read beyond its end would kill the process (SIGBUS).
+    """Lengthen a file that is shorter than the pages in use: reading beyond its end would kill the process (SIGBUS).
 
-    LMDB leaves pages unwritten at the end that became free in the transaction that took them, so it need not be damage;
-    where it is, the blob that lacks them cannot be read.
+    LMDB does not write pages at the end that one transaction took and freed, so a short file is not always damaged. If
+    it is, the blob on the missing pages cannot be read.
     """
     needed_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     if file.stat().st_size < needed_bytes:

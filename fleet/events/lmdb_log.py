@@ -1,4 +1,4 @@
-"""The event log on disk: `Log` on LMDB. It reads from lmdb_store.py; writer.py carries out an append to its end."""
+"""The event log on disk: `Log` on LMDB. It reads through lmdb_store.py; writer.py carries out each append."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ import trio
 
 from fleet.errors import StartupError
 from fleet.events import codec
-from fleet.events.batch import ErasureBatch, Salts, make_order
+from fleet.events.batch import ErasureBatch, Salts, encode_append
 from fleet.events.data_lock import DataLock
 from fleet.events.disk import Disk
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, StateSnapshot
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class LmdbLog:
-    """A `Log` in a data directory. Open it with `open`, host `run`, end with `stop` and `close` (or `with`)."""
+    """A `Log` in a data directory. Open it with `open`, supervise `run`, end it with `stop` and `close` (or `with`)."""
 
     def __init__(self, store: LmdbStore, lock: DataLock, registry: EventRegistry, writer: Writer) -> None:
         self._store = store
@@ -49,11 +49,11 @@ class LmdbLog:
         salts: Salts = os.urandom,
         traces: "Traces | None" = None,
     ) -> "LmdbLog":
-        """Open the log of the data directory `path`, which is made if it is missing.
+        """Open the log of the data directory `path`, and create it if it is missing.
 
-        `free_bytes` tells the space left on its disk, `reserve_bytes` how much of it is held back for when it is full;
-        without `traces` there are no spans. Raises `StartupError`: the directory is in use or cannot be written, the
-        log is damaged or of another format.
+        `free_bytes` returns the free space of its disk, `reserve_bytes` is the size of the reserve for a full disk;
+        without `traces` there are no spans. Raises `StartupError` when the directory is in use or cannot be written, or
+        the log is damaged or has another format.
         """
         lock = DataLock(path)
         try:
@@ -78,11 +78,11 @@ class LmdbLog:
         self.close()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write until `stop` or cancelled; host it in a supervisor. After a crash it may be started again."""
+        """Write until `stop` or cancellation; a supervisor runs it. After a crash it may be started again."""
         await self._writer.run(task_status)
 
     def stop(self) -> None:
-        """Take no more appends; `run` returns when those that were accepted are durable."""
+        """Accept no more appends; `run` returns when the accepted ones are durable."""
         self._writer.stop()
 
     def close(self) -> None:
@@ -177,7 +177,7 @@ class LmdbLog:
         command_digest: bytes = b"",
     ) -> Appended:
         """See `Log`."""
-        order = make_order(
+        encoded = encode_append(
             self._registry,
             stream,
             expected_version,
@@ -186,10 +186,10 @@ class LmdbLog:
             command_id=command_id,
             command_digest=command_digest,
         )
-        return await self._writer.append(order)
+        return await self._writer.append(encoded)
 
     async def erase(self, stream: str) -> None:
-        """See `Log`. The pages of LMDB that held it are overwritten when they are used again: see ADR 0011."""
+        """See `Log`. LMDB overwrites the freed pages when it uses them again: see ADR 0011."""
         through, position = self.head(), 0
         while position < through:
             position = (await self._writer.erase(ErasureBatch(stream, position, through))).position
@@ -204,7 +204,7 @@ class LmdbLog:
             self._store.save_snapshot(stream, snapshot)
 
     def _check_everything(self) -> None:
-        """Decide whether a file that was too short lacks anything: see `LmdbStore.padded`. Raises `StartupError`."""
+        """Read the whole log when its file was too short (see `LmdbStore.padded`). Raises `StartupError` for damage."""
         found = verify(self).first_break
         if found is not None:
             raise StartupError(

@@ -1,11 +1,11 @@
-"""The tables of the log in LMDB: how they are keyed, opened, read, written and grown.
+"""Opens, reads, writes and grows the tables of the log in LMDB.
 
-    records    position -> record (codec.py)            commands   command id -> what became of it
+    records    position -> record (codec.py)            commands   command id -> its record
     index      stream NUL position -> version           snapshots  stream -> snapshot        meta  format
 
-Keeps three rules that make LMDB safe without its lock file: one process at a time (data_lock.py); all work but the
-commit itself is done on the event-loop thread; and the one read transaction is renewed between commits only, so it
-never sees a commit half-way and never stands in the way of a resize.
+Three rules make LMDB safe without its lock file. One process opens it at a time (data_lock.py). Everything except the
+commit itself runs on the event-loop thread. The only read transaction is renewed between commits, so it never sees a
+partial commit and never blocks a resize.
 """
 
 import hashlib
@@ -35,22 +35,22 @@ FORMAT: Final = 1
 """Version of the tables and records. A change that older code cannot read takes the next number."""
 
 _FORMAT_KEY: Final = b"format"
-_COMMAND_KEY_BYTES_MAX: Final = 256  # LMDB takes 511; a client may choose longer ids
+_COMMAND_KEY_BYTES_MAX: Final = 256  # LMDB's limit is 511; a client may choose longer ids
 _HASHED: Final = b"\0"
-_RECORDS_AT_ONCE: Final = 64  # fetched in one call, which is half the cost of one by one
+_RECORDS_AT_ONCE: Final = 64  # one call costs half as much as single reads
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_command: Final = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
 _decode_snapshot: Final = msgspec.msgpack.Decoder(tuple[int, int, str, bytes]).decode
 
 
 class LmdbStore:
-    """An open environment. Everything but the function that `begin_commit` returns is for the event-loop thread.
+    """An open environment. Only the function that `begin_commit` returns may run outside the event-loop thread.
 
-    `padded`: the file was shorter than the pages in use and was lengthened. LMDB leaves pages unwritten at the end when
-    they became free in the transaction that took them, so that alone is no damage; but reading beyond the end of a file
-    that was cut off would kill the process with SIGBUS. A caller that opens it then reads it all.
+    `padded`: the file was shorter than the pages in use and was lengthened, because reading beyond its end would kill
+    the process with SIGBUS. LMDB does not write pages at the end that one transaction took and freed, so a short file
+    is not always damaged. The caller then reads all of it to find out.
 
-    `tip` is where the log ends for readers, which is where it ended at the last `finish_commit` or `reload`.
+    `tip` is the end of the log for readers, as of the last `finish_commit` or `reload`.
     """
 
     def __init__(self, file: Path) -> None:
@@ -95,7 +95,7 @@ class LmdbStore:
             os.truncate(self._file, needed_bytes)
 
     def unpad(self) -> None:
-        """Leave the closed file as it was found, so that the next start finds the same damage."""
+        """Cut the closed file to its original length, so that the next start finds the same damage."""
         if self.padded:
             os.truncate(self._file, self._size_bytes)
 
@@ -144,7 +144,7 @@ class LmdbStore:
         return LogEnd(record.header.position, record.digest)
 
     def records(self, after: int, limit: int | None) -> Iterator[bytes]:
-        """Yield records beyond position `after`. Use it up before anything else happens."""
+        """Yield records beyond position `after`. Consume them before any other call."""
         cursor = self._read.cursor(self._records)
         if not cursor.set_range(position_key(after + 1)):
             return iter(())
@@ -165,7 +165,7 @@ class LmdbStore:
         return found
 
     def stream_positions_down(self, stream: str, before: int, limit: int) -> list[bytes]:
-        """Return the keys in `records` of the stream's events short of position `before`, from the last one down."""
+        """Return the keys in `records` of the stream's events before position `before`, last one first."""
         prefix = _stream_prefix(stream)
         cursor = self._read.cursor(self._index)
         if not (cursor.prev() if cursor.set_range(prefix + position_key(before)) else cursor.last()):
@@ -175,7 +175,7 @@ class LmdbStore:
         return [key[start:] for key in takewhile(lambda key: key[:start] == prefix, keys)]
 
     def records_at(self, keys: list[bytes]) -> Iterator[bytes]:
-        """Yield the records with these keys. Use it up, or let it go, before anything else happens."""
+        """Yield the records with these keys. Consume or close the iterator before any other call."""
         cursor = self._read.cursor(self._records)
         for start in range(0, len(keys), _RECORDS_AT_ONCE):
             for _, record in cursor.getmulti(keys[start : start + _RECORDS_AT_ONCE]):
@@ -186,7 +186,7 @@ class LmdbStore:
         return self._get(position_key(position), self._records)
 
     def indexed_version(self, stream: str, position: int) -> int | None:
-        """Return the stream's version at exactly this position, as the index has it."""
+        """Return the stream's version at exactly this position from the index."""
         found = self._get(_stream_prefix(stream) + position_key(position), self._index)
         return None if found is None else int.from_bytes(found, "big")
 
@@ -213,7 +213,7 @@ class LmdbStore:
         return int.from_bytes(cursor.value(), "big")
 
     def find_command(self, command_id: str) -> CommandRecord | None:
-        """Return what became of a command id."""
+        """Return the record of a command id, None for one that is new."""
         found = self._get(_command_key(command_id), self._commands)
         return None if found is None else CommandRecord(*_decode_command(found))
 
@@ -225,30 +225,30 @@ class LmdbStore:
         return None if found is None else StateSnapshot(*_decode_snapshot(found))
 
     def _get(self, key: bytes, table: "_Database") -> bytes | None:
-        # The way that is safe on damaged pages: a cursor that steps on to one makes LMDB abort the process.
+        # A read by key is safe on damaged pages; a cursor that moves to one makes LMDB abort the process.
         try:
             return self._read.get(key, db=table)
         except lmdb.Error as error:
             raise CorruptRecord(f"a page cannot be read: {error}") from error
 
     def reusable_bytes(self) -> int:
-        """Return the size of the pages in the file that hold nothing: commits use them before the file grows."""
+        """Return the size of the free pages in the file, which commits use before the file grows."""
         return free_bytes_of(self._environment, (self._records, self._index, self._commands, self._snapshots))
 
     # ------------------------------------------------------------------------------------------------------- writing
 
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """Write it with the next commit; it is disposable, and those that have waited longest are dropped."""
+        """Write it with the next commit. It is disposable: when too many wait, the oldest are dropped."""
         self._waiting[stream] = snapshot
         self._waiting.move_to_end(stream)
         if len(self._waiting) > SNAPSHOTS_WAITING_MAX:
             self._waiting.popitem(last=False)
 
     def begin_commit(self, batch: Batch, erased: Mapping[str, list[bytes]], *, snapshots: bool) -> Callable[[], None]:
-        """Put everything in its place and return what makes it durable: one fsync, to be called in a thread.
+        """Write everything and return the function that makes it durable with one fsync; call that in a thread.
 
-        `erased` holds keys in `records` of events to be erased, by stream; `snapshots` says whether those that wait are
-        written, too. Both may raise `lmdb.MapFullError`, after which `grow` and another try are due. After the commit:
+        `erased` holds the keys in `records` of the events to erase, by stream; `snapshots`: also write the waiting
+        snapshots. Both functions may raise `lmdb.MapFullError`; call `grow` then and try again. After the commit, call
         `finish_commit`.
         """
         self._drop_snapshots(erased)
@@ -290,7 +290,7 @@ class LmdbStore:
             transaction.put(_command_key(command_id), value, db=self._commands)
 
     def finish_commit(self, batch: Batch, erased: Iterable[str]) -> None:
-        """Let reads see the commit, all of them at this instant."""
+        """Make the commit visible to all reads at once."""
         self._renew()
         self.tip = batch.tip
         for stream, version in batch.heads.items():
@@ -301,7 +301,7 @@ class LmdbStore:
                 del self._waiting[stream]
 
     def reload(self) -> None:
-        """Let reads see what is on disk, also after a failed commit. Raises `StartupError`."""
+        """Make reads see what is on disk after a commit with an unknown result. Raises `StartupError`."""
         self._renew()
         self._heads.clear()
         self.tip = self._read_tip()
@@ -315,7 +315,7 @@ class LmdbStore:
             self._waiting.pop(stream, None)
 
     def grow(self) -> None:
-        """Double the map."""
+        """Double the size of LMDB's map."""
         self._read.abort()
         self._map_bytes *= 2
         self._environment.set_mapsize(self._map_bytes)
@@ -323,7 +323,7 @@ class LmdbStore:
 
 
 def free_bytes_of(environment: lmdb.Environment, tables: Iterable["_Database"]) -> int:
-    """Return the size of the pages of a file that hold nothing; `tables` are all that it has, without the main one."""
+    """Return the size of the free pages of a file; `tables` are all of its tables except the main one."""
     with environment.begin() as transaction:
         found = [transaction.stat(table) for table in (environment.open_db(None, txn=transaction), *tables)]
     used = sum(each["branch_pages"] + each["leaf_pages"] + each["overflow_pages"] for each in found)
@@ -340,7 +340,7 @@ def _stream_prefix(stream: str) -> bytes:
 
 
 def _command_key(command_id: str) -> bytes:
-    # As it is, where that is possible: Fleet's own ids ascend, and neighbours share a page of the commit.
+    # Short ids are used unchanged: Fleet's ids ascend, so neighbours share a page in the commit.
     key = command_id.encode()
     if len(key) <= _COMMAND_KEY_BYTES_MAX and key[:1] > _HASHED:
         return key

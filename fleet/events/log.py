@@ -1,7 +1,7 @@
 """The contract of an event log. `lmdb_log` implements it on disk, `memory_log` for tests; both pass one contract suite.
 
-Appends are durable when they return. Reads are synchronous: LMDB's pages are memory-mapped, a read is bounded where it
-is given a `limit`. Follow the log with feed.py.
+Appends are durable when they return. Reads are synchronous, because LMDB's pages are memory-mapped; a `limit` bounds
+them. feed.py follows the log.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,21 +17,21 @@ Listener = Callable[[Sequence[Recorded]], None]
 
 
 class VersionConflict(Exception):  # noqa: N818 - the field's term
-    """Another version was expected: the stream has a second writer, which is a bug (law 2)."""
+    """The stream does not have the expected version: it has a second writer, which is a bug (law 2)."""
 
     def __init__(self, stream: str, expected: int, actual: int) -> None:
-        super().__init__(f"{stream}: expected version {expected}, but it is {actual}")
+        super().__init__(f"{stream} is at version {actual}, expected {expected}")
         self.stream = stream
         self.expected = expected
         self.actual = actual
 
 
 class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
-    """The commit failed with an unknown outcome: tasks that waited for it must read the log again to continue."""
+    """The commit failed and may or may not be durable: tasks that waited for it must read the log again."""
 
 
 class LogStatistics(msgspec.Struct, frozen=True):
-    """A log's load: what waits now (appends, bytes of payload), and commits and appends since the start."""
+    """The log's load: waiting appends and their bytes of payload, and commits and appends since the start."""
 
     waiting: int
     waiting_bytes: int
@@ -53,7 +53,7 @@ def up_to(bytes_max: int | None, events: Iterable[Recorded]) -> list[Recorded]:
 
 
 class Log(Protocol):
-    """An append-only log of events in streams. Nothing in it changes, but that a stream may be erased."""
+    """An append-only log of events in streams. Its events never change, except that a stream can be erased."""
 
     async def append(
         self,
@@ -71,18 +71,18 @@ class Log(Protocol):
         `command_id` that has been appended before, nothing is appended and the first outcome is returned; `Rejected`
         idempotency_conflict when `command_digest` differs. Raises `VersionConflict`; `Rejected` event_too_large;
         `Unavailable` disk_full, overloaded, stopping or log_unavailable, and then nothing was appended;
-        `OutcomeUnknown`. A caller that is cancelled while it waits does not know the outcome either: the append goes
-        through or not, as a whole.
+        `OutcomeUnknown`. A caller that is cancelled while it waits does not know the outcome either: all events are
+        appended, or none.
         """
         ...
 
     async def erase(self, stream: str) -> None:
-        """Erase the stream for good, durably: every event that it has now becomes `Erased`.
+        """Erase the stream durably: every event that it has now becomes `Erased`.
 
-        Salts and payloads, snapshots and the digests of its commands go; headers, positions, versions and command ids
-        stay, and the chain remains provable. Works through long streams in pages, first event first: a crash leaves
-        the rest, and erasing again finishes it or does nothing. Raises `Unavailable` and `OutcomeUnknown` as `append`
-        does, and then a part may be erased. Events about the erasure must be appended before.
+        Salts, payloads, snapshots and digests of commands are removed. Headers, positions, versions and command ids
+        stay, so the chain can still be verified. Long streams are erased in pages, from the first event on. After a
+        crash, erasing again finishes the rest; repeated once it is complete, it does nothing. Raises `Unavailable` and
+        `OutcomeUnknown` as `append` does; a part may be erased then. Append events about the erasure before it.
         """
         ...
 
@@ -103,7 +103,7 @@ class Log(Protocol):
     ) -> list[Recorded]:
         """Return the stream's events at positions beyond `after`, in order.
 
-        At most `limit` of them, and none behind the one whose payload makes the sum reach `bytes_max`.
+        At most `limit` events, and none after the one whose payload makes the sum reach `bytes_max`.
         """
         ...
 
@@ -112,13 +112,13 @@ class Log(Protocol):
         ...
 
     def read_headers(self, positions: Sequence[int]) -> list[Header]:
-        """Return the headers of the events at these positions: what a search looks at, at a tenth of the cost."""
+        """Return the headers of the events at these positions; a search reads them at a tenth of the cost."""
         ...
 
     def stream_positions(self, stream: str, after: int, before: int, limit: int, *, newest_first: bool) -> list[int]:
-        """Return at most `limit` positions of the stream's events that are beyond `after` and short of `before`.
+        """Return at most `limit` positions of the stream's events between `after` and `before`, both exclusive.
 
-        In order, or with `newest_first` in the other one.
+        They ascend; with `newest_first` they descend.
         """
         ...
 
@@ -131,18 +131,18 @@ class Log(Protocol):
         ...
 
     def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
-        """Yield (version, position, event) of the stream beyond `after`: what a fold needs, at half the cost.
+        """Yield (version, position, event) of the stream beyond `after`, for folds, at half the cost.
 
         Reads in pages of `REPLAY_PAGE_EVENTS`, so the caller may pause between two events.
         """
         ...
 
     def find_command(self, command_id: str) -> CommandRecord | None:
-        """Return what became of a command id."""
+        """Return the record of a command id, None for one that is new."""
         ...
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener` with every later commit. Listeners are called in the order in which they came."""
+        """Call `listener` with every later commit. Listeners are called in the order of their registration."""
         ...
 
     def statistics(self) -> LogStatistics:
@@ -154,5 +154,5 @@ class Log(Protocol):
         ...
 
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """Keep a snapshot, soon: it is disposable, so it is written along with a later commit, not waited for."""
+        """Store a snapshot with a later commit, without waiting for it: snapshots are disposable."""
         ...

@@ -1,6 +1,6 @@
 """The blob store in memory, for tests: on the `MemoryDisk` of the log, which survives a simulated crash.
 
-Like `MemoryLog` it has one checkpoint before and one after the instant at which something is durable.
+Like `MemoryLog` it has a checkpoint before and one after the instant at which data becomes durable.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from fleet.events.memory_log import MemoryDisk
 
 
 class MemoryBlobs:
-    """`Blobs` on a `MemoryDisk`; a full one refuses. After `crash` it takes no more: its process is gone."""
+    """`Blobs` on a `MemoryDisk`, which refuses writes when it is full. After `crash` it accepts nothing more."""
 
     def __init__(self, disk: MemoryDisk) -> None:
         self._disk = disk
@@ -21,7 +21,7 @@ class MemoryBlobs:
         self._puts = self._repeated = self._content_bytes = 0
 
     def crash(self) -> None:
-        """Be the store of a process that was killed: what is under way never becomes durable."""
+        """Simulate that the process is killed: running writes never become durable."""
         self._crashed = True
 
     async def put(self, owner: str, contents: Sequence[bytes]) -> list[str]:

@@ -1,6 +1,6 @@
-"""The event log in memory, for tests and simulation: the rules of the disk, deterministic, with faults to inject.
+"""The event log in memory, for tests and simulation: it follows the same rules, is deterministic and can inject faults.
 
-`MemoryDisk` is what a crash leaves behind; `MemoryLog` is the process's part and can be opened on the disk again.
+`MemoryDisk` is the part that survives a crash; a new `MemoryLog` can be opened on it.
 """
 
 import os
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from fleet.errors import Unavailable
 from fleet.events import codec
-from fleet.events.batch import Batch, LogEnd, Salts, make_order
+from fleet.events.batch import Batch, LogEnd, Salts, encode_append
 from fleet.events.envelope import ERASED_DIGEST, Appended, Cause, CommandRecord, Recorded, StateSnapshot
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
@@ -22,11 +22,10 @@ from fleet.ports import Clock
 
 
 class MemoryDisk:
-    """What is durable. `records` may be tampered with.
+    """The durable data. Tests may change `records`.
 
-    Set `low` to have appends refused as on a full disk, and `full` where the reserve is used up as well.
-
-    `blobs` and `owned` (the digests of each owner) are those of `MemoryBlobs`.
+    With `low`, appends are refused as on a full disk; with `full`, the reserve is used up as well. `blobs` and `owned`
+    (the digests of each owner) belong to `MemoryBlobs`.
     """
 
     def __init__(self) -> None:
@@ -40,10 +39,10 @@ class MemoryDisk:
 
 
 class MemoryLog:
-    """A `Log` on a `MemoryDisk`. Its commit is a checkpoint before and one after the instant at which it is durable.
+    """A `Log` on a `MemoryDisk`. A commit has a checkpoint before and one after the instant at which it is durable.
 
-    So an append that is cancelled leaves either outcome, and what other tasks do falls before or behind it. There is no
-    writer to run. `salts` makes two logs alike to the byte. After `crash` this log takes no more: its process is gone.
+    So a cancelled append may or may not be durable, and other tasks run before or after it. There is no writer to run.
+    With the same `salts` two logs have the same bytes. After `crash` this log accepts nothing more.
     """
 
     def __init__(self, disk: MemoryDisk, registry: EventRegistry, clock: Clock, *, salts: Salts = os.urandom) -> None:
@@ -61,7 +60,7 @@ class MemoryLog:
             self._index(codec.decode(record))
 
     def crash(self) -> None:
-        """Be the log of a process that was killed: appends that are under way never become durable."""
+        """Simulate that the process is killed: running appends never become durable."""
         self._crashed = True
 
     # ------------------------------------------------------------------------------------------------------- reading
@@ -141,7 +140,7 @@ class MemoryLog:
         command_digest: bytes = b"",
     ) -> Appended:
         """See `Log`. Never overloaded."""
-        order = make_order(
+        encoded = encode_append(
             self._registry,
             stream,
             expected_version,
@@ -155,7 +154,7 @@ class MemoryLog:
             raise Unavailable("log_unavailable", "The process of this log was killed.")
         salts = self._salts(codec.SALT_BYTES * len(events))
         batch = Batch(self, self._clock.now_ms(), salts, _full() if self._disk.low else None)
-        outcome = batch.add(order)
+        outcome = batch.add(encoded)
         if batch.records:
             self._make_durable(batch)
         await trio.lowlevel.checkpoint()
@@ -184,7 +183,7 @@ class MemoryLog:
             disk.records[position - 1] = codec.erase(disk.records[position - 1])
 
     def statistics(self) -> LogStatistics:
-        """See `Log`. Nothing waits, and each append is a commit."""
+        """See `Log`. No append waits, and each one is a commit."""
         return LogStatistics(0, 0, self._commits, self._commits)
 
     def listen(self, listener: Listener) -> None:

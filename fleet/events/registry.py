@@ -1,8 +1,7 @@
 """The registry of event classes: stable type names, schema versions and upcasters.
 
-Keeps the rule that what was once written can always be read: a type name never changes its meaning, and every older
-schema has a way up to the current one. The classes themselves live in fleet/core; codec.py puts the payload into a
-record.
+Every event that was written can always be read: a type name never changes its meaning, and upcasters lead from every
+older schema to the current one. The classes are defined in fleet/core; codec.py puts the payload into a record.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,15 +10,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-"""Turns the fields of one schema into those of the next. Pure; may change the dict that it is given."""
+"""Converts the fields of one schema to the next. Pure, except that it may change its argument."""
 
 
 class UnreadableEvent(Exception):  # noqa: N818 - it says what is wrong with the event
-    """A recorded event that this version of Fleet has no class for, or whose payload does not fit its class."""
+    """This version of Fleet has no class for a recorded event, or the payload does not fit the class."""
 
 
 class Encoded(NamedTuple):
-    """An event as it goes into the log: type name, schema version, JSON in UTF-8."""
+    """An event encoded for the log: type name, schema version, JSON in UTF-8."""
 
     type: str
     schema: int
@@ -51,18 +50,18 @@ class EventRegistry:
         *,
         on_full_disk: bool = False,
     ) -> None:
-        """Let `cls` be the event type `name`, at version `schema`; `upcasters[n]` leads from schema n to n + 1.
+        """Register `cls` as event type `name` with version `schema`; `upcasters[n]` converts schema n to n + 1.
 
-        With `on_full_disk` it is taken on a full disk: what it records ends something or gives space back.
+        With `on_full_disk` it is accepted on a full disk, because it ends something or frees space.
 
-        Raises ValueError when name or class are taken or an upcaster is missing, TypeError when `cls` can be changed
-        after the fact.
+        Raises ValueError when the name or class is already registered or an upcaster is missing, TypeError when `cls`
+        is not frozen.
         """
         upcasters = dict(upcasters or {})
         if name in self._entries or cls in self._names:
-            raise ValueError(f"{name} or {cls.__name__} is registered already: names and classes are one to one")
+            raise ValueError(f"{name} or {cls.__name__} is already registered: each name has one class")
         if not cls.__struct_config__.frozen:
-            raise TypeError(f"{cls.__name__} is not frozen: events are facts, declare it with frozen=True")
+            raise TypeError(f"{cls.__name__} is not frozen: declare it with frozen=True")
         if set(upcasters) != set(range(1, schema)):
             raise ValueError(f"{name} has schema {schema}: give an upcaster for each schema from 1 to {schema - 1}")
         self._entries[name] = _Entry(cls, schema, upcasters)
@@ -71,7 +70,7 @@ class EventRegistry:
             self._on_full_disk.add(cls)
 
     def is_for_full_disk(self, event: object) -> bool:
-        """Say whether the event is taken on a full disk."""
+        """Return whether the event is accepted on a full disk."""
         return type(event) in self._on_full_disk
 
     def encode(self, event: object) -> Encoded:
@@ -82,7 +81,7 @@ class EventRegistry:
         return Encoded(named[0], named[1], self._encode(event))
 
     def decode(self, type_name: str, schema: int, payload: bytes) -> Any:
-        """Return the event, at the current schema. Raises `UnreadableEvent`."""
+        """Return the event in the current schema. Raises `UnreadableEvent`."""
         decoder = self._decoders.get((type_name, schema)) or self._make_decoder(type_name, schema)
         try:
             return decoder(payload)

@@ -1,8 +1,8 @@
 """Finds events of the log by their headers: stream, type, actor, time.
 
-A search reads headers a page at a time and lets other tasks run in between. It reads one stream where the query names
-one, else only those stretches of the log that may hold the wanted times. After `LOG_SEARCH_EVENTS_MAX` headers it
-returns what it has found, and the position to continue from.
+A search reads headers in pages and lets other tasks run in between. It reads only the stream that the query names, or
+else the parts of the log that may hold the wanted times. After `LOG_SEARCH_EVENTS_MAX` headers it returns the events
+found so far and the position to continue from.
 """
 
 import re
@@ -20,7 +20,7 @@ from fleet.limits import LOG_SEARCH_EVENTS_MAX, LOG_SEARCH_PAGE_BYTES, LOG_SEARC
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """A query: an event has to match everything that is given. Times are Unix milliseconds, inclusive.
+    """A query: an event has to match all given fields. Times are Unix milliseconds, inclusive.
 
     `after` and `before` are positions, exclusive. `limit` bounds the events of one page.
     """
@@ -49,17 +49,17 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoundEvent(NamedTuple):
-    """A page of events, in the order that was asked for.
+    """A page of events in the requested order.
 
-    `go_on` is the next `after`, or with `newest_first` the next `before`; None where the search has come to its end.
+    `next_cursor` is the next `after`, or with `newest_first` the next `before`; None at the end of the search.
     """
 
     events: Sequence[Recorded]
-    go_on: int | None
+    next_cursor: int | None
 
 
 async def find_events(log: Log, times: LogTimes, search: Search) -> FoundEvent:
-    """Return the next page."""
+    """Return the next page of events."""
     before = log.head() + 1 if search.before is None else min(search.before, log.head() + 1)
     if search.stream is None and (search.from_ms is not None or search.to_ms is not None):
         await times.extend()
@@ -78,8 +78,8 @@ async def find_events(log: Log, times: LogTimes, search: Search) -> FoundEvent:
     return _read(log, found, None)
 
 
-def _read(log: Log, positions: Iterable[int], go_on: int | None) -> FoundEvent:
-    """Return these events, up to the one whose payload fills the answer."""
+def _read(log: Log, positions: Iterable[int], next_cursor: int | None) -> FoundEvent:
+    """Return these events, up to the one whose payload fills the response."""
     events: list[Recorded] = []
     size_bytes = 0
     for position in positions:
@@ -87,11 +87,11 @@ def _read(log: Log, positions: Iterable[int], go_on: int | None) -> FoundEvent:
             return FoundEvent(events, events[-1].position)
         events += log.read_all(position - 1, 1)
         size_bytes += events[-1].size_bytes
-    return FoundEvent(events, go_on)
+    return FoundEvent(events, next_cursor)
 
 
 def _pages(log: Log, times: LogTimes, search: Search, before: int) -> Iterator[Sequence[int]]:
-    """Yield the positions to look at, a page at a time, in the order of the search."""
+    """Yield pages of candidate positions, in the order of the search."""
     if search.stream is not None:
         yield from _pages_of_stream(log, search.stream, search, before)
         return
@@ -106,9 +106,9 @@ def _pages_of_stream(log: Log, stream: str, search: Search, before: int) -> Iter
 
 
 def chain(log: Log, position: int, limit: int) -> list[Recorded]:
-    """Return the event, its cause, and so on to the first cause in the log; at most `limit` events.
+    """Return the event, its cause, and so on up to the first cause in the log; at most `limit` events.
 
-    It ends early with the event whose payload fills the answer; call again with that event to continue.
+    It ends early with the event whose payload fills the response; to continue, call it with that event.
     """
     found: list[Recorded] = []
     size_bytes = 0

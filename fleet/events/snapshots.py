@@ -1,7 +1,7 @@
 """Encodes the states of aggregates, and decides by a fingerprint whether a stored state can still be read.
 
-A snapshot or a view's row is a state in MessagePack. It is disposable: where the fingerprint differs from today's it is
-ignored, and the events are folded again.
+A snapshot or a view's row is a state in MessagePack. It is disposable: when its fingerprint is not the current one, it
+is ignored and the events are folded again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 @cache
 def fingerprint(kind: str, state_type: Any, revision: int) -> str:
-    """Return what changes with the structure of the state, or with its decider's `revision`."""
+    """Return a string that changes with the structure of the state or its decider's `revision`."""
     structure = msgspec.json.encode(msgspec.json.schema(state_type), order="deterministic")
     return f"{kind}/{revision}/{blake2b(structure, digest_size=8).hexdigest()}"
 
 
 def pack(state: Any) -> bytes:
-    """Return the state in MessagePack. An integer that this cannot hold is cut: one number must not stop Fleet."""
+    """Return the state in MessagePack. An integer beyond its range is clamped, so that one number cannot stop Fleet."""
     try:
         return _encode(state)
     except OverflowError:

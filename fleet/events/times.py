@@ -1,8 +1,8 @@
 """Finds events by the time when they were recorded, and the log's position at a time.
 
-The machine's clock may step back, so times are not in order and no bisection finds one. Instead the first and last time
-of every block of positions is kept in memory, read once from the headers: some seconds for a log of a million events,
-during which others have their turn, and nothing after that.
+The machine's clock may step back, so times are not sorted and cannot be bisected. Instead, the earliest and latest time
+of every block of positions is kept in memory. The headers are read once for it, which takes some seconds for a million
+events; other tasks run meanwhile.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class _Block(NamedTuple):
 
 
 class LogTimes:
-    """The times of a log. What is not in a whole block yet, at its end, is read each time."""
+    """The times of a log. The incomplete block at its end is read in each search."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -28,7 +28,7 @@ class LogTimes:
         self._extending = trio.Lock()
 
     async def extend(self) -> None:
-        """Read the blocks that the log has grown by."""
+        """Read the blocks that were completed since the last call."""
         async with self._extending:
             while (len(self._blocks) + 1) * LOG_SEARCH_PAGE_EVENTS <= self._log.head():
                 times = [time_ms for _, time_ms in self._read(len(self._blocks))]
@@ -38,9 +38,9 @@ class LogTimes:
     def stretches(
         self, after: int, before: int, from_ms: int | None, to_ms: int | None, *, newest_first: bool
     ) -> Iterator[range]:
-        """Yield the positions beyond `after` and short of `before` that may be of these times (inclusive), in order.
+        """Yield positions between `after` and `before` that may have these times (inclusive), ascending.
 
-        With `newest_first` in the other one. Times are those that `extend` has read.
+        With `newest_first` they descend. It uses the times that `extend` has read.
         """
         numbers = range(_number_of(after + 1), _number_of(before - 1) + 1)
         for number in reversed(numbers) if newest_first else numbers:

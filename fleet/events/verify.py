@@ -1,8 +1,7 @@
 """Verifies the log: positions, chain of digests, payloads, stream versions, index, commands, snapshots.
 
-Reads everything, one record at a time by its key, which is safe on damaged pages; a log of a million events takes some
-seconds. It looks up to the head of the moment at which it is called. An erased record is proven by its header alone:
-its payload is gone, that and when it was there is not.
+It reads every record up to the current head by its key, which is safe on damaged pages; a million events take some
+seconds. Only the header of an erased record is verified, because its payload no longer exists.
 """
 
 from collections.abc import Generator
@@ -15,16 +14,16 @@ from fleet.limits import VERIFY_PAGE_EVENTS
 
 
 class Break(msgspec.Struct, frozen=True):
-    """Where the log stops being what it should be, and why."""
+    """The first position at which the log is not valid, and the reason."""
 
     position: int
     reason: str
 
 
 class VerificationResult(msgspec.Struct, frozen=True):
-    """What verification found: how many events were proven, the digest of the last of them, the first break.
+    """The result: how many events were verified, the digest of the last of them, and the first break.
 
-    `erased` of the events are known by their headers alone.
+    Of the `erased` events only the headers were verified.
     """
 
     events: int
@@ -35,7 +34,7 @@ class VerificationResult(msgspec.Struct, frozen=True):
 
 
 def verify(log: Log) -> VerificationResult:
-    """Walk the log from its beginning to its head, or to the first break."""
+    """Verify the log from its beginning to its head, or to the first break."""
     walk = verifying(log)
     while True:
         try:
@@ -46,9 +45,9 @@ def verify(log: Log) -> VerificationResult:
 
 
 def verifying(log: Log, through: int | None = None) -> Generator[None, None, VerificationResult]:
-    """Do the same in steps of `VERIFY_PAGE_EVENTS`, for a caller who has others to care for. Returns the report.
+    """Verify in steps of `VERIFY_PAGE_EVENTS`, so that a caller can run other tasks in between; return the result.
 
-    It ends at position `through`, or at the head of this moment.
+    It ends at position `through`, by default the current head.
     """
     digest = codec.GENESIS_DIGEST
     versions: dict[str, int] = {}
@@ -68,7 +67,7 @@ def verifying(log: Log, through: int | None = None) -> Generator[None, None, Ver
 
 
 def _prove(log: Log, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:
-    """Return the record at `position` if it is what it must be. Raises `CorruptRecord`."""
+    """Return the record at `position` if it is valid. Raises `CorruptRecord`."""
     raw = log.read_record(position)
     if raw is None:
         raise codec.CorruptRecord(f"missing: the log's head is at {log.head()}")
@@ -96,7 +95,7 @@ def _prove_command(log: Log, header: codec.Header) -> None:
         return
     found = log.find_command(header.command_id)
     if found is None or found.stream != header.stream or found.version < header.version:
-        raise codec.CorruptRecord(f"the command {header.command_id!r} is not on record: it could be repeated")
+        raise codec.CorruptRecord(f"the command {header.command_id!r} has no record: it could be repeated")
 
 
 def _prove_snapshot(log: Log, stream: str, *, erased: bool) -> None:

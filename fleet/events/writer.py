@@ -1,8 +1,8 @@
-"""The one writer: appends and erasures wait in a queue, and everything that waits goes into one commit.
+"""The only writer of the log: it puts all waiting appends and erasures of its queue into one commit.
 
-Keeps: the queue is bounded, no append waits without an end, what was accepted is written before an ordered stop ends;
-readers and listeners see a commit at the same instant, after it is durable and before its appenders continue. batch.py
-has the rules of an append, lmdb_store.py the tables.
+The queue is bounded, every append gets a result, and accepted appends are written before an orderly stop ends. Readers
+and listeners see a commit at the same instant: after it is durable, and before its appenders continue. batch.py has the
+rules of an append, lmdb_store.py the tables.
 """
 
 from collections import deque
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from fleet.traces import Traces
 
 _NOT_RUNNING: Final = "The event log's writer is not running."
-_STOPPING: Final = "Fleet is shutting down: the event log takes no more events."
+_STOPPING: Final = "Fleet is shutting down: the event log accepts no more events."
 
 
 class _Waiting:
-    """An append in the queue, and the task that waits for it; None once that task was cancelled."""
+    """An append in the queue, and the task that waits for it; None after that task was cancelled."""
 
-    __slots__ = ("order", "task")
+    __slots__ = ("task", "write")
 
-    def __init__(self, order: Append | ErasureBatch, task: trio.lowlevel.Task) -> None:
-        self.order = order
+    def __init__(self, write: Append | ErasureBatch, task: trio.lowlevel.Task) -> None:
+        self.write = write
         self.task: trio.lowlevel.Task | None = task
 
     def abandon(self, _: Callable[[], object]) -> trio.lowlevel.Abort:
@@ -58,7 +58,7 @@ class _Waiting:
 
 
 class Writer:
-    """Queue and task. `append` from any task, `run` in one that a supervisor hosts, `stop` to end it in order."""
+    """The queue and its task. Any task may call `append`; a supervisor runs `run`; `stop` ends it in order."""
 
     def __init__(self, store: LmdbStore, disk: Disk, clock: Clock, *, salts: Salts, traces: "Traces | None") -> None:
         self._store = store
@@ -76,32 +76,32 @@ class Writer:
         self._commits = 0
         self._appends = 0
 
-    async def append(self, order: Append) -> Appended:
+    async def append(self, write: Append) -> Appended:
         """Wait until the append is durable. Raises as `Log.append` does."""
-        appended: Appended = await self._submit(order)
+        appended: Appended = await self._submit(write)
         return appended
 
     async def erase(self, erasure: ErasureBatch) -> ErasedUpTo:
-        """Wait until a page of a stream is erased for good. Raises as `Log.erase` does."""
+        """Wait until a page of a stream is erased durably. Raises as `Log.erase` does."""
         erased: ErasedUpTo = await self._submit(erasure)
         return erased
 
-    async def _submit(self, order: Append | ErasureBatch) -> Any:
+    async def _submit(self, write: Append | ErasureBatch) -> Any:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._refusal is not None:
             raise Unavailable(*self._refusal, retry_after_s=1)
-        if len(self._queue) >= APPEND_QUEUE_MAX or self._waiting_bytes + order.size_bytes > APPEND_QUEUE_BYTES_MAX:
+        if len(self._queue) >= APPEND_QUEUE_MAX or self._waiting_bytes + write.size_bytes > APPEND_QUEUE_BYTES_MAX:
             raise Unavailable(
-                "overloaded", f"{len(self._queue)} appends wait for the event log already.", retry_after_s=1
+                "overloaded", f"{len(self._queue)} appends already wait for the event log.", retry_after_s=1
             )
-        waiting = _Waiting(order, trio.lowlevel.current_task())
+        waiting = _Waiting(write, trio.lowlevel.current_task())
         self._queue.append(waiting)
-        self._waiting_bytes += order.size_bytes
+        self._waiting_bytes += write.size_bytes
         self._wake.set()
         return await trio.lowlevel.wait_task_rescheduled(waiting.abandon)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write until `stop` or cancelled; both write first what was accepted. Raises what a commit broke on."""
+        """Write until `stop` or cancellation, accepted appends first. Raises the error of a failed commit."""
         self._store.reload()
         self._stopping = False
         self._refusal = None
@@ -117,7 +117,7 @@ class Writer:
             await self._drain()
 
     def stop(self) -> None:
-        """Take no more appends; `run` returns when those that were accepted are durable."""
+        """Accept no more appends; `run` returns when the accepted ones are durable."""
         self._refusal = ("stopping", _STOPPING)
         self._stopping = True
         self._wake.set()
@@ -131,29 +131,29 @@ class Writer:
         return LogStatistics(len(self._queue), self._waiting_bytes, self._commits, self._appends)
 
     async def _drain(self) -> None:
-        # Shielded: a commit in a thread cannot be called back, and what was accepted is owed.
+        # Shielded: a commit in a thread cannot be cancelled, and accepted appends must be written.
         with trio.CancelScope(shield=True):
             while self._queue:
                 await self._write(self._take())
 
     def _take(self) -> list[_Waiting]:
-        """Take what waits, up to the bounds of a commit, at least one append."""
+        """Take waiting appends, at least one, up to the limits of a commit."""
         taken: list[_Waiting] = []
         events = size_bytes = 0
         while self._queue:
-            order = self._queue[0].order
-            events += len(order.events)
-            size_bytes += order.size_bytes
+            write = self._queue[0].write
+            events += len(write.events)
+            size_bytes += write.size_bytes
             if taken and (events > BATCH_EVENTS_MAX or size_bytes > BATCH_BYTES_MAX):
                 break
             taken.append(self._queue.popleft())
-            self._waiting_bytes -= order.size_bytes
+            self._waiting_bytes -= write.size_bytes
         return taken
 
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
             with nullcontext() if self._traces is None else _span(self._traces, batch):
-                outcomes = await self._commit([waiting.order for waiting in batch])
+                outcomes = await self._commit([waiting.write for waiting in batch])
         except Problem as problem:
             for waiting in batch:
                 waiting.resume(outcome.Error(_copy(problem)))
@@ -168,19 +168,19 @@ class Writer:
 
     # -------------------------------------------------------------------------------------------------------- commits
 
-    async def _commit(self, orders: Sequence[Append | ErasureBatch]) -> Sequence[Written]:
-        """Make them durable, all in one; return the outcome of each. Raises `Problem` when nothing was."""
-        refusal = self._find_refusal(orders)
+    async def _commit(self, writes: Sequence[Append | ErasureBatch]) -> Sequence[Written]:
+        """Make all of them durable in one commit; return the outcome of each. Raises `Problem` when none is durable."""
+        refusal = self._find_refusal(writes)
         try:
-            return await self._commit_unless(refusal, orders)
+            return await self._commit_unless(refusal, writes)
         except Unavailable as full:
-            if refusal is not None or not any(order.on_full_disk for order in orders):
+            if refusal is not None or not any(write.on_full_disk for write in writes):
                 raise
-            return await self._commit_unless(full, orders)
+            return await self._commit_unless(full, writes)
 
-    def _find_refusal(self, orders: Sequence[Append | ErasureBatch]) -> Unavailable | None:
-        """Return the problem of what is not taken on a full disk, None where the disk is not full."""
-        size_bytes = sum(order.size_bytes for order in orders if not order.on_full_disk)
+    def _find_refusal(self, writes: Sequence[Append | ErasureBatch]) -> Unavailable | None:
+        """Return the problem for appends that a full disk does not accept, None where the disk is not full."""
+        size_bytes = sum(write.size_bytes for write in writes if not write.on_full_disk)
         if size_bytes:
             try:
                 self._disk.check(size_bytes, self._store.reusable_bytes)
@@ -189,14 +189,14 @@ class Writer:
         return None
 
     async def _commit_unless(
-        self, refusal: Unavailable | None, orders: Sequence[Append | ErasureBatch]
+        self, refusal: Unavailable | None, writes: Sequence[Append | ErasureBatch]
     ) -> Sequence[Written]:
-        """Make them durable, where there is a `refusal` only what is taken on a full disk. Raises it."""
-        salts = self._salts(SALT_BYTES * sum(len(order.events) for order in orders))
+        """Make appends durable; with a `refusal`, which it may raise, only those that a full disk accepts."""
+        salts = self._salts(SALT_BYTES * sum(len(write.events) for write in writes))
         batch = Batch(self._store, self._clock.now_ms(), salts, refusal)
         erased: dict[str, list[bytes]] = {}
         outcomes: list[Written] = [
-            batch.add(order) if isinstance(order, Append) else self._find_erased(order, erased) for order in orders
+            batch.add(write) if isinstance(write, Append) else self._find_erased(write, erased) for write in writes
         ]
         if refusal is not None and all(result is refusal for result in outcomes):
             raise refusal
@@ -208,7 +208,7 @@ class Writer:
         return outcomes
 
     def _find_erased(self, erasure: ErasureBatch, erased: dict[str, list[bytes]]) -> ErasedUpTo:
-        """Add what the erasure is about to `erased`, by stream."""
+        """Add the keys of the events to erase to `erased`, by stream."""
         found = self._store.stream_positions(erasure.stream, erasure.after, ERASE_PAGE_EVENTS)
         keys = [key for key in found if int.from_bytes(key, "big") <= erasure.through]
         if keys:
@@ -231,10 +231,10 @@ class Writer:
                 return self._store.finish_commit(batch, erased)
 
     def _break(self, batch: list[_Waiting], error: BaseException) -> None:
-        """Resume all that wait for a writer that is gone: the batch may be on disk, the rest is not."""
+        """Resume all waiting tasks after the writer failed: the batch may be on disk, the rest is not."""
         self._refusal = ("log_unavailable", _NOT_RUNNING)
         for waiting in batch:
-            unknown = OutcomeUnknown("the event log's writer broke during the commit")
+            unknown = OutcomeUnknown("the event log's writer failed during the commit")
             unknown.__cause__ = error
             waiting.resume(outcome.Error(unknown))
         while self._queue:
@@ -243,13 +243,13 @@ class Writer:
 
 
 def _span(traces: "Traces", batch: list[_Waiting]) -> AbstractContextManager[object]:
-    """Return the span of a commit, linked to what waits for it."""
+    """Return the span of a commit, linked to the spans of its appends."""
     from fleet.traces import NOWHERE, span_of_task
 
     attributes = {
         "fleet.appends": len(batch),
-        "fleet.events": sum(len(waiting.order.events) for waiting in batch),
-        "fleet.bytes": sum(waiting.order.size_bytes for waiting in batch),
+        "fleet.events": sum(len(waiting.write.events) for waiting in batch),
+        "fleet.bytes": sum(waiting.write.size_bytes for waiting in batch),
     }
     links = [span_of_task(waiting.task) for waiting in batch[:TRACE_LINKS_MAX] if waiting.task is not None]
     return traces.span("log commit", NOWHERE, attributes, links=links)
@@ -262,7 +262,7 @@ def _outcome(result: Written) -> outcome.Outcome[Appended | ErasedUpTo]:
 
 
 def _copy(problem: Problem) -> Problem:
-    """Return a copy of the problem: an exception that several tasks raise would collect all of their tracebacks."""
+    """Return a copy of the problem: an exception that several tasks raise would collect the tracebacks of all."""
     return type(problem)(
         problem.code,
         problem.detail,

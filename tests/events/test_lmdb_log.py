@@ -196,7 +196,7 @@ async def test_a_command_that_was_removed_is_found(tmp_path: Path) -> None:
     with lmdb_log(tmp_path) as log:
         found = verify(log).first_break
     assert found is not None
-    assert "'c' is not on record" in found.reason
+    assert "'c' has no record" in found.reason
 
 
 async def test_a_page_that_was_wiped_is_found(tmp_path: Path) -> None:

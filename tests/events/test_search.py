@@ -96,9 +96,9 @@ async def all_pages(log: MemoryLog, times: LogTimes, search: Search) -> list[Rec
         page = await find_events(log, times, search)
         assert len(page.events) <= search.limit
         found += page.events
-        if page.go_on is None:
+        if page.next_cursor is None:
             return found
-        bound = {"before": page.go_on} if search.newest_first else {"after": page.go_on}
+        bound = {"before": page.next_cursor} if search.newest_first else {"after": page.next_cursor}
         search = msgspec.structs.replace(search, **bound)
 
 
@@ -124,17 +124,17 @@ def test_a_search_finds_what_looking_at_all_finds(
 async def test_one_request_looks_at_so_many_events_at_most() -> None:
     log = await log_of([Entry("a", Opened("x"), "local", None, 0)] * 30)
     times, search = LogTimes(log), Search(actor="nobody")
-    walked = [page.go_on for page in [await find_events(log, times, search)]]
+    walked = [page.next_cursor for page in [await find_events(log, times, search)]]
     assert walked == [12]
-    assert (await find_events(log, times, Search(actor="nobody", newest_first=True))).go_on == 17
-    assert (await find_events(log, times, Search(actor="nobody", after=24))).go_on is None
+    assert (await find_events(log, times, Search(actor="nobody", newest_first=True))).next_cursor == 17
+    assert (await find_events(log, times, Search(actor="nobody", after=24))).next_cursor is None
 
 
 async def test_a_page_ends_with_the_event_that_makes_it_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     log = await log_of([Entry("a", Opened("x" * 1000), "local", None, 0)] * 5)
     monkeypatch.setattr("fleet.events.search.LOG_SEARCH_PAGE_BYTES", 1500)
     page = await find_events(log, LogTimes(log), Search())
-    assert ([event.position for event in page.events], page.go_on) == ([1, 2], 2)
+    assert ([event.position for event in page.events], page.next_cursor) == ([1, 2], 2)
 
 
 async def test_a_search_lets_other_tasks_run_between_two_pages() -> None:

@@ -51,8 +51,8 @@ async def read_log(fleet: Fleet, reads: LogReads, query: LogQuery) -> Response:
     head = fleet.log.head()
     found = await find_events(fleet.log, reads.times, _search(fleet, query))
     response = answer([event_item(event) for event in found.events], total=head, position=head)
-    if found.go_on is not None:
-        response.headers["Fleet-Continue"] = str(found.go_on)
+    if found.next_cursor is not None:
+        response.headers["Fleet-Continue"] = str(found.next_cursor)
     return response
 
 
