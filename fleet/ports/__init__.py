@@ -1,8 +1,8 @@
 """The ports: the interfaces through which Fleet uses the outside world, as types.
 
-Adapters implement them (fleet/adapters), fakes stand in for them in the simulation (tests/fakes), and one contract
-suite per port runs against both. A port raises `Problem` for what a caller can act on; every wait in it is a trio
-checkpoint, so that the caller sets the deadline.
+Adapters implement them (fleet/adapters), fakes replace them in the simulation (tests/fakes), and one contract suite per
+port tests both. A port raises `Problem` for errors that a caller can handle; every wait in it is a trio checkpoint, so
+that the caller sets the deadline.
 """
 
 from fleet.ports.files import FileContent, FileEntry, Files, FileType, Folder, FolderEntry, Listing

@@ -8,7 +8,7 @@ FileType = Literal["file", "directory", "symlink", "other"]
 
 
 class FileEntry(msgspec.Struct, frozen=True):
-    """What stands in a directory. `size_bytes` is a file's, None for anything else."""
+    """An entry of a directory. `size_bytes` is set for files only."""
 
     name: str
     type: FileType
@@ -23,14 +23,14 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class FileContent(msgspec.Struct, frozen=True):
-    """A file: its beginning, and how large it is as a whole."""
+    """A file: the beginning of its content, and its full size."""
 
     content: bytes
     size_bytes: int
 
 
 class FolderEntry(msgspec.Struct, frozen=True):
-    """A directory in a directory. `path` is real: of a symlink, where it leads to."""
+    """A directory inside another one. `path` is the real path: the target of a symlink."""
 
     name: str
     path: str
@@ -38,9 +38,9 @@ class FolderEntry(msgspec.Struct, frozen=True):
 
 
 class Folder(msgspec.Struct, frozen=True):
-    """A directory by its real path, with the directories in it by name; `parent` is None where the roots end.
+    """A directory by its real path, with the directories in it by name; `parent` is None at the top of the roots.
 
-    Of a search it has those below it that were found; `is_truncated`: there may be more.
+    The result of a search has the directories found below it; `is_truncated`: there may be more.
     """
 
     path: str
@@ -51,34 +51,34 @@ class Folder(msgspec.Struct, frozen=True):
 
 
 class Files(Protocol):
-    """Reads files below a directory, and nowhere else; browses and makes directories below roots, which are real."""
+    """Reads files only below a directory; browses and makes directories below roots, which are real paths."""
 
     async def browse(self, path: str, roots: tuple[str, ...]) -> Folder:
-        """Return the directory at this absolute path; what leads out of the roots is not in it.
+        """Return the directory at this absolute path; entries outside the roots are left out.
 
         Raises `Rejected`: directory_missing, not_a_directory, directory_outside_roots, directory_unreadable.
         """
         ...
 
     async def search(self, path: str, query: str, roots: tuple[str, ...]) -> Folder:
-        """Return directories below the one at this absolute path whose names have `query` in them, in any case.
+        """Return directories below this absolute path whose names contain `query`, ignoring case.
 
-        A name that is or begins with the query comes first, then what is nearer. Hidden directories and dependencies
-        are left out, and so is what a bounded search did not come to. Raises what `browse` raises.
+        Names that are the query or begin with it come first, then nearer directories. Hidden directories, dependencies
+        and everything beyond the search's limits are left out. Raises the errors of `browse`.
         """
         ...
 
     async def make_directory(self, path: str, roots: tuple[str, ...]) -> Folder:
-        """Make a directory in one that is there, and return it.
+        """Make a directory in an existing one, and return it.
 
-        Raises what `browse` raises of the one above, and `Rejected` directory_exists, directory_unwritable.
+        Raises the errors of `browse` for its parent, and `Rejected` directory_exists, directory_unwritable.
         """
         ...
 
     async def read(self, directory: str, path: str) -> Listing | FileContent:
         """Return what is at `path`, relative to `directory`; "" is the directory itself.
 
-        Symlinks are followed as long as they stay inside. Raises `Rejected`: workspace_gone (the directory is no more),
+        Symlinks that stay inside are followed. Raises `Rejected`: workspace_gone (the directory no longer exists),
         file_not_found, path_outside_workspace, file_unreadable (no permission, or neither file nor directory).
         """
         ...

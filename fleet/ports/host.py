@@ -10,7 +10,7 @@ from fleet.ports.transcript import Message, OpenCodeSession
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
-    """Proof of which process is meant: a pid is reused, a pid with its start time and boot is not.
+    """The identity of a process: a pid may be reused, a pid with its start time and boot id is unique.
 
     `started_at` is in clock ticks or seconds since boot, as the platform gives it: compared for equality only.
     """
@@ -21,7 +21,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where a ready OpenCode listens."""
+    """The address at which a ready OpenCode listens."""
 
     port: int
     version: str
@@ -35,7 +35,7 @@ class Exit(msgspec.Struct, frozen=True):
 
 
 class FoundProcess(msgspec.Struct, frozen=True):
-    """A live process that carries the marker of one of our instances. `server` is False for what its tools started."""
+    """A live process with the marker of an instance. `server` is False for processes that its tools started."""
 
     instance_id: str
     identity: ProcessIdentity
@@ -43,7 +43,7 @@ class FoundProcess(msgspec.Struct, frozen=True):
 
 
 class StopStep(msgspec.Struct, frozen=True):
-    """One step of a stop, for the log: `term`, `term_again`, `kill`, `sweep`; and what it reached."""
+    """One step of a stop, for the log: `term`, `term_again`, `kill`, `sweep`; and its result."""
 
     step: str
     pids: tuple[int, ...] = ()
@@ -54,14 +54,15 @@ class OpenCodeHost(Protocol):
 
     @property
     def known_version(self) -> str | None:
-        """The version of the executable, None while it has not said it."""
+        """The version of the executable, None while it is unknown."""
         ...
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
         """Start a process with `directory` as its working directory.
 
-        Own session and process group, output to a log file, a fresh password in a file of mode 0600, the marker
-        `FLEET_INSTANCE_ID` in its environment. Raises `Unavailable`: opencode_missing, opencode_not_executable.
+        It gets its own session and process group, a log file for its output, a new password in a file of mode 0600, and
+        the marker `FLEET_INSTANCE_ID` in its environment. Raises `Unavailable`: opencode_missing,
+        opencode_not_executable.
         """
         ...
 
@@ -70,7 +71,7 @@ class OpenCodeHost(Protocol):
         ...
 
     async def wait_exit(self, instance_id: str, identity: ProcessIdentity) -> Exit:
-        """Wait until the process is gone; at once where it is gone already."""
+        """Wait until the process has ended."""
         ...
 
     async def stop(self, instance_id: str, identity: ProcessIdentity | None) -> tuple[StopStep, ...]:
@@ -78,9 +79,9 @@ class OpenCodeHost(Protocol):
         ...
 
     async def end_in(self, directory: str, instance_id: str | None = None) -> tuple[int, ...]:
-        """End what tools have left running in the directory or below (TERM, then KILL), and return the pids.
+        """End the processes that tools left running in the directory or below (TERM, then KILL), and return their pids.
 
-        Those are processes that carry the marker of the instance, for None of any instance, and are no servers.
+        These have the marker of the instance, or of any instance for None, and are not servers.
         """
         ...
 
@@ -93,18 +94,18 @@ class OpenCodeHost(Protocol):
         ...
 
     async def copy_messages(self, messages: tuple[Message, ...], session: OpenCodeSession) -> None:
-        """Give `session` copies of another one's messages, under ids of their own, which are the same every time.
+        """Copy messages of another session into `session`, under new ids, which are the same in every attempt.
 
-        What it has already is left as it is. Raises `Problem` opencode_refused; some of them may be there then.
+        Existing messages stay unchanged. Raises `Problem` opencode_refused; some copies may exist then.
         """
         ...
 
     def is_suspended(self, identity: ProcessIdentity) -> bool:
-        """Say whether the process was stopped by a signal or a debugger: it can't answer."""
+        """Return whether a signal or a debugger has stopped the process, so that it cannot respond."""
         ...
 
     def free_memory_bytes(self) -> int:
-        """Return the memory that another process could have."""
+        """Return the memory that is available to another process."""
         ...
 
     def connect(self, instance_id: str, endpoint: Endpoint) -> AbstractAsyncContextManager[OpenCode]:

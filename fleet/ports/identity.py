@@ -6,7 +6,7 @@ from fleet.ids import OpenCodePrefix
 
 
 class Clock(Protocol):
-    """Wall time. Durations and deadlines are trio's."""
+    """Wall time. For durations and deadlines use trio's clock."""
 
     def now_ms(self) -> int:
         """Return the Unix time in milliseconds."""
@@ -14,10 +14,10 @@ class Clock(Protocol):
 
 
 class Ids(Protocol):
-    """Fresh identifiers."""
+    """Creates identifiers."""
 
     def uuid7(self) -> str:
-        """Return a UUID version 7 of now."""
+        """Return a UUID version 7 with the current time."""
         ...
 
     def opencode(self, prefix: OpenCodePrefix) -> str:

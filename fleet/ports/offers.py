@@ -1,10 +1,10 @@
-"""The offers of an OpenCode process in a directory: agents, commands, models. A repository may add to each."""
+"""What OpenCode offers in a directory: agents, commands, models and MCP servers. A repository may add its own."""
 
 import msgspec
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """An agent that can be named in a prompt. `mode` is `primary`, `subagent` or `all`; hidden ones are left out."""
+    """An agent that can be named in a prompt. `mode` is `primary`, `subagent` or `all`; hidden agents are left out."""
 
     name: str
     description: str = ""
@@ -13,7 +13,7 @@ class Agent(msgspec.Struct, frozen=True):
 
 
 class SlashCommand(msgspec.Struct, frozen=True):
-    """A command that can be run in a session; `source` tells where it comes from, as OpenCode says it."""
+    """A command that can be run in a session; `source` is OpenCode's name for its origin."""
 
     name: str
     description: str = ""
@@ -22,16 +22,16 @@ class SlashCommand(msgspec.Struct, frozen=True):
 
 
 class McpServers(msgspec.Struct, frozen=True):
-    """The MCP servers of a directory. `are_starting`: OpenCode waits for some of them before it does anything."""
+    """The MCP servers of a directory. `are_starting`: OpenCode waits for some of them before it does any work."""
 
     names: tuple[str, ...]
     are_starting: bool
 
 
 class OfferedModel(msgspec.Struct, frozen=True):
-    """A model that can be used. `is_default`: it is what its provider takes where none is named.
+    """A model that can be used. `is_default`: its provider uses it when no model is named.
 
-    The limits are in tokens, None where OpenCode does not say.
+    The limits are in tokens, None where OpenCode reports none.
     """
 
     provider_id: str

@@ -12,7 +12,7 @@ from fleet.ports.transcript import Message, OpenCodeSession, OpenRequest, Prompt
 class OpenCode(Protocol):
     """One ready `opencode serve`.
 
-    Every call raises `Unavailable` opencode_unreachable when there is no answer in time, and `Problem`
+    Every call raises `Unavailable` opencode_unreachable when no response arrives in time, and `Problem`
     opencode_refused when the response cannot be understood. Directories are real and absolute.
     """
 
@@ -23,7 +23,7 @@ class OpenCode(Protocol):
     async def create_session(self, session_id: str, directory: str, title: str) -> OpenCodeSession:
         """Create the session with this id, or return the one that has it (`POST /api/session`, then PATCH the title).
 
-        Versions that can't take an id (before 1.17.19) give another id back (`POST /session`).
+        Versions that accept no id (before 1.17.19) return another id (`POST /session`).
         """
         ...
 
@@ -36,13 +36,13 @@ class OpenCode(Protocol):
         ...
 
     async def prompt(self, session_id: str, directory: str, prompt: Prompt) -> None:
-        """Hand the prompt over (`POST /session/S/prompt_async`). Accepted in memory only: read it back."""
+        """Send the prompt (`POST /session/S/prompt_async`). OpenCode accepts it only in memory: read it back."""
         ...
 
     async def compact(self, session_id: str, directory: str, provider_id: str, model_id: str) -> None:
-        """Begin to have the conversation summed up by this model (`POST /session/S/summarize`): a turn of its own.
+        """Start a turn in which this model summarizes the conversation (`POST /session/S/summarize`).
 
-        OpenCode chooses the message's id; a part of its, of the type `compaction`, tells it.
+        OpenCode chooses the id of its message, which has a part of the type `compaction`.
         """
         ...
 
@@ -55,35 +55,35 @@ class OpenCode(Protocol):
         ...
 
     async def abort(self, session_id: str, directory: str) -> None:
-        """Stop the running turn and what its tools started. Nothing happens where none runs."""
+        """Stop the running turn and the processes of its tools. Does nothing when no turn runs."""
         ...
 
     async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
-        """Return the permissions and questions that wait in `directory`; after an abort stale ones are among them."""
+        """Return the waiting permissions and questions of `directory`, including stale ones after an abort."""
         ...
 
     async def reply_permission(
         self, request_id: str, directory: str, reply: Literal["once", "always", "reject"], message: str | None
     ) -> None:
-        """Answer a permission request. Raises `Problem` request_not_found where it is not open any more."""
+        """Answer a permission request. Raises `Problem` request_not_found if it is no longer open."""
         ...
 
     async def reply_question(
         self, request_id: str, directory: str, answers: tuple[tuple[str, ...], ...] | None
     ) -> None:
-        """Answer a question, or dismiss it with None. Raises `Problem` request_not_found where it is not open."""
+        """Answer a question, or dismiss it with None. Raises `Problem` request_not_found if it is not open."""
         ...
 
     async def children(self, session_id: str) -> tuple[OpenCodeSession, ...]:
-        """Return the sessions of the sub-agents that a session has started itself."""
+        """Return the sessions of the sub-agents that a session has started directly."""
         ...
 
     async def agents(self, directory: str) -> tuple[Agent, ...]:
-        """Return the agents that can be named in `directory`, those of its own included (`GET /agent`)."""
+        """Return the agents that can be used in `directory`, including its own (`GET /agent`)."""
         ...
 
     async def commands(self, directory: str) -> tuple[SlashCommand, ...]:
-        """Return the commands that can be run in `directory`, those of its own included (`GET /command`)."""
+        """Return the commands that can be run in `directory`, including its own (`GET /command`)."""
         ...
 
     async def models(self, directory: str) -> tuple[OfferedModel, ...]:
@@ -91,7 +91,7 @@ class OpenCode(Protocol):
         ...
 
     async def mcp_servers(self, directory: str) -> McpServers:
-        """Return the MCP servers that the configuration of `directory` names and does not switch off."""
+        """Return the MCP servers that are configured and enabled for `directory`."""
         ...
 
     async def find_files(self, directory: str, query: str, limit: int) -> tuple[str, ...]:
@@ -99,11 +99,11 @@ class OpenCode(Protocol):
         ...
 
     async def dispose(self, directory: str) -> None:
-        """Stop everything that runs for `directory` and give its memory back (`POST /instance/dispose`)."""
+        """Stop everything that runs for `directory` and free its memory (`POST /instance/dispose`)."""
         ...
 
     def events(self) -> AbstractAsyncContextManager[AsyncIterator[OpenCodeEvent]]:
-        """Follow `/global/event`: all directories, without the `sync` doubles, reconnecting by itself.
+        """Follow `/global/event` for all directories, without the duplicate `sync` events; reconnect after failures.
 
         Yields `StreamOpened` after each (re)connect and `StreamLost` when the stream breaks or is silent for longer
         than `EVENT_SILENCE_S`. Events of unknown types are counted, not yielded.

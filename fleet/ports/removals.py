@@ -8,13 +8,12 @@ from fleet.ports.workspaces import WorkspaceSpec
 
 
 class PreservedWork(msgspec.Struct, frozen=True):
-    """Work that was kept from a workspace that goes.
+    """The work that was preserved from a workspace before its removal.
 
     `ref` is below `refs/fleet/` in the source repository and points at `commit`. The commit's tree is the work tree as
-    it was, untracked files included; its parents are what was checked out and every branch tip that only the workspace
-    had. Both are None where there was nothing that is not on a branch that stays. `branch` and `head` are what was
-    checked out. `ignored` names ignored files, which are not kept: at most `IGNORED_LISTED_MAX`, and
-    how many there are beside them.
+    it was, untracked files included; its parents are the checked-out commit and every branch tip that only the
+    workspace had. Both are None if all work is on remaining branches. `branch` and `head` were checked out. `ignored`
+    lists at most `IGNORED_LISTED_MAX` of the ignored files, which are not preserved; their total is beside it.
     """
 
     ref: str | None
@@ -26,7 +25,7 @@ class PreservedWork(msgspec.Struct, frozen=True):
 
 
 class Busy(msgspec.Struct, frozen=True):
-    """A process that has its working directory in a workspace: its command line, cut, and its age in seconds."""
+    """A process that has its working directory in a workspace: its truncated command line, and its age in seconds."""
 
     pid: int
     command: str = ""
@@ -34,16 +33,16 @@ class Busy(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The process as a person reads it."""
+        """The process as text for a person."""
         units = ((86_400, "d"), (3_600, "h"), (60, "min"))
         size, unit = next((each for each in units if self.age_s >= each[0]), (1, "s"))
         return f"{self.pid} ({self.command}, for {self.age_s // size} {unit})" if self.command else str(self.pid)
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """What `keep` and `remove` would do now. `kept` has no commit yet: its `ref` is where work would be kept.
+    """What `keep` and `remove` would do now. `kept` has no commit yet; its `ref` is the one that would be written.
 
-    `busy` are processes that work there: a removal is refused while they do.
+    `busy` are processes that run there: they make Fleet refuse a removal.
     """
 
     kept: PreservedWork
@@ -51,32 +50,32 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 class Removals(Protocol):
-    """Takes workspaces away and brings them back."""
+    """Removes workspaces and restores them."""
 
     async def keep(self, order: WorkspaceSpec) -> PreservedWork:
-        """Keep what is only in the workspace as a commit under `refs/fleet/kept/<workspace id>` of the source.
+        """Commit everything that exists only in the workspace under `refs/fleet/kept/<workspace id>` of the source.
 
-        Made with plumbing and an index of its own. Idempotent: the same content gives the same answer. A workspace
-        whose directory is gone keeps its branch's commits. Raises `Problem`.
+        It uses git's plumbing commands and a separate index. Idempotent: the same content gives the same result. For a
+        missing directory, the commits of its branch are preserved. Raises `Problem`.
         """
         ...
 
     async def preview(self, order: WorkspaceSpec) -> Preview:
-        """Look what `keep` and `remove` would do, and change nothing: no file, no object, no ref.
+        """Return what `keep` and `remove` would do, without changing a file, object or ref.
 
-        Raises the `Problem` that either of them would raise, but for processes that work there.
+        Raises the `Problem` that either of them would raise, except for processes that run there.
         """
         ...
 
     async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
-        """Remove directory and registration of a worktree or clone, and the branch that Fleet made for it.
+        """Remove the directory and registration of a worktree or clone, and the branch that Fleet made for it.
 
-        Verifies first that nothing has changed since `kept`: raises `Rejected` workspace_dirty if it has, and
-        workspace_busy (naming the processes) when a process has its working directory there. Idempotent; never
-        `--force` before the proof.
+        It verifies first that nothing has changed since `kept`: raises `Rejected` workspace_dirty if something has, and
+        workspace_busy (with the processes) if a process has its working directory there. Idempotent; it never uses
+        `--force` before this check.
         """
         ...
 
     async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
-        """Bring directory, branch, commits, changes and untracked files back. Raises `Problem`."""
+        """Restore the directory, branch, commits, changes and untracked files. Raises `Problem`."""
         ...

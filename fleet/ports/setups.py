@@ -1,4 +1,4 @@
-"""The port for set-ups: what a repository asks for to make its workspace ready, and the commands for it."""
+"""The port for set-ups: reads the commands that make a repository's workspace ready, and runs them."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Protocol
@@ -7,9 +7,9 @@ import msgspec
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """What the file `.fleet.toml` of a checkout asks for; `digest` is the SHA-256 of its bytes.
+    """The content of a checkout's `.fleet.toml`; `digest` is the SHA-256 of its bytes.
 
-    `problem` says why it cannot be used. Nothing of it runs before a person has allowed this digest.
+    `problem` says why it cannot be used. None of its commands run before a person has allowed this digest.
     """
 
     digest: str
@@ -20,13 +20,13 @@ class Recipe(msgspec.Struct, frozen=True):
 
     @property
     def script(self) -> str:
-        """What a set-up runs."""
+        """The shell script that a set-up runs."""
         first = "git submodule update --init --recursive\n" if self.submodules else ""
         return f"{first}{self.setup}"
 
 
 class Script(msgspec.Struct, frozen=True):
-    """Commands for a shell. `marker` names their processes, so that they are found again after a crash."""
+    """Commands for a shell. `marker` marks their processes, so that they can be found after a crash."""
 
     marker: str
     text: str
@@ -36,24 +36,24 @@ class Script(msgspec.Struct, frozen=True):
 
 
 class ScriptEnd(msgspec.Struct, frozen=True):
-    """How a script ended: its exit code, None where it was ended at its time limit."""
+    """How a script ended: its exit code, None if it was ended at its time limit."""
 
     code: int | None
 
 
 Say = Callable[[str], Awaitable[None]]
-"""Takes a piece of output, as text."""
+"""Receives a piece of output as text."""
 
 
 class Scripts(Protocol):
     """Reads a checkout's `.fleet.toml`, and runs what a person has allowed."""
 
     async def read(self, directory: str) -> Recipe | None:
-        """Return what the file at the root of a checkout asks for, None where there is none or it asks for nothing."""
+        """Return the recipe at the root of a checkout, None where there is no file or it is empty."""
         ...
 
     async def run(self, script: Script, say: Say) -> ScriptEnd:
-        """Run a script to its end, and end all that it leaves running. Raises `Problem` where it cannot start."""
+        """Run a script to its end, and end all processes that it leaves. Raises `Problem` if it cannot start."""
         ...
 
     @property

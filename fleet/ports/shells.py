@@ -8,13 +8,13 @@ class Shells(Protocol):
     """The shells in which agents run commands, on this machine."""
 
     async def expose(self, workspace_id: str, variables: Mapping[str, str]) -> None:
-        """Give these variables to every command that begins in the workspace from now on. Raises `Problem`."""
+        """Set these variables for every command that starts in the workspace from now on. Raises `Problem`."""
         ...
 
     async def forget(self, workspace_id: str) -> None:
-        """Remove what is kept for a workspace that is gone. Raises `Problem`."""
+        """Remove the stored variables of a workspace that is removed. Raises `Problem`."""
         ...
 
     def are_free(self, first: int, count: int) -> bool:
-        """Return whether nothing listens on any of these ports of the loopback address."""
+        """Return whether none of these ports of the loopback address is in use."""
         ...

@@ -10,7 +10,7 @@ class StreamOpened(msgspec.Struct, frozen=True):
 
 
 class StreamLost(msgspec.Struct, frozen=True):
-    """The event stream broke or fell silent; the reason is evidence, not proof of death."""
+    """The event stream broke or is silent; this does not prove that the process is dead."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""OpenCode's sessions and messages as Fleet reads them: tolerant values, with OpenCode's JSON beside them."""
+"""OpenCode's sessions and messages: the fields that Fleet reads, beside OpenCode's unchanged JSON."""
 
 from operator import add, sub
 from typing import Literal
@@ -8,7 +8,7 @@ from msgspec.structs import astuple
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """Token counts of one message, as OpenCode gives them: `input` without cached, `output` without reasoning."""
+    """OpenCode's token counts of one message: `input` excludes cached tokens, `output` excludes reasoning."""
 
     input: int = 0
     output: int = 0
@@ -26,7 +26,7 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class MessageInfo(msgspec.Struct, frozen=True):
-    """What Fleet reads of a message's `info`; `raw` is OpenCode's JSON, kept as it came."""
+    """The fields that Fleet reads of a message's `info`; `raw` is OpenCode's unchanged JSON."""
 
     id: str
     session_id: str
@@ -43,7 +43,7 @@ class MessageInfo(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What Fleet reads of a message part; `raw` is OpenCode's JSON, kept as it came.
+    """The fields that Fleet reads of a message part; `raw` is OpenCode's unchanged JSON.
 
     `finished`: no further change is expected (a text with its end time, a tool completed or failed, a step marker).
     `text` is set for text and reasoning parts.
@@ -59,16 +59,16 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message with its parts, read back from OpenCode's store."""
+    """A message with its parts, from OpenCode's store."""
 
     info: MessageInfo
     parts: tuple[Part, ...]
 
 
 class OpenCodeSession(msgspec.Struct, frozen=True):
-    """A session in OpenCode's store; `updated_ms` is not before its newest prompt, 0 where that is not told.
+    """A session in OpenCode's store; `updated_ms` is not before its newest prompt, 0 where it is unknown.
 
-    `raw` is OpenCode's JSON, kept as it came.
+    `raw` is OpenCode's unchanged JSON.
     """
 
     id: str
@@ -80,7 +80,7 @@ class OpenCodeSession(msgspec.Struct, frozen=True):
 
 
 class TurnStatus(msgspec.Struct, frozen=True):
-    """What `/session/status` says of a session that is not idle; `next_ms` is when the model is called again."""
+    """The `/session/status` of a session that is not idle; `next_ms` is the time of the next call of the model."""
 
     type: Literal["busy", "retry"]
     attempt: int = 0
@@ -89,7 +89,7 @@ class TurnStatus(msgspec.Struct, frozen=True):
 
 
 class OpenRequest(msgspec.Struct, frozen=True):
-    """A permission or question that waits for an answer; `raw` is OpenCode's JSON."""
+    """A permission request or question that is open; `raw` is OpenCode's JSON."""
 
     id: str
     session_id: str
@@ -98,7 +98,7 @@ class OpenRequest(msgspec.Struct, frozen=True):
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """A file that goes with a prompt; `url` is a `data:` URL."""
+    """A file attached to a prompt; `url` is a `data:` URL."""
 
     mime: str
     filename: str
@@ -106,9 +106,9 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """A prompt as it is sent: with a message id and one part id for each part, so that sending again is harmless.
+    """A prompt as it is sent: with a message id and an id for each part, so that sending it again is harmless.
 
-    With `command`, it is one of OpenCode's commands and `text` its arguments; OpenCode gives its parts their ids.
+    With `command` it runs one of OpenCode's commands with `text` as arguments; OpenCode assigns the ids of its parts.
     """
 
     message_id: str

@@ -1,4 +1,4 @@
-"""The port for trees: the content of a directory at a moment, kept outside of it."""
+"""The port for trees: snapshots of a directory's content, stored outside of it."""
 
 from typing import Literal, Protocol
 
@@ -10,12 +10,12 @@ ChangeStatus = Literal["added", "deleted", "modified"]
 class FileChange(msgspec.Struct, frozen=True):
     r"""One file that differs between two trees.
 
-    `before` and `after` are contents, None where the file is not there; a symlink's content is its target. A content
-    that is longer than `DIFF_FILE_BYTES_MAX` is cut, and `is_truncated` says so. `file` is relative, with `/`; bytes in
-    a name that are not UTF-8 are shown as `\xNN`, and `file_bytes` or `old_file_bytes` has the name in base64; both are
-    None for a name in UTF-8. `mode_before` and `mode_after` are git's (`100644`, `100755`, `120000`, `160000`), None
-    where the file is not there. `old_file`: it was renamed from there. `additions` and `deletions` count lines; 0 for a
-    binary file.
+    `before` and `after` are contents, None where the file does not exist; a symlink's content is its target. Content
+    beyond `DIFF_FILE_BYTES_MAX` is cut, and `is_truncated` is set. `file` is relative, with `/`; bytes in a name that
+    are not UTF-8 are shown as `\xNN`, and `file_bytes` or `old_file_bytes` has the name in base64; both are None for a
+    name in UTF-8. `mode_before` and `mode_after` are git's (`100644`, `100755`, `120000`, `160000`), None where the
+    file does not exist. `old_file` is the name before a rename. `additions` and `deletions` count lines; 0 for a binary
+    file.
     """
 
     file: str
@@ -34,34 +34,35 @@ class FileChange(msgspec.Struct, frozen=True):
 
 
 class Trees(Protocol):
-    """Snapshots of directories, in git and out of it, in a store of Fleet's own: the directory is never written to."""
+    """Takes snapshots of directories, with or without git, into Fleet's own store; it never writes to the directory."""
 
     async def take(self, workspace_id: str, directory: str) -> str:
         """Snapshot everything in `directory` that is not ignored and return the tree's id.
 
-        Untracked files included; `.git` and nested repositories' contents not. The user's index, stash and refs are not
-        touched. Costs about a `git status` where little has changed since the last one. Raises `Problem`.
+        It includes untracked files, but not `.git` and the contents of nested repositories. The user's index, stash and
+        refs stay unchanged. If little has changed since the last snapshot, it costs about a `git status`. Raises
+        `Problem`.
         """
         ...
 
     async def diff(self, workspace_id: str, before: str, after: str) -> tuple[FileChange, ...]:
-        """Return what differs between two trees of a workspace, sorted by file. Raises `Problem`."""
+        """Return the files that differ between two trees of a workspace, sorted by name. Raises `Problem`."""
         ...
 
     async def compare(self, workspace_id: str, before: str, directory: str) -> tuple[FileChange, ...]:
-        """Return what differs between a tree of a workspace and its `directory` as it is now, sorted by file.
+        """Return the files that differ between a tree of a workspace and its `directory` now, sorted by name.
 
-        Nothing of that is kept, for any number of calls. Raises `Problem`.
+        Nothing is stored, however often it is called. Raises `Problem`.
         """
         ...
 
     async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
-        """Make `directory`, a fresh checkout without any work in it, hold the files of a tree, and no others.
+        """Replace the files of `directory`, a new checkout without any work in it, with those of a tree.
 
-        Idempotent. Raises `Problem` tree_gone where the tree can't be read any more.
+        Idempotent. Raises `Problem` tree_gone if the tree can no longer be read.
         """
         ...
 
     async def forget(self, workspace_id: str) -> None:
-        """Remove everything that is kept for a workspace. Idempotent."""
+        """Remove all trees of a workspace. Idempotent."""
         ...

@@ -18,24 +18,24 @@ MessageType = Literal[
     "session.completed",
     "session.stopped",
 ]
-"""What a webhook can be told of."""
+"""The events that a webhook can be notified of."""
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where a webhook's messages go and what they are signed with. Both are secrets (law 11)."""
+    """The URL and signing key of a webhook. Both are secrets (law 11)."""
 
     url: str
     secret: str
 
     def __repr__(self) -> str:
-        """Keep it out of representations."""
+        """Hide the secrets in representations."""
         return "Target(***)"
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True):
-    """What became of an attempt: the answer's `status`, or None and in `detail` why there was none.
+    """The result of an attempt: the `status` of the response, or None, and then `detail` is the reason.
 
-    `retry_after_s` is the pause that the receiver asks for.
+    `retry_after_s` is the pause that the receiver requests.
     """
 
     status: int | None
@@ -45,31 +45,31 @@ class DeliveryAttempt(msgspec.Struct, frozen=True):
 
     @property
     def taken(self) -> bool:
-        """Whether the receiver has taken the message."""
+        """Whether the receiver has accepted the message."""
         return self.status is not None and 200 <= self.status < 300
 
 
 class WebhookSecrets(Protocol):
-    """Keeps targets by webhook id, where only Fleet's user can read them."""
+    """Stores targets by webhook id, readable only by Fleet's user."""
 
     def fresh_key(self) -> bytes:
         """Return random bytes for a secret."""
         ...
 
     async def keep(self, webhook_id: str, target: Target) -> None:
-        """Keep it, durably when this returns; the same again is harmless. Raises `Unavailable` disk_full."""
+        """Store it durably; repeating the call is harmless. Raises `Unavailable` disk_full."""
         ...
 
     async def read(self, webhook_id: str) -> Target | None:
-        """Return it, None where there is none."""
+        """Return the target, None where there is none."""
         ...
 
     async def forget(self, webhook_id: str) -> None:
-        """Remove it. Idempotent."""
+        """Remove the target. Idempotent."""
         ...
 
     async def kept(self) -> list[str]:
-        """Return the ids of all that is kept, sorted."""
+        """Return the ids of all stored targets, sorted."""
         ...
 
 
@@ -77,12 +77,12 @@ class WebhookSender(Protocol):
     """Sends messages to the receivers that the configuration allows."""
 
     async def check(self, url: str) -> None:
-        """Say whether messages may go there now. Raises `Rejected` webhook_url_refused with the reason."""
+        """Check that messages may be sent there now. Raises `Rejected` webhook_url_refused with the reason."""
         ...
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
-        """POST the body. Follows no redirect, gives up after `WEBHOOK_TIMEOUT_S`; an error is a result, too.
+        """POST the body. Follows no redirect, and ends after `WEBHOOK_TIMEOUT_S`; errors are returned as results.
 
-        The name is looked up once, every address is checked, and one of them is connected to.
+        It resolves the name once, checks every address, and connects to one of them.
         """
         ...

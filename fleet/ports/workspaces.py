@@ -7,15 +7,15 @@ import msgspec
 Strategy = Literal["existing", "worktree", "clone"]
 BranchKind = Literal["local", "remote"]
 Fault = Literal["missing", "cut_off"]
-"""What can be wrong with a checkout: it is not there, or git in it does not find its repository."""
+"""What can be wrong with a checkout: it does not exist, or git does not find its repository."""
 NotCarriedKind = Literal["directory", "hooks", "filters", "lfs", "submodules", "objects", "config", "files"]
 
 
 class WorkspaceSpec(msgspec.Struct, frozen=True):
-    """What is asked of a workspace. The order is logged before it is carried out, and carried out idempotently.
+    """The specification of a workspace. It is logged before the workspace is made, and making it is idempotent.
 
-    `source_directory` is real and absolute. `directory` is where the checkout goes (for `existing` the source itself).
-    `branch` is the branch to create or check out, `base_ref` what a new branch starts from.
+    `source_directory` is real and absolute. `directory` is the place of the checkout (for `existing`, the source
+    itself). `branch` is the branch to create or check out, `base_ref` the start of a new branch.
     """
 
     workspace_id: str
@@ -27,11 +27,11 @@ class WorkspaceSpec(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """The facts about a directory that a caller named.
+    """A directory that a caller named, and its repository.
 
     `repository` is the real path of the common git directory (shared by all worktrees), None outside of git. `top` is
     the work tree's root, None for a bare repository and outside of git. `head` is the commit, None where there is none.
-    `git_directory` is that of this checkout alone: a linked worktree has one of its own.
+    `git_directory` belongs to this checkout: a linked worktree has its own.
     """
 
     directory: str
@@ -43,7 +43,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class NotCarried(msgspec.Struct, frozen=True):
-    """Something of the source that a workspace does not have. `detail` says what is missing and what helps."""
+    """Something in the source that the workspace lacks. `detail` says what is missing and what to do."""
 
     what: NotCarriedKind
     detail: str
@@ -52,7 +52,7 @@ class NotCarried(msgspec.Struct, frozen=True):
 class PreparedWorkspace(msgspec.Struct, frozen=True):
     """A workspace that is ready: its real directory and, in git, branch (None when detached) and commit.
 
-    `not_carried`: what of the source is not in it.
+    `not_carried` lists what it lacks of the source.
     """
 
     directory: str
@@ -63,9 +63,9 @@ class PreparedWorkspace(msgspec.Struct, frozen=True):
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """How a checkout stands: its branch (None when detached), and whether anything differs from its commit.
+    """The state of a checkout: its branch (None when detached), and whether its files differ from its commit.
 
-    Files that git does not know yet count, ignored ones do not.
+    Untracked files count as a difference, ignored ones do not.
     """
 
     branch: str | None
@@ -73,9 +73,10 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class Branch(msgspec.Struct, frozen=True):
-    """A branch of a repository: `origin/main` is the name of one that is `remote`. `committed_ms`: its newest commit.
+    """A branch of a repository; a `remote` one has a name like `origin/main`. `committed_ms`: time of its newest
+    commit.
 
-    `current`: it is checked out in the directory that was asked about. `checked_out_at` is the work tree that has it.
+    `current`: it is checked out in the given directory. `checked_out_at` is the work tree that has it.
     """
 
     name: str
@@ -90,7 +91,7 @@ class Workspaces(Protocol):
     """Directories, git worktrees and clones."""
 
     async def inspect(self, directory: str) -> Source:
-        """Resolve symlinks, check the allowed roots and say what is there.
+        """Resolve symlinks, check the allowed roots and return what the directory is.
 
         Raises `Rejected`: directory_missing, not_a_directory, directory_outside_roots, directory_unreadable.
         """
@@ -99,11 +100,11 @@ class Workspaces(Protocol):
     def plan(
         self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
     ) -> tuple[str, str | None]:
-        """Return (directory, branch) for a new workspace: names that collide with nothing, to be logged first."""
+        """Return an unused (directory, branch) for a new workspace, to be logged first."""
         ...
 
     async def check(self, order: WorkspaceSpec) -> None:
-        """Refuse, before anything is logged, what `prepare` would refuse.
+        """Check before anything is logged that `prepare` would accept the workspace.
 
         Raises `Rejected`: not_a_repository, repository_empty, branch_invalid, branch_exists, branch_checked_out,
         base_ref_unknown.
@@ -111,40 +112,40 @@ class Workspaces(Protocol):
         ...
 
     async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
-        """Make the workspace, or finish one that a crash left half-made. Raises `Problem`."""
+        """Make the workspace, or finish one that a crash left incomplete. Raises `Problem`."""
         ...
 
     async def discard(self, order: WorkspaceSpec) -> None:
-        """Remove what `prepare` left behind when it failed, or a crash did. Only what holds no work."""
+        """Remove the remains of a failed or crashed `prepare`, as far as they contain no work."""
         ...
 
     async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
-        """Return the order's source where its repository has this commit, or any for None, and the worktree.
+        """Return the source if its repository has this commit (None: any) and the worktree.
 
-        Raises what `inspect` raises, and `Rejected` not_a_repository, source_unrelated; `Problem` git_failed.
+        Raises the errors of `inspect`, and `Rejected` not_a_repository, source_unrelated; `Problem` git_failed.
         """
         ...
 
     async def relink(self, order: WorkspaceSpec) -> None:
-        """Let a worktree whose repository was moved find it again, and the repository the worktree. Idempotent."""
+        """Repair the links between a worktree and its repository after the repository was moved. Idempotent."""
         ...
 
     async def fault(self, order: WorkspaceSpec) -> Fault | None:
-        """Return what is wrong with a workspace that was made, None where nothing is. Starts no process."""
+        """Return what is wrong with an existing workspace, None if it is intact. Starts no process."""
         ...
 
     async def condition(self, directory: str) -> Condition | None:
-        """Look how the checkout in a real directory stands, None outside of a work tree of git. Raises `Problem`."""
+        """Return the condition of the checkout in a real directory, None outside of git. Raises `Problem`."""
         ...
 
     async def branches(self, source: Source, query: str) -> tuple[Branch, ...]:
-        """Return branches of the repository of a source, the newest first: those whose name has `query` in it.
+        """Return the branches of a source's repository whose names contain `query`, newest first.
 
-        Upper and lower case are the same, and an empty one is in every name. The newest few thousand are looked at.
-        Raises `Rejected` not_a_repository, or directory_outside_roots where the repository is; `Problem` git_failed.
+        Case is ignored, and an empty query matches every name. Only the newest few thousand are searched. Raises
+        `Rejected` not_a_repository, directory_outside_roots for a repository outside the roots; `Problem` git_failed.
         """
         ...
 
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
-        """Return the directories below Fleet's workspace directory that belong to no id in `known`."""
+        """Return the directories below Fleet's workspace directory that belong to none of the ids in `known`."""
         ...

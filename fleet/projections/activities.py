@@ -1,7 +1,7 @@
-"""The activity lines of sessions at this moment: one short line for each part in flight.
+"""The current activity lines of sessions: one short line for each part in flight.
 
-Fed by inflight.py. Nothing here is logged or stored: after a restart the lines come from OpenCode's events and store
-again, and until then a session shows the last line that its state holds (`State.last_line`).
+inflight.py supplies the parts. Nothing here is logged or stored: after a restart, OpenCode's events and store supply
+the lines again. Until then a session shows the last line in its state (`State.last_line`).
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from fleet.ports import Part, PartDelta
 
 
 class _Open(NamedTuple):
-    """The line of a part. `is_over`: a newline came behind it, so that the next word begins another one."""
+    """The line of a part. `is_over`: a newline follows it, so the next word begins a new line."""
 
     line: Activity
     is_over: bool = False
@@ -36,7 +36,7 @@ class _Open(NamedTuple):
 
 
 class Activities:
-    """The lines by session and part. `changed(session_id)` is called when one of a session's lines is another."""
+    """The lines by session and part. `changed(session_id)` is called when a line of the session changes."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
@@ -44,28 +44,28 @@ class Activities:
         self.changed: Callable[[str], None] = _ignore
 
     def now(self, session_id: str) -> Activity | None:
-        """Return what the session does: the line of the part that began last and shows something."""
+        """Return the line of the newest part that has one."""
         parts = reversed(self._open.get(session_id, {}).values())
         return next((each.line for each in parts if each.line.text or each.line.kind == "tool"), None)
 
     def part(self, session_id: str, part: Part) -> None:
-        """A part has begun or grown."""
+        """Record that a part has begun or grown."""
         line = of_part(part.raw, self._now_ms()) or _empty(part, self._now_ms())
         if line is not None:
             self._put(session_id, part.id, _Open(line))
 
     def delta(self, session_id: str, delta: PartDelta) -> None:
-        """Text was appended to a part."""
+        """Append text to a part."""
         known = self._open.get(session_id, {}).get(delta.part_id)
         if known is not None and delta.field == "text":
             self._put(session_id, delta.part_id, known.appended(delta.delta))
 
     def finished(self, session_id: str, part_id: str) -> None:
-        """Forget the line of a part that is recorded now."""
+        """Discard the line of a part that is recorded now."""
         self._open.get(session_id, {}).pop(part_id, None)
 
     def forget(self, session_id: str) -> None:
-        """Forget the lines of a session."""
+        """Discard the lines of a session."""
         self._open.pop(session_id, None)
 
     def _put(self, session_id: str, part_id: str, now: _Open) -> None:
@@ -85,7 +85,7 @@ def _ignore(_: str) -> None:
 
 
 def _empty(part: Part, at_ms: int) -> Activity | None:
-    """Return the line of a text that has no words yet: its deltas are to come."""
+    """Return the line of a text part without words; its deltas follow."""
     if part.type == "text":
         return Activity("text", "", at_ms)
     return Activity("reasoning", "", at_ms) if part.type == "reasoning" else None

@@ -1,6 +1,6 @@
 """The recorded changes of a session: the manifests and names of its turns, and when its parent was informed.
 
-Folded once per session (folds.py), and readable as of any position, so that a diff does not read the whole stream.
+They are folded once per session (folds.py) and can be read at any position, so a diff does not read the whole stream.
 """
 
 from fleet.core.session.events import CallbackOrdered
@@ -18,7 +18,7 @@ class ChangeRecords:
         self.position = 0
         self.manifests: set[str] = set()
         self.callbacks: dict[int, int] = {}
-        """The position at which each callback to the parent was ordered, by its number."""
+        """The position at which each callback to the parent was requested, by its number."""
         self._records: list[tuple[int, ChangesRecorded]] = []
         self._turns: dict[str, tuple[int, int]] = {}
 
@@ -44,7 +44,7 @@ class ChangeRecords:
     def number(self, turn: str, at: int | None) -> int | None:
         """Return the number of the turn that has this number, or a message with this id; None where there is none.
 
-        A turn is named by the message that began it and by each that steered it, from the position on where it came.
+        Besides its number, a turn is named by the message that began it and by each message that steered it since.
         """
         position, number = self._turns.get(turn, (0, None))
         return number if at is None or position <= at else None

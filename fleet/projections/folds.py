@@ -1,7 +1,7 @@
-"""Folds of single streams, made on demand and kept for the streams that were used last.
+"""Folds of single streams, made on demand and kept for the most recently used streams.
 
-A fold reads on from its position, a page at a time with a checkpoint after each page, so that other tasks run during a
-long stream. Erased events are in no fold and in no cache. `states.py` folds what is always needed.
+A fold continues from its position and reads pages with a checkpoint after each, so that other tasks run during a long
+stream. Erased events are not folded or cached. `states.py` folds the states that are always needed.
 """
 
 from collections import OrderedDict
@@ -21,7 +21,7 @@ class Fold(Protocol):
     position: int
 
     def apply(self, recorded: Recorded) -> None:
-        """Take the next event of the stream."""
+        """Apply the next event of the stream."""
         ...
 
 
@@ -50,11 +50,11 @@ class Folds(Generic[Folded]):
         return fold
 
     def forget(self, stream: str) -> None:
-        """Discard what is kept of a stream that was erased."""
+        """Discard the fold of an erased stream."""
         self._kept.pop(stream, None)
 
     async def _read_on(self, fold: Folded, stream: str) -> None:
-        """Apply the events behind the fold's position. Two tasks may do so with one fold side by side."""
+        """Apply the events after the fold's position. Two tasks may do so with the same fold at the same time."""
         while page := self._log.read_stream(stream, fold.position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
             for recorded in page:
                 fold.apply(recorded)

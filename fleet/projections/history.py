@@ -1,11 +1,11 @@
 """The history: all sessions, searchable by what was said in them (`GET /sessions/history`).
 
-Keeps: the event loop never waits for SQLite, which works in one thread at a time; a search answers no older than the
-last command that was answered, or, when the model is still on its way there, after `HISTORY_CATCH_UP_S` with what it
-has. The model is disposable: an error in it never stops anything else, because it is rebuilt from the log.
+SQLite runs in one thread at a time, and the event loop never waits for it. A search includes every command that has
+been answered; if the model has not caught up after `HISTORY_CATCH_UP_S`, the search uses the model as it is. The model
+is disposable: it is rebuilt from the log, so its errors never stop anything else.
 
-history_store.py has the model, history_vocabulary.py the parts of words, history_query.py what may be asked,
-history_text.py what is searched.
+history_store.py has the model, history_vocabulary.py the parts of words, history_query.py the query, and
+history_text.py the searched texts.
 """
 
 import sqlite3
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class RunSync(Protocol):
-    """Runs `work` and returns what it returns: in a thread, or for a simulation where it is called."""
+    """Runs `work` and returns its result: in a thread, or inline in simulations."""
 
     async def __call__(self, work: Callable[[], T], /) -> T:
         """Run."""
@@ -49,7 +49,7 @@ class InThread:
 
 
 async def inline(work: Callable[[], T], /) -> T:
-    """Run work where it is called: a `RunSync` for simulations."""
+    """Run work in the calling task: a `RunSync` for simulations."""
     await trio.lowlevel.checkpoint()
     return work()
 
@@ -74,7 +74,7 @@ class History:
         return self._position
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Follow the log until `stopping`; what goes wrong with SQLite is logged and tried again."""
+        """Follow the log until `stopping`; errors of SQLite are logged, and the work is tried again."""
         task_status.started()
         try:
             async with trio.open_nursery() as nursery:
@@ -92,7 +92,7 @@ class History:
     async def search(self, query: HistorySearch) -> HistoryPage:
         """Return the sessions that `query` finds, newest first.
 
-        Raises `Rejected` invalid for a query beyond the limits, `Unavailable` timed_out when there is no model now.
+        Raises `Rejected` invalid for a query beyond the limits, `Unavailable` timed_out while the model is rebuilt.
         """
         query.check()
         head = self._log.head()
@@ -112,7 +112,7 @@ class History:
             ) from error
 
     async def _follow(self) -> None:
-        """Open the model and feed it, until a search finds it damaged."""
+        """Open the model and apply events to it until a search finds it damaged."""
         with trio.CancelScope() as self._following:
             self._advance(await self._run_sync(partial(self._store.open, self._log.head())))
             async with self._feed.subscribe(after=self._position) as reader:
@@ -121,7 +121,7 @@ class History:
                     if own:
                         await self._run_sync(partial(self._store.apply, own, own[-1].position))
                     self._advance(max(self._position, reader.cursor))
-                    if reader.caught_up:  # many events at a time cost little more than one
+                    if reader.caught_up:  # many events together cost little more than one
                         self._wanted = trio.Event()
                         with trio.move_on_after(HISTORY_LAG_S):
                             await self._wanted.wait()
@@ -135,7 +135,7 @@ class History:
         self._advanced = trio.Event()
 
     async def _recover(self, error: Exception) -> None:
-        """Rebuild the model where it is damaged; wait a little where the disk is full or the like."""
+        """Rebuild the model when it is damaged; wait before a retry after other errors, such as a full disk."""
         _logger.warning("history_failed", error=str(error), kind=type(error).__name__)
         self._position = -1
         try:

@@ -1,8 +1,8 @@
 """Turns a search of the history into a safe FTS5 expression, and its times into milliseconds.
 
-Words are plain words and "phrases": all of them have to be in one title, prompt, answer or tool's output. A plain word
-may stand inside of longer ones, and the last one may be a beginning. Nothing of FTS5's own language is let through, so
-no search is a syntax error.
+A search consists of words and "phrases", which must all be in the same title, prompt, message or tool output. A word
+may be part of longer ones, and the last word may be a prefix. FTS5's own syntax is escaped, so no search is a syntax
+error.
 """
 
 import re
@@ -21,7 +21,7 @@ _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d\Z")
 
 
 class HistorySearch(msgspec.Struct, frozen=True):
-    """A search. Empty `search` and `statuses` stand for all; times are of the creation, in Unix ms, inclusive."""
+    """A search. Empty `search` and `statuses` match all; times are of the creation, in Unix ms, inclusive."""
 
     search: str = ""
     statuses: tuple[str, ...] = ()
@@ -31,19 +31,20 @@ class HistorySearch(msgspec.Struct, frozen=True):
     offset: int = 0
 
     def check(self) -> None:
-        """Raise `Rejected` invalid for what goes beyond the limits."""
+        """Raise `Rejected` invalid for a search beyond the limits."""
         if len(self.search) > HISTORY_SEARCH_CHARS_MAX:
-            raise Rejected("invalid", f"at most {HISTORY_SEARCH_CHARS_MAX} characters are searched", field="search")
+            why = f"the search is {len(self.search)} characters; the limit is {HISTORY_SEARCH_CHARS_MAX}"
+            raise Rejected("invalid", why, field="search")
         if not 1 <= self.limit <= HISTORY_PAGE_MAX:
             raise Rejected("invalid", f"the limit is a number from 1 to {HISTORY_PAGE_MAX}", field="limit")
         if not 0 <= self.offset < 1 << 31:
-            raise Rejected("invalid", "the offset is a number from 0 on", field="offset")
+            raise Rejected("invalid", "the offset is a number of at least 0", field="offset")
 
 
 def match_expression(search: str, inside: Callable[[str], Sequence[str]] = lambda _: ()) -> str:
-    """Return the FTS5 expression for what a person typed; "" where there is no word in it.
+    """Return the FTS5 expression for a search text; "" where it has no words.
 
-    `inside` returns the phrases that hold a plain word, or one of a script without spaces (history_vocabulary.py).
+    `inside` returns the phrases that contain a word, or a part in a script without spaces (history_vocabulary.py).
     """
     found = [
         (phrase or word, bool(word)) for phrase, word in _WORDS.findall(normalize("NFC", search.replace("\0", " ")))
@@ -66,9 +67,9 @@ def _either(quoted: str, others: Sequence[str]) -> str:
 
 
 def parse_instant(text: str, field: str, *, last: bool = False) -> int:
-    """Return Unix milliseconds of an RFC 3339 time, or of a date in UTC: its first one, or its `last`.
+    """Return the Unix milliseconds of an RFC 3339 time, or the first or `last` one of a date in UTC.
 
-    Raises `Rejected` invalid, about `field`.
+    Raises `Rejected` invalid for `field`.
     """
     try:
         if _DATE.match(text):
@@ -76,12 +77,12 @@ def parse_instant(text: str, field: str, *, last: bool = False) -> int:
             return _ms(day + timedelta(days=1)) - 1 if last else _ms(day)
         instant = datetime.fromisoformat(text)
         if instant.tzinfo is None:
-            raise ValueError("no time zone")  # noqa: TRY301 - one refusal for all that is wrong
+            raise ValueError("no time zone")  # noqa: TRY301 - one error text for all causes
         return _ms(instant)
     except (ValueError, OverflowError) as error:
         raise Rejected(
             "invalid",
-            f"{text[:50]!r} is no time: use a date (2026-01-31) or RFC 3339 (2026-01-31T12:00:00Z)",
+            f"{text[:50]!r} is not a time: use a date (2026-01-31) or RFC 3339 (2026-01-31T12:00:00Z)",
             field=field,
         ) from error
 

@@ -1,15 +1,15 @@
 """The read model of the history: sessions and their words in SQLite, with an FTS5 index over the words.
 
     sessions   number, id, title, phase, times      one row each; numbers ascend in the order of creation
-    texts      row, session number, key, kind, message  which text of which session stands in which row of `words`
-    asked      session number, message              the messages of users: what is said in them are prompts
+    texts      row, session number, key, kind, message  the text of each row of `words`
+    asked      session number, message              the messages of users, whose texts are prompts
     words      text                                 FTS5
-    vocabulary, pieces, signs                       which words hold a part (history_vocabulary.py)
-    reached    the log position that it all stands at, written in the same transaction
+    vocabulary, pieces, signs                       the words that contain a part (history_vocabulary.py)
+    reached    the log position of the model, written in the same transaction
 
-Keeps: the row of a text is its session's number times 2**20 plus a count. So all texts of a session are neighbours, and
-FTS5, which finds rows in order, finds the newest sessions first and can stop after a page of them. Phases follow the
-session's own transition table (core/session/state.py). Nothing here knows of tasks: history.py calls it in a thread.
+The row of a text is its session's number times 2**20 plus a count. So the texts of a session are adjacent, and FTS5,
+which returns rows in order, finds the newest sessions first and can stop after a page. Phases follow the session's own
+transition table (core/session/state.py). This module knows no tasks: history.py calls it in a thread.
 """
 
 import sqlite3
@@ -38,10 +38,10 @@ from fleet.projections.history_query import HistorySearch, match_expression
 from fleet.projections.history_text import Kind, clip, text_of, unmark
 
 VERSION: Final = 3
-"""Raised when the tables, or what is put in them, change: the model is rebuilt from the log then."""
+"""The version of the tables and their content. When it changes, the model is rebuilt from the log."""
 
 _DELETES_WORDS: Final = sqlite3.sqlite_version_info >= (3, 42)
-"""Whether FTS5 can delete words at once; older ones keep those of erased texts until all is merged."""
+"""Whether FTS5 can delete words at once; older versions keep erased words until the index is merged."""
 
 _PREFIX: Final = "session-"
 _SCHEMA: Final = """
@@ -63,7 +63,7 @@ CREATE VIRTUAL TABLE words USING fts5(text, tokenize = "unicode61 remove_diacrit
 
 
 class Snippet(msgspec.Struct, frozen=True):
-    """Where a search hit: plain text around it, and where in it the hits are, as [start, end) in code points."""
+    """The plain text around a hit, and the positions of the hits in it as [start, end) in code points."""
 
     kind: Kind
     text: str
@@ -71,7 +71,7 @@ class Snippet(msgspec.Struct, frozen=True):
 
 
 class FoundSession(msgspec.Struct, frozen=True):
-    """A session that was found; its newest text with a hit, where words were searched. Times are Unix milliseconds."""
+    """A found session and, for a search with words, its newest text with a hit. Times are Unix milliseconds."""
 
     id: str
     title: str
@@ -82,9 +82,9 @@ class FoundSession(msgspec.Struct, frozen=True):
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
-    """Sessions, newest first; how many there are in all, counted up to `HISTORY_COUNT_MAX` where words were searched.
+    """Sessions, newest first, and the total, which a search with words counts up to `HISTORY_COUNT_MAX`.
 
-    `position` is the log position that the answer stands at.
+    `position` is the log position of this result.
     """
 
     sessions: tuple[FoundSession, ...]
@@ -99,7 +99,7 @@ class _Session(NamedTuple):
 
 
 class HistoryStore:
-    """The model, in `file` or, with None, in memory. One thread at a time; `open` before anything else."""
+    """The model, in `file`, or in memory for None. Use it in one thread at a time; call `open` first."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
@@ -112,15 +112,15 @@ class HistoryStore:
         return self._connection
 
     def open(self, head: int) -> int:
-        """Open the model, and rebuild it where it is missing, damaged, of another version or ahead of the log's `head`.
+        """Open the model, and rebuild it when it is missing, damaged, of another version or ahead of the log's `head`.
 
-        Return the position that it stands at. Raises `sqlite3.Error`, `OSError`.
+        Return its position. Raises `sqlite3.Error`, `OSError`.
         """
         if self._connection is None:
             try:
                 self._connect()
             except sqlite3.OperationalError:
-                raise  # a disk that is full, a directory that is read-only: nothing would be better afterwards
+                raise  # a full disk or a read-only directory: a rebuild would not help
             except sqlite3.DatabaseError:
                 self.remove()
                 self._connect()
@@ -137,14 +137,14 @@ class HistoryStore:
             self._connection = None
 
     def remove(self) -> None:
-        """Forget everything; the log has it all."""
+        """Delete the model; it can be rebuilt from the log."""
         self.close()
         if self._file is not None:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
 
     def position(self) -> int:
-        """Return the log position that the model stands at."""
+        """Return the log position of the model."""
         [position] = self._sql.execute("SELECT position FROM reached").fetchone()
         return int(position)
 
@@ -152,7 +152,7 @@ class HistoryStore:
         if self._file is not None:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file.touch(0o600)
-        # Another thread may take over, one at a time; transactions are ours.
+        # Threads use the connection one at a time; this class controls the transactions.
         connection = sqlite3.connect(self._file or ":memory:", check_same_thread=False, isolation_level=None)
         self._connection = connection
         try:
@@ -175,7 +175,7 @@ class HistoryStore:
     # -------------------------------------------------------------------------------------------------- from the log
 
     def apply(self, events: Sequence[Recorded], position: int) -> None:
-        """Take what happened up to `position` of the log, as a whole. Raises `sqlite3.Error` and changes nothing."""
+        """Apply the events up to `position` of the log in one transaction, or nothing. Raises `sqlite3.Error`."""
         sql = self._sql
         sql.execute("BEGIN IMMEDIATE")
         try:
@@ -195,7 +195,7 @@ class HistoryStore:
             self._empty_journal()
 
     def _empty_journal(self) -> None:
-        """Take the write-ahead journal into the database: pages with words that were erased since stand in it."""
+        """Move the write-ahead journal into the database: its pages may contain words that were erased since."""
         self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def _take(self, session_id: str, event: Any) -> None:
@@ -204,7 +204,7 @@ class HistoryStore:
             self._erase(known)
         elif isinstance(event, SessionCreated):
             self._create(session_id, event)
-        elif known is not None:  # what follows on erased events belongs to no session
+        elif known is not None:  # events after erased ones belong to no session
             self._change(known, event)
 
     def _session(self, session_id: str) -> _Session | None:
@@ -241,7 +241,7 @@ class HistoryStore:
     def _put_text(
         self, session: _Session | None, key: str, kind: Kind, text: str, message_id: str | None = None
     ) -> None:
-        """Put a text in its place; the one before with the same key goes, but says what kind it is."""
+        """Store a text. It replaces the text with the same key and keeps that one's kind."""
         if session is None or session.texts >= HISTORY_TEXTS_MAX:
             return
         found = self._sql.execute(
@@ -257,7 +257,7 @@ class HistoryStore:
         self._sql.execute("UPDATE sessions SET texts = texts + 1 WHERE number = ?", (session.number,))
 
     def _put_words(self, row: int, text: str) -> None:
-        text = normalize("NFC", text)  # as a search is
+        text = normalize("NFC", text)  # like the search text
         self._sql.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, text))
         vocabulary.learn(self._sql, text)
 
@@ -280,7 +280,7 @@ class HistoryStore:
         self._sql.execute("DELETE FROM texts WHERE number = ? AND key = ?", key)
 
     def _name_prompt(self, session: _Session, event: TurnStarted) -> None:
-        # From now on the prompt is known by its part: it comes back from OpenCode under that id.
+        # From now on the prompt has the id of its part, because OpenCode returns it under that id.
         named = (event.part_ids[0] if event.part_ids else event.prompt_id, session.number, event.prompt_id)
         self._sql.execute("UPDATE OR IGNORE texts SET key = ? WHERE number = ? AND key = ?", named)
 
@@ -296,7 +296,7 @@ class HistoryStore:
     # ---------------------------------------------------------------------------------------------------- for readers
 
     def search(self, query: HistorySearch) -> HistoryPage:
-        """Return what is found. Raises `sqlite3.Error`."""
+        """Return the sessions that match. Raises `sqlite3.Error`."""
         if not query.search.strip():
             return self._list(query)
         expression = match_expression(query.search, partial(vocabulary.phrases, self._sql))
@@ -351,10 +351,10 @@ class HistoryStore:
         return first * HISTORY_TEXTS_MAX, (last + 1) * HISTORY_TEXTS_MAX - 1
 
     def _snippets(self, expression: str, rows: Sequence[int]) -> dict[int, Snippet]:
-        """Return the snippets of rows, which descend."""
+        """Return the snippets of these rows, which are in descending order."""
         if not rows:
             return {}
-        # One walk over the range: FTS5 would begin afresh to look for each row, which costs more than the search.
+        # One pass over the range: FTS5 would restart for each single row, which costs more than the search.
         places = ", ".join("?" * len(rows))
         marked = self._sql.execute(
             f"SELECT rowid, CASE WHEN rowid IN ({places}) THEN snippet(words, 0, char(2), char(3), '…', ?) END "  # noqa: S608

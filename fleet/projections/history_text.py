@@ -1,7 +1,7 @@
 """Selects the words of OpenCode's parts that are searched: the model's text, and the input and output of tools.
 
-Reasoning, files and markers are not. Long texts are searched up to a limit. OpenCode's JSON is read tolerantly: what
-is not as expected has no words.
+Reasoning, files and markers are not searched, and long texts only up to a limit. OpenCode's JSON is read tolerantly: a
+part of an unexpected shape has no words.
 """
 
 from typing import Any, Final, Literal, TypeAlias, cast
@@ -12,7 +12,7 @@ from fleet.core.session.turn_events import PartRecorded
 from fleet.limits import HISTORY_INPUT_BYTES_MAX, HISTORY_TEXT_BYTES_MAX
 
 Kind: TypeAlias = Literal["title", "prompt", "answer", "tool"]
-"""What a text is."""
+"""The kind of a text."""
 
 
 class _Part(msgspec.Struct):
@@ -26,7 +26,7 @@ _decode: Final = msgspec.json.Decoder(_Part).decode
 
 
 def text_of(part: PartRecorded) -> tuple[Kind, str] | None:
-    """Return what is searched of a part, None for one that is not. The user's text, too, is an answer here."""
+    """Return the searched text of a part, None if it has none. The kind of a user's text is `answer` here, too."""
     if part.type not in ("text", "tool"):
         return None
     try:
@@ -44,13 +44,13 @@ def text_of(part: PartRecorded) -> tuple[Kind, str] | None:
 
 def clip(text: str, bytes_max: int = HISTORY_TEXT_BYTES_MAX) -> str:
     """Return the beginning of the text, without the characters that mark hits."""
-    # No character takes less than a byte: so the slice bounds what is encoded.
+    # Each character takes at least a byte, so the slice bounds the encoded text.
     kept = text[:bytes_max].encode("utf-8", "replace")[:bytes_max].decode("utf-8", "ignore")
     return kept.replace("\2", " ").replace("\3", " ").replace("\0", " ")
 
 
 def unmark(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """Return the text without the marks of its hits, and where they were."""
+    """Return the text without the marks of its hits, and the positions of the hits."""
     text, hits = "", list[tuple[int, int]]()
     for n, piece in enumerate(marked.replace("\3", "\2").split("\2")):
         if n % 2:

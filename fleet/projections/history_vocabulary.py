@@ -1,12 +1,12 @@
-"""The vocabulary of the history: it finds words that contain a search term, as in identifiers or text without spaces.
+"""The vocabulary of the history finds words that contain a search term, as in identifiers or text without spaces.
 
-    vocabulary  id, word     each word that is searched, once, folded
-    pieces      FTS5         the trigrams of each word: which words may hold three or more characters
-    signs       FTS5         the signs, one by one, of words in scripts without spaces: which hold one or two of them
+    vocabulary  id, word     each searched word once, case-folded
+    pieces      FTS5         the trigrams of each word, for parts of three or more characters
+    signs       FTS5         the single signs of words in scripts without spaces, for parts of one or two signs
 
-So a search for a part of words is one for the words that hold it, and the index of the words themselves answers it
-(history_store.py). Keeps: a word goes with the last text that has it. Both indexes have no content of their own; to
-delete from them takes what was put.
+So a search for a part becomes a search for the words that contain it, which uses the index of whole words
+(history_store.py). A word is removed with the last text that has it. Both indexes store no content, so a deletion must
+repeat the inserted text.
 """
 
 import re
@@ -25,7 +25,7 @@ CREATE VIRTUAL TABLE signs USING fts5(word, content = '');
 INDEXES: Final = ("pieces", "signs")
 
 _TRIGRAM: Final = 3
-_WORD: Final = re.compile(r"[^\W_]+")  # as the tokenizer of the words' index has it, but for marks that stand alone
+_WORD: Final = re.compile(r"[^\W_]+")  # as in the tokenizer of the index of words, except for single marks
 _SIGN: Final = (
     "\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Hangul's letters, Khmer
     "\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"  # Kana, Hangul's letters, Han
@@ -35,7 +35,7 @@ _SIGNS: Final = re.compile(f"[{_SIGN}]")
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text in order, without the difference of capital letters and accents."""
+    """Return the words of a text in order, in lower case and without accents."""
     if not text.isascii():
         apart = unicodedata.normalize("NFD", text)
         text = unicodedata.normalize("NFC", "".join(each for each in apart if not "\u0300" <= each <= "\u036f"))
@@ -43,7 +43,7 @@ def words_of(text: str) -> list[str]:
 
 
 def learn(sql: sqlite3.Connection, text: str) -> None:
-    """Take in the words of a text."""
+    """Add the words of a text."""
     for word in set(words_of(text)):
         if len(word) > HISTORY_WORD_CHARS_MAX:
             continue
@@ -55,7 +55,7 @@ def learn(sql: sqlite3.Connection, text: str) -> None:
 
 
 def forget(sql: sqlite3.Connection, text: str) -> None:
-    """Forget the words of a text that no text has any more; it has gone from the words' index already."""
+    """Remove the words that were only in this text, which is already removed from the index of words."""
     for word in set(words_of(text)):
         [known] = sql.execute("SELECT max(id) FROM vocabulary WHERE word = ?", (word,)).fetchone()
         if known is None or sql.execute("SELECT 1 FROM words WHERE words MATCH ? LIMIT 1", (f'"{word}"',)).fetchone():
@@ -71,7 +71,7 @@ def _signs(word: str) -> str:
 
 
 def phrases(sql: sqlite3.Connection, term: str) -> list[str]:
-    """Return phrases of FTS5 that are in texts which hold the term inside of words; none where words alone will do."""
+    """Return FTS5 phrases of texts that contain the term inside words; none when whole words are enough."""
     words = words_of(term)
     if len(words) == 1:
         return [f'"{each}"' for each in _holding(sql, words[0]) if each != words[0]]
@@ -83,14 +83,14 @@ def phrases(sql: sqlite3.Connection, term: str) -> list[str]:
 
 
 def _holding(sql: sqlite3.Connection, part: str) -> Iterable[str]:
-    """Return words that hold the part, the shortest first."""
+    """Return words that contain the part, the shortest first."""
     if len(part) >= _TRIGRAM:
         last = len(part) - _TRIGRAM
         trigrams = dict.fromkeys(part[at : at + _TRIGRAM] for at in (*range(0, last, _TRIGRAM), last))
         return _found(sql, "pieces", " AND ".join(f'"{each}"' for each in trigrams), part)
     if _SIGNS.search(part):
         return _found(sql, "signs", f'"{_signs(part)}"', part)
-    return ()  # a letter or two are in most words
+    return ()  # most words contain one or two given letters
 
 
 def _found(sql: sqlite3.Connection, index: str, expression: str, part: str) -> list[str]:

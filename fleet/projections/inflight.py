@@ -1,12 +1,12 @@
-"""The parts that are being written right now, and the signals about them (law 5).
+"""The parts that OpenCode is writing now, and the signals about them (law 5).
 
-A signal (a text delta, a tool's output so far) is never logged and may be lost; the finished part that is logged
-supersedes it. Each is encoded once for all readers. A reader that falls behind loses its waiting signals and gets a new
-snapshot instead, which holds every open part with its text so far. Those of sub-agents go to the readers of the session
-that has started them, and name the conversation that they belong to.
+A signal (a text delta, a tool's output so far) is never logged and may be lost; the finished part in the log supersedes
+it. Each signal is encoded once for all readers. A slow reader loses its waiting signals and gets a new snapshot with
+every open part and its text so far. Signals of sub-agents go to the readers of the session that started them, and name
+their conversation.
 
-A tool repeats all of its output with every line. Its signals are held to one in `TOOL_SIGNAL_S`, the newest always
-comes: `run` sends what was held back.
+A tool repeats all of its output with every line. Its signals are limited to one per `TOOL_SIGNAL_S`; `run` sends the
+newest one later, so it is never lost.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -27,9 +27,9 @@ from fleet.projections.activities import Activities
 
 
 class OpenPart(msgspec.Struct, frozen=True, rename="camel"):
-    """A part that is not finished: its text so far, or OpenCode's JSON where it is not a text.
+    """A part that is not finished: its text so far, or OpenCode's JSON if it is not a text.
 
-    `conversation` is the OpenCode session that it belongs to: the session's own, or a sub-agent's.
+    `conversation` is the id of its OpenCode session: the session's own, or a sub-agent's.
     """
 
     conversation: str
@@ -64,7 +64,7 @@ class Reader:
         return len(self._waiting)
 
     def push(self, signal: Signal) -> None:
-        """Take a signal, or fall behind."""
+        """Queue a signal; when the queue is full, drop the waiting ones first and set `lagging`."""
         self._size_bytes += len(signal.body)
         if len(self._waiting) >= SIGNAL_BUFFER_MAX or self._size_bytes > SIGNAL_BUFFER_BYTES_MAX:
             self._waiting.clear()
@@ -74,53 +74,53 @@ class Reader:
         self._wake()
 
     def take(self) -> list[Signal]:
-        """Return what waits. Where `lagging` is set, send a snapshot first and clear it."""
+        """Return the waiting signals. When `lagging` is set, send a snapshot first and clear it."""
         taken, self._waiting = self._waiting, []
         self._size_bytes = 0
         return taken
 
 
 class InFlight:
-    """The open parts of each session, and the live readers. `activities` get the same parts."""
+    """The open parts of each session, and the live readers. `activities` receives the same parts."""
 
     def __init__(self, activities: Activities) -> None:
         self.activities = activities
         self._open: dict[str, dict[str, OpenPart]] = {}
         self._readers: dict[Reader, None] = {}
-        self._told_s: dict[tuple[str, str], float] = {}  # tools that run, by session and part, and when they were told
-        self._held: dict[tuple[str, str], None] = {}  # those of them that have changed since
+        self._sent_s: dict[tuple[str, str], float] = {}  # last signal of a running tool, by session and part
+        self._delayed: dict[tuple[str, str], None] = {}  # running tools that have changed since
         self._holds = trio.Event()
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
-        """Send the signals of tools that were held back, when their time has come. Fits a `ChildSpec`."""
+        """Send the delayed signals of tools when they are due. Fits a `ChildSpec`."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._send_held)
+            nursery.start_soon(self._send_delayed)
             task_status.started()
             await stopping.wait()
             nursery.cancel_scope.cancel()
 
-    async def _send_held(self) -> None:
+    async def _send_delayed(self) -> None:
         while True:
             await self._holds.wait()
             self._holds = trio.Event()
-            while self._held:
-                next_one = min(self._held, key=self._told_s.__getitem__)
-                await trio.sleep_until(self._told_s[next_one] + TOOL_SIGNAL_S)
-                if next_one in self._held:
-                    self._tell_tool(*next_one)
+            while self._delayed:
+                next_one = min(self._delayed, key=self._sent_s.__getitem__)
+                await trio.sleep_until(self._sent_s[next_one] + TOOL_SIGNAL_S)
+                if next_one in self._delayed:
+                    self._signal_tool(*next_one)
 
     def snapshot(self, session_ids: frozenset[str] | None) -> dict[str, list[OpenPart]]:
-        """Return the open parts by session: of these, or of all that have some."""
+        """Return the open parts of these sessions, or of all, by session."""
         if session_ids is not None:
             return {each: list(self._open.get(each, {}).values()) for each in sorted(session_ids)}
         return {each: list(parts.values()) for each, parts in self._open.items() if parts}
 
     def open_part(self, session_id: str, part_id: str) -> OpenPart | None:
-        """Return a part that is not finished, None where there is none with this id."""
+        """Return an unfinished part, None where there is none with this id."""
         return self._open.get(session_id, {}).get(part_id)
 
     def call(self, session_id: str, call_id: str) -> msgspec.Raw | None:
-        """Return the part of a tool's call that is not finished, by OpenCode's id of the call."""
+        """Return the part of an unfinished tool call, by OpenCode's id of the call."""
         named = b'"callID":%s' % msgspec.json.encode(call_id)
         bodies = (part.body for part in self._open.get(session_id, {}).values() if part.type == "tool")
         return next((body for body in bodies if body is not None and named in bytes(body)), None)
@@ -139,30 +139,30 @@ class InFlight:
         """Return how many live readers there are."""
         return len(self._readers)
 
-    # ------------------------------------------------------------------------------------- what OpenCode's events tell
+    # ---------------------------------------------------------------------------------------- from OpenCode's events
 
     def part(self, session_id: str, part: Part) -> None:
-        """A part has begun or grown."""
+        """Record that a part has begun or grown."""
         body = None if part.text is not None else msgspec.Raw(part.raw)
         parts = self._open.setdefault(session_id, {})
         parts[part.id] = OpenPart(part.session_id, part.message_id, part.id, part.type, part.text, body)
         self.activities.part(session_id, part)
         if part.type != "tool":
             self._publish(session_id, "part", {"conversation": part.session_id, "part": msgspec.Raw(part.raw)})
-        elif trio.current_time() >= self._told_s.get((session_id, part.id), -inf) + TOOL_SIGNAL_S:
-            self._tell_tool(session_id, part.id)
+        elif trio.current_time() >= self._sent_s.get((session_id, part.id), -inf) + TOOL_SIGNAL_S:
+            self._signal_tool(session_id, part.id)
         else:
-            self._held.setdefault((session_id, part.id))
+            self._delayed.setdefault((session_id, part.id))
             self._holds.set()
 
-    def _tell_tool(self, session_id: str, part_id: str) -> None:
-        self._held.pop((session_id, part_id), None)
-        self._told_s[session_id, part_id] = trio.current_time()
+    def _signal_tool(self, session_id: str, part_id: str) -> None:
+        self._delayed.pop((session_id, part_id), None)
+        self._sent_s[session_id, part_id] = trio.current_time()
         part = self._open[session_id][part_id]
         self._publish(session_id, "part", {"conversation": part.conversation, "part": part.body})
 
     def delta(self, session_id: str, delta: PartDelta) -> None:
-        """Text was appended to a part."""
+        """Append text to a part."""
         known = self._open.get(session_id, {}).get(delta.part_id)
         if known is not None and delta.field == "text":
             self._open[session_id][delta.part_id] = replace(known, text=(known.text or "") + delta.delta)
@@ -180,21 +180,21 @@ class InFlight:
         )
 
     def status(self, session_id: str, status: str, attempt: int, message: str) -> None:
-        """OpenCode's own status of the turn has changed: busy, retry, idle."""
+        """Publish OpenCode's new status of the turn: busy, retry, idle."""
         self._publish(session_id, "status", {"status": status, "attempt": attempt, "message": message})
 
     def forget(self, session_id: str) -> None:
-        """Forget the open parts of a session that was erased, or whose turn is over."""
+        """Discard the open parts of a session that was erased, or whose turn is over."""
         for part_id in list(self._open.pop(session_id, ())):
             self._forget_tool(session_id, part_id)
         self.activities.forget(session_id)
 
     def _forget_tool(self, session_id: str, part_id: str) -> None:
-        self._told_s.pop((session_id, part_id), None)
-        self._held.pop((session_id, part_id), None)
+        self._sent_s.pop((session_id, part_id), None)
+        self._delayed.pop((session_id, part_id), None)
 
     def on_commit(self, commit: Sequence[Recorded]) -> None:
-        """What is logged is not in flight any more; a `Listener` of the log."""
+        """Discard the parts that are logged now. A `Listener` of the log."""
         for recorded in commit:
             event = recorded.event
             session_id = recorded.stream.partition("-")[2]

@@ -1,7 +1,7 @@
-"""The lives of OpenCode's processes: the whole life of each instance, read from its stream.
+"""The whole life of each OpenCode instance, read from its stream.
 
-The views have the current state of an instance. How its process exited, and which steps stopped it and the processes of
-its tools, is read from the log on demand.
+The views have the current state of an instance. The exit of its process, and the steps that stopped it and the
+processes of its tools, are read from the log on demand.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ _PREFIX = "instance-"
 
 
 class Life(msgspec.Struct, frozen=True):
-    """An instance and how it ended. `exit` is known where the process ended by itself, `steps` is what Fleet did."""
+    """An instance and its end. `exit`: the process ended by itself; `steps`: what Fleet did to stop it."""
 
     state: State
     exit: Exit | None = None
@@ -37,7 +37,7 @@ def life(log: Log, instance_id: str) -> Life:
 
 
 def lives(log: Log) -> list[Life]:
-    """Return the lives of all instances, oldest first. Reads the whole log: for one that no server has open."""
+    """Return the lives of all instances, oldest first. Reads the whole log; for a log that no server has open."""
     found: dict[str, Life] = {}
     position = 0
     while page := log.read_all(position, REPLAY_PAGE_EVENTS):

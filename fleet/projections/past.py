@@ -1,8 +1,8 @@
 """The states of aggregates at an earlier position of the log, folded by the same `evolve` as the current view.
 
-An aggregate that has not changed since has its current state. Another one is folded from the nearest earlier state: one
-that was asked for before, or the stream's snapshot. Events are read a page at a time, with a checkpoint after each. An
-aggregate that was erased since has no earlier states.
+An aggregate that has not changed since then has its current state. Any other is folded from the nearest earlier state:
+one that was requested before, or the stream's snapshot. Events are read in pages, with a checkpoint after each. An
+aggregate that was erased since then has no earlier states.
 """
 
 from bisect import bisect_right
@@ -49,7 +49,7 @@ class Past(Generic[State]):
         return await self._fold(aggregate_id, stream, at)
 
     async def all(self, at: int) -> list[State]:
-        """Return the states of all that existed at position `at` and were not erased since."""
+        """Return the states of all aggregates that existed at position `at` and were not erased since."""
         found: list[State] = []
         for aggregate_id in self._view.ids():
             state = await self.one(aggregate_id, at)
@@ -59,7 +59,7 @@ class Past(Generic[State]):
         return found
 
     def forget(self, stream: str) -> None:
-        """Discard what is kept of a stream that was erased."""
+        """Discard the stored states of an erased stream."""
         self._marks.pop(stream, None)
 
     async def _fold(self, aggregate_id: str, stream: str, at: int) -> State | None:
@@ -89,7 +89,7 @@ class Past(Generic[State]):
         return snapshot.position, self._decode(snapshot.state)
 
     def _keep(self, stream: str, mark: _Mark) -> None:
-        """Keep a state for the next question; of each stream the last few, in the order of their positions."""
+        """Keep a state for later requests: the last few of each stream, in the order of their positions."""
         marks = [each for each in self._marks.pop(stream, ()) if each[0] != mark[0]]
         marks.insert(bisect_right([position for position, _ in marks], mark[0]), mark)
         if len(marks) > PAST_MARKS_KEPT:

@@ -24,7 +24,7 @@ from fleet.projections.views import Views, make_views
 
 
 class Stores(NamedTuple):
-    """What is on disk. The views' rows and the history are disposable; `history_file` None keeps it in memory."""
+    """The stores on disk. The views' rows and the history are disposable; `history_file` None keeps it in memory."""
 
     log: Log
     blobs: Blobs
@@ -33,7 +33,7 @@ class Stores(NamedTuple):
 
 
 class Projections(NamedTuple):
-    """What is folded from the log, and what follows it."""
+    """The read models of the log, and the tasks that follow it."""
 
     views: Views
     runner: Runner
@@ -48,7 +48,7 @@ class Projections(NamedTuple):
 
 
 def open_projections(stores: Stores, now_ms: Callable[[], int], *, threads: bool) -> Projections:
-    """Return the projections, the views as they were stored last. Without `threads` all is done in place."""
+    """Return the projections, with the views as last stored. Without `threads` all work is done inline."""
     log, views = stores.log, make_views()
     runner = Runner(log, stores.views, views, trio.to_thread.run_sync if threads else inline)
     runner.open()

@@ -1,6 +1,6 @@
-"""Keeps the views up to date: it loads their rows, replays newer events, then folds each commit as it happens.
+"""Keeps the views up to date: it loads their rows, replays newer events, then folds each commit.
 
-The rows are written behind, every few seconds and at the end; what was not written is replayed at the next start.
+The rows are written every few seconds and at the end; the next start replays events whose rows were not written.
 """
 
 import gc
@@ -28,7 +28,7 @@ Write = Callable[[Callable[[], None]], Awaitable[None]]
 
 @contextmanager
 def _uncollected() -> Generator[None]:
-    """Look for no garbage meanwhile: of thousands of states that are loaded to stay, that is half of the time."""
+    """Suspend the garbage collector: while thousands of permanent states are loaded, it takes half of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -39,7 +39,7 @@ def _uncollected() -> Generator[None]:
 
 
 class _Kept:
-    """One view, its place in the store, and the rows that have to be written."""
+    """A view, its position in the store, and the rows that have to be written."""
 
     def __init__(self, view: States[Any]) -> None:
         self.view = view
@@ -55,14 +55,14 @@ class _Kept:
             self.view.apply_state(key, self.decoder.decode(row))
 
     def changes(self) -> tuple[dict[str, bytes], set[str]]:
-        """Return the rows to write, and the keys of those that are gone."""
+        """Return the rows to write, and the keys of the deleted ones."""
         rows = {key: self.view.row(key) for key in self.dirty}
         written = {key: pack(row) for key, row in rows.items() if row is not None}
         return written, rows.keys() - written.keys()
 
 
 class Runner:
-    """Feeds the views from the log. `write` runs a write of the store off the event loop."""
+    """Applies the log to the views. `write` runs a write of the store outside the event loop."""
 
     def __init__(self, log: Log, store: ViewStore, views: Views, write: Write = trio.to_thread.run_sync) -> None:
         self._log = log
@@ -73,7 +73,7 @@ class Runner:
         self._saved = 0
 
     def open(self) -> None:
-        """Load the rows, replay the rest, and follow the log from now on."""
+        """Load the rows, replay the newer events, and follow the log from now on."""
         with _uncollected():
             for kept in self._kept:
                 kept.load(self._store)
@@ -88,7 +88,7 @@ class Runner:
         self._log.listen(self._on_commit)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write the rows behind until `stopping`, and again then. Fits a `ChildSpec`."""
+        """Write the rows every few seconds until `stopping`, and once at the end. Fits a `ChildSpec`."""
         task_status.started()
         while not stopping.is_set():
             with trio.move_on_after(VIEW_SAVE_INTERVAL_S):
@@ -97,17 +97,17 @@ class Runner:
 
     @property
     def unsaved(self) -> int:
-        """How many events the rows in the store are behind: what a start after a crash would replay."""
+        """How many events the stored rows are behind: a start after a crash would replay them."""
         return self.position - self._saved
 
     async def save(self) -> None:
-        """Write what has changed."""
+        """Write the changed rows."""
         if self.position == self._saved:
             return
         saved = self.position
         for kept in self._kept:
-            # Each view's own: commits come in while the one before is written, and a row that was ahead of its position
-            # would be given events again that it holds.
+            # Each view has its own position: commits arrive during the write of another view, and a row that is ahead
+            # of its position would get the same events twice.
             position = self.position
             (rows, gone), kept.dirty = kept.changes(), set()
             try:
@@ -119,14 +119,14 @@ class Runner:
         self._saved = saved
 
     def _on_commit(self, commit: Sequence[Recorded]) -> None:
-        if commit[0].position > self.position + 1:  # a writer that broke after its commit informed no listener
+        if commit[0].position > self.position + 1:  # a writer that failed after its commit called no listener
             for recorded in self._log.read_all(self.position, commit[0].position - self.position - 1):
                 self._fold([recorded])
         self._fold(commit)
 
     def _fold(self, commit: Sequence[Recorded]) -> None:
         for kept in self._kept:
-            # After a rebuild of one view the others see events again that their rows already hold.
+            # After a rebuild of one view, the others get events that their rows already contain.
             new = (
                 commit if commit[0].position > kept.checkpoint else [e for e in commit if e.position > kept.checkpoint]
             )

@@ -8,7 +8,7 @@ from fleet.projections.folds import Folds
 
 
 class WrittenOutput:
-    """The output of one session's newest set-up; its size is bounded where it is recorded."""
+    """The output of one session's newest set-up; its size is limited when it is recorded."""
 
     def __init__(self) -> None:
         self.position = 0

@@ -1,12 +1,11 @@
 """The current state of every aggregate of one kind, folded by the core's own `evolve`.
 
-There is no second fold that could disagree with the actor's: what a list shows and what is still to be done after a
-crash come from here, and what it was at an earlier position comes from the same `evolve` (past.py). A view is fed
-by the log before the caller that appended gets its answer (events/log.py), so a read is never older than the last
-answered command.
+Lists, the unfinished work after a crash, and earlier states (past.py) all use this fold, so it cannot differ from the
+actor's. The log updates a view before the caller of an append gets its response (events/log.py), so a read is never
+older than the last answered command.
 
-Keeps: an aggregate that is gone, or whose events were erased, does not exist here, live and after a rebuild alike.
-Until its stream is erased completely, it is remembered by its id, across restarts (`erasing`).
+A view does not contain aggregates that are removed or whose events were erased, neither live nor after a rebuild. Until
+its stream is erased completely, the view keeps its id, across restarts (`erasing`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from fleet.events.envelope import Erased, Recorded
 State = TypeVar("State")
 
 _NOT_THERE: Final = ("erased", "absent")
-"""Phases of an aggregate that is to be erased: what its last event says, and what is left to store of it."""
+"""Phases of an aggregate that will be erased: from its last event, and in the row that is left of it."""
 
 
 class States(Generic[State]):
@@ -55,16 +54,16 @@ class States(Generic[State]):
         return iter(self._states.values())
 
     def unfinished(self) -> list[str]:
-        """Return the ids of those whose events order something that is not yet answered."""
+        """Return the ids of aggregates with effects that have not reported back."""
         return [aggregate_id for aggregate_id, state in self._states.items() if self.decider.pending(state)]
 
     @property
     def erasing(self) -> list[str]:
-        """The ids of those that are gone and whose stream may not be erased to its end: to be erased (again)."""
+        """The ids of removed aggregates whose stream may not be erased completely: erase it (again)."""
         return list(self._erasing)
 
     def erased(self, aggregate_id: str) -> None:
-        """Take note that the stream is erased to its end: the last trace of the aggregate goes with a later commit."""
+        """Record that the stream is erased completely; a later commit removes the aggregate's id."""
         self._erasing.pop(aggregate_id, None)
         self._erased.add(aggregate_id)
 
@@ -77,18 +76,18 @@ class States(Generic[State]):
             await self._changed.setdefault(aggregate_id, trio.Event()).wait()
 
     async def change_of(self, aggregate_id: str, known: State) -> None:
-        """Wait until the aggregate is in another state than `known`, or gone."""
+        """Wait until the aggregate's state differs from `known`, or the aggregate is removed."""
         while self._states.get(aggregate_id) is known:
             await self._changed.setdefault(aggregate_id, trio.Event()).wait()
 
     def ids(self) -> list[str]:
-        """Return the ids of all that are there now."""
+        """Return the ids of all current aggregates."""
         return list(self._states)
 
     # ------------------------------------------------------------------------------------------------ for the runner
 
     def apply(self, commit: Sequence[Recorded]) -> set[str]:
-        """Fold a commit and return the ids that it changed; a row of `row` belongs to each, or none any more."""
+        """Fold a commit and return the ids that it changed; `row` returns the new row of each, or None."""
         changed, self._erased = self._erased, set()
         for recorded in commit:
             if recorded.stream.startswith(self._prefix):
@@ -108,13 +107,13 @@ class States(Generic[State]):
             if before is not None:
                 self.unindex(before, aggregate_id)
         elif before is None and recorded.version > 1:
-            self._erasing[aggregate_id] = None  # what came before is erased: a crash left this
+            self._erasing[aggregate_id] = None  # the earlier events are erased: a crash interrupted an erasure
         else:
             state = self.decider.initial(aggregate_id) if before is None else before
             self.apply_state(aggregate_id, self.decider.evolve(state, recorded.event))
 
     def apply_state(self, aggregate_id: str, state: State) -> None:
-        """Take a state as given: the next one, or one from the store. One that is gone is not shown any more."""
+        """Set a state: the next one, or one from the store. A removed aggregate leaves the view."""
         if getattr(state, "phase", None) not in _NOT_THERE:
             self.index(aggregate_id, state)
             return
@@ -124,7 +123,7 @@ class States(Generic[State]):
             self.unindex(before, aggregate_id)
 
     def row(self, aggregate_id: str) -> State | None:
-        """Return what is to be stored: the state; of one that is being erased no more than its id; or nothing."""
+        """Return the state to store; during an erasure it holds only the id; None where nothing is stored."""
         return self.decider.initial(aggregate_id) if aggregate_id in self._erasing else self.get(aggregate_id)
 
     def index(self, aggregate_id: str, state: State) -> None:
@@ -132,10 +131,10 @@ class States(Generic[State]):
         self._states[aggregate_id] = state
 
     def unindex(self, state: State, aggregate_id: str) -> None:  # noqa: ARG002 - for the indexes of views that extend this
-        """Forget the aggregate, whose last state this is. Views with an index extend this."""
+        """Remove the aggregate with this last state. Views with an index extend this."""
         del self._states[aggregate_id]
 
     def clear(self) -> None:
-        """Forget everything, to be rebuilt."""
+        """Remove everything before a rebuild."""
         self._states.clear()
         self._erasing.clear()

@@ -1,7 +1,7 @@
 """The store of views' rows between runs: an LMDB environment of its own, which may be deleted at any time.
 
-A row is an encoded state. Each view has a checkpoint (the log position that its rows stand at) and a fingerprint; rows
-of another fingerprint are dropped. Rows and checkpoint are written in one transaction, so they always fit together.
+A row is an encoded state. Each view has a checkpoint (the log position of its rows) and a fingerprint; rows with
+another fingerprint are dropped. Rows and checkpoint are written in one transaction, so they always agree.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -18,8 +18,8 @@ from fleet.private_files import make_private_directory
 _CHECKPOINTS = b"checkpoints"
 
 
-class StoreFailed(Exception):  # noqa: N818 - what happened
-    """The rows could not be written; nothing is lost, because the log has everything."""
+class StoreFailed(Exception):  # noqa: N818 - named after the event
+    """The rows could not be written; nothing is lost, because the log has all events."""
 
 
 class ViewStore(Protocol):
@@ -32,9 +32,9 @@ class ViewStore(Protocol):
     def save(
         self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
     ) -> None:
-        """Put `rows`, delete those that are `gone`, move the checkpoint, as a whole.
+        """Store `rows`, delete those in `gone` and set the checkpoint in one transaction.
 
-        Rows of another fingerprint are dropped first. Raises `StoreFailed` (a full disk) and changes nothing.
+        Rows with another fingerprint are dropped first. Raises `StoreFailed` (a full disk); nothing changes then.
         """
         ...
 
@@ -47,7 +47,7 @@ class LmdbViewStore:
         try:
             self._env = lmdb.open(str(path), map_size=VIEW_MAP_BYTES, max_dbs=16, subdir=True, mode=0o600)
         except lmdb.Error as error:
-            advice = "they hold nothing that is not in the log: delete the directory and start again."
+            advice = "all of their content is also in the log: delete the directory and start again."
             raise StartupError(f"The views in {path} cannot be opened ({error}): {remedy(error, advice)}") from error
         self._checkpoints = self._env.open_db(_CHECKPOINTS)
 
@@ -95,7 +95,7 @@ class LmdbViewStore:
 
 
 class MemoryStore:
-    """The store in memory, for tests: like the one on disk it outlives the runner."""
+    """The store in memory, for tests; like the one on disk it outlives the runner."""
 
     def __init__(self) -> None:
         self._views: dict[str, tuple[str, int, dict[str, bytes]]] = {}

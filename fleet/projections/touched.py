@@ -1,8 +1,8 @@
-"""The sessions that have changed since a position, for a reader that comes back to the fleet view.
+"""The sessions that have changed since a position, for a reader that reconnects to the fleet view.
 
-A session's item shows more than its own events: the part in flight, a process that does not answer, the limit of its
-model. A change of these has no position and counts as the next one. Nothing is kept over a restart: a reader that comes
-back after one gets all sessions again.
+A session's item shows more than its own events: the part in flight, an unresponsive process, the limit of its model. A
+change of these has no position and counts as the next one. Nothing is kept across a restart; after it, a reader that
+reconnects gets all sessions again.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -21,14 +21,14 @@ _SHOWN: Final = (WorkspaceLookedAt, WorkspaceReady, WorkspaceRestored)
 
 
 class TouchedFollower(Protocol):
-    """Gets each change at once."""
+    """Gets each change immediately."""
 
     def touched(self, session_id: str, position: int) -> None:
-        """A session has changed at this position, or was erased."""
+        """Called when a session has changed at this position, or was erased."""
         ...
 
     def others(self) -> None:
-        """Something else has changed that the inbox shows: a webhook."""
+        """Called when something else in the inbox has changed: a webhook."""
         ...
 
 
@@ -40,7 +40,7 @@ class Since(NamedTuple):
 
 
 class Touched:
-    """Keeps the newest change of each session since the start. `activities` are what is in flight."""
+    """Keeps the position of each session's newest change since the start. `activities` has the parts in flight."""
 
     def __init__(self, log: Log, views: Views, activities: Activities) -> None:
         self._log = log
@@ -54,7 +54,7 @@ class Touched:
         log.listen(self._on_commit)
 
     def since(self, after: int) -> Since | None:
-        """Return what has changed beyond position `after`, None where that is too old, or not of this log."""
+        """Return the changes beyond position `after`, None where that is too old or not a position of this log."""
         if not self._complete_after < after <= self._position:
             return None
         changed = [session_id for session_id, position in self._changed.items() if position > after]
@@ -62,7 +62,7 @@ class Touched:
 
     @contextmanager
     def follow(self, follower: TouchedFollower) -> Generator[None]:
-        """Tell `follower` of each change while the block runs."""
+        """Notify `follower` of each change while the block runs."""
         self._followers[follower] = None
         try:
             yield
@@ -70,11 +70,11 @@ class Touched:
             del self._followers[follower]
 
     def touch(self, session_id: str) -> None:
-        """A session's item has changed for a reason that is not in the log."""
+        """Record that a session's item has changed for a reason that is not in the log."""
         self._note(session_id, self._position + 1)
 
     def touch_where(self, concerns: Callable[[State], bool]) -> None:
-        """The same for all sessions that this concerns."""
+        """Record the same for all sessions for which `concerns` is true."""
         for state in self._views.sessions:
             if concerns(state):
                 self.touch(state.id)
@@ -83,7 +83,7 @@ class Touched:
 
     def _on_commit(self, commit: Sequence[Recorded]) -> None:
         missed = commit[0].position - self._position - 1
-        if missed > 0:  # the writer failed after this commit, before it told its listeners
+        if missed > 0:  # the writer failed after a commit, before it called its listeners
             self._take(self._log.read_all(self._position, missed))
         self._take(commit)
 
@@ -102,7 +102,7 @@ class Touched:
                     follower.others()
 
     def _note_instance(self, instance_id: str, position: int) -> None:
-        """A process that does not answer, or does again, is shown by its sessions."""
+        """Note the sessions of a process: their items show whether it responds."""
         instance = self._views.instances.get(instance_id)
         was_silent = instance_id in self._silent
         if instance is not None and instance.phase == "unreachable":
@@ -115,7 +115,7 @@ class Touched:
                     self._note(state.id, position)
 
     def _note_workspace(self, workspace_id: str, position: int) -> None:
-        """A checkout that is missing, or is there again, is shown by its sessions."""
+        """Note the sessions of a workspace: their items show whether its checkout is missing."""
         for state in self._views.sessions:
             if state.workspace_id == workspace_id:
                 self._note(state.id, position)

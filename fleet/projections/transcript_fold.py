@@ -1,7 +1,7 @@
 """Folds one session's events into its transcript: messages, parts, conversations; transcripts.py reads it.
 
-It keeps the newest body of each message and part, and the positions of the earlier ones, which are read from the log
-when an earlier moment is asked for.
+It keeps the newest body of each message and part, and the positions of the earlier bodies, which are read from the log
+when an earlier position is requested.
 """
 
 from bisect import bisect_left, insort
@@ -16,29 +16,29 @@ from fleet.events.envelope import Recorded
 from fleet.projections.turns import TurnFold
 
 Key = tuple[int, str]
-"""When a message was made, in ms, and its id: the order of a conversation, in which late ones take their place."""
+"""When a message was created, in ms, and its id. A conversation is sorted by it, late messages included."""
 
 
 class MessageBody(msgspec.Struct):
-    """OpenCode's JSON, the position that it was recorded at, and those of what it was before."""
+    """OpenCode's JSON, the position at which it was recorded, and the positions of its earlier versions."""
 
     json: msgspec.Raw
     position: int
     earlier: tuple[int, ...] = ()
 
     def replaced(self, json: msgspec.Raw, position: int) -> "MessageBody":
-        """Return the newer one."""
+        """Return the next version."""
         return MessageBody(json, position, (*self.earlier, self.position))
 
     def position_at(self, at: int | None) -> int | None:
-        """Return where it was recorded as it was at this position, None where it was not there yet; None for now."""
+        """Return the position of the version that was current at `at` (None: now), None where none existed yet."""
         if at is None or self.position <= at:
             return self.position
         return max((each for each in self.earlier if each <= at), default=None)
 
 
 class SubAgent(msgspec.Struct, frozen=True):
-    """A sub-agent that a call of the tool `task` has started: the conversation of that call, its title and agent."""
+    """A sub-agent that a call of the tool `task` has started: the conversation with the call, its title and agent."""
 
     parent_id: str
     title: str | None
@@ -82,7 +82,7 @@ _with_attachments = msgspec.json.Decoder(_WithAttachments)
 
 
 def subagent_of(part: bytes | msgspec.Raw) -> tuple[str, SubAgent] | None:
-    """Return the sub-agent and its session id, where the part is a call of `task` that has started one."""
+    """Return a sub-agent's session id and the sub-agent if the part is a call of `task` that has started one."""
     try:
         read = _task.decode(part)
     except msgspec.MsgspecError:
@@ -117,18 +117,18 @@ class Folded:
         self.turns.apply(recorded)
 
     def ids(self, conversation: str, at: int | None = None) -> list[str]:
-        """Return the messages of a conversation, oldest first, that were there at a position; None for now."""
+        """Return the messages that a conversation had at a position (None: now), oldest first."""
         ids = [message_id for _, message_id in self._order.get(conversation, ())]
         return ids if at is None else [each for each in ids if self.infos[each].position_at(at) is not None]
 
     def own(self, at: int | None = None) -> str:
-        """Return the OpenCode id of the session's own conversation at a position; None for now."""
+        """Return the OpenCode id of the session's own conversation at a position (None: now)."""
         return next((each for position, each in reversed(self._own) if at is None or position <= at), "")
 
     def conversations(self) -> list[str]:
         """Return the OpenCode ids of all conversations: the session's own first, then the others by age.
 
-        The others are those of sub-agents, and own ones that the session has left.
+        The others belong to sub-agents, or are former conversations of the session.
         """
         own = self.own()
         known = dict.fromkeys((*self._order, *self.subagents))
@@ -137,14 +137,14 @@ class Folded:
         return [own, *others] if own else others
 
     def created_ms(self, conversation: str) -> int | None:
-        """Return when its first message was made, None where it has none yet."""
+        """Return when its first message was created, None where it has none yet."""
         order = self._order.get(conversation)
         return order[0][0] if order else None
 
     def todo_parts(self, at: int | None = None) -> Iterator[MessageBody]:
-        """Yield the parts of the session's own conversation that may hold the agent's list, the newest first.
+        """Yield the parts of the session's own conversation that may hold the agent's to-do list, newest first.
 
-        Sub-agents have lists of their own. `at` is a log position: of the messages that were there then.
+        Sub-agents have their own lists. `at` is a log position: only messages that existed then.
         """
         own = self._order.get(self.own(at), [])
         found = [(*self._keys[message], part) for part, message in self._todo_parts.items() if message in self._keys]
@@ -155,7 +155,7 @@ class Folded:
                 yield self.parts[message_id][part_id]
 
     def find_part(self, part_id: str) -> MessageBody | None:
-        """Return the part with this id."""
+        """Return the part with this id, None where there is none."""
         return next((parts[part_id] for parts in self.parts.values() if part_id in parts), None)
 
     def _message(self, recorded: Recorded, event: MessageRecorded) -> None:
@@ -187,7 +187,7 @@ class Folded:
             self._tool(recorded.payload, event)
 
     def _tool(self, payload: bytes, event: PartRecorded) -> None:
-        """Note what is asked for later; the words are looked for first, because tools say much."""
+        """Index to-do lists, sub-agents and attachments. Searching the bytes first avoids parsing most tool calls."""
         if b'"todowrite"' in payload:
             self._todo_parts[event.part_id] = event.message_id
         if b'"task"' in payload and (started := subagent_of(event.body)) is not None:

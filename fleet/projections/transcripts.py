@@ -1,7 +1,7 @@
-"""The transcript of a session: its messages with their parts, as OpenCode last had them, its turns and conversations.
+"""The transcript of a session: its messages and parts in OpenCode's newest version, its turns and conversations.
 
-Folded from the session's stream (transcript_fold.py) when it is asked for, and kept for the sessions that were asked
-for last (folds.py). Bodies are OpenCode's own JSON and are passed on unparsed. The same fold gives an earlier moment.
+It is folded from the session's stream on request (transcript_fold.py) and kept for the most recently requested sessions
+(folds.py). Bodies are OpenCode's own JSON and are passed on unparsed. The same fold returns earlier states.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class MessageView(msgspec.Struct):
 
 
 class TranscriptPage(msgspec.Struct, frozen=True):
-    """A stretch of a transcript, oldest first, and the ids to continue from; None where it ends."""
+    """A page of a transcript, oldest first, and the ids to continue from, None at an end."""
 
     messages: list[MessageView]
     before: str | None
@@ -33,9 +33,9 @@ class TranscriptPage(msgspec.Struct, frozen=True):
 
 
 class Where(msgspec.Struct, frozen=True):
-    """Which stretch: next to the message `before` or `after`, with `around` in its middle, or else the newest.
+    """Selects a page: next to the message `before` or `after`, with `around` in its middle, or else the newest.
 
-    `conversation` is an OpenCode id, None for the session's own; `at` a log position: as it was then.
+    `conversation` is an OpenCode id, None for the session's own; `at` is the log position at which to read it.
     """
 
     limit: int
@@ -46,7 +46,7 @@ class Where(msgspec.Struct, frozen=True):
     at: int | None = None
 
     def bounds(self, ids: list[str]) -> tuple[int, int]:
-        """Return the stretch of `ids`. Raises KeyError for a message that is not among them."""
+        """Return the range of the page in `ids`. Raises KeyError for a message that is not among them."""
         if self.before is not None:
             end = _index(ids, self.before)
             return max(0, end - self.limit), end
@@ -69,7 +69,7 @@ class ConversationView(msgspec.Struct, frozen=True):
 
 
 class TranscriptTodo(msgspec.Struct, frozen=True):
-    """An entry of the agent's list, as OpenCode has it."""
+    """An entry of the agent's to-do list, as in OpenCode."""
 
     content: str
     status: str = "pending"
@@ -98,7 +98,7 @@ class Transcripts:
         self._folds = Folds(log, Folded, TRANSCRIPTS_CACHED)
 
     async def page(self, stream: str, where: Where) -> TranscriptPage:
-        """Return the messages there. Raises KeyError for an unknown message id, `Rejected` conversation_not_found."""
+        """Return a page of messages. Raises KeyError for an unknown message id, `Rejected` conversation_not_found."""
         folded = await self._folds.of(stream)
         conversation = folded.own(where.at) if where.conversation is None else where.conversation
         if where.conversation is not None and where.conversation not in folded.conversations():
@@ -113,18 +113,18 @@ class Transcripts:
         )
 
     async def turns(self, stream: str, at: int | None = None) -> list[Turn]:
-        """Return the session's turns, oldest first; `at` is a log position: those that had begun, as they were then."""
+        """Return the session's turns as they were at the log position `at` (None: now), oldest first."""
         return (await self._folds.of(stream)).turns.at(at)
 
     async def askers(self, stream: str, prompt_ids: Iterable[str]) -> dict[str, str]:
-        """Return the actor that gave each of these prompts."""
+        """Return the actor of each of these prompts."""
         turns = (await self._folds.of(stream)).turns
         return {each: turns.asked(each).actor for each in prompt_ids}
 
     async def conversations(self, stream: str, open_parts: Iterable[msgspec.Raw] = ()) -> list[ConversationView]:
         """Return the session's own conversation and those of its sub-agents.
 
-        `open_parts` are calls of tools that run: what they have started is not recorded yet.
+        `open_parts` are running tool calls, whose sub-agents are not recorded yet.
         """
         folded = await self._folds.of(stream)
         running = dict(found for part in open_parts if (found := subagent_of(part)) is not None)
@@ -136,7 +136,7 @@ class Transcripts:
         ]
 
     async def part(self, stream: str, part_id: str) -> msgspec.Raw | None:
-        """Return a finished part, of any conversation; None where there is none with this id."""
+        """Return a finished part of any conversation, None where there is none with this id."""
         found = (await self._folds.of(stream)).find_part(part_id)
         return None if found is None else found.json
 
@@ -148,9 +148,9 @@ class Transcripts:
         return None if found is None else found.json
 
     async def todos(self, stream: str, at: int | None = None) -> list[TranscriptTodo]:
-        """Return the agent's list as it last wrote it, or had written it at a log position.
+        """Return the agent's newest to-do list, or the one at a log position.
 
-        Each writing replaces the whole list.
+        Each write replaces the whole list.
         """
         for body in (await self._folds.of(stream)).todo_parts(at):
             json = self._body(body, at)
@@ -159,11 +159,11 @@ class Transcripts:
         return []
 
     def forget(self, stream: str) -> None:
-        """Discard what is kept of a session that was erased."""
+        """Discard the fold of an erased session."""
         self._folds.forget(stream)
 
     def _message(self, folded: Folded, message_id: str, at: int | None) -> MessageView:
-        # OpenCode's ids ascend with time, within one message in all of its versions.
+        # Within a message, the ids of OpenCode's parts ascend with time in all of its versions.
         parts = sorted(folded.parts.get(message_id, {}).items())
         bodies = (self._body(part, at) for _, part in parts)
         info = self._body(folded.infos[message_id], at)
@@ -185,7 +185,7 @@ def _index(ids: list[str], message_id: str) -> int:
 
 
 def _todos(raw: msgspec.Raw) -> list[TranscriptTodo] | None:
-    """Return the list that a part has written, None where it is no call of `todowrite` that went well."""
+    """Return the list that a part has written, None where it is not a successful call of `todowrite`."""
     try:
         part = msgspec.json.decode(raw, type=_ToolPart)
         if part.tool != "todowrite" or part.state.status != "completed":

@@ -1,7 +1,7 @@
 """The turns of a session: prompt and actor, steering prompts, cost, changes, and end.
 
-Folded from the session's events in the order of the log. Values that can change later are kept with their positions, so
-that `Turns.at` gives any earlier moment without reading the log again.
+They are folded from the session's events in the order of the log. Values that can change are kept with their positions,
+so `TurnFold.at` returns the turns at any position without reading the log again.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ class Steered(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """A turn as it is, or was at a position. `position` is where it began in the log, `end_position` where it ended."""
+    """A turn now or at an earlier position. It began at `position` of the log and ended at `end_position`."""
 
     number: int
     message_id: str
@@ -54,7 +54,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class _Charge(msgspec.Struct, frozen=True):
-    """What a message has added: to the cost, and to each count of tokens."""
+    """The cost and tokens of a message."""
 
     position: int
     cost_usd: float
@@ -62,7 +62,7 @@ class _Charge(msgspec.Struct, frozen=True):
 
 
 class _Steering(msgspec.Struct):
-    """A steering prompt, and where it was sent. `left`: the turn ended before it arrived, and it waits again."""
+    """A steering prompt and its position. `left`: the turn ended before it arrived, and it waits again."""
 
     position: int
     prompt: Steered
@@ -76,8 +76,8 @@ class _End(msgspec.Struct, frozen=True):
     outcome: TurnEnd
 
 
-class _Told:
-    """A turn with the position of everything that is shown of it."""
+class _TurnRecord:
+    """A turn with the positions of all of its values."""
 
     def __init__(self, event: turn_events.TurnStarted, position: int, asked: Asked) -> None:
         self.event = event
@@ -91,17 +91,17 @@ class _Told:
         self._now: Turn | None = None
 
     def changed(self) -> None:
-        """Forget what `now` has put together."""
+        """Discard the cached result of `now`."""
         self._now = None
 
     def now(self) -> Turn:
-        """Return the turn as it is; put together once, because a long session has thousands that change no more."""
+        """Return the current turn. It is cached, because a long session has thousands of ended turns."""
         if self._now is None:
             self._now = self.at(None)
         return self._now
 
     def at(self, position: int | None) -> Turn:
-        """Return the turn as it was at `position`, which is not before its beginning; None for now."""
+        """Return the turn at `position` (None: now), which is not before its beginning."""
 
         def is_by_then(each: int) -> bool:
             return position is None or each <= position
@@ -131,25 +131,25 @@ class TurnFold:
     """The fold. `apply` takes the session's events, each once and in order."""
 
     def __init__(self) -> None:
-        self._turns: list[_Told] = []
+        self._turns: list[_TurnRecord] = []
         self._asked: dict[str, Asked] = {}
-        self._paid: dict[str, tuple[_Told | None, float, Tokens]] = {}
+        self._paid: dict[str, tuple[_TurnRecord | None, float, Tokens]] = {}
 
     def apply(self, recorded: Recorded) -> None:
-        """Take the next event; what concerns no turn is passed over."""
+        """Apply the next event; events that concern no turn are ignored."""
         event: object = recorded.event
         take = _TAKE.get(type(event))
         if take is not None:
             take(self, recorded, event)
 
     def at(self, position: int | None) -> list[Turn]:
-        """Return the turns that had begun at `position`, oldest first; None for now."""
+        """Return the turns that had begun at `position` (None: now), oldest first."""
         if position is None:
             return [turn.now() for turn in self._turns]
         return [turn.at(position) for turn in self._turns if turn.position <= position]
 
     def asked(self, prompt_id: str) -> Asked:
-        """Return the head and the actor of a prompt."""
+        """Return the beginning of a prompt's text and its actor."""
         return self._asked.get(prompt_id, Asked())
 
     # --------------------------------------------------------------------------------------------------------- prompts
@@ -163,7 +163,7 @@ class TurnFold:
         self._asked[event.prompt_id] = replace(asked, head=head(prompt_words(event.text, asked.command)))
 
     def _started(self, recorded: Recorded, event: turn_events.TurnStarted) -> None:
-        self._turns.append(_Told(event, recorded.position, self.asked(event.prompt_id)))
+        self._turns.append(_TurnRecord(event, recorded.position, self.asked(event.prompt_id)))
 
     def _steered(self, recorded: Recorded, event: turn_events.TurnSteered) -> None:
         prompt = Steered(event.prompt_id, event.message_id, self.asked(event.prompt_id), event.at_ms)
@@ -181,7 +181,7 @@ class TurnFold:
     # ------------------------------------------------------------------------------------------- cost, changes, the end
 
     def _message(self, recorded: Recorded, event: turn_events.MessageRecorded) -> None:
-        """The turn in which a message was recorded first pays for it, also when it changes later; copies are paid."""
+        """Charge a message to the turn that recorded it first, also when it changes later; copies cost nothing."""
         newest = self._turns[-1] if self._turns else None
         turn, cost_usd, tokens = self._paid.get(event.message_id, (newest, 0.0, Tokens()))
         self._paid[event.message_id] = (turn, event.cost_usd, event.tokens)
@@ -208,7 +208,7 @@ class TurnFold:
                 steering.left = end.position
         turn.changed()
 
-    def _turn(self, number: int) -> _Told:
+    def _turn(self, number: int) -> _TurnRecord:
         return self._turns[number - 1]  # a session counts its turns from 1
 
 

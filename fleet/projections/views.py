@@ -1,4 +1,4 @@
-"""The views of Fleet, one for each kind of aggregate, with the indexes that their readers need."""
+"""The views: the current states of each kind of aggregate, with the indexes that their readers need."""
 
 from bisect import bisect_left, insort
 from typing import NamedTuple
@@ -78,7 +78,7 @@ class Instances(States[instance_state.State]):
         self._alive: dict[str, instance_state.State] = {}
 
     def alive(self, key: str | None = None) -> list[instance_state.State]:
-        """Return those that sessions can still be attached to, oldest first; with `key` the ones that share it."""
+        """Return the instances that sessions can still be attached to, oldest first; `key` restricts them."""
         return [state for state in self._alive.values() if key is None or state.key == key]
 
     def index(self, aggregate_id: str, state: instance_state.State) -> None:
@@ -101,19 +101,19 @@ class Instances(States[instance_state.State]):
 
 
 class WorkspacesView(States[State]):
-    """Workspaces; the one of an `existing` directory is found by it, because sessions share it."""
+    """Workspaces. That of an `existing` directory can be found by its path, because sessions share it."""
 
     def __init__(self) -> None:
         super().__init__(WORKSPACE, State)
         self._existing: dict[str, str] = {}
 
     def existing(self, directory: str) -> State | None:
-        """Return the workspace that is this directory as it stands, if a session has used it before."""
+        """Return the workspace of this `existing` directory, if a session has used it before."""
         workspace_id = self._existing.get(directory)
         return None if workspace_id is None else self.get(workspace_id)
 
     def is_shared(self, directory: str) -> bool:
-        """Tell whether a session uses this directory, one above or one below it as it stands, or has done so."""
+        """Return whether a session uses or has used this directory, one above or one below as an `existing` one."""
         return directory in self._existing or any(are_nested(directory, other) for other in self._existing)
 
     def index(self, aggregate_id: str, state: State) -> None:
@@ -135,13 +135,13 @@ class WorkspacesView(States[State]):
 
 
 class WebhooksView(States[webhook_state.State]):
-    """Webhooks; one that is deleted is not here any more."""
+    """Webhooks that are not deleted."""
 
     def __init__(self) -> None:
         super().__init__(WEBHOOK, webhook_state.State)
 
     def apply_state(self, aggregate_id: str, state: webhook_state.State) -> None:
-        """Forget what is deleted; the log has what it was."""
+        """Remove a deleted webhook from the view; its events stay in the log."""
         if state.phase != "deleted":
             super().apply_state(aggregate_id, state)
         elif self.get(aggregate_id) is not None:
@@ -149,7 +149,7 @@ class WebhooksView(States[webhook_state.State]):
 
 
 class Views(NamedTuple):
-    """All of them."""
+    """The views of all kinds."""
 
     sessions: Sessions
     instances: Instances
