@@ -1,4 +1,4 @@
-"""The system's wall clock. Durations and deadlines are trio's; tests/fakes/clock.py has a fake."""
+"""The system's wall clock. Durations and deadlines use trio's clock; tests/fakes/clock.py has a fake."""
 
 import time
 

@@ -1,7 +1,7 @@
-"""Reads the files of a workspace, while an agent may change them, and what they link to, at any moment.
+"""Reads the files of a workspace while an agent may change them and their symlinks.
 
-Keeps: nothing outside of the directory is opened. The path is resolved first, and then opened step by step without
-following any symlink, so that one which appears in between is refused. Directories to choose from are in folders.py.
+Nothing outside of the directory is opened. The path is resolved first, then opened step by step without following
+symlinks, so that a symlink which appears in between is refused. folders.py lists directories to choose from.
 """
 
 import errno
@@ -17,7 +17,7 @@ from fleet.limits import DIRECTORY_ENTRIES_MAX, DIRECTORY_SEARCHES_MAX, FILE_REA
 from fleet.ports import FileContent, FileEntry, FileType, Folder, Listing
 
 _STEP = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""A pipe must not wait for its writer, hence not blocking."""
+"""Non-blocking, because opening a pipe would wait for its writer."""
 
 
 class LocalFiles:
@@ -35,7 +35,7 @@ class LocalFiles:
         return await trio.to_thread.run_sync(folders.browse, path, roots)
 
     async def search(self, path: str, query: str, roots: tuple[str, ...]) -> Folder:
-        """See `Files`. Reads in a thread, of which others leave it few: a search takes the interpreter for a second."""
+        """See `Files`. Reads in one of a few threads: a search occupies the interpreter for up to a second."""
         return await trio.to_thread.run_sync(folder_search.search, path, query, roots, limiter=self._searching)
 
     async def make_directory(self, path: str, roots: tuple[str, ...]) -> Folder:
@@ -47,13 +47,13 @@ def _read(directory: Path, path: str) -> Listing | FileContent:
     try:
         root = directory.resolve(strict=True)
     except OSError as error:
-        raise Rejected("workspace_gone", f"the directory {directory} is not there any more") from error
+        raise Rejected("workspace_gone", f"the directory {directory} no longer exists") from error
     try:
         descriptor = _open(root, _resolved(root, path))
     except OSError as error:
         raise _refusal(path, error) from error
     try:
-        return _look(descriptor, path)
+        return _read_opened(descriptor, path)
     except PermissionError as error:
         raise _refusal(path, error) from error
     finally:
@@ -61,13 +61,13 @@ def _read(directory: Path, path: str) -> Listing | FileContent:
 
 
 def _resolved(root: Path, path: str) -> tuple[str, ...]:
-    """Return the steps from `root` to what `path` leads to. Raises `Rejected`, `OSError`."""
+    """Return the steps from `root` to the target of `path`. Raises `Rejected`, `OSError`."""
     if "\0" in path or Path(path).is_absolute():
         raise Rejected("path_outside_workspace", f"{path!r} is not a path inside the workspace")
     try:
         resolved = (root / path).resolve(strict=True)
-    except RuntimeError as error:  # symlinks in a circle, before Python 3.13
-        raise OSError(errno.ELOOP, "symlinks lead in a circle") from error
+    except RuntimeError as error:  # a loop of symlinks, before Python 3.13
+        raise OSError(errno.ELOOP, "the symlinks form a loop") from error
     if not resolved.is_relative_to(root):
         raise Rejected("path_outside_workspace", f"{path} leads out of the workspace")
     return resolved.relative_to(root).parts
@@ -84,7 +84,7 @@ def _open(root: Path, steps: tuple[str, ...]) -> int:
     return descriptor
 
 
-def _look(descriptor: int, path: str) -> Listing | FileContent:
+def _read_opened(descriptor: int, path: str) -> Listing | FileContent:
     status = os.fstat(descriptor)
     if stat.S_ISDIR(status.st_mode):
         return _list(descriptor)
@@ -105,7 +105,7 @@ def _entry(entry: os.DirEntry[str]) -> FileEntry:
     kind = _type(entry)
     try:
         size = entry.stat(follow_symlinks=False).st_size if kind == "file" else None
-    except OSError:  # gone meanwhile
+    except OSError:  # removed meanwhile
         size = None
     return FileEntry(name, kind, size)
 

@@ -1,7 +1,7 @@
-"""Searches directories by name below a directory on this machine's disk, nearest first, for a bounded time.
+"""Searches directories by name below a directory on this machine's disk, nearest first, for a limited time.
 
-Keeps what folders.py keeps: a directory is opened step by step from a root, and nothing outside of the roots is shown.
-Hidden directories and those of dependencies are not looked into. A symlink counts as what it leads to, once.
+As in folders.py, a directory is opened step by step from a root, and nothing outside of the roots is shown. Hidden
+directories and those of dependencies are not searched. A symlink is followed to its target, each target once.
 """
 
 import os
@@ -18,7 +18,7 @@ _SKIPPED: Final = frozenset(("node_modules", "__pycache__"))
 
 
 def search(path: str, query: str, roots: tuple[str, ...]) -> Folder:
-    """See `Files.search`. Blocks for `DIRECTORY_SEARCH_S` at most, and a slow disk's last answer."""
+    """See `Files.search`. Blocks for at most `DIRECTORY_SEARCH_S` plus one call to a slow disk."""
     real = resolved(path, roots)
     wanted = query.casefold()
     try:
@@ -34,7 +34,7 @@ def search(path: str, query: str, roots: tuple[str, ...]) -> Folder:
             break
         if wanted in entry.name.casefold():
             found.append(entry)
-    found.sort(key=lambda entry: _rank(entry.name.casefold(), wanted))  # stable: what is near stays first
+    found.sort(key=lambda entry: _rank(entry.name.casefold(), wanted))  # stable: nearer directories stay first
     return Folder(real, parent_of(real, roots), is_repo, tuple(found), is_truncated=not is_whole)
 
 
@@ -43,7 +43,7 @@ def _rank(name: str, wanted: str) -> int:
 
 
 def _below(real: str, roots: tuple[str, ...], end_s: float) -> Iterator[FolderEntry | None]:
-    """Yield all directories below one, those nearby first; None where the search is given up."""
+    """Yield all directories below one, nearest first; None where the search reaches its limit."""
     waiting, seen = deque([real]), {real}
     looks = 0
     while waiting:
@@ -59,7 +59,7 @@ def _below(real: str, roots: tuple[str, ...], end_s: float) -> Iterator[FolderEn
 
 
 def _entries(real: str, roots: tuple[str, ...]) -> list[FolderEntry]:
-    """Return the directories in one by name; of one that cannot be read, or is gone, none."""
+    """Return the directories in a directory by name; none if it cannot be read or is removed."""
     try:
         with opened(real, roots, os.O_RDONLY) as descriptor:
             with os.scandir(descriptor) as found:

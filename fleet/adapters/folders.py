@@ -1,7 +1,7 @@
 """Lists and creates directories on this machine's disk, below the roots only. folder_search.py searches.
 
-Keeps: a path is resolved first, symlinks included, and the result has to be inside of a root; then it is opened step by
-step from that root without following any symlink, so that one which appears in between leads nowhere.
+A path is resolved first, symlinks included, and has to be inside of a root. Then it is opened step by step from that
+root without following symlinks, so that a symlink which appears in between is refused.
 """
 
 import errno
@@ -17,7 +17,7 @@ from fleet.ports import Folder, FolderEntry
 
 _STEP = os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 _THROUGH = _STEP | getattr(os, "O_PATH", os.O_RDONLY)
-"""To go through a directory needs no right to read it, where the system knows the difference."""
+"""Passing through a directory needs no permission to read it, where the system distinguishes the two."""
 
 
 def browse(path: str, roots: tuple[str, ...]) -> Folder:
@@ -48,17 +48,17 @@ def _make(name: str, above: int, path: str) -> None:
     try:
         os.mkdir(name, dir_fd=above)
     except FileExistsError:
-        raise Rejected("directory_exists", f"{path!r} exists already", field="path") from None
+        raise Rejected("directory_exists", f"{path!r} already exists", field="path") from None
     except (OSError, UnicodeEncodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "its name is no text"
-        raise Rejected("directory_unwritable", f"{path!r} cannot be made: {why}", field="path") from error
+        why = error.strerror if isinstance(error, OSError) else "its name is not valid text"
+        raise Rejected("directory_unwritable", f"{path!r} cannot be created: {why}", field="path") from error
 
 
 def resolved(path: str, roots: tuple[str, ...]) -> str:
-    """Return the real path, which is inside of a root; what is outside is not described, not even as missing."""
+    """Return the real path, which is inside of a root. An error about a path outside does not say whether it exists."""
     if not PurePath(path).is_absolute():
         raise Rejected(
-            "directory_missing", f"{path!r} is not an absolute path", field="path", hint="Give the whole path."
+            "directory_missing", f"{path!r} is not an absolute path", field="path", hint="Use an absolute path."
         )
     try:
         real = os.path.realpath(path)
@@ -70,14 +70,14 @@ def resolved(path: str, roots: tuple[str, ...]) -> str:
             "directory_outside_roots",
             f"{path!r} is outside of the allowed roots",
             field="path",
-            hint="GET /api/workspace-roots has those that are allowed.",
+            hint="GET /api/workspace-roots lists the allowed roots.",
         )
     return real
 
 
 @contextmanager
 def opened(real: str, roots: tuple[str, ...], flags: int) -> Generator[int]:
-    """Open a real path from its root on. Raises `OSError`."""
+    """Open a real path step by step from its root. Raises `OSError`."""
     root = next(root for root in roots if is_inside(real, (root,)))
     descriptor = os.open(root, _THROUGH)
     try:
@@ -103,7 +103,7 @@ def _folder(real: str, roots: tuple[str, ...], descriptor: int) -> Folder:
 
 
 def parent_of(real: str, roots: tuple[str, ...]) -> str | None:
-    """Return the directory above a real path, None where the roots end."""
+    """Return the directory above a real path, None at the top of the roots."""
     parent = str(PurePath(real).parent)
     return parent if parent != real and is_inside(parent, roots) else None
 
@@ -112,12 +112,12 @@ def is_directory(entry: os.DirEntry[str]) -> bool:
     """Return whether it is a directory, or a symlink to one."""
     try:
         return entry.is_dir()
-    except OSError:  # symlinks in a circle, or a file system that is not there
+    except OSError:  # a loop of symlinks, or a file system that is not mounted
         return False
 
 
 def entry_of(name: str, above: str, roots: tuple[str, ...], descriptor: int) -> FolderEntry | None:
-    """Return the entry; None where it leads out of the roots, or has a name that no text can hold."""
+    """Return the entry; None if it leads out of the roots, or its name is not valid text."""
     real = os.path.realpath(os.path.join(above, name))  # noqa: PTH118 - text stays text here
     try:
         (name + real).encode()
@@ -127,7 +127,7 @@ def entry_of(name: str, above: str, roots: tuple[str, ...], descriptor: int) -> 
 
 
 def is_repository(name: str, descriptor: int) -> bool:
-    """Return whether git would take the directory for a work tree or for a bare repository."""
+    """Return whether git would treat the directory as a work tree or a bare repository."""
     if _mode(f"{name}/.git", descriptor) is not None:
         return True
     parts = [_mode(f"{name}/{part}", descriptor) for part in ("HEAD", "objects", "refs")]
@@ -142,7 +142,7 @@ def _mode(path: str, descriptor: int) -> int | None:
 
 
 def refusal(path: str, error: OSError) -> Rejected:
-    """Return what the system's error says about a path."""
+    """Return the refusal for a system error about a path."""
     if error.errno in (errno.ENOTDIR, errno.ELOOP):
         return Rejected("not_a_directory", f"{path!r} is not a directory", field="path")
     if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):

@@ -1,8 +1,8 @@
-"""Makes new identifiers from clock and randomness. fleet/ids.py has their formats.
+"""Creates identifiers from the clock and randomness. fleet/ids.py has their formats.
 
-Rules kept here: UUIDs of one process ascend, even within a millisecond and when the clock steps back. OpenCode ids
-ascend and are never ahead of the clock; where a clock that stepped back makes both impossible, the second rule wins: an
-id that is ahead makes older versions of OpenCode call the model without end, one that is late costs no money.
+UUIDs of one process ascend, even within a millisecond and when the clock steps back. OpenCode ids ascend and are never
+ahead of the clock. When a clock that stepped back makes both impossible, the second rule wins: an id ahead of the clock
+makes older versions of OpenCode call the model endlessly, a late one is harmless.
 """
 
 import secrets
@@ -16,7 +16,7 @@ _OPENCODE_COUNTER_MAX = 0xFFF
 
 
 class SystemIds:
-    """The `Ids` port. For one thread: trio's.
+    """The `Ids` port. Use it only in trio's thread.
 
     `random_bits(k)` returns k random bits; the default is the operating system's.
     """
@@ -30,11 +30,11 @@ class SystemIds:
         self._opencode_counter = 0
 
     def uuid7(self) -> str:
-        """Return a UUID version 7 of now that sorts after every one returned before."""
+        """Return a UUID version 7 with the current time that sorts after all earlier ones."""
         now_ms = self._clock.now_ms()
         if now_ms > self._uuid_ms:
             self._uuid_ms = now_ms
-            # The highest bit stays clear: room to count within the millisecond.
+            # The highest bit stays clear to leave room for counting within the millisecond.
             self._uuid_bits = self._random_bits(_UUID_RANDOM_BITS - 1)
         else:
             self._uuid_bits += 1
@@ -43,8 +43,8 @@ class SystemIds:
     def opencode(self, prefix: OpenCodePrefix) -> str:
         """Return an id in OpenCode's format that is not ahead of the clock.
 
-        It sorts after the ones before, unless the clock stepped back or the format's 48 bits wrapped (every 795 days).
-        The 4097th id of a millisecond waits, spinning, for the next one.
+        It sorts after the earlier ones, unless the clock stepped back or the format's 48 bits wrapped (every 795 days).
+        The 4097th id of a millisecond waits for the next millisecond in a busy loop.
         """
         now_ms = self._clock.now_ms()
         while now_ms == self._opencode_ms and self._opencode_counter == _OPENCODE_COUNTER_MAX:

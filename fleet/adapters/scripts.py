@@ -1,9 +1,9 @@
 """The `Scripts` port: it reads `.fleet.toml`, and runs set-ups and teardowns as a person would in a terminal.
 
-Rules kept here: the bytes that are hashed are the bytes that are parsed; commands hold no invisible characters; a
-script gets the environment that OpenCode gets, without Fleet's settings; its processes carry the markers by which a
-later start finds what a crash left; every process that it leaves running is ended with it; its output is bounded, and
-given in pieces. Another module decides which commands may run.
+The same bytes are hashed and parsed, and commands have no invisible characters. A script gets the environment of
+OpenCode without Fleet's settings. Its processes carry markers, so that a later start finds them after a crash; all that
+it leaves running are ended with it. Its output is bounded and reported in pieces. Another module decides which commands
+may run.
 """
 
 import codecs
@@ -44,7 +44,7 @@ _FILLERS: Final = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters 
 
 
 class LocalScripts:
-    """`fleet.ports.Scripts` on this machine. `environment` is what scripts inherit."""
+    """`fleet.ports.Scripts` on this machine. Scripts inherit `environment`."""
 
     def __init__(self, data_dir: Path, environment: Mapping[str, str]) -> None:
         self._data_dir = str(data_dir.resolve())
@@ -53,7 +53,7 @@ class LocalScripts:
 
     @property
     def running(self) -> Collection[str]:
-        """The markers of scripts that run now."""
+        """The markers of running scripts."""
         return self._running
 
     async def read(self, directory: str) -> Recipe | None:
@@ -61,7 +61,7 @@ class LocalScripts:
         return await trio.to_thread.run_sync(_read, Path(directory, SETUP_FILE))
 
     async def run(self, script: Script, say: Say) -> ScriptEnd:
-        """Run a script to its end (see the port). Raises `Problem` setup_failed where it cannot start."""
+        """Run a script to its end (see the port). Raises `Problem` setup_failed if it cannot start."""
         self._running.add(script.marker)
         try:
             return await self._run(script, _Output(say))
@@ -107,7 +107,7 @@ class LocalScripts:
             raise Problem("setup_failed", f"the commands cannot be started: {error.strerror}") from None
 
     async def _end(self, process: trio.Process, marker: str) -> None:
-        """Leave no process behind: ask the group, then kill it and what carries the marker."""
+        """End all processes: terminate the group, then kill it and every process with the marker."""
         with trio.CancelScope(shield=True):
             if process.returncode is None:
                 _signal_group(process, signal.SIGTERM)
@@ -120,7 +120,7 @@ class LocalScripts:
 
 
 class _Output:
-    """What a script writes: given in pieces, from its beginning up to a bound, and then its end."""
+    """The output of a script, reported in pieces: its beginning up to a limit, and then its end."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -152,7 +152,7 @@ class _Output:
         tail = b"".join(self._tail)
         left_out = self._left_out + max(0, len(tail) - SCRIPT_TAIL_BYTES)
         if left_out:
-            self._waiting.append(f"\n[{left_out} bytes are left out]\n")
+            self._waiting.append(f"\n[{left_out} bytes omitted]\n")
         self._waiting.append(self._decoder.decode(tail[-SCRIPT_TAIL_BYTES:], final=True))
         await self._flush()
 
@@ -185,27 +185,27 @@ def _read(path: Path) -> Recipe | None:
         return Recipe("", problem=f"{SETUP_FILE} cannot be read: {error.strerror}")
     digest = hashlib.sha256(content).hexdigest()
     if len(content) > SETUP_FILE_BYTES_MAX:
-        return Recipe(digest, problem=f"{SETUP_FILE} is longer than {SETUP_FILE_BYTES_MAX} bytes")
+        return Recipe(digest, problem=f"{SETUP_FILE} is larger than the limit of {SETUP_FILE_BYTES_MAX} bytes")
     try:
         return _parse(digest, content.decode())
     except (ValueError, tomllib.TOMLDecodeError) as error:
         return Recipe(digest, problem=f"{SETUP_FILE}: {error}")
-    except RecursionError:  # the parser calls itself for each level
-        return Recipe(digest, problem=f"{SETUP_FILE}: its arrays and tables stand too deep in each other")
+    except RecursionError:  # the parser is recursive
+        return Recipe(digest, problem=f"{SETUP_FILE}: its arrays and tables are nested too deeply")
 
 
 def _parse(digest: str, text: str) -> Recipe | None:
-    """Return what the file asks for. Raises `ValueError` with what is wrong."""
+    """Return the recipe of the file. Raises `ValueError` with the reason."""
     table = tomllib.loads(text).get("workspace", {})
     if not isinstance(table, dict):
         raise ValueError("workspace is not a table")  # noqa: TRY004 - of a file, not of an argument
     found = cast("dict[str, Any]", table)
     for key in found:
         if key not in _KEYS:
-            raise ValueError(f"[workspace] has no key {key!r}; there are {', '.join(_KEYS)}")
+            raise ValueError(f"[workspace] has no key {key!r}; its keys are {', '.join(_KEYS)}")
     submodules = found.get("submodules", False)
     if not isinstance(submodules, bool):
-        raise ValueError("submodules is true or false")  # noqa: TRY004 - likewise
+        raise ValueError("submodules must be true or false")  # noqa: TRY004 - likewise
     recipe = Recipe(digest, _commands(found, "setup"), _commands(found, "teardown"), submodules)
     return recipe if recipe.script or recipe.teardown else None
 
@@ -214,7 +214,7 @@ def _commands(table: dict[str, Any], key: str) -> str:
     value = table.get(key, "")
     lines = cast("list[object]", value) if isinstance(value, list) else [value]
     if not all(isinstance(line, str) for line in lines):
-        raise ValueError(f"{key} is a text with commands, or a list of such texts")
+        raise ValueError(f"{key} must be a string of commands, or a list of such strings")
     commands = "\n".join(str(line).strip() for line in lines).strip()
     hidden = next((character for character in commands if _is_hidden(character)), None)
     if hidden is not None:
@@ -223,7 +223,7 @@ def _commands(table: dict[str, Any], key: str) -> str:
 
 
 def _is_hidden(character: str) -> bool:
-    """Return whether a person would read something else than what runs: it is invisible, or moves its neighbours."""
+    """Return whether the character is invisible or moves others, so that a person would not read what runs."""
     if character in _FILLERS:
         return True
     return character not in "\n\t" and unicodedata.category(character) in _HIDDEN_CATEGORIES

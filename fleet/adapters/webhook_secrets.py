@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 
 
 class FileVault:
-    """`Vault` on this machine's disk."""
+    """`WebhookSecrets` on this machine's disk."""
 
     def __init__(self, data_dir: Path) -> None:
         self._directory = data_dir / "webhooks"
@@ -37,10 +37,10 @@ class FileVault:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise Unavailable("disk_full", f"{self._directory} has no room for a webhook's secret") from error
+            raise Unavailable("disk_full", f"{self._directory} has no space for a webhook's secret") from error
 
     async def read(self, webhook_id: str) -> Target | None:
-        """See `Vault`. One that cannot be made out counts as none."""
+        """See `WebhookSecrets`. A file that cannot be parsed counts as missing."""
         return await trio.to_thread.run_sync(self._read, webhook_id)
 
     def _read(self, webhook_id: str) -> Target | None:
@@ -57,7 +57,7 @@ class FileVault:
         await trio.to_thread.run_sync(self._forget, webhook_id)
 
     def _forget(self, webhook_id: str) -> None:
-        for each in self._directory.glob(f"{webhook_id}.*"):  # half a file, too, which a crash has left
+        for each in self._directory.glob(f"{webhook_id}.*"):  # including a partial file that a crash has left
             each.unlink(missing_ok=True)
 
     async def kept(self) -> list[str]:

@@ -1,10 +1,9 @@
 """Sends webhook messages over HTTP, to public addresses and to the networks that the configuration allows.
 
-Keeps: the name is looked up once, all of its addresses are checked, and the connection goes to one of these, with the
-name in `Host` and in TLS; a name that answers with another address a moment later gains nothing. No redirect is
-followed, no proxy of the environment used, and only the status of the response is shown: otherwise a webhook would be a
-way to look into the network that Fleet stands in. http goes only to allowed networks, because every machine on the way
-could read it.
+The name is resolved once, all of its addresses are checked, and the connection goes to one of these, with the name in
+`Host` and in TLS; a name that resolves to another address later has no effect. No redirect is followed, no proxy of the
+environment is used, and only the status of the response is shown: otherwise a webhook could read from the server's own
+network. http goes only to allowed networks, because every machine on the way could read it.
 """
 
 import ssl
@@ -37,12 +36,12 @@ Network = IPv4Network | IPv6Network
 _PORTS: Final = {"http": 80, "https": 443}
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _RELAYS: Final = IPv4Network("192.88.99.0/24")
-"""Of 6to4 (RFC 7526): a relay nearby gets what is sent there. Python counts them as public."""
+"""Addresses of 6to4 (RFC 7526): a nearby relay receives such packets. Python treats them as public."""
 _HINT: Final = "allow the network with webhook_networks (FLEET_WEBHOOK_NETWORKS), or use a public https address"
 
 
 class _Place(NamedTuple):
-    """Where to connect: one of the checked addresses, and what the receiver is called."""
+    """Where to connect: one of the checked addresses, and the name of the receiver."""
 
     url: SplitResult
     name: str
@@ -51,7 +50,7 @@ class _Place(NamedTuple):
 
 
 class HttpSender:
-    """`Sender` over httpx. `networks` are those that messages may go to although they are not public."""
+    """`WebhookSender` over httpx. `networks` are not public, but messages may be sent there."""
 
     def __init__(self, clock: Clock, networks: Iterable[Network] = ()) -> None:
         self._clock = clock
@@ -61,31 +60,31 @@ class HttpSender:
     def _trust(self) -> ssl.SSLContext:
         import httpx
 
-        return httpx.create_ssl_context()  # reading the certificates takes 20 ms: once
+        return httpx.create_ssl_context()  # once, because reading the certificates takes 20 ms
 
     async def check(self, url: str) -> None:
         """See `Sender`."""
         with trio.move_on_after(WEBHOOK_TIMEOUT_S):
             await self._locate(url)
             return
-        raise _refused("its name could not be looked up in time")
+        raise _refused("its name could not be resolved in time")
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
         """See `Sender`."""
         began_s = trio.current_time()
-        receipt = DeliveryAttempt(None, f"no answer within {WEBHOOK_TIMEOUT_S:.0f} s", 0)
+        attempt = DeliveryAttempt(None, f"no response within {WEBHOOK_TIMEOUT_S:.0f} s", 0)
         with trio.move_on_after(WEBHOOK_TIMEOUT_S):
             try:
-                receipt = await self._post(await self._locate(url), headers, body)
+                attempt = await self._post(await self._locate(url), headers, body)
             except Rejected as rejected:
-                receipt = DeliveryAttempt(None, rejected.detail, 0)
+                attempt = DeliveryAttempt(None, rejected.detail, 0)
         took_ms = round((trio.current_time() - began_s) * 1000)
-        return DeliveryAttempt(receipt.status, receipt.detail, took_ms, receipt.retry_after_s)
+        return DeliveryAttempt(attempt.status, attempt.detail, took_ms, attempt.retry_after_s)
 
-    # ------------------------------------------------------------------------------------------------ where it may go
+    # ------------------------------------------------------------------------------------------------------ addresses
 
     async def _locate(self, url: str) -> _Place:
-        """Look the name up and check every address. Raises `Rejected`."""
+        """Resolve the name and check every address. Raises `Rejected`."""
         parts, name, port = _parsed(url)
         addresses = await _look_up(name, port)
         for address in addresses:
@@ -93,26 +92,26 @@ class HttpSender:
             if not (allowed or _is_public(address)):
                 raise _refused(f"{name} is at {address}, which is not a public address", hint=_HINT)
             if parts.scheme == "http" and not allowed:
-                raise _refused(f"{name} is at {address}: messages go over the internet by https alone", hint=_HINT)
+                raise _refused(f"{name} is at {address}: on the internet, messages are sent only by https", hint=_HINT)
         return _Place(parts, name, port, tuple(str(address) for address in addresses[:WEBHOOK_ADDRESSES_MAX]))
 
     # ------------------------------------------------------------------------------------------------------- sending
 
     async def _post(self, place: _Place, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
-        """Send it to the first address that can be connected to."""
+        """Send the request to the first address that accepts a connection."""
         import httpx
 
-        receipt = DeliveryAttempt(None, "no address", 0)
+        attempt = DeliveryAttempt(None, "no address", 0)
         timeout = httpx.Timeout(WEBHOOK_TIMEOUT_S, connect=WEBHOOK_CONNECT_TIMEOUT_S)
         for address in place.addresses:
             async with httpx.AsyncClient(verify=self._trust, trust_env=False, timeout=timeout) as client:
                 try:
                     return await self._exchange(client, _request(client, place, address, headers, body))
                 except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                    receipt = DeliveryAttempt(None, f"no connection: {_why(error)}", 0)
+                    attempt = DeliveryAttempt(None, f"no connection: {_why(error)}", 0)
                 except (httpx.HTTPError, httpx.StreamError) as error:
-                    return DeliveryAttempt(None, f"no answer: {_why(error)}", 0)
-        return receipt
+                    return DeliveryAttempt(None, f"no response: {_why(error)}", 0)
+        return attempt
 
     async def _exchange(self, client: "httpx.AsyncClient", request: "httpx.Request") -> DeliveryAttempt:
         response = await client.send(request, stream=True, follow_redirects=False)
@@ -121,11 +120,11 @@ class HttpSender:
         finally:
             with trio.CancelScope(shield=True):
                 await response.aclose()
-        detail = f"the receiver answered {response.status_code}"
+        detail = f"the receiver responded with {response.status_code}"
         return DeliveryAttempt(response.status_code, detail, 0, self._pause_s(response.headers.get("retry-after", "")))
 
     def _pause_s(self, retry_after: str) -> float:
-        """Return what the header asks for: seconds, or a date (RFC 9110, 10.2.3); anything else is no wish."""
+        """Return the pause that the header requests: seconds, or a date (RFC 9110, 10.2.3); 0 for anything else."""
         if retry_after.isascii() and retry_after.isdecimal():
             return float(retry_after[:9])
         try:
@@ -135,23 +134,23 @@ class HttpSender:
 
 
 def _parsed(url: str) -> tuple[SplitResult, str, int]:
-    """Return the parts of a URL that a message can go to, its host name and its port. Raises `Rejected`."""
+    """Parse a URL; return its parts, host name and port. Raises `Rejected` if no message can be sent to it."""
     import httpx
 
     if len(url) > WEBHOOK_URL_CHARS_MAX or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
-        raise _refused(f"it has to be a URL in ASCII of at most {WEBHOOK_URL_CHARS_MAX} characters")
+        raise _refused(f"it must be a URL in ASCII of at most {WEBHOOK_URL_CHARS_MAX} characters")
     try:
         parts = urlsplit(url)
         name, port = parts.hostname, parts.port
-        httpx.URL(url)  # who sends it has to understand it, too
+        httpx.URL(url)  # httpx must accept it as well
     except (ValueError, httpx.InvalidURL):
-        raise _refused("it is no URL") from None
+        raise _refused("it is not a URL") from None
     if parts.scheme not in _PORTS or not name:
-        raise _refused("it has to begin with https:// and a host")
+        raise _refused("it must begin with https:// and a host")
     if "@" in parts.netloc:
-        raise _refused("it has a user or password in it, which Fleet does not send: the signature proves the sender")
+        raise _refused("it contains a user or password, which Fleet does not send: the signature proves the sender")
     if parts.fragment:
-        raise _refused("it has a fragment (#…), which is never sent")
+        raise _refused("it has a fragment (#…), which is never sent: remove it")
     return parts, name, _PORTS[parts.scheme] if port is None else port
 
 
@@ -159,13 +158,13 @@ async def _look_up(name: str, port: int) -> list[Address]:
     try:
         found = await trio.socket.getaddrinfo(name, port, type=trio.socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise _refused(f"there is no host {name}") from None
+        raise _refused(f"the host {name} does not exist") from None
     texts = dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found)
     return [ip_address(text.partition("%")[0]) for text in texts]
 
 
 def _is_public(address: Address) -> bool:
-    """Say whether this address is public; one inside of an IPv6 address counts as what it is."""
+    """Return whether this address is public; for an IPv4 address inside an IPv6 address, whether that one is."""
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if inner is None and address in _NAT64:
@@ -196,7 +195,7 @@ def _request(
 
 
 async def _drain(response: "httpx.Response") -> None:
-    """Read an answer that says that it is short to its end, undecoded, for receivers that complain otherwise."""
+    """Read a response of known short length to its end, undecoded: some receivers report an error otherwise."""
     import httpx
 
     length = response.headers.get("content-length", "")
@@ -206,23 +205,23 @@ async def _drain(response: "httpx.Response") -> None:
         async for _ in response.aiter_raw():
             pass
     except httpx.HTTPError:
-        return  # the status has been received, and it is what counts
+        return  # only the status matters, and it has been received
 
 
 def _why(error: Exception) -> str:
-    """Return the reason, which is never the address: its path may be a secret."""
+    """Return the reason without the URL, whose path may be a secret."""
     import httpx
 
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not good: {cause.verify_message}"
+            return f"its certificate is not valid: {cause.verify_message}"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.TimeoutException | trio.TooSlowError):
-        return "it did not answer in time"
-    return "the connection ended before its answer"
+        return "it did not respond in time"
+    return "the connection closed before the response"
 
 
 def _refused(why: str, *, hint: str | None = None) -> Rejected:

@@ -70,7 +70,7 @@ async def test_a_checkout_without_a_set_up_file_asks_for_nothing(tmp_path: Path)
         ("[workspace]\nsetpu = 'x'", "no key 'setpu'"),
         ("[workspace]\nsetup = 1", "setup is a text with commands"),
         ("[workspace]\nsetup = ['a', 1]", "setup is a text with commands"),
-        ("[workspace]\nsubmodules = 'yes'", "submodules is true or false"),
+        ("[workspace]\nsubmodules = 'yes'", "submodules must be true or false"),
         ("[workspace]\nsetup = " + "[" * 15_000, "too deep"),
         (b"\xff", "codec"),
         (f"[workspace]\nsetup = '{'x' * 20_000}'", "longer than"),
@@ -164,7 +164,7 @@ async def test_a_long_output_keeps_its_beginning_and_its_end(tmp_path: Path, mon
     _, output = await ran(tmp_path, "seq 1 100000; echo the end")
     assert output.startswith("1\n2\n3\n")
     assert output.endswith("\nthe end\n")
-    assert "bytes are left out]" in output
+    assert "bytes omitted]" in output
     assert len(output) < 1200
 
 

@@ -63,7 +63,9 @@ class FakeOpenCode:
         await self._travel()
         if self._world.refusals > 0:
             self._world.refusals -= 1
-            raise Problem("opencode_refused", "OpenCode refused the request: it answered 500: database is locked.")
+            raise Problem(
+                "opencode_refused", "OpenCode refused the request: it responded with 500: database is locked."
+            )
         yield self._world.store
         await self._travel()
 
@@ -148,7 +150,7 @@ class FakeOpenCode:
     async def _reply(self, request_id: str, reply: str) -> None:
         async with self._request():
             if request_id not in self._process.requests:
-                raise Problem("request_not_found", f"OpenCode has no open request {request_id} any more.")
+                raise Problem("request_not_found", f"OpenCode no longer has an open request {request_id}.")
             self._process.answer(request_id)
             self._world.replies.append((request_id, reply))
 

@@ -74,7 +74,7 @@ class FakeSender:
         await trio.lowlevel.checkpoint()
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or parts.fragment:
-            raise Rejected("webhook_url_refused", "it is no address that messages can go to", field="url")
+            raise Rejected("webhook_url_refused", "it is not a URL", field="url")
         if not parts.hostname.endswith(".example"):
             raise Rejected("webhook_url_refused", f"{parts.hostname} is not a public address", field="url")
 
@@ -96,9 +96,9 @@ class FakeSender:
         self._came.set()
         if isinstance(meets, str):
             await trio.sleep(WEBHOOK_TIMEOUT_S)
-            return DeliveryAttempt(None, f"no answer within {WEBHOOK_TIMEOUT_S:.0f} s", int(WEBHOOK_TIMEOUT_S * 1000))
+            return DeliveryAttempt(None, f"no response within {WEBHOOK_TIMEOUT_S:.0f} s", int(WEBHOOK_TIMEOUT_S * 1000))
         status, pause_s = meets if isinstance(meets, tuple) else (meets, 0.0)
-        return DeliveryAttempt(status, f"the receiver answered {status}", 0, pause_s)
+        return DeliveryAttempt(status, f"the receiver responded with {status}", 0, pause_s)
 
     async def received(self, count: int) -> list[Got]:
         """Wait until so many messages came, attempts counted each; of virtual time there is an hour."""

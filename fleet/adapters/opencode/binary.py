@@ -1,8 +1,8 @@
 """Finds the OpenCode executable and its version, and checks that this version may open the existing data.
 
-Rules kept here: the native binary is started, never npm's Node wrapper, whose death leaves the server behind as an
-orphan; and data that a version from 1.17 on has used is never opened by an older one, which would answer every request
-with an error (`VersionRecord`). `process` starts what is found here.
+`process` starts the native binary that is found here, never npm's Node wrapper, which would leave the server as an
+orphan when it dies. Data that a version from 1.17 on has used is never opened by an older version, which would respond
+to every request with an error (`VersionRecord`).
 """
 
 import os
@@ -20,10 +20,10 @@ from fleet.limits import OPENCODE_VERSION_TIMEOUT_S
 from fleet.private_files import make_private_directory, write_private
 
 KNOWN_VERSIONS: Final = ("1.17.19", "1.18.33")
-"""Versions that keep the contract suite of tests/e2e."""
+"""Versions that pass the contract suite of tests/e2e."""
 
 SET_UP: Final = Path(__file__).parents[3] / ".tools" / "node_modules" / ".bin" / "opencode"
-"""Where `make setup` installs OpenCode in the checkout that this file belongs to. A wheel has nothing there."""
+"""Where `make setup` installs OpenCode in the checkout of this file. A wheel does not have it."""
 
 _INCOMPATIBLE_SINCE: Final = (1, 17, 0)
 _INSTALL: Final = "Install it (`npm install -g opencode-ai`) or name it with --opencode or FLEET_OPENCODE."
@@ -32,7 +32,7 @@ Release = tuple[int, int, int]
 
 
 def release(version: str) -> Release:
-    """Return the numbers of a version, for comparison; one without numbers (a development build) counts as newest."""
+    """Return the numbers of a version for comparison; a version without numbers (a development build) is the newest."""
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2]), int(found[3])) if found else (999, 0, 0)
 
@@ -60,12 +60,12 @@ def _unusable(named: str | None) -> Unavailable:
 def not_executable(
     binary: Path, reason: str = "it lacks the permission to be executed, or is a directory"
 ) -> Unavailable:
-    """Return the problem of a file that cannot be run."""
+    """Return the problem for a file that cannot be executed."""
     return Unavailable("opencode_not_executable", f"OpenCode at {binary} cannot be executed: {reason}.", hint=_INSTALL)
 
 
 def _behind_wrapper(binary: Path) -> Path:
-    """Return the native binary that npm's script at `binary` stands for; any other file is what it is.
+    """Return the native binary that npm's script at `binary` starts; any other file is returned unchanged.
 
     Up to 1.15.0 the package's `bin/opencode` is a Node script beside the binary; pnpm and Windows add a shell script.
     """
@@ -93,7 +93,7 @@ def _first_line(file: Path) -> bytes:
 
 
 async def version(binary: Path, environment: Mapping[str, str]) -> str:
-    """Return what `opencode --version` says. Raises `Unavailable` opencode_missing or opencode_not_executable."""
+    """Return the output of `opencode --version`. Raises `Unavailable` opencode_missing or opencode_not_executable."""
     try:
         with trio.fail_after(OPENCODE_VERSION_TIMEOUT_S):
             done = await trio.run_process(
@@ -104,7 +104,7 @@ async def version(binary: Path, environment: Mapping[str, str]) -> str:
     except OSError as error:
         raise not_executable(binary, error.strerror or str(error)) from error
     except trio.TooSlowError:
-        raise not_executable(binary, f"--version gave no answer in {OPENCODE_VERSION_TIMEOUT_S:g} s") from None
+        raise not_executable(binary, f"--version did not end in {OPENCODE_VERSION_TIMEOUT_S:g} s") from None
     said = done.stdout.decode(errors="replace").strip()
     if done.returncode != 0 or not said:
         complaint = done.stderr.decode(errors="replace").strip()[:500]
@@ -113,7 +113,7 @@ async def version(binary: Path, environment: Mapping[str, str]) -> str:
 
 
 def database(environment: Mapping[str, str]) -> Path:
-    """Return where OpenCode keeps its store in this environment."""
+    """Return the path of OpenCode's database in this environment."""
     if named := environment.get("OPENCODE_DB"):
         return Path(named)
     home = environment.get("HOME") or str(Path.home())
@@ -122,20 +122,20 @@ def database(environment: Mapping[str, str]) -> Path:
 
 
 class VersionRecord:
-    """The newest version that Fleet has let open each of OpenCode's stores, in a file of Fleet's data directory."""
+    """Records in Fleet's data directory the newest version that Fleet has started with each of OpenCode's stores."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     def admit(self, store: Path, candidate: str) -> None:
-        """Record that `candidate` opens `store`, unless that breaks it: raises `Unavailable` opencode_downgrade."""
+        """Record that `candidate` opens `store`. Raises `Unavailable` opencode_downgrade if it cannot read it."""
         known = self._known()
         newest = known.get(str(store))
         if newest is not None and release(candidate) < _INCOMPATIBLE_SINCE <= release(newest):
             raise Unavailable(
                 "opencode_downgrade",
-                f"OpenCode {newest} has used {store}, and {candidate} cannot read it any more.",
-                hint=f"Use OpenCode {newest} or newer, or give this one a store of its own with XDG_DATA_HOME.",
+                f"OpenCode {newest} has used {store}, and {candidate} can no longer read it.",
+                hint=f"Use OpenCode {newest} or newer, or set XDG_DATA_HOME to give this version its own store.",
             )
         if newest is None or release(newest) < release(candidate):
             self._keep({**known, str(store): candidate})
@@ -148,7 +148,7 @@ class VersionRecord:
         except msgspec.DecodeError as error:
             raise Unavailable(
                 "opencode_downgrade",
-                f"{self._file}, the record of which OpenCode used which store, is damaged: {error}.",
+                f"{self._file}, the record of the OpenCode version of each store, is damaged: {error}.",
                 hint="Remove the file if you are sure that OpenCode was not downgraded.",
             ) from error
 

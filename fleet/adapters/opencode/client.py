@@ -1,9 +1,9 @@
 """The HTTP client of one ready `opencode serve`: the `OpenCode` port.
 
-`http` carries the requests, `wire` knows the JSON, `events` follows the stream, `process` opens a client with the
-right password. Rules kept here:
-every request has a deadline and a bound on its answer; a status code alone is never believed, because OpenCode answers
-unknown paths with 200 and its web page; the directory goes along as a query wherever it decides what is answered.
+`http` sends the requests, `wire` knows the JSON, `events` follows the stream, and `process` opens a client with the
+right password. Every request has a deadline and a limit for its response. A status code alone is not trusted, because
+OpenCode responds to unknown paths with 200 and its web page. The directory is sent as a query wherever the response
+depends on it.
 """
 
 from base64 import b64encode
@@ -18,7 +18,7 @@ import trio
 from fleet.adapters.opencode import offer_wire, wire
 from fleet.adapters.opencode.binary import release
 from fleet.adapters.opencode.events import OpenCodeEventStream
-from fleet.adapters.opencode.http import FAULTS, Http, HttpResponse, OversizedAnswerError, what_went_wrong
+from fleet.adapters.opencode.http import FAULTS, Http, HttpResponse, OversizedResponseError, what_went_wrong
 from fleet.errors import Problem, Unavailable
 from fleet.limits import COMMAND_ACCEPT_S, MCP_ANSWER_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
 from fleet.ports import (
@@ -42,7 +42,7 @@ _OWN_SESSION_IDS_SINCE: Final = (1, 17, 19)
 
 
 class OpenCodeClient:
-    """`fleet.ports.OpenCode`, as the process behind `endpoint` offers it."""
+    """`fleet.ports.OpenCode` for the process at `endpoint`."""
 
     def __init__(self, endpoint: Endpoint, http: Http, authorization: str) -> None:
         self._endpoint = endpoint
@@ -50,75 +50,75 @@ class OpenCodeClient:
         self._authorization = authorization
 
     async def health(self) -> str:
-        """Ask `/global/health`: it boots nothing and needs no database."""
-        answer = await self._ask("GET", "/global/health")
-        return self._read(answer, wire.version)
+        """Read `/global/health`, which starts nothing and needs no database."""
+        response = await self._send("GET", "/global/health")
+        return self._read(response, wire.version)
 
     async def create_session(self, session_id: str, directory: str, title: str) -> OpenCodeSession:
-        """Create with an id of ours where the version takes one; the PATCH sets the title and reads it back."""
+        """Create the session with Fleet's id if the version accepts one; the PATCH sets the title and reads it back."""
         if release(self._endpoint.version) < _OWN_SESSION_IDS_SINCE:
             return await self._session("POST", "/session", directory, {"title": title})
         order = {"id": session_id, "location": {"directory": directory}}
-        answer = await self._ask("POST", "/api/session", directory, order)
-        created = self._read(answer, wire.created_session_id)
+        response = await self._send("POST", "/api/session", directory, order)
+        created = self._read(response, wire.created_session_id)
         return await self._session("PATCH", f"/session/{created}", None, {"title": title})
 
     async def read_session(self, session_id: str) -> OpenCodeSession | None:
-        """Read the session; OpenCode looks it up in its whole store, for every directory."""
-        answer = await self._ask("GET", f"/session/{session_id}")
-        return None if answer.status == 404 else self._read(answer, wire.session)
+        """Read the session; OpenCode searches its whole store, regardless of the directory."""
+        response = await self._send("GET", f"/session/{session_id}")
+        return None if response.status == 404 else self._read(response, wire.session)
 
     async def statuses(self, directory: str) -> Mapping[str, TurnStatus]:
         """Read `/session/status` of the directory."""
-        return self._read(await self._ask("GET", "/session/status", directory), wire.statuses)
+        return self._read(await self._send("GET", "/session/status", directory), wire.statuses)
 
     async def prompt(self, session_id: str, directory: str, prompt: Prompt) -> None:
-        """Hand the prompt over. Raises `Problem` session_gone where the store lacks the session (since 1.15.13)."""
+        """Send the prompt. Raises `Problem` session_gone if the store lacks the session (since 1.15.13)."""
         if prompt.command is not None:
             await self._command(session_id, directory, prompt)
             return
         path = f"/session/{session_id}/prompt_async"
-        answer = await self._ask("POST", path, directory, msgspec.Raw(wire.prompt_body(prompt)))
-        _must_exist(answer, session_id)
-        if answer.status != 204:
-            raise self._refused(answer)
+        response = await self._send("POST", path, directory, msgspec.Raw(wire.prompt_body(prompt)))
+        _must_exist(response, session_id)
+        if response.status != 204:
+            raise self._refused(response)
 
     async def _command(self, session_id: str, directory: str, prompt: Prompt) -> None:
         """Run a command. OpenCode responds when its turn is over; the turn continues without a waiting caller."""
         path = f"/session/{session_id}/command"
         with trio.move_on_after(COMMAND_ACCEPT_S):
-            answer = await self._ask("POST", path, directory, msgspec.Raw(wire.command_body(prompt)))
-            _must_exist(answer, session_id)
-            self._done(answer)
+            response = await self._send("POST", path, directory, msgspec.Raw(wire.command_body(prompt)))
+            _must_exist(response, session_id)
+            self._done(response)
 
     async def compact(self, session_id: str, directory: str, provider_id: str, model_id: str) -> None:
         """Compact the conversation. OpenCode responds when that is done, and continues without a waiting caller."""
         path = f"/session/{session_id}/summarize"
         with trio.move_on_after(COMMAND_ACCEPT_S):
-            answer = await self._ask("POST", path, directory, {"providerID": provider_id, "modelID": model_id})
-            _must_exist(answer, session_id)
-            self._done(answer)
+            response = await self._send("POST", path, directory, {"providerID": provider_id, "modelID": model_id})
+            _must_exist(response, session_id)
+            self._done(response)
 
     async def read_message(self, session_id: str, message_id: str) -> Message | None:
         """Read one message."""
-        answer = await self._ask("GET", f"/session/{session_id}/message/{message_id}")
-        return None if answer.status == 404 else self._read(answer, wire.message)
+        response = await self._send("GET", f"/session/{session_id}/message/{message_id}")
+        return None if response.status == 404 else self._read(response, wire.message)
 
     async def read_messages(self, session_id: str, newest: int | None = None) -> tuple[Message, ...]:
         """Read the transcript. Raises `Problem` session_gone where the store lacks the session."""
         parameters = {} if newest is None else {"limit": str(newest)}
-        answer = await self._ask("GET", f"/session/{session_id}/message", parameters=parameters)
-        _must_exist(answer, session_id)
-        return self._read(answer, wire.messages)
+        response = await self._send("GET", f"/session/{session_id}/message", parameters=parameters)
+        _must_exist(response, session_id)
+        return self._read(response, wire.messages)
 
     async def abort(self, session_id: str, directory: str) -> None:
-        """Abort the turn; OpenCode says yes to any session, running or not."""
-        self._done(await self._ask("POST", f"/session/{session_id}/abort", directory))
+        """Abort the turn; OpenCode confirms it for any session, running or not."""
+        self._done(await self._send("POST", f"/session/{session_id}/abort", directory))
 
     async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
         """Read `/permission` and `/question` of the directory."""
-        permissions = await self._ask("GET", "/permission", directory)
-        questions = await self._ask("GET", "/question", directory)
+        permissions = await self._send("GET", "/permission", directory)
+        questions = await self._send("GET", "/question", directory)
         return (
             *self._read(permissions, lambda body: wire.requests("permission", body)),
             *self._read(questions, lambda body: wire.requests("question", body)),
@@ -129,58 +129,58 @@ class OpenCodeClient:
     ) -> None:
         """Answer a permission request (`POST /permission/P/reply`)."""
         body = {"reply": reply} if message is None else {"reply": reply, "message": message}
-        self._replied(await self._ask("POST", f"/permission/{request_id}/reply", directory, body), request_id)
+        self._replied(await self._send("POST", f"/permission/{request_id}/reply", directory, body), request_id)
 
     async def reply_question(
         self, request_id: str, directory: str, answers: tuple[tuple[str, ...], ...] | None
     ) -> None:
         """Answer a question (`POST /question/Q/reply`), or dismiss it (`…/reject`)."""
         verb, body = ("reject", None) if answers is None else ("reply", {"answers": answers})
-        self._replied(await self._ask("POST", f"/question/{request_id}/{verb}", directory, body), request_id)
+        self._replied(await self._send("POST", f"/question/{request_id}/{verb}", directory, body), request_id)
 
-    def _replied(self, answer: HttpResponse, request_id: str) -> None:
-        if answer.status == 404:
-            raise Problem("request_not_found", f"OpenCode has no open request {request_id} any more.")
-        self._done(answer)
+    def _replied(self, response: HttpResponse, request_id: str) -> None:
+        if response.status == 404:
+            raise Problem("request_not_found", f"OpenCode no longer has an open request {request_id}.")
+        self._done(response)
 
     async def children(self, session_id: str) -> tuple[OpenCodeSession, ...]:
         """Read `/session/S/children`."""
-        answer = await self._ask("GET", f"/session/{session_id}/children")
-        return () if answer.status == 404 else self._read(answer, wire.sessions)
+        response = await self._send("GET", f"/session/{session_id}/children")
+        return () if response.status == 404 else self._read(response, wire.sessions)
 
     async def agents(self, directory: str) -> tuple[Agent, ...]:
         """Read `/agent` of the directory."""
-        return self._read(await self._ask("GET", "/agent", directory), offer_wire.agents)
+        return self._read(await self._send("GET", "/agent", directory), offer_wire.agents)
 
     async def commands(self, directory: str) -> tuple[SlashCommand, ...]:
         """Read `/command` of the directory."""
-        return self._read(await self._ask("GET", "/command", directory), offer_wire.commands)
+        return self._read(await self._send("GET", "/command", directory), offer_wire.commands)
 
     async def models(self, directory: str) -> tuple[OfferedModel, ...]:
-        """Read `/config/providers`: `/provider` would be 6 MB of models that are not set up."""
-        return self._read(await self._ask("GET", "/config/providers", directory), offer_wire.models)
+        """Read `/config/providers`: `/provider` would return 6 MB of models that are not set up."""
+        return self._read(await self._send("GET", "/config/providers", directory), offer_wire.models)
 
     async def mcp_servers(self, directory: str) -> McpServers:
-        """Read `/config`, then `/mcp`, which OpenCode answers once each server has answered it or timed out (30 s)."""
-        names = self._read(await self._ask("GET", "/config", directory), offer_wire.mcp_names)
+        """Read `/config`, then `/mcp`, which responds when each server has responded or timed out (30 s)."""
+        names = self._read(await self._send("GET", "/config", directory), offer_wire.mcp_names)
         with trio.move_on_after(MCP_ANSWER_S):
             if names:
-                await self._ask("GET", "/mcp", directory)
+                await self._send("GET", "/mcp", directory)
             return McpServers(names, are_starting=False)
         return McpServers(names, are_starting=True)
 
     async def find_files(self, directory: str, query: str, limit: int) -> tuple[str, ...]:
-        """Ask `/find/file`; versions that know no limit answer with what they like, so it is cut here."""
+        """Read `/find/file`. Some versions ignore the limit, so it is applied here as well."""
         parameters = {"query": query, "limit": str(limit)}
-        answer = await self._ask("GET", "/find/file", directory, parameters=parameters)
-        return self._read(answer, offer_wire.found_files)[:limit]
+        response = await self._send("GET", "/find/file", directory, parameters=parameters)
+        return self._read(response, offer_wire.found_files)[:limit]
 
     async def dispose(self, directory: str) -> None:
-        """Dispose the directory's instance; OpenCode answers at once and takes up to 2 s to do it."""
-        self._done(await self._ask("POST", "/instance/dispose", directory))
+        """Dispose the directory's instance; OpenCode responds at once and then needs up to 2 s."""
+        self._done(await self._send("POST", "/instance/dispose", directory))
 
     def events(self) -> AbstractAsyncContextManager[AsyncIterator[OpenCodeEvent]]:
-        """Follow the stream; closing the context closes the connection. `statistics()` is on what it yields."""
+        """Follow the stream; closing the context closes the connection. The yielded stream has `statistics()`."""
         return self._events()
 
     @asynccontextmanager
@@ -194,9 +194,9 @@ class OpenCodeClient:
     async def _session(
         self, method: str, path: str, directory: str | None, order: Mapping[str, str]
     ) -> OpenCodeSession:
-        return self._read(await self._ask(method, path, directory, order), wire.session)
+        return self._read(await self._send(method, path, directory, order), wire.session)
 
-    async def _ask(
+    async def _send(
         self,
         method: str,
         path: str,
@@ -208,51 +208,52 @@ class OpenCodeClient:
         target = f"{quote(path)}?{urlencode(query)}" if query else quote(path)
         try:
             with trio.fail_after(OPENCODE_REQUEST_TIMEOUT_S):
-                answer = await self._http.ask(method, target, b"" if body is None else msgspec.json.encode(body))
-        except OversizedAnswerError:
+                response = await self._http.ask(method, target, b"" if body is None else msgspec.json.encode(body))
+        except OversizedResponseError:
             limit = f"{OPENCODE_RESPONSE_BYTES_MAX} bytes"
-            raise _refusal(f"its answer to {method} {path} is larger than {limit}") from None
+            raise _refusal(f"its response to {method} {path} exceeds the limit of {limit}") from None
         except (*FAULTS, trio.TooSlowError) as error:
-            said = f"OpenCode on port {self._endpoint.port} did not answer {method} {path}: {what_went_wrong(error)}."
+            opencode = f"OpenCode on port {self._endpoint.port}"
+            said = f"{opencode} did not respond to {method} {path}: {what_went_wrong(error)}."
             raise Unavailable("opencode_unreachable", said, retry_after_s=1) from error
-        if answer.media_type.startswith("text/html"):
+        if response.media_type.startswith("text/html"):
             raise _refusal(f"version {self._endpoint.version} does not know {method} {path}")
-        return answer
+        return response
 
-    def _read(self, answer: HttpResponse, decode: Callable[[bytes], T]) -> T:
-        self._done(answer)
+    def _read(self, response: HttpResponse, decode: Callable[[bytes], T]) -> T:
+        self._done(response)
         try:
-            return decode(answer.body)
+            return decode(response.body)
         except wire.WireError as error:
             raise _refusal(
-                f"version {self._endpoint.version} sent an answer that Fleet cannot read: {error}"
+                f"version {self._endpoint.version} sent a response that Fleet cannot read: {error}"
             ) from error
 
-    def _done(self, answer: HttpResponse) -> None:
-        if not 200 <= answer.status < 300:
-            raise self._refused(answer)
+    def _done(self, response: HttpResponse) -> None:
+        if not 200 <= response.status < 300:
+            raise self._refused(response)
 
-    def _refused(self, answer: HttpResponse) -> Problem:
-        if answer.status == 401:
-            return _refusal("it does not take this instance's password: another process may have the port now")
-        said = wire.refusal(answer.body) or "without a reason"
-        return _refusal(f"it answered {answer.status}: {said}")
+    def _refused(self, response: HttpResponse) -> Problem:
+        if response.status == 401:
+            return _refusal("it does not accept this instance's password: another process may have the port now")
+        said = wire.refusal(response.body) or "without a reason"
+        return _refusal(f"it responded with {response.status}: {said}")
 
 
 def _refusal(reason: str) -> Problem:
     return Problem(
         "opencode_refused",
         f"OpenCode refused the request: {reason}.",
-        hint="`fleet doctor` tells whether this version of OpenCode is known to work.",
+        hint="`fleet doctor` reports whether this version of OpenCode is known to work.",
     )
 
 
-def _must_exist(answer: HttpResponse, session_id: str) -> None:
-    if answer.status == 404:
+def _must_exist(response: HttpResponse, session_id: str) -> None:
+    if response.status == 404:
         raise Problem(
             "session_gone",
             f"OpenCode's store has no session {session_id}.",
-            hint='Its transcript in Fleet can still be read. Resume it with "fresh": true to begin a new conversation.',
+            hint='Fleet still has its transcript. Resume it with "fresh": true to begin a new conversation.',
         )
 
 

@@ -1,9 +1,9 @@
 """Copies messages into a fork by OpenCode's import of sessions, because no call adds messages to a session.
 
-What is imported is put together here from what OpenCode's own interface says, so nothing is exported: `opencode export`
-ends before a pipe has taken more than its first 64 or 128 KiB. The copies' ids are made of those of the originals and
-of the session, so that an import after one that was cut short adds what is missing and nothing twice. The file
-that OpenCode reads is below Fleet's data directory; `forget_old_imports` removes those that a crash has left.
+The imported document is built here from the responses of OpenCode's HTTP interface, because `opencode export` ends
+before a pipe has received more than its first 64 or 128 KiB. The ids of the copies are derived from the originals and
+the session, so an import after an interrupted one adds only what is missing. OpenCode reads a file below Fleet's data
+directory; `forget_old_imports` removes files that a crash has left.
 """
 
 import hashlib
@@ -21,22 +21,22 @@ from fleet.limits import OPENCODE_CLI_TIMEOUT_S
 from fleet.ports import Message, OpenCodeSession
 from fleet.private_files import make_private_directory, write_private
 
-_ASCENDING: Final = len("msg_0123456789ab")  # what ids begin with: their kind and when they were made
+_ASCENDING: Final = len("msg_0123456789ab")  # the prefix of an id: its kind and its time
 
 
 def forget_old_imports(directory: Path) -> None:
-    """Remove what imports have left in `directory`; none is under way."""
+    """Remove the files of earlier imports from `directory`; no import may be running."""
     shutil.rmtree(directory, ignore_errors=True)
 
 
 def copied_id(original: str, session_id: str) -> str:
-    """Return the id that the copy of a message or part has in the session: as old, so that the order stays."""
+    """Return the id of a message's or part's copy in the session. It has the same time, so the order stays."""
     digest = hashlib.sha256(f"{session_id} {original}".encode()).digest()
     return original[:_ASCENDING] + base62(int.from_bytes(digest) % 2**OPENCODE_RANDOM_BITS)
 
 
 def document(messages: tuple[Message, ...], session: OpenCodeSession) -> bytes:
-    """Return `session` with copies of `messages`, in the form that OpenCode exports and imports."""
+    """Return `session` with copies of `messages`, in OpenCode's format of exports and imports."""
     ids = {message.info.session_id: session.id for message in messages}
     for message in messages:
         for original in (message.info.id, *(part.id for part in message.parts)):
@@ -52,7 +52,7 @@ def document(messages: tuple[Message, ...], session: OpenCodeSession) -> bytes:
 
 
 def _renamed(json: object, ids: Mapping[str, str]) -> Any:
-    """Return `json` with the ids of the copies wherever it names an original: parents, summaries, parts."""
+    """Return `json` with the ids of originals replaced by those of their copies: parents, summaries, parts."""
     if isinstance(json, str):
         return ids.get(json, json)
     if isinstance(json, list):
@@ -84,7 +84,7 @@ async def import_copies(
 
 
 async def _import(executable: Path, environment: Mapping[str, str], directory: str, file: Path) -> None:
-    """Run the import in `directory`: the session belongs to the project in which that happens."""
+    """Run the import in `directory`, which decides the project of the session."""
     with trio.move_on_after(OPENCODE_CLI_TIMEOUT_S):
         done = await trio.run_process(
             [executable, "import", file],

@@ -1,8 +1,7 @@
 """The environment of a spawned process: the user's own, so that a user of OpenCode has nothing to configure.
 
-Rules kept here: Fleet's own settings stay out of it, as does what belongs to the shell that Fleet was started from
-(fleet/environment.py), and configuration that Fleet adds (the rehearsal model) lies below the user's own, which wins.
-`process` adds the markers and the password.
+It excludes Fleet's own settings and the variables of the shell that started Fleet (fleet/environment.py). The user's
+configuration overrides the one that Fleet adds (the rehearsal model). `process` adds the markers and the password.
 """
 
 from collections.abc import Mapping
@@ -17,13 +16,13 @@ CONFIG_VARIABLE: Final = "OPENCODE_CONFIG_CONTENT"
 
 
 def inherited(environment: Mapping[str, str], extra_config: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is passed on of `environment` without Fleet's settings, with `extra_config` merged in.
+    """Return the inherited part of `environment` without Fleet's settings, with `extra_config` merged in.
 
-    `extra_config` lies below what OPENCODE_CONFIG_CONTENT holds already.
-    Raises `StartupError` where the user's value of that variable is not a JSON object.
+    The existing values in OPENCODE_CONFIG_CONTENT override `extra_config`. Raises `StartupError` if the user's value of
+    that variable is not a JSON object.
     """
     kept = {name: value for name, value in passed_on(environment).items() if not name.startswith("FLEET_")}
-    kept.pop("OPENCODE_PID", None)  # an agent that starts Fleet is not the parent of our processes
+    kept.pop("OPENCODE_PID", None)  # an agent that starts Fleet is not the parent of Fleet's processes
     if extra_config:
         merged = merged_config(extra_config, _users_config(kept.get(CONFIG_VARIABLE, "")))
         kept[CONFIG_VARIABLE] = msgspec.json.encode(merged).decode()
@@ -43,7 +42,7 @@ def _users_config(text: str) -> dict[str, Any]:
 
 
 def merged_config(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `ours` with `theirs` laid over it, object by object."""
+    """Return `ours` overridden by `theirs`, object by object."""
     merged = dict(ours)
     for key, value in theirs.items():
         under = merged.get(key)

@@ -131,9 +131,9 @@ _READERS: Final[Mapping[str, Callable[[Raw], OpenCodeEvent]]] = {
 
 
 def event(data: bytes | bytearray | memoryview) -> OpenCodeEvent | str:
-    """Read one event of `/global/event`; of a type that Fleet has no word for, return the type's name.
+    """Read one event of `/global/event`; for a type that Fleet does not use, return the type's name.
 
-    `sync` repeats what came before it under another name; it is such a type. Raises `WireError`.
+    `sync` is such a type: it repeats the event before it under another name. Raises `WireError`.
     """
     payload = _envelope.decode(data).payload
     read = _READERS.get(payload.type)

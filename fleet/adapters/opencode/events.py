@@ -1,12 +1,12 @@
 """Follows the event stream of one OpenCode process, and reconnects after every break.
 
-`EventStream` frames `/global/event` and yields the port's events; `wire` reads each one, `http` the socket: it can be
-cancelled at any await without losing a byte, and one look gives everything that waits. OpenCode sends one event per
-token, up to 28,000 a second, so the tokens of one look are joined into one `PartDelta` per part.
+`OpenCodeEventStream` splits `/global/event` into lines and yields the port's events; `event_wire` reads each event,
+`http` the socket. It can be cancelled at any await without losing a byte, and one read returns everything that waits.
+OpenCode sends one event per token, up to 28,000 a second, so the tokens of one read are joined into one `PartDelta` per
+part.
 
-Rules kept here: there is one `StreamOpened` per connection and one `StreamLost` per break, never two of a kind in a
-row; silence counts only while this side is waiting, so a slow consumer never looks like a silent OpenCode; a line has
-a bound.
+There is one `StreamOpened` per connection and one `StreamLost` per break, never two of a kind in a row. Silence counts
+only while Fleet waits, so a slow consumer is not mistaken for a silent OpenCode. The length of a line is limited.
 """
 
 from collections import Counter, deque
@@ -35,7 +35,7 @@ _OVERFLOWING: Final = "(other types)"
 
 
 class EventStreamStatistics(msgspec.Struct, frozen=True):
-    """What a stream has seen so far: `unknown` counts skipped events by type, `unreadable` those that made no sense."""
+    """Counts of a stream: `unknown` are skipped events by type, `unreadable` are events that could not be parsed."""
 
     connections: int
     bytes_received: int
@@ -45,7 +45,7 @@ class EventStreamStatistics(msgspec.Struct, frozen=True):
 
 
 class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
-    """Iterate over the events of the process that listens on `port`, without an end; `close` it."""
+    """Iterate over the events of the process on `port`; the iteration has no end. `close` it."""
 
     def __init__(self, port: int, authorization: str) -> None:
         self._port = port
@@ -76,7 +76,7 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
             connection.close()
 
     async def __anext__(self) -> OpenCodeEvent:
-        await trio.lowlevel.checkpoint()  # a burst must not keep the rest of Fleet from running
+        await trio.lowlevel.checkpoint()  # a burst must not block other tasks
         while not self._waiting:
             try:
                 await self._receive()
@@ -85,7 +85,7 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
         return self._waiting.popleft()
 
     async def _receive(self) -> None:
-        """Take what has arrived, connecting first where there is no connection. Raises when the stream is broken."""
+        """Receive the next bytes, connecting first if necessary. Raises when the stream breaks."""
         if self._connection is None:
             if self._breaks:
                 wait_s = backoff_s(self._breaks, first_s=EVENT_RECONNECT_S_MIN, max_s=EVENT_RECONNECT_S_MAX)
@@ -94,8 +94,8 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
             self._lines, self._announced = LineSplitter(EVENT_LINE_BYTES_MAX), False
         data = await self._connection.receive(EVENT_SILENCE_S)
         if not data:
-            raise BrokenConnectionError("it ended the stream")
-        if not self._announced:  # OpenCode greets every reader: from here on nothing is missed
+            raise BrokenConnectionError("it closed the stream")
+        if not self._announced:  # OpenCode's first event: nothing is missed from here on
             self._announced = True
             self._connections += 1
             self._breaks, self._lost = 0, False
@@ -137,7 +137,7 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
 
 
 def joined(events: Iterable[OpenCodeEvent]) -> Iterable[OpenCodeEvent]:
-    """Join neighbouring deltas of one part and field; everything else passes in order."""
+    """Join adjacent deltas of one part and field; all other events pass in order."""
     first: PartDelta | None = None
     texts: list[str] = []
     for event in events:
@@ -162,7 +162,7 @@ def _join(first: PartDelta, texts: list[str]) -> PartDelta:
 
 
 async def _follow(port: int, authorization: str) -> HttpConnection:
-    """Open the stream and read the head of the answer. Raises FAULTS."""
+    """Open the stream and read the head of the response. Raises FAULTS."""
     with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
         connection = await connect(port, authorization)
         try:
@@ -173,5 +173,5 @@ async def _follow(port: int, authorization: str) -> HttpConnection:
         if head.status_code == 200 and media_type(head).startswith("text/event-stream"):
             return connection
         connection.close()
-        raise BrokenConnectionError(f"it answered {head.status_code} instead of a stream")
-    raise BrokenConnectionError(f"it has sent no answer within {OPENCODE_REQUEST_TIMEOUT_S:g} s")
+        raise BrokenConnectionError(f"it responded with {head.status_code} instead of a stream")
+    raise BrokenConnectionError(f"it has sent no response within {OPENCODE_REQUEST_TIMEOUT_S:g} s")

@@ -1,9 +1,9 @@
 """The files of one instance, in `<data_dir>/instances/<instance_id>` (0700): `password` (0600), `opencode.log`, `tmp`.
 
-The log takes stdout and stderr, so that OpenCode never hangs on a pipe without a reader after a crash of Fleet; it is
-also where the port is announced, and the evidence when a start fails. `tmp` takes the libraries that OpenCode unpacks,
-5.6 MB at each start, and never removes. Rules kept here: no secret leaves the log through `evidence`; logs are cut off,
-and those of old instances removed, so that they do not fill the disk.
+The log receives stdout and stderr, so that OpenCode never blocks on a pipe without a reader after a crash of Fleet. It
+also contains the announced port, and the evidence of a failed start. `tmp` receives the libraries that OpenCode
+unpacks, 5.6 MB at each start, and never removes. `evidence` hides all secrets. Logs are cut, and those of old instances
+removed, so that they do not fill the disk.
 """
 
 import os
@@ -32,7 +32,7 @@ _PORT_TAKEN: Final = re.compile(rb"EADDRINUSE|ServeError|Failed to start server|
 
 
 def forget_old_logs(data_dir: Path) -> None:
-    """Remove the oldest logs of instances that are over."""
+    """Remove the oldest logs of ended instances."""
     over = _over(data_dir)
     over.sort(key=lambda each: each.stat().st_mtime, reverse=True)
     for old in over[OPENCODE_LOGS_KEPT:]:
@@ -40,18 +40,18 @@ def forget_old_logs(data_dir: Path) -> None:
 
 
 def forget_old_scratch(data_dir: Path) -> None:
-    """Remove the temporary files of instances that are over: a crash may have come before their own end did."""
+    """Remove the temporary files of ended instances, which a crash may have left."""
     for old in _over(data_dir):
         shutil.rmtree(old / _SCRATCH, ignore_errors=True)
 
 
 def _over(data_dir: Path) -> list[Path]:
-    """Return the directories of instances that are over; they have no password any more."""
+    """Return the directories of ended instances, which no longer have a password."""
     return [each for each in (data_dir / "instances").glob("*") if not (each / _PASSWORD).exists()]
 
 
 class InstanceFiles:
-    """The directory of one instance; nothing is on disk before `make_password`."""
+    """The directory of one instance; it does not exist before `make_password`."""
 
     def __init__(self, data_dir: Path, instance_id: str) -> None:
         self._directory = data_dir / "instances" / instance_id
@@ -60,14 +60,14 @@ class InstanceFiles:
         self.scratch = self._directory / _SCRATCH
 
     def make_password(self) -> str:
-        """Write a fresh password to a file that only its owner can read from its first moment on, and return it."""
+        """Write a new password to a file that is created readable only by its owner, and return it."""
         make_private_directory(self.scratch)
         password = secrets.token_urlsafe(24)
         write_private(self._password, password.encode())
         return password
 
     def password(self) -> str:
-        """Return the password. Raises `Unavailable` opencode_unreachable where there is none (any more)."""
+        """Return the password. Raises `Unavailable` opencode_unreachable if there is none."""
         try:
             return self._password.read_text()
         except OSError as error:
@@ -78,30 +78,30 @@ class InstanceFiles:
             ) from error
 
     def forget(self) -> None:
-        """Remove what only a process that is no more had a use for: its temporary files and its password."""
+        """Remove the temporary files and the password of an ended process."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         self._password.unlink(missing_ok=True)
 
     def open_log(self) -> BinaryIO:
-        """Return an empty log to write to; all who have it write at its end, wherever that is by then."""
+        """Return an empty log in append mode, so that its writers always write at its current end."""
         self.log.touch(0o600)
         log = self.log.open("ab")
         log.truncate(0)
         return log
 
     def cut_log(self) -> None:
-        """Cut a log that has grown too long down to its beginning, where the port is announced."""
-        with suppress(OSError):  # the next look tries again
+        """Cut a log that is too long down to its beginning, which contains the port."""
+        with suppress(OSError):  # the next call tries again
             if self.log.stat().st_size > OPENCODE_LOG_BYTES_MAX:
                 os.truncate(self.log, OPENCODE_LOG_HEAD_BYTES)
 
     def announced_port(self) -> int | None:
-        """Return the port that the log says OpenCode listens on."""
+        """Return the port that OpenCode has announced in the log."""
         found = _ANNOUNCEMENT.search(self._head())
         return int(found[1]) if found else None
 
     def tells_of_taken_port(self) -> bool:
-        """Whether the log says that OpenCode could not have its port."""
+        """Whether the log says that OpenCode's port was in use."""
         return _PORT_TAKEN.search(self._head()) is not None
 
     def _head(self) -> bytes:
@@ -112,7 +112,7 @@ class InstanceFiles:
             return b""
 
     def evidence(self, known_secrets: Iterable[str]) -> str:
-        """Return the end of the log, with the password and `known_secrets` blotted out."""
+        """Return the end of the log, with the password and `known_secrets` removed."""
         try:
             with self.log.open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - OPENCODE_LOG_TAIL_BYTES))

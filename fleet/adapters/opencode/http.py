@@ -1,10 +1,10 @@
-"""HTTP/1.1 with the OpenCode process on a port of this machine, over connections that are kept.
+"""HTTP/1.1 with the OpenCode process on a port of this machine, over keep-alive connections.
 
-A prompt waits for what is done here: a request is one write, and no other task runs between the call and that write
-(ADR 0003 has the figures).
+This code adds to the latency of each prompt, so a request is one write, and no other task runs between the call and
+that write (ADR 0003 has the figures).
 
-Rules kept here: a connection is used again only where its answer ended in order and OpenCode has not closed it since;
-after any other end of a request, its connection is closed.
+A connection is reused only if its response was complete and OpenCode has not closed it since; after any other end of a
+request, its connection is closed.
 """
 
 from typing import Final
@@ -23,8 +23,8 @@ from fleet.limits import (
 _ADDRESS: Final = "127.0.0.1"
 
 
-class OversizedAnswerError(Exception):
-    """The answer has more than OPENCODE_RESPONSE_BYTES_MAX."""
+class OversizedResponseError(Exception):
+    """The response is larger than OPENCODE_RESPONSE_BYTES_MAX."""
 
 
 FAULTS: Final = (
@@ -34,22 +34,22 @@ FAULTS: Final = (
     trio.ClosedResourceError,
     h11.RemoteProtocolError,
 )
-"""What requests raise: the process does not listen, went away, closed the connection or speaks no HTTP."""
+"""The errors of requests: the process does not listen, ended, closed the connection, or does not send HTTP."""
 
 
 def what_went_wrong(fault: Exception) -> str:
-    """Return a fault as what OpenCode did, for a person: the words of sockets and of HTTP libraries do not help."""
+    """Describe a fault for a person as what OpenCode did; the messages of sockets and HTTP libraries do not help."""
     if isinstance(fault, BrokenConnectionError):
         return str(fault)
     if isinstance(fault, trio.TooSlowError):
-        return f"it has sent no answer within {OPENCODE_REQUEST_TIMEOUT_S:g} s"
+        return f"it has sent no response within {OPENCODE_REQUEST_TIMEOUT_S:g} s"
     if isinstance(fault, OSError):
-        return "it takes no connections"
-    return "it closed the connection before its answer was whole"
+        return "it accepts no connections"
+    return "it closed the connection before its response was complete"
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
-    """A whole answer; `media_type` is its Content-Type."""
+    """A complete response; `media_type` is its Content-Type."""
 
     status: int
     media_type: str
@@ -68,7 +68,7 @@ def media_type(head: h11.Response) -> str:
 
 
 class Http:
-    """Sends requests to the process behind `port`, each on a connection that is free."""
+    """Sends requests to the process on `port`, each on a free connection."""
 
     def __init__(self, port: int, authorization: str) -> None:
         self._port = port
@@ -78,7 +78,7 @@ class Http:
         self._closed = False
 
     async def ask(self, method: str, target: str, body: bytes = b"") -> HttpResponse:
-        """Send a request and return its answer. Raises FAULTS and OversizedAnswerError; it has no deadline."""
+        """Send a request and return its response. Raises FAULTS and OversizedResponseError; it has no deadline."""
         connection = self._take() or await connect(self._port, self._authorization)
         self._busy.add(connection)
         if self._closed:
@@ -97,7 +97,7 @@ class Http:
         return answer
 
     def close(self) -> None:
-        """Close all connections; who waits for an answer gets a fault."""
+        """Close all connections; waiting requests raise a fault."""
         self._closed = True
         for connection in (*self._free, *self._busy):
             connection.close()
@@ -119,6 +119,6 @@ async def _exchange(connection: HttpConnection, method: str, target: str, body: 
     while chunk := await connection.receive():
         size_bytes += len(chunk)
         if size_bytes > OPENCODE_RESPONSE_BYTES_MAX:
-            raise OversizedAnswerError
+            raise OversizedResponseError
         chunks.append(chunk)
     return HttpResponse(head.status_code, media_type(head), b"".join(chunks))

@@ -1,9 +1,9 @@
 """Identifies processes: whether a process id still means the same process, and which processes are Fleet's.
 
-The rules that this module alone keeps: no signal goes to a pid whose identity was not proven at that very moment (a
-pidfd pins the process on Linux), and a process is ours only if it carries the markers in its environment: the instance,
-and the data directory, so that another Fleet's processes are not even seen. All of it blocks for microseconds, but for
-`marked`, which looks at every process of the machine. `process` decides what is signalled and when.
+No signal is sent to a pid whose identity was not verified at that moment (on Linux a pidfd pins the process). A process
+belongs to Fleet only if its environment has the markers of the instance and of the data directory, so processes of
+another Fleet are never found. All calls block for microseconds, except `marked`, which reads every process of the
+machine. `process` decides what is signalled and when.
 """
 
 import os
@@ -23,7 +23,7 @@ _CHILD_OF_OPENCODE: Final = "OPENCODE_PID"  # OpenCode puts its pid into the env
 
 
 def boot_id() -> str:
-    """Return what tells this boot of the machine from others."""
+    """Return the id of the machine's current boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -31,7 +31,7 @@ def boot_id() -> str:
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """Return the identity of the process that has `pid` now; None where none lives (a zombie does not)."""
+    """Return the identity of the live process with `pid`, None where there is none; a zombie is not alive."""
     started_at = _started_at(pid)
     return None if started_at is None else ProcessIdentity(pid, started_at, boot_id())
 
@@ -43,7 +43,7 @@ def _started_at(pid: int) -> float | None:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    fields = stat[stat.rindex(b")") + 2 :].split()  # the name before may hold spaces and brackets
+    fields = stat[stat.rindex(b")") + 2 :].split()  # the name in front may contain spaces and brackets
     return None if fields[0] in (b"Z", b"X") else float(fields[19])
 
 
@@ -56,14 +56,14 @@ def _created_at(pid: int) -> float | None:
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
-    """Whether that very process lives."""
+    """Return whether this process is alive."""
     return identify(identity.pid) == identity
 
 
 def send(identity: ProcessIdentity, number: signal.Signals, *, group: bool = False) -> bool:
-    """Signal the process, with `group` its whole process group; return False where it is gone.
+    """Signal the process, or with `group` its process group; return False if it has ended.
 
-    A group is signalled only while its proven leader lives: then its number can't have been given away.
+    A group is signalled only while its verified leader is alive, because its number cannot be reused then.
     """
     try:
         if group:
@@ -97,7 +97,7 @@ def _signal_pinned(identity: ProcessIdentity, number: signal.Signals) -> bool:
 
 
 def open_pidfd(pid: int) -> int | None:
-    """Return a descriptor that stands for the process, readable once it has exited; None where there is no such thing.
+    """Return a descriptor that becomes readable when the process has exited; None where the system has none.
 
     Raises `ProcessLookupError` where no process has `pid`.
     """
@@ -112,7 +112,7 @@ def open_pidfd(pid: int) -> int | None:
 
 
 def marked(data_dir: str, instance_id: str | None = None) -> tuple[FoundProcess, ...]:
-    """Return the live processes that carry the markers of `data_dir`, and of `instance_id` where one is named."""
+    """Return the live processes with the markers of `data_dir`, and of `instance_id` unless it is None."""
     return tuple(_found(data_dir, instance_id))
 
 
@@ -125,12 +125,12 @@ def _found(data_dir: str, instance_id: str | None) -> Iterator[FoundProcess]:
         owner = environment.get(INSTANCE_MARKER)
         if owner is None or environment.get(DATA_MARKER) != data_dir or instance_id not in (None, owner):
             continue
-        if is_alive(identity):  # the environment was read of the same process
+        if is_alive(identity):  # the environment belongs to the same process
             yield FoundProcess(owner, identity, _is_server(process, environment))
 
 
 def _environment(process: psutil.Process) -> Mapping[str, str]:
-    """Return the environment that the process was started with; empty where it may not be read, or is gone."""
+    """Return the environment that the process was started with; empty if it cannot be read or the process has ended."""
     try:
         return dict(process.environ())
     except (psutil.Error, OSError):
@@ -138,7 +138,7 @@ def _environment(process: psutil.Process) -> Mapping[str, str]:
 
 
 def _is_server(process: psutil.Process, environment: Mapping[str, str]) -> bool:
-    """Fleet's own start has a session of its own and the arguments of `serve`; a tool's has OpenCode's pid as well."""
+    """Fleet's own servers lead their session and have the arguments of `serve`; those of tools have OpenCode's pid."""
     if environment.get(_CHILD_OF_OPENCODE) is not None:
         return False
     try:
@@ -157,7 +157,7 @@ def memory_bytes(identity: ProcessIdentity) -> int | None:
 
 
 def is_suspended(identity: ProcessIdentity) -> bool:
-    """Say whether the process was stopped by a signal or a debugger."""
+    """Return whether a signal or a debugger has stopped the process."""
     try:
         return is_alive(identity) and psutil.Process(identity.pid).status() in (
             psutil.STATUS_STOPPED,

@@ -77,7 +77,7 @@ def commands(body: bytes) -> tuple[SlashCommand, ...]:
 
 
 def models(body: bytes) -> tuple[OfferedModel, ...]:
-    """Read `GET /config/providers`: the usable ones. Raises `WireError`."""
+    """Read the usable models of `GET /config/providers`. Raises `WireError`."""
     read = _providers.decode(body)
     return tuple(
         OfferedModel(
@@ -99,10 +99,10 @@ def _tokens(count: float | None) -> int | None:
 
 
 def found_files(body: bytes) -> tuple[str, ...]:
-    """Read `GET /find/file`: paths from the directory on, those of directories end with `/`. Raises `WireError`."""
+    """Read `GET /find/file`: paths relative to the directory; directories end with `/`. Raises `WireError`."""
     return tuple(_names.decode(body))
 
 
 def mcp_names(body: bytes) -> tuple[str, ...]:
-    """Read the MCP servers that `GET /config` does not switch off. Raises `WireError`."""
+    """Read the names of the enabled MCP servers in `GET /config`. Raises `WireError`."""
     return tuple(name for name, server in _config.decode(body).mcp.items() if server.enabled)

@@ -1,9 +1,9 @@
 """Starts, finds again and stops `opencode serve` processes on this machine.
 
-Rules kept here: OpenCode processes start one at a time until its database is there and of their version, because two
-that create or migrate it at the same moment damage it; a stop climbs a ladder and ends only when no process of the
-instance is left. `environment` says what a process inherits, `files` what it leaves on disk, `identity` proves which
-process is which, `binary` chooses the executable and guards against downgrades, `client` speaks to what is ready.
+OpenCode processes start one at a time until its database exists in their version, because two that create or migrate it
+at the same time damage it. A stop escalates its signals and ends only when no process of the instance is left.
+`environment` makes the environment of a process, `files` its files on disk, `identity` verifies processes, `binary`
+chooses the executable and prevents downgrades, and `client` sends requests to a ready process.
 """
 
 import os
@@ -60,17 +60,17 @@ from fleet.ports import (
 )
 
 _SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_IMPORTS: Final = "imports"  # what OpenCode imports is here for a moment
-_SECRET_CHARS_MIN: Final = 8  # a shorter value is a flag or a number, and blotting it out would garble the log
+_IMPORTS: Final = "imports"  # holds the files of running imports
+_SECRET_CHARS_MIN: Final = 8  # a shorter value is a flag or a number; hiding it would garble the log
 
 
 class LocalOpenCodeHost:
     """`fleet.ports.OpenCodeHost` on this machine.
 
-    `executable` is a path, or None for `opencode` on the PATH; `extra_config` is configuration that OpenCode gets below
-    the user's own (`configure` sets it later); `environment` is what it inherits, this process's own by default;
-    `url` is where this Fleet is, for tools of agents. Raises `StartupError` where the user's
-    OPENCODE_CONFIG_CONTENT can't be merged.
+    `executable` is a path, or None for `opencode` on the PATH; `extra_config` is configuration for OpenCode that the
+    user's own overrides (`configure` sets it later); OpenCode inherits `environment`, by default that of this process;
+    `url` is the address of this Fleet for the tools of agents. Raises `StartupError` if the user's
+    OPENCODE_CONFIG_CONTENT cannot be merged.
     """
 
     def __init__(
@@ -96,17 +96,17 @@ class LocalOpenCodeHost:
         self._migrated_to: str | None = None
 
     def configure(self, extra_config: Mapping[str, Any]) -> None:
-        """Give processes that are spawned from now on this configuration below the user's own."""
+        """Set the configuration of later processes; the user's own overrides it."""
         self._environment = inherited(self._inherits, extra_config)
         self._configured.set()
 
     def sweep(self) -> None:
-        """Remove the temporary files that a crash has left; for a Fleet that starts, before it starts anything."""
+        """Remove the temporary files that a crash has left; call it before any process is started."""
         forget_old_scratch(self._data_dir)
         forget_old_imports(self._data_dir / _IMPORTS)
 
     def hold(self) -> None:
-        """Let `spawn` wait for the next `configure`."""
+        """Make `spawn` wait for the next `configure`."""
         self._configured = trio.Event()
 
     def _files(self, instance_id: str) -> InstanceFiles:
@@ -116,20 +116,20 @@ class LocalOpenCodeHost:
 
     @property
     def known_version(self) -> str | None:
-        """The executable's version, None while it has not said it."""
+        """The executable's version, None while it is unknown."""
         return None if self._known_version is None else self._known_version[1]
 
     async def learn_version(self) -> None:
-        """Ask the executable for its version, where there is one: the first start does not have to, then."""
-        with suppress(Unavailable):  # a start will say why
+        """Read the version of the executable, if there is one, so that the first start does not have to."""
+        with suppress(Unavailable):  # a start will report the reason
             await self._version(binary.resolve_binary(self._executable, self._environment))
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
-        """Start a process; return when the question of its port is settled.
+        """Start a process; return when it has its port or will not get it.
 
-        That is when it announces the port, ends for another reason than a taken one, or has not said anything for
-        PORT_SETTLE_S; `wait_ready` tells these apart. Raises `Unavailable`: opencode_missing, opencode_not_executable,
-        opencode_downgrade, directory_missing.
+        That is when it announces the port, ends for a reason other than a port in use, or has written nothing for
+        PORT_SETTLE_S; `wait_ready` distinguishes these. Raises `Unavailable`: opencode_missing,
+        opencode_not_executable, opencode_downgrade, directory_missing.
         """
         await self._configured.wait()
         executable = binary.resolve_binary(self._executable, self._environment)
@@ -192,7 +192,7 @@ class LocalOpenCodeHost:
             **self._url,
             INSTANCE_MARKER: instance_id,
             DATA_MARKER: str(self._data_dir),
-            "BUN_TMPDIR": str(self._files(instance_id).scratch),  # not TMPDIR: that is where agents put their files
+            "BUN_TMPDIR": str(self._files(instance_id).scratch),  # not TMPDIR, in which agents create files
             "OPENCODE_SERVER_USERNAME": USERNAME,
             "OPENCODE_SERVER_PASSWORD": password,
         }
@@ -211,14 +211,14 @@ class LocalOpenCodeHost:
         """
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
             while True:
-                alive = self._lives(instance_id, identity)  # before the log is read: its last words count
+                alive = self._lives(instance_id, identity)  # before the log is read: its last lines count
                 port = self._files(instance_id).announced_port()
                 if alive and port is not None and (endpoint := await self._healthy(instance_id, port)) is not None:
                     return endpoint
                 if not alive:
                     raise self._failed_start("opencode_exited", "exited while starting", instance_id)
                 await trio.sleep(PROCESS_POLL_S)
-        said = f"did not become ready within {SPAWN_READY_TIMEOUT_S:g} s"
+        said = f"was not ready within {SPAWN_READY_TIMEOUT_S:g} s"
         raise self._failed_start("opencode_not_ready", said, instance_id)
 
     def _lives(self, instance_id: str, identity: ProcessIdentity) -> bool:
@@ -243,14 +243,14 @@ class LocalOpenCodeHost:
         return Unavailable(
             code,
             f"OpenCode {what}. The end of its log: {evidence or '(empty)'}",
-            hint=f"Its log is {files.log}. Try `opencode serve` in the same directory by hand.",
+            hint=f"Its log is {files.log}. Run `opencode serve` in the same directory to see the error.",
             retry_after_s=5,
         )
 
     # --------------------------------------------------------------------------------------------- ending and finding
 
     async def wait_exit(self, instance_id: str, identity: ProcessIdentity) -> Exit:
-        """Wait for the end of the process, and keep its log short; a child of ours is reaped and says how it ended."""
+        """Wait for the end of the process and limit its log meanwhile; the exit of a child process is known."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cut_log, instance_id)
             how = await self._exited(instance_id, identity)
@@ -271,15 +271,15 @@ class LocalOpenCodeHost:
         return Exit(signal=-code) if code < 0 else Exit(code=code)
 
     async def stop(self, instance_id: str, identity: ProcessIdentity | None) -> tuple[StopStep, ...]:
-        """Stop what is left of the instance; where the identity never got known, its server is found by the marker."""
+        """Stop all processes of the instance; without an identity, its server is found by the marker."""
         async with self._launching.hold(instance_id):
-            pass  # a cancelled launch continues in its thread, and nothing carries the marker before it ends
+            pass  # a cancelled launch continues in its thread; until it ends, no process has the marker
         leader = identity or await self._leader(instance_id)
         steps = [] if leader is None else await self._end(instance_id, leader)
         if swept := await remnants.kill_marked(str(self._data_dir), instance_id):
             steps.append(StopStep("sweep", swept))
         if (child := self._children.get(instance_id)) is not None:
-            child.poll()  # what the sweep killed is reaped, too
+            child.poll()  # reap a child that the sweep killed
         await trio.to_thread.run_sync(self._files(instance_id).forget)
         return tuple(steps)
 
@@ -291,7 +291,7 @@ class LocalOpenCodeHost:
         return next((process.identity for process in found if process.server), None)
 
     async def _end(self, instance_id: str, leader: ProcessIdentity) -> list[StopStep]:
-        """OpenCode swallows a TERM now and then, so it is asked twice before it is killed."""
+        """OpenCode sometimes ignores a TERM, so it gets two before the KILL."""
         ladder = (
             ("term", signal.SIGTERM, TERM_GRACE_S),
             ("term_again", signal.SIGTERM, TERM_GRACE_S),
@@ -312,7 +312,7 @@ class LocalOpenCodeHost:
         return await remnants.end_in(str(self._data_dir), directory, instance_id)
 
     async def find(self) -> tuple[FoundProcess, ...]:
-        """Look at every process of the machine, in a thread."""
+        """Read every process of the machine, in a thread."""
         return await self._marked(None)
 
     async def _marked(self, instance_id: str | None) -> tuple[FoundProcess, ...]:
@@ -324,19 +324,19 @@ class LocalOpenCodeHost:
         await import_copies(executable, self._environment, messages, session, self._data_dir / _IMPORTS)
 
     def is_suspended(self, identity: ProcessIdentity) -> bool:
-        """Say whether the process was stopped by a signal or a debugger: it can't answer."""
+        """Return whether a signal or a debugger has stopped the process, so that it cannot respond."""
         return is_suspended(identity)
 
     def free_memory_bytes(self) -> int:
-        """Return the memory that another process could have."""
+        """Return the memory that is available to another process."""
         return psutil.virtual_memory().available
 
     def memory_bytes(self, identity: ProcessIdentity) -> int | None:
-        """Return the resident memory of the server process, without what its tools started."""
+        """Return the resident memory of the server process, without the processes of its tools."""
         return memory_bytes(identity)
 
     def connect(self, instance_id: str, endpoint: Endpoint) -> AbstractAsyncContextManager[OpenCode]:
-        """Open a client; raises `Unavailable` opencode_unreachable where the instance has no password any more."""
+        """Open a client. Raises `Unavailable` opencode_unreachable if the instance no longer has a password."""
         return self._connect(instance_id, endpoint)
 
     @asynccontextmanager
@@ -346,7 +346,7 @@ class LocalOpenCodeHost:
 
 
 def _identity_of(process: trio.Process) -> ProcessIdentity:
-    """Return the identity of a child; one that has ended already can't be mistaken for a living process."""
+    """Return the identity of a child; that of an ended child equals no live process."""
     return identify(process.pid) or ProcessIdentity(process.pid, 0.0, boot_id())
 
 
@@ -354,7 +354,7 @@ def _cannot_start(executable: Path, directory: str, error: OSError) -> Unavailab
     if not Path(directory).is_dir():
         return Unavailable(
             "directory_missing",
-            f"OpenCode cannot be started in {directory}: it is not a directory any more.",
+            f"OpenCode cannot be started in {directory}: it is no longer a directory.",
             hint="Restore the directory, or create a new session.",
         )
     return binary.not_executable(executable, error.strerror or str(error))
@@ -368,7 +368,7 @@ def _modified_ns(file: Path) -> int:
 
 
 def _free_port() -> int:
-    """Return a port that is free now. OpenCode can't be told to let the kernel choose: for 0 it tries 4096 first."""
+    """Return a port that is free now. OpenCode cannot let the kernel choose: for 0 it tries 4096 first."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -381,7 +381,7 @@ async def _gone(identity: ProcessIdentity) -> None:
     except ProcessLookupError:
         return
     if pinned is None:
-        while is_alive(identity):  # noqa: ASYNC110 - the platform wakes no task when a stranger's child ends
+        while is_alive(identity):  # noqa: ASYNC110 - the platform wakes no task when another parent's child ends
             await trio.sleep(PROCESS_POLL_S)
         return
     try:

@@ -1,6 +1,6 @@
 """Finds out whether OpenCode has a model provider of its own: credentials, keys in the environment, or configuration.
 
-Asked of OpenCode itself (`opencode models`), because it alone knows all the ways in which one is set up.
+It runs `opencode models`, because only OpenCode knows all the ways to set one up.
 """
 
 import subprocess
@@ -15,11 +15,11 @@ from fleet.limits import OPENCODE_MODELS_TIMEOUT_S
 _log = structlog.get_logger(__name__)
 
 BUILT_IN = "opencode"
-"""The provider that every installation lists, with or without an account for it."""
+"""The provider that every installation lists, even without an account."""
 
 
 async def own_providers(executable: Path, environment: Mapping[str, str]) -> frozenset[str] | None:
-    """Return the providers that the user has set up, None where OpenCode does not say. Takes about 1.5 s."""
+    """Return the providers that the user has set up, None if OpenCode does not report them. Takes about 1.5 s."""
     with trio.move_on_after(OPENCODE_MODELS_TIMEOUT_S):
         done = await trio.run_process(
             [executable, "models"],

@@ -1,7 +1,7 @@
 """Ends the processes that an instance or a script has left running.
 
-A shell that an agent started runs in a session of its own and outlives its turn. Rule kept here: only processes with a
-marker of this Fleet are ended, because the others belong to people; and `end_in` ends no server.
+A shell that an agent started has its own process session and outlives its turn. Only processes with a marker of this
+Fleet are ended, because the others belong to people; `end_in` ends no server.
 """
 
 import os
@@ -18,7 +18,7 @@ from fleet.ports import FoundProcess
 
 
 async def kill_marked(data_dir: str, instance_id: str) -> tuple[int, ...]:
-    """Kill all that carries the marker, until a look finds nothing: a process may fork meanwhile. Return the pids."""
+    """Kill processes with the marker until none is found, because a process may fork meanwhile. Return the pids."""
     killed: set[int] = set()
     while found := await trio.to_thread.run_sync(marked, data_dir, instance_id):
         killed.update(process.identity.pid for process in found if send(process.identity, signal.SIGKILL))
@@ -27,7 +27,7 @@ async def kill_marked(data_dir: str, instance_id: str) -> tuple[int, ...]:
 
 
 async def end_in(data_dir: str, directory: str, instance_id: str | None) -> tuple[int, ...]:
-    """End what works in the directory and is no server, until a look finds nothing. Return the pids."""
+    """End the processes in the directory that are not servers until none is found. Return the pids."""
     ended: set[int] = set()
     deadline_s = trio.current_time() + REMNANT_GRACE_S
     while found := await trio.to_thread.run_sync(_remnants, data_dir, directory, instance_id):

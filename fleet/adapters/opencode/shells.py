@@ -1,9 +1,9 @@
 """The `Shells` port: a program that OpenCode starts as the user's shell, and that reads the workspace's variables.
 
-A process of OpenCode serves many workspaces, so its own environment cannot hold what differs between them. OpenCode
-runs commands with the program that `SHELL` names, and treats it by its name. So `<data>/shells/<name of the user's
-shell>` is a script: it looks in which workspace it was started, reads `<data>/shells/workspaces/<workspace id>`, and
-becomes the user's shell. Where it cannot be written, shells are as they are, without these variables.
+A process of OpenCode serves many workspaces, so its environment cannot hold the variables of each. OpenCode runs
+commands with the program in `SHELL`, and recognizes it by its name. So `<data>/shells/<name of the user's shell>` is a
+script: it finds its workspace by the current directory, reads `<data>/shells/workspaces/<workspace id>`, and replaces
+itself with the user's shell. If the script cannot be written, shells lack these variables.
 """
 
 import os
@@ -23,7 +23,7 @@ from fleet.private_files import make_private_directory, write_private
 _log = structlog.get_logger(__name__)
 
 _REFUSED_BY_OPENCODE: Final = ("fish", "nu")
-"""Shells that it replaces for commands, because they do not speak POSIX."""
+"""Shells that OpenCode replaces for commands, because they are not POSIX shells."""
 
 _SCRIPT: Final = """\
 #!/bin/sh
@@ -42,7 +42,7 @@ exec {shell} "$@"
 
 
 class LocalShells:
-    """`fleet.ports.Shells` on this machine. `environment` is what OpenCode would inherit."""
+    """`fleet.ports.Shells` on this machine. `environment` is the one that OpenCode would inherit."""
 
     def __init__(self, data_dir: Path, environment: Mapping[str, str]) -> None:
         self._data_dir = data_dir.resolve()
@@ -51,9 +51,9 @@ class LocalShells:
         self._inherits = environment
 
     def environment(self) -> Mapping[str, str]:
-        """Return what OpenCode is to inherit, after having written the program that it starts as a shell."""
+        """Write the program that OpenCode starts as a shell, and return the environment for OpenCode."""
         own = self._inherits.get("SHELL")
-        if own and Path(own).parent == self._directory:  # Fleet was started by what OpenCode starts: it is no shell
+        if own and Path(own).parent == self._directory:  # a Fleet that runs in Fleet: not the user's shell
             own = None
         shell = own if own and Path(own).name not in _REFUSED_BY_OPENCODE and os.access(own, os.X_OK) else None
         shell = shell or shutil.which("bash", path=self._inherits.get("PATH")) or "/bin/sh"
@@ -94,6 +94,6 @@ class LocalShells:
 
 
 def _replace(file: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file, which a shell may be reading. Paths in `text` may be no UTF-8."""
+    """Replace a file atomically, because a shell may be reading it. Paths in `text` may not be valid UTF-8."""
     make_private_directory(file.parent)
     write_private(file, os.fsencode(text), mode=mode)

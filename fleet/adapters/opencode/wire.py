@@ -1,8 +1,8 @@
 """OpenCode's JSON, read tolerantly: unknown fields are ignored, missing ones have a default, unknown part types pass.
 
-With event_wire.py, its half for the event stream, the only module that knows how OpenCode spells things; no I/O here.
-`client` sends and receives, `events` frames the stream, and the words Fleet uses are in fleet/ports. The `raw` of a
-message, part or request is OpenCode's JSON in canonical order, so that equal things are equal bytes.
+Only this module, event_wire.py (events) and offer_wire.py (offers) know OpenCode's field names; they do no I/O.
+`client` sends and receives, `events` splits the stream, and fleet/ports has Fleet's own types. The `raw` of a message,
+part or request is OpenCode's JSON in canonical order, so that equal values have equal bytes.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from fleet.ports import (
 T = TypeVar("T")
 
 WireError = msgspec.DecodeError
-"""What reading raises when the bytes are not what OpenCode sends (`msgspec.ValidationError` is one of these)."""
+"""Raised for bytes that OpenCode would not send (`msgspec.ValidationError` is a subclass)."""
 
 
 class _Time(Struct):
@@ -50,19 +50,19 @@ class _Tokens(Struct):
 
 
 class ErrorShape(Struct):
-    """An error as OpenCode names it."""
+    """An error in OpenCode's form."""
 
     name: str = "UnknownError"
     data: Any = None
 
     @property
     def message(self) -> str:
-        """The sentence, empty where there is none."""
+        """The error's text, empty where there is none."""
         return _member(self.data, "message", str) or ""
 
 
 def _member(value: object, key: str, kind: type[T]) -> T | None:
-    """Return `value[key]` where that exists and is a `kind`: for members whose shape differs from case to case."""
+    """Return `value[key]` if it exists and is a `kind`, for members of varying shape."""
     found = cast("dict[str, object]", value).get(key) if isinstance(value, dict) else None
     return found if isinstance(found, kind) else None
 
@@ -95,7 +95,7 @@ class _Message(Struct):
 
 
 class SessionShape(Struct):
-    """A session of the v1 interface, as far as Fleet reads it."""
+    """A session of the v1 interface, with the fields that Fleet reads."""
 
     id: str
     directory: str = ""
@@ -146,7 +146,7 @@ _request_id = msgspec.json.Decoder(_RequestId)
 
 
 def canonical(raw: bytes | Raw) -> bytes:
-    """Return the same JSON with its keys in order: OpenCode's events and its answers put them in different ones."""
+    """Return the JSON with sorted keys, because OpenCode's events and responses order them differently."""
     return msgspec.json.encode(msgspec.json.decode(raw), order="sorted")
 
 
@@ -181,7 +181,7 @@ def _counts(tokens: _Tokens | None) -> Tokens:
 
 
 def _bounded(figure: float, most: int) -> int:
-    """Return a whole number that sums, snapshots and other programs can hold: a provider may name any."""
+    """Return a whole number that fits into sums and snapshots: a provider may report any number."""
     return int(min(max(figure, 0), most))
 
 
@@ -203,7 +203,7 @@ _TEXTUAL: Final = ("text", "reasoning")
 
 
 def _finished(read: _Part) -> bool:
-    """A streamed text ends with its end time (a user's text has no time at all), a tool with its last status."""
+    """Return whether a text has its end time (a user's text has no times), or a tool its last status."""
     if read.type in _TEXTUAL and read.time is not None:
         return _member(read.time, "end", object) is not None
     if read.type == "tool":
@@ -239,12 +239,12 @@ def sessions(body: bytes) -> tuple[OpenCodeSession, ...]:
 
 
 def created_session_id(body: bytes) -> str:
-    """Return the id in the answer of `POST /api/session`. Raises `WireError`."""
+    """Return the id in the response of `POST /api/session`. Raises `WireError`."""
     return _created_session.decode(body).data.id
 
 
 def as_session(read: SessionShape) -> OpenCodeSession:
-    """Return the session in Fleet's words."""
+    """Return the session as the port's type."""
     return OpenCodeSession(
         id=read.id,
         directory=read.directory,
@@ -261,7 +261,7 @@ def statuses(body: bytes) -> Mapping[str, TurnStatus]:
 
 
 def turn_status(status: Status) -> TurnStatus | None:
-    """Return the status, None for idle; one that this module does not know is something else than idle: busy."""
+    """Return the status, None for idle; an unknown status counts as busy."""
     if status.type == "idle":
         return None
     if status.type == "retry":
@@ -286,7 +286,7 @@ def version(body: bytes) -> str:
 
 
 def refusal(body: bytes) -> str:
-    """Return the sentence in the body of an error response, of any shape; empty where there is none."""
+    """Return the error text in the body of an error response of any shape, empty where there is none."""
     try:
         read = _refusal.decode(body)
     except WireError:
@@ -298,9 +298,9 @@ def refusal(body: bytes) -> str:
 
 
 def prompt_body(prompt: Prompt) -> bytes:
-    """Encode a prompt for `prompt_async`: every part carries its id, so that sending it again changes nothing.
+    """Encode a prompt for `prompt_async`: every part has its id, so that sending it again changes nothing.
 
-    Raises `ValueError` unless there is one part id for the text and one for each attachment.
+    Raises `ValueError` unless there is a part id for the text and for each attachment.
     """
     files = ({"type": "file", "mime": a.mime, "filename": a.filename, "url": a.url} for a in prompt.attachments)
     contents = ({"type": "text", "text": prompt.text}, *files)

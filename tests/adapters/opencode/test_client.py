@@ -17,7 +17,7 @@ PAGE = whole("200 OK", b"<html>", "text/html; charset=utf-8")
 
 
 class Web(Server):
-    """An OpenCode that answers each path as a test says, and others with its web page; None for no answer."""
+    """An OpenCode that answers each path as a test says, and others with its web page; None for no response."""
 
     def __init__(self, listener: trio.SocketListener) -> None:
         super().__init__(listener)
@@ -55,7 +55,7 @@ async def test_a_web_page_is_no_answer(client: OpenCodeClient) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (whole("401 Unauthorized"), "does not take this instance's password"),
+        (whole("401 Unauthorized"), "does not accept this instance's password"),
         (whole("500 Oh", b'{"name": "UnknownError", "data": {"message": "oh no"}}'), "500: oh no"),
         (whole("200 OK", b"[]"), "cannot read"),
     ],
@@ -70,7 +70,7 @@ async def test_refusals_are_told(web: Web, client: OpenCodeClient, answer: bytes
 async def test_an_answer_has_a_bound(web: Web, client: OpenCodeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.adapters.opencode.http.OPENCODE_RESPONSE_BYTES_MAX", 100)
     web.found["/session/ses/message"] = whole("200 OK", b"[" + b" " * 200 + b"]")
-    with pytest.raises(Problem, match="GET /session/ses/message is larger than") as refused:
+    with pytest.raises(Problem, match="GET /session/ses/message exceeds the limit of") as refused:
         await client.read_messages("ses")
     assert refused.value.code == "opencode_refused"
 
@@ -82,7 +82,7 @@ def clock() -> Clock:
 
 async def test_silence_has_an_end(clock: Clock, web: Web, client: OpenCodeClient) -> None:
     web.found["/global/health"] = None
-    with pytest.raises(Unavailable, match=r"did not answer GET /global/health: it has sent no answer") as refused:
+    with pytest.raises(Unavailable, match=r"did not respond to GET /global/health: it has sent no response") as refused:
         await client.health()
     assert refused.value.code == "opencode_unreachable"
     assert trio.current_time() < 60
@@ -90,7 +90,7 @@ async def test_silence_has_an_end(clock: Clock, web: Web, client: OpenCodeClient
 
 async def test_a_process_that_is_gone_is_told(unused_port: int) -> None:
     async with open_client(Endpoint(unused_port, "1.18.33"), "secret") as client:
-        said = f"port {unused_port} did not answer GET /global/health: it takes no connections"
+        said = f"port {unused_port} did not respond to GET /global/health: it accepts no connections"
         with pytest.raises(Unavailable, match=said) as gone:
             await client.health()
     assert gone.value.code == "opencode_unreachable"

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import pytest
 import trio
 
-from fleet.adapters.opencode.http import FAULTS, Http, HttpResponse, OversizedAnswerError
+from fleet.adapters.opencode.http import FAULTS, Http, HttpResponse, OversizedResponseError
 from tests.adapters.opencode.server import Serve, Server, chunk, whole
 
 OK = HttpResponse(200, "application/json", b"{}")
@@ -133,7 +133,7 @@ async def test_half_an_answer_is_none(server: Server, http: Http, cut: bytes) ->
 async def test_an_endless_answer_is_cut_off(server: Server, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.adapters.opencode.http.OPENCODE_RESPONSE_BYTES_MAX", 10_000)
     server.say(CHUNKED, *[chunk(b" " * 1000)] * 20)
-    with pytest.raises(OversizedAnswerError):
+    with pytest.raises(OversizedResponseError):
         await http.ask("GET", "/")
 
 
