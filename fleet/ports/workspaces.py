@@ -73,10 +73,10 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class Branch(msgspec.Struct, frozen=True):
-    """A branch of a repository; a `remote` one has a name like `origin/main`. `committed_ms`: time of its newest
-    commit.
+    """A branch of a repository; a `remote` one has a name like `origin/main`.
 
-    `current`: it is checked out in the given directory. `checked_out_at` is the work tree that has it.
+    `committed_ms` is the time of its newest commit. `current`: it is checked out in the given directory.
+    `checked_out_at` is the work tree that has it.
     """
 
     name: str

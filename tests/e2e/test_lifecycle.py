@@ -299,7 +299,7 @@ def test_diffs_in_a_plain_directory(server: Server) -> None:
     assert done["changes"]["files"] == len(found)
     ended = server.call("DELETE", f"/sessions/{item['id']}?cleanupWorkspace=true")
     assert ended["workspace"]["removed"] is False
-    assert "not Fleet's" in ended["workspace"]["reason"]
+    assert "Fleet never removes" in ended["workspace"]["reason"]
     assert (plain / "README.md").read_text() == "# A project\nmore\n"
     assert changes(server, item["id"]) == found
 

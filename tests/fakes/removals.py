@@ -45,7 +45,7 @@ class FakeRemovals:
         now = self._saved(made)
         stored = self.disk.kept.get(order.workspace_id)
         if (None if now is None else now.commit) != kept.commit or (now is not None and stored != now):
-            raise Rejected("workspace_dirty", f"{order.directory!r} is not as it was kept")
+            raise Rejected("workspace_dirty", f"{order.directory!r} differs from the preserved work")
         del self.disk.checkouts[order.workspace_id]
         self.disk.directories.discard(order.directory)
         self.disk.contents.pop(order.directory, None)
@@ -73,7 +73,7 @@ class FakeRemovals:
 
     async def _begin(self, order: WorkspaceSpec) -> FakeCheckout | None:
         if order.strategy == "existing":
-            raise Rejected("invalid", f"{order.source_directory!r} is not Fleet's to remove")
+            raise Rejected("invalid", f"{order.source_directory!r} is a person's own directory")
         await trio.sleep(self._pause_s)
         made = self.disk.checkouts.get(order.workspace_id)
         if made is not None:

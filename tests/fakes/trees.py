@@ -47,7 +47,7 @@ class FakeTrees:
 
     def _files(self, directory: str) -> dict[str, bytes]:
         if directory not in self.disk.directories:
-            raise Problem("directory_missing", f"{directory!r} is not there")
+            raise Problem("directory_missing", f"{directory!r} no longer exists")
         made = self.disk.checkout_at(directory)
         worked = () if made is None else (word for word in made.work if word.startswith("file "))
         files = {word.removeprefix("file "): b"work\n" for word in worked}

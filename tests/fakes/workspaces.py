@@ -296,7 +296,7 @@ class FakeWorkspaces:
         source = self._look(order.source_directory)
         if order.strategy == "existing":
             if order.branch is not None or order.base_ref is not None:
-                raise Rejected("branch_invalid", "`existing` uses a directory as it is", field="branch")
+                raise Rejected("branch_invalid", "`existing` uses a directory unchanged", field="branch")
             return
         repository = self._repository(source.directory)
         if repository is None:

@@ -1,16 +1,16 @@
 """The ports `Workspaces`, `Trees` and `Removals`, implemented with git.
 
-`workspaces.py` implements the port; `command.py` alone runs git; `repository.py` reads repositories; `branches.py`
-refuses bad branches and bases; `worktrees.py` and `clones.py` make and remove; `pristine_check.py` proves that a
-checkout holds no work; `clone_config.py`, `sparse.py` and `includes.py` bring along what git leaves behind,
-`not_carried.py` names what stays behind; `files.py` holds the few file operations; each repository has a lock. The
-decisions are in docs/adr/0004-workspaces.md.
+Only `command.py` runs git. `workspaces.py` implements its port; `repository.py` reads repositories; `branches.py`
+refuses bad branches and bases; `worktrees.py` and `clones.py` make and remove checkouts; `pristine_check.py` verifies
+that a checkout holds no work; `clone_config.py`, `sparse.py` and `includes.py` copy what git does not, and
+`not_carried.py` lists what is missing; `files.py` has file operations. Each repository has a lock. The decisions are in
+docs/adr/0004-workspaces.md.
 
-`trees.py` implements snapshots: `checkout_location.py` finds what is to be looked at, `snapshot_repository.py` has the
-git directories of Fleet's own, `snapshot.py` reads files into them by the `ignore_rules.py` of what counts,
-`tree_diff.py` compares. `removals.py` implements removal without loss: `inventory.py` and `unique_commits.py` find
-what is only in a workspace, `preservation_commit.py` has the kept commit, `open_processes.py` asks for processes,
-`restores.py` brings back. The decisions are in docs/adr/0014-trees-and-keeping.md.
+`trees.py` implements snapshots: `checkout_location.py` finds the checkout of a directory, `snapshot_repository.py` has
+Fleet's own git directories, `snapshot.py` reads files into them by the rules of `ignore_rules.py`, and `tree_diff.py`
+compares. `removals.py` implements removal without loss: `inventory.py` and `unique_commits.py` find what exists only in
+a workspace, `preservation_commit.py` writes the commit, `open_processes.py` finds processes, and `restores.py`
+restores. The decisions are in docs/adr/0014-trees-and-keeping.md.
 """
 
 from fleet.adapters.git.removals import GitRemovals

@@ -1,6 +1,6 @@
 """Lists the branches of a repository, newest first. branches.py refuses bad names.
 
-git reads only names and dates; the query is compared in Python and is no part of a command.
+git reads only names and dates; Python compares the query, which is never part of a command.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _KINDS: Final[dict[str, BranchKind]] = {"refs/heads/": "local", "refs/remotes/":
 async def list_branches(directory: str, git_directory: str | None, query: str) -> tuple[Branch, ...]:
     """Return the branches whose names contain `query`, seen from a directory in a repository. Raises `Problem`.
 
-    `BRANCHES_READ_MAX` of the newest are looked at.
+    Only the newest `BRANCHES_READ_MAX` are searched.
     """
     listed = await run(
         "for-each-ref",
@@ -31,17 +31,17 @@ async def list_branches(directory: str, git_directory: str | None, query: str) -
 
 
 def _parse(listed: str) -> Iterator[Branch]:
-    """Yield what git has printed. A path may hold a newline, so only NULs tell where a field ends."""
+    """Yield the branches that git has printed. A path may contain a newline, so fields end with NUL."""
     fields = listed.split("\0")
     for begin in range(0, len(fields) - 1, len(_FIELDS)):
         ref, commit, committed_s, is_current, leads_to, worktree = fields[begin : begin + len(_FIELDS)]
         branch = _branch(ref.lstrip("\n"), commit, committed_s, is_current == "*", worktree)
-        if branch is not None and not leads_to:  # `origin/HEAD` is another name of a branch that is listed
+        if branch is not None and not leads_to:  # `origin/HEAD` is another name of a listed branch
             yield branch
 
 
 def _branch(ref: str, commit: str, committed_s: str, is_current: bool, worktree: str) -> Branch | None:
-    """Return the branch; None for what is no commit, and for a name that no JSON can hold."""
+    """Return the branch; None if it is not a commit, or its name is not valid UTF-8."""
     prefix = next(prefix for prefix in _KINDS if ref.startswith(prefix))
     if not committed_s or not ref.isprintable():
         return None

@@ -1,8 +1,8 @@
 """Refuses bad branch names and bases before anything is made from them.
 
-The semantics: `branch` names the branch of the session. Where it does not exist it is created from `base_ref`
-(default: the source's HEAD). Where it exists and no base is given, work on it resumes; with a base it is refused,
-because resetting it would lose commits. Whether it is checked out elsewhere is asked in worktrees.py.
+`branch` names the session's branch. If it does not exist, it is created from `base_ref` (default: the source's HEAD).
+If it exists and no base is given, work on it continues; with a base it is refused, because resetting it would lose
+commits. worktrees.py checks whether it is checked out elsewhere.
 """
 
 from collections.abc import Iterable
@@ -24,35 +24,33 @@ async def check_name(repository: str, branch: str | None) -> str:
             "branch_invalid",
             f"{branch!r} cannot be the name of a branch",
             field="branch",
-            hint="Use letters, digits, dots, dashes and slashes; don't begin with a dash.",
+            hint="Use letters, digits, dots, dashes and slashes; do not begin with a dash.",
         )
-    if branch.startswith("refs/"):  # git would take it for a name, and make refs/heads/refs/...
+    if branch.startswith("refs/"):  # git would treat it as a name, and create refs/heads/refs/...
         name = branch.removeprefix("refs/heads/")
         raise Rejected(
             "branch_invalid",
             f"{branch!r} is a ref, not the name of a branch",
             field="branch",
-            hint=f"Give the name alone: {name}"
-            if name != branch
-            else "Give the name of a branch alone, without refs/.",
+            hint=f"Use only the name: {name}" if name != branch else "Use the name of a branch, without refs/.",
         )
     return branch
 
 
 async def refs_near(repository: str, branch: str, *others: str) -> dict[str, str]:
-    """Return the branch, those that may be in its way, and the refs `others`. Raises `Problem` git_failed."""
+    """Return the branch, those that may conflict with it, and the refs `others`. Raises `Problem` git_failed."""
     first, _, _ = branch.partition("/")
     return await read_refs(repository, f"{_HEADS}{branch}", f"{_HEADS}{first}", *others)
 
 
 def check_place(refs: Iterable[str], branch: str) -> None:
-    """Raise `Rejected` branch_exists where another branch is in the way: git cannot hold both `a` and `a/b`."""
+    """Raise `Rejected` branch_exists if another branch conflicts: git cannot have both `a` and `a/b`."""
     names = (ref.removeprefix(_HEADS) for ref in refs if ref.startswith(_HEADS))
     in_the_way = [name for name in names if branch.startswith(f"{name}/") or name.startswith(f"{branch}/")]
     if in_the_way:
         raise Rejected(
             "branch_exists",
-            f"git cannot hold the branches {in_the_way[0]!r} and {branch!r} at the same time",
+            f"git cannot have the branches {in_the_way[0]!r} and {branch!r} at the same time",
             field="branch",
             hint="Choose a branch name that is not a path above or below an existing one.",
         )
@@ -64,17 +62,17 @@ async def tip(repository: str, branch: str) -> str | None:
 
 
 def refuse_existing(branch: str, base_ref: str) -> Rejected:
-    """Return the refusal of a base for a branch that exists."""
+    """Return the refusal of a base for an existing branch."""
     return Rejected(
         "branch_exists",
-        f"The branch {branch!r} exists already, so it cannot begin at {base_ref!r}",
+        f"The branch {branch!r} already exists, so it cannot begin at {base_ref!r}",
         field="branch",
-        hint="Leave baseRef out to continue on that branch, or choose another name.",
+        hint="Omit baseRef to continue on that branch, or choose another name.",
     )
 
 
 async def base_commit(source: Source, base_ref: str | None) -> str:
-    """Return the commit that a new branch starts from. Raises `Rejected`: base_ref_unknown, repository_empty."""
+    """Return the start commit of a new branch. Raises `Rejected`: base_ref_unknown, repository_empty."""
     if base_ref is None:
         if source.head is None:
             raise _no_head(source)
@@ -83,7 +81,7 @@ async def base_commit(source: Source, base_ref: str | None) -> str:
     if _is_argument(base_ref):
         try:
             commit = await commit_of(source.directory, base_ref, source.git_directory)
-        except Problem as problem:  # `main@{upstream}` where no upstream is configured
+        except Problem as problem:  # `main@{upstream}` without an upstream
             why = f": {problem.detail}"
     if commit is None:
         raise Rejected(
@@ -108,7 +106,7 @@ def _no_head(source: Source) -> Rejected:
         "repository_empty",
         f"HEAD of {source.directory!r} has no commit yet",
         field="directory",
-        hint="Commit something first, or name a commit as baseRef.",
+        hint="Commit something first, or give a commit as baseRef.",
     )
 
 
@@ -122,7 +120,7 @@ async def _is_name(repository: str, branch: str) -> bool:
 
 
 def _is_argument(text: str) -> bool:
-    """Tell whether a process can be given the text: no NUL, encodable, not beyond all measure."""
+    """Return whether the text can be an argument of a process: no NUL, encodable, of limited length."""
     try:
         return "\0" not in text and 0 < len(text.encode()) <= 4 * BRANCH_BYTES_MAX
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Finds the checkout that a directory belongs to, and the rules that say what is ignored there."""
+"""Finds the checkout of a directory, and its rules of ignored files."""
 
 from typing import NamedTuple
 
@@ -12,9 +12,9 @@ from fleet.core.paths import is_inside
 class Place(NamedTuple):
     """A directory, seen by git.
 
-    `top` is where ignore rules and paths begin: the root of the checkout, or the directory itself where it is in none
-    (or is ignored by it). `prefix` is the directory below it, `""` or `"a/b/"`. The rest is about the checkout and None
-    outside of one: its own git directory, the object directory, what `info/exclude` holds, the user's
+    Ignore rules and paths begin at `top`: the root of the checkout, or the directory itself if it is in none (or
+    ignored by it). `prefix` is the directory relative to it, `""` or `"a/b/"`. The other fields describe the checkout
+    and are None outside of one: its own git directory, the object directory, the content of `info/exclude`, the user's
     `core.excludesFile`.
     """
 
@@ -28,9 +28,9 @@ class Place(NamedTuple):
 
 
 async def locate(directory: str, *, moved: bool = False) -> Place:
-    """Return the place of a real directory. A broken or distrusted `.git` counts as none. Raises `Problem`.
+    """Return the place of a real directory. A broken or untrusted `.git` is ignored. Raises `Problem`.
 
-    `moved`: it is the root of a checkout, although its configuration names another place, as a submodule's does.
+    `moved`: it is the root of a checkout although its configuration names another place, as in a submodule.
     """
     environment = {"GIT_WORK_TREE": directory} if moved else None
     flags = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--show-object-format")

@@ -1,7 +1,7 @@
 """Reads the content of a checkout, on disk and in its index, as git trees.
 
-Repositories inside cannot be kept: a tree has the id of a commit for them and nothing else. One goes along only where
-all of it is elsewhere as well: no file differs from its `HEAD`, and its remotes have every commit that it names.
+Repositories inside cannot be preserved: a tree has only the id of a commit for them. They are accepted only if all of
+their content exists elsewhere: no file differs from `HEAD`, and remotes have every commit that they name.
 """
 
 import os
@@ -40,7 +40,7 @@ async def tree_of(repository: str, commit: str | None) -> str:
 
 @asynccontextmanager
 async def scratch_store(objects: str, place: Place) -> AsyncGenerator[SnapshotRepository, None]:
-    """Open a store that writes its objects to a repository's directory and is gone after the block."""
+    """Open a temporary store that writes its objects to a repository's directory."""
     with tempfile.TemporaryDirectory(prefix="fleet-index-") as scratch:
         store = SnapshotRepository(f"{scratch}/store", objects=objects, excludes_file=place.excludes_file)
         await make_store(store, place.object_format, exclude=place.exclude)
@@ -48,9 +48,9 @@ async def scratch_store(objects: str, place: Place) -> AsyncGenerator[SnapshotRe
 
 
 async def work_tree(repository: str, place: Place, head: str | None) -> tuple[str, tuple[str, ...]]:
-    """Write the files of a checkout to the repository; return their tree, and the repositories inside that are filled.
+    """Write the files of a checkout to the repository; return their tree, and the non-empty repositories inside.
 
-    Raises `Rejected` workspace_dirty for what a tree cannot hold, `Problem` git_failed.
+    Raises `Rejected` workspace_dirty for content that a tree cannot hold, `Problem` git_failed.
     """
     async with scratch_store(f"{repository}/objects", place) as store:
         await _seed(store, place, head)
@@ -61,7 +61,7 @@ async def work_tree(repository: str, place: Place, head: str | None) -> tuple[st
 
 
 async def index_tree(own: str, directory: str) -> str:
-    """Return what is staged as a tree. Of a file in conflict nothing is: its sides are in the commits that meet."""
+    """Return the index as a tree, without files in conflict: their versions are in the merged commits."""
     with tempfile.TemporaryDirectory(prefix="fleet-index-") as scratch:
         copy = f"{scratch}/index"
         if not await trio.to_thread.run_sync(_copy_index, own, copy):
@@ -85,7 +85,7 @@ async def index_tree(own: str, directory: str) -> str:
 
 
 async def _published_inside(store: SnapshotRepository, place: Place) -> tuple[str, ...]:
-    """Return the filled repositories that the store's index names. Raises `Rejected` where one holds work."""
+    """Return the non-empty repositories in the store's index. Raises `Rejected` if one holds work."""
     staged = (await store.run("ls-files", "--stage", "-z", top=place.top)).split("\0")
     found: list[str] = []
     for name in (line.partition("\t")[2] for line in staged if line.startswith(_GITLINK)):
@@ -109,14 +109,14 @@ def _holds_anything(directory: str) -> bool:
 
 
 async def _look_inside(directory: str) -> tuple[str, ...] | None:
-    """Return what is filled inside a repository that holds no work of its own, None for one that does."""
+    """Return the non-empty repositories inside a repository; None if that holds work of its own."""
     if not await trio.to_thread.run_sync(os.path.lexists, f"{directory}/.git"):
         return None
     place = await locate(directory, moved=True)
     own = place.git_directory
     if own is None or place.objects is None:
         return None
-    if own != f"{directory}/.git" and await trio.Path(directory, ".git").is_dir():  # broken: git looked further up
+    if own != f"{directory}/.git" and await trio.Path(directory, ".git").is_dir():  # broken: git found one further up
         return None
     head, _ = await head_of(own)
     if head is None or not await _is_published(own):
@@ -133,7 +133,7 @@ async def _look_inside(directory: str) -> tuple[str, ...] | None:
 
 
 async def require_published_modules(own: str) -> None:
-    """Raise `Rejected` where a submodule's repository, which goes with this git directory, has commits of its own."""
+    """Raise `Rejected` if the repository of a submodule in this git directory has commits of its own."""
     modules = Path(own, "modules")
     for found in await trio.to_thread.run_sync(_repositories_below, modules):
         if not await _is_published(str(found)):
@@ -141,12 +141,12 @@ async def require_published_modules(own: str) -> None:
 
 
 def _repositories_below(top: Path) -> list[Path]:
-    """Return the git directories below `top`: a submodule's name may have slashes, and it may have submodules."""
+    """Return the git directories below `top`: a submodule's name may contain slashes, and it may have submodules."""
     return [Path(at) for at, directories, files in os.walk(top) if "HEAD" in files and "objects" in directories]
 
 
 async def _is_published(git_directory: str) -> bool:
-    """Tell whether remotes have every commit that a repository names, as far as it knows."""
+    """Return whether remotes have every commit that a repository names, by its remote-tracking branches."""
     found = await candidates_in(git_directory, with_refs=True)
     head, _ = await head_of(git_directory)
     named = dict.fromkeys((*([] if head is None else [head]), *found.commits))
@@ -166,7 +166,7 @@ async def _is_published(git_directory: str) -> bool:
 
 
 async def _seed(store: SnapshotRepository, place: Place, head: str | None) -> None:
-    """Begin with what HEAD has, and what the checkout's own index knows of those files on disk."""
+    """Fill the store's index from HEAD and the checkout's own index, which knows the state of the files on disk."""
     start = ("--empty",) if head is None else ("--reset", head)
     if place.git_directory is not None and await trio.to_thread.run_sync(
         _copy_index, place.git_directory, store.index_file
@@ -174,7 +174,7 @@ async def _seed(store: SnapshotRepository, place: Place, head: str | None) -> No
         try:
             await _clear_flags(store, place.top)
             await store.run("read-tree", *start, top=place.top)
-        except Problem:  # one that only its own git directory can read: then every file is read
+        except Problem:  # only its own git directory can read it: then every file is read
             await trio.to_thread.run_sync(forget_index, store)
         else:
             return
@@ -183,7 +183,7 @@ async def _seed(store: SnapshotRepository, place: Place, head: str | None) -> No
 
 def _copy_index(git_directory: str, to: str) -> bool:
     try:
-        shutil.copy2(Path(git_directory, "index"), to)  # with its time: git tells by it which files to look at twice
+        shutil.copy2(Path(git_directory, "index"), to)  # with its time, by which git decides which files to read again
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -192,7 +192,7 @@ def _copy_index(git_directory: str, to: str) -> bool:
 
 
 async def _clear_flags(store: SnapshotRepository, top: str) -> None:
-    """Read the files that git was told not to look at."""
+    """Include the files that the user's index marks as unchanged or skipped."""
     listed = (await store.run("ls-files", "-v", "-z", top=top)).split("\0")
     assumed = [line[2:] for line in listed if line[:1].islower()]
     hidden = [line[2:] for line in listed if line[:1] in ("S", "s")]
@@ -205,7 +205,7 @@ async def _clear_flags(store: SnapshotRepository, top: str) -> None:
 
 
 def _present(top: str, names: list[str]) -> list[str]:
-    """Return those that are on disk: the others are left out by a sparse checkout."""
+    """Return the names that exist on disk; a sparse checkout omits the others."""
     return [name for name in names if os.path.lexists(f"{top}/{name}")]
 
 
@@ -217,12 +217,12 @@ def _refuse_left(top: str, left: Left) -> None:
 
 
 def _nested(top: str, name: str) -> Rejected:
-    return _unkept(top, name, "is a repository of its own or inside of one, with work that is nowhere else")
+    return _unkept(top, name, "is a nested repository or inside of one, with work that exists nowhere else")
 
 
 def _unkept(top: str, name: str, why: str) -> Rejected:
     return Rejected(
         "workspace_dirty",
-        f"{name!r} in {top!r} {why}, so it cannot be kept",
+        f"{name!r} in {top!r} {why}, so it cannot be preserved",
         hint="Push what you need from it, move it out of the workspace or remove it, then try again.",
     )

@@ -1,8 +1,8 @@
 """Copies configuration and remote-tracking refs from a source repository to its clone.
 
-The configuration that is carried decides who the author is, where pushes go, what a branch follows, and where missing
-objects come from (a partial clone). Nothing that names a program is carried: not_carried.py says what stays behind. An
-address may hold a password, so entries go from file to file, never through an argument list.
+The copied configuration decides the author, the target of pushes, the upstreams of branches, and the origin of missing
+objects (a partial clone). Settings that name a program are not copied; not_carried.py lists them. A URL may contain a
+password, so entries are copied from file to file, never in an argument list.
 """
 
 import os
@@ -35,7 +35,7 @@ _NOT_RELATIVE: Final = re.compile(r"[/~]|[^/]*:")
 
 
 class Entry(NamedTuple):
-    """An entry of a configuration. `value` is None where only the key stands there."""
+    """An entry of a configuration. `value` is None for a key without a value."""
 
     key: str
     value: str | None
@@ -43,12 +43,12 @@ class Entry(NamedTuple):
 
     @property
     def is_carried(self) -> bool:
-        """Whether a clone takes it over."""
+        """Whether it is copied to a clone."""
         return self.is_own and _CARRIED.fullmatch(self.key) is not None
 
     @property
     def text(self) -> str:
-        """Return it as a configuration file has it."""
+        """Return the entry in the syntax of a configuration file."""
         section, _, rest = self.key.partition(".")
         subsection, _, name = rest.rpartition(".")
         head = f'[{section} "{_escaped(subsection)}"]' if subsection else f"[{section}]"
@@ -56,7 +56,7 @@ class Entry(NamedTuple):
 
 
 async def entries_of(own: str) -> tuple[Entry, ...]:
-    """Return the configuration that a checkout's own git directory sees. Raises `Problem` git_failed."""
+    """Return the configuration of a checkout's own git directory. Raises `Problem` git_failed."""
     fields = (await run("config", *LISTING, directory=own, repository=own)).split("\0")
     listed = zip(fields[::2], fields[1::2], strict=False)
     found = ((scope, *entry.partition("\n")) for scope, entry in listed)
@@ -64,9 +64,10 @@ async def entries_of(own: str) -> tuple[Entry, ...]:
 
 
 async def carry_configuration(repository: str, own: str, making: str) -> None:
-    """Make the configuration of a clone that of its source's checkout, whose git directory is `own`.
+    """Copy the configuration of the source's checkout, whose git directory is `own`, to its clone.
 
-    Where the source has an `origin`, it is the clone's as well; else the source is. Raises `Problem` git_failed.
+    The `origin` of the clone is the source's `origin`, or the source itself if it has none. Raises `Problem`
+    git_failed.
     """
     entries = [entry for entry in await entries_of(own) if entry.is_carried]
     base = repository.removesuffix("/.git")
@@ -87,7 +88,7 @@ async def carry_configuration(repository: str, own: str, making: str) -> None:
 
 
 async def _forget_upstreams(making: str) -> None:
-    """Remove the upstream that git has given to the source's current branch: that of the source is carried."""
+    """Remove the upstream that git has set for the source's current branch, because the source's one is copied."""
     listed = await attempt("config", "--name-only", "-z", "--get-regexp", r"^branch\.", directory=making)
     for key in dict.fromkeys(listed.stdout.split("\0")[:-1] if listed.says_yes() else []):
         await run("config", "--unset-all", key, directory=making)
@@ -117,9 +118,9 @@ async def _carry_tracking(repository: str, making: str, prefixes: list[str]) -> 
 
 
 async def require_whole(making: str) -> None:
-    """Raise `Problem` git_failed where the clone lacks commits, or files of the commit that is checked out.
+    """Raise `Problem` git_failed if the clone lacks commits, or files of the checked-out commit.
 
-    What a partial clone may fetch from its promisor is not lacking.
+    Objects that a partial clone can fetch from its promisor are not counted.
     """
     for what in (("--all", "HEAD"), ("--objects", "--no-walk", "HEAD")):
         walked = await attempt("rev-list", "--quiet", "--exclude-promisor-objects", *what, "--", directory=making)
@@ -132,7 +133,7 @@ async def require_whole(making: str) -> None:
 
 
 def _resolved(entry: Entry, base: str) -> Entry:
-    """Return the entry with an absolute address: a relative one leads from the source, and not from the clone."""
+    """Return the entry with an absolute path: a relative one starts at the source, not at the clone."""
     if entry.value is None or not _ADDRESSES.fullmatch(entry.key) or _NOT_RELATIVE.match(entry.value):
         return entry
     return entry._replace(value=os.path.normpath(f"{base}/{entry.value}"))

@@ -1,13 +1,13 @@
 """Creates and removes clones.
 
-A clone grows in `.making` beside its place and is renamed when it is complete: the directory of the order is complete,
-and `.making` belongs to no workspace. Decisions:
+A clone is made in `.making` beside its place and renamed when it is complete. So the workspace's directory is always
+complete, and `.making` belongs to no workspace. Decisions:
 
-- Objects are hard-linked: git never writes to one again, so the copies are independent and take no time. From another
-  file system git copies them. A source that borrows objects is copied in full (`--dissociate`): no alternates, so a
-  change of the source does no harm.
-- `origin` is the source's own origin where it has one, so that pushes go where its owner expects, else the source.
-  Identity, further remotes, upstreams and the promisor of a partial clone come along (clone_config.py).
+- Objects are hard-linked: git never changes an object, so the copies are independent and take no time. From another
+  file system git copies them. A source that borrows objects is copied completely (`--dissociate`), without alternates,
+  so a change of the source does no harm.
+- `origin` is the source's own origin, so that pushes go where its owner expects, or the source if it has none.
+  Identity, other remotes, upstreams and the promisor of a partial clone are copied (clone_config.py).
 - Remote-tracking branches of `origin` are the source's branches until the first fetch. Submodules are not initialised.
 """
 
@@ -27,7 +27,7 @@ from fleet.ports import Source, WorkspaceSpec
 
 
 async def make(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> None:
-    """Make the clone, or finish what a crash left.
+    """Make the clone, or finish one that a crash left incomplete.
 
     Raises `Rejected`: branch_exists, base_ref_unknown, repository_empty, workspace_dirty; `Problem` git_failed.
     """
@@ -46,9 +46,9 @@ async def make(source: Source, repository: str, order: WorkspaceSpec, branch: st
 
 
 async def copy(repository: str, beside: str, order: WorkspaceSpec) -> str:
-    """Clone the repository beside the order's directory, check nothing out, and return where. Raises `Problem`.
+    """Clone the repository beside the workspace's directory without a checkout; return the path. Raises `Problem`.
 
-    `beside` is the git directory of the checkout that the clone is to be like.
+    `beside` is the git directory of the checkout whose settings the clone gets.
     """
     making = making_place(order)
     await remove_tree(making)
@@ -79,7 +79,7 @@ async def discard(order: WorkspaceSpec) -> None:
 
 
 def making_place(order: WorkspaceSpec) -> str:
-    """Return where a clone grows."""
+    """Return the path in which a clone is made."""
     return str(Path(order.directory).parent / ".making")
 
 

@@ -1,10 +1,10 @@
 """Runs git. No other module starts it.
 
-Rules kept here: arguments are a list, never a shell; the environment carries no `GIT_*` of ours and cannot ask a
-person; hooks, file-system monitors, `ext::` transports and other programs that a repository's own configuration names
-do not run (config_hardening.py); output and time are bounded; when we stop waiting, the whole process group is ended.
-Callers keep values that people chose behind `--` or `--end-of-options`. A question that git could not answer is never a
-"no": `Output.says_yes` tells them apart.
+Arguments are a list, never a shell command. The environment has no `GIT_*` variables of Fleet's process, and git cannot
+prompt a person. Hooks, file-system monitors, `ext::` transports and other programs in a repository's own configuration
+do not run (config_hardening.py). Output and time are bounded; when the wait ends, the whole process group is ended.
+Callers put values from people after `--` or `--end-of-options`. A failed check never counts as "no": `Output.says_yes`
+distinguishes the two.
 """
 
 import os
@@ -27,7 +27,7 @@ _OPTIONS: Final = (
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.fsmonitor=false"),
     *("-c", "protocol.ext.allow=never"),
-    *("-c", "gc.auto=0"),  # a background gc would outlive the command that started it
+    *("-c", "gc.auto=0"),  # a background gc would outlive its command
     *("-c", "maintenance.auto=false"),
 )
 _ENVIRONMENT: Final = {
@@ -43,13 +43,13 @@ LOCAL_ALLOWED: Final = {
     "GIT_CONFIG_KEY_0": "protocol.file.allow",
     "GIT_CONFIG_VALUE_0": "always",
 }
-"""Lets git copy between repositories of this machine, also where the user's configuration forbids file addresses."""
+"""Lets git copy between repositories of this machine, even if the user's configuration forbids file URLs."""
 _HARMLESS: Final = frozenset(("config", "check-ref-format", "check-ignore", "clone", "symbolic-ref"))
-"""These look at no object of the repository that they are started in."""
+"""These commands read no object of their repository."""
 _READING: Final = frozenset((("rev-parse",), ("for-each-ref",), ("ls-files",), ("update-ref",), ("worktree", "list")))
-"""These run no program but to fetch an object that a partial clone lacks: with `_NO_FETCH`, none at all."""
+"""These run a program only to fetch an object that a partial clone lacks; with `_NO_FETCH` they run none."""
 _NO_FETCH: Final = {"GIT_ALLOW_PROTOCOL": "none"}
-"""Forbids every transport to another repository, against any configuration. git checks it before it runs a program."""
+"""Forbids every transport, regardless of the configuration. git checks it before it runs a program."""
 _FETCH_REFUSED: Final = re.compile(r"transport '.*' not allowed")
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _LOST: Final = re.compile(r"cannot change to '(.*)': No such file or directory")
@@ -58,7 +58,7 @@ _READ_BYTES: Final = 64 * 1024
 
 
 class Output(NamedTuple):
-    """How a git command ended. Paths in `stdout` are decoded as Python decodes file names."""
+    """The result of a git command. Paths in `stdout` are decoded like file names in Python."""
 
     command: str
     code: int
@@ -67,20 +67,20 @@ class Output(NamedTuple):
 
     @property
     def line(self) -> str:
-        """`stdout` without the newline that ends it (a path may hold further ones)."""
+        """`stdout` without its final newline (a path may contain newlines)."""
         return self.stdout.removesuffix("\n")
 
     def says_yes(self) -> bool:
-        """Return whether git answered a question with yes (exit code 0) or no (1).
+        """Return whether a check of git was true (exit code 0) or false (1).
 
-        Raises `Problem` git_failed for any other exit code: git could not tell.
+        Raises `Problem` git_failed for any other exit code.
         """
         if self.code not in (0, 1):
             raise self.failed()
         return self.code == 0
 
     def failed(self) -> Problem:
-        """Return the problem that says what git said."""
+        """Return the problem with git's error message."""
         said = _CREDENTIALS.sub("", self.stderr.strip()) or f"exit code {self.code}"
         if lost := _LOST.search(said):
             return Rejected("directory_missing", f"{lost[1]!r} is not there any more", field="directory")
@@ -90,7 +90,7 @@ class Output(NamedTuple):
                 "disk_full", f"git {self.command} found the disk full: {said}", hint=hint, retry_after_s=10
             )
         return Problem(
-            "git_failed", f"git {self.command} failed: {said}", hint="Repair what git names, then try again."
+            "git_failed", f"git {self.command} failed: {said}", hint="Repair what git reports, then try again."
         )
 
 
@@ -106,10 +106,10 @@ async def attempt(
 ) -> Output:
     """Run `git command arguments` in `directory` and return how it ended, for every exit code.
 
-    `repository` names the git directory; without it git looks for one from `directory` upwards. `stdin` is what git
-    reads. `head_bytes`: enough output; git is stopped there, and that counts as success. `trusted`: the repository is
-    Fleet's own, and its configuration names no programs. Raises `Problem` git_failed on a timeout (`GIT_TIMEOUT_S`) or
-    too much output, `Unavailable` git_failed where git is not installed.
+    `repository` is the git directory; without it git searches from `directory` upwards. git reads `stdin`. After
+    `head_bytes` of output git is stopped, which counts as success. `trusted`: the repository is Fleet's own, and its
+    configuration names no programs. Raises `Problem` git_failed on a timeout (`GIT_TIMEOUT_S`) or too much output,
+    `Unavailable` git_failed if git is not installed.
     """
     given = dict(environment or {})
     chosen = () if repository is None else (f"--git-dir={repository}",)
@@ -122,7 +122,7 @@ async def attempt(
         if not _FETCH_REFUSED.search(output.stderr):
             return output
     listed = await _listed(directory, repository, given)
-    if listed.code != 0:  # nothing runs before it is known which programs the configuration names
+    if listed.code != 0:  # no command runs before the programs in the configuration are known
         return listed._replace(command=command)
     return await _start(command, argv, disarmed(whole, listed.stdout, (command, *arguments)), stdin, head_bytes)
 
@@ -147,7 +147,7 @@ async def _start(
             return await _finish(process, command, stdin, head_bytes)
     except trio.TooSlowError:
         raise Problem(
-            "git_failed", f"git {command} took longer than {GIT_TIMEOUT_S:.0f} s", hint="See what keeps git waiting."
+            "git_failed", f"git {command} took longer than {GIT_TIMEOUT_S:.0f} s", hint="Check what git waits for."
         ) from None
     finally:
         await _end(process)
@@ -171,7 +171,7 @@ async def run(
 
 
 async def require_disarmed(command: str, *arguments: str, repository: str) -> None:
-    """Raise the `Problem` that keeps Fleet from running this command in a repository, and run nothing."""
+    """Raise the `Problem` for which Fleet would refuse to run this command in a repository; run nothing."""
     listed = await _listed(repository, repository, {})
     if listed.code != 0:
         raise listed.failed()
@@ -179,13 +179,13 @@ async def require_disarmed(command: str, *arguments: str, repository: str) -> No
 
 
 async def _listed(directory: str, repository: str | None, environment: Mapping[str, str]) -> Output:
-    # git reads no configuration either, where that names files which moved: `without_files` and others say where.
+    # git reads no configuration that names moved files; the variables of `without_files` and others replace them.
     place = {name: value for name, value in environment.items() if name == "GIT_WORK_TREE"}
     return await attempt("config", *LISTING, directory=directory, repository=repository, environment=place)
 
 
 def without_files(git_directory: str) -> dict[str, str]:
-    """Return what makes git read a repository alone: a submodule's configuration may name files that moved or went."""
+    """Return variables that make git read only the repository: a submodule's configuration may name missing files."""
     return {"GIT_WORK_TREE": git_directory}
 
 
@@ -215,7 +215,7 @@ async def _finish(process: trio.Process, command: str, stdin: bytes, head_bytes:
 
 async def _write_all(stream: trio.abc.SendStream, text: bytes) -> None:
     async with stream:
-        with suppress(trio.BrokenResourceError):  # git did not want to read it all, and its exit code says why
+        with suppress(trio.BrokenResourceError):  # git stopped reading; its exit code says why
             await stream.send_all(text)
 
 
@@ -234,13 +234,13 @@ async def _read_end(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
 
 
 async def _end(process: trio.Process) -> None:
-    """Leave no process behind: TERM first, so that git takes its lock files along."""
+    """End all processes: TERM first, so that git removes its lock files."""
     with trio.CancelScope(shield=True):
         if process.returncode is None:
             _signal_group(process, signal.SIGTERM)
             with trio.move_on_after(GIT_TERM_GRACE_S):
                 await process.wait()
-            # Also when git itself went: what it started may not have.
+            # Even if git itself has ended, its children may still run.
             _signal_group(process, signal.SIGKILL)
             with trio.move_on_after(KILL_GRACE_S):
                 await process.wait()

@@ -1,9 +1,9 @@
-"""Removes programs from a repository's configuration, because git would run what a stranger's `.git/config` names.
+"""Removes programs from a repository's configuration, because git would run those in a stranger's `.git/config`.
 
-Filters, a command for ssh and helpers for passwords are legitimate where the user has configured them, for that user
-alone may say what runs here. So what the repository itself names is overridden by what the user's own configuration
-has, or by nothing. Hooks, monitors and pagers are turned off for good (command.py), and what git runs only in
-commands that Fleet never uses (textconv, merge drivers, submodule updates) is not named here; tests/security has them.
+Only the user decides which programs run, so filters, ssh commands and credential helpers are allowed in the user's own
+configuration. Those of the repository are overridden by the user's, or by an empty value. Hooks, monitors and pagers
+are always disabled (command.py). Programs of commands that Fleet never uses (textconv, merge drivers, submodule
+updates) are not listed here; tests/security has them.
 """
 
 import re
@@ -16,16 +16,16 @@ LISTING: Final = ("--list", "--show-scope", "--includes", "-z")
 """Arguments of `git config` for what `disarmed` reads."""
 
 OWN_SCOPES: Final = frozenset(("local", "worktree"))
-"""Where `git config --show-scope` has what the repository itself names."""
+"""The scopes of `git config --show-scope` that belong to the repository."""
 _NEUTRAL: Final = (
     (re.compile(r"filter\..+\.required"), "false"),
     (re.compile(r"filter\..+\.(smudge|clean|process)"), ""),
-    (re.compile(r"credential\.(.+\.)?helper"), ""),  # an empty one forgets those before it
+    (re.compile(r"credential\.(.+\.)?helper"), ""),  # an empty one clears the earlier ones
     (re.compile(r"core\.sshcommand"), "ssh"),
     (re.compile(r"core\.alternaterefscommand"), ":"),
 )
 _CHECKOUTS: Final = (("worktree", "add"), ("worktree", "remove"))
-# git takes the first value of these that it reads, the repository's, so that another one does not override it.
+# git uses the first value of these that it reads, the repository's, so a later value does not override it.
 _GIT_PROXY: Final = re.compile(r"core\.gitproxy")
 _UPLOAD_PACK: Final = re.compile(r"remote\..+\.uploadpack")
 
@@ -33,8 +33,8 @@ _UPLOAD_PACK: Final = re.compile(r"remote\..+\.uploadpack")
 def disarmed(environment: Mapping[str, str], listed: str, command: tuple[str, ...]) -> dict[str, str]:
     """Return `environment` so that the git command runs no program of the repository.
 
-    `listed` is what `git config` printed with `LISTING`, in that repository. Raises `Problem` git_failed where that
-    does not tell what will be read: a checkout made by `git worktree` meets other conditions than the repository.
+    `listed` is the output of `git config` with `LISTING` in that repository. Raises `Problem` git_failed if it may
+    differ from what the command reads: conditions may differ between a worktree and its repository.
     """
     fields = listed.split("\0")
     entries = [(scope, *_entry(text)) for scope, text in zip(fields[::2], fields[1::2], strict=False)]
@@ -43,7 +43,7 @@ def disarmed(environment: Mapping[str, str], listed: str, command: tuple[str, ..
     if command[:2] in _CHECKOUTS and any(key.startswith("includeif.") for key in named):
         raise Problem(
             "git_failed",
-            "The repository's own configuration includes files on conditions, and they might name programs",
+            "The repository's own configuration includes files conditionally, and they might name programs",
             hint="Move `includeIf` from .git/config to your own ~/.gitconfig, or use the strategy `clone`.",
         )
     safe = dict(environment)
@@ -54,7 +54,7 @@ def disarmed(environment: Mapping[str, str], listed: str, command: tuple[str, ..
             chosen += [(key, value) for value in (neutral, *users)]
         elif _GIT_PROXY.fullmatch(key):
             safe["GIT_PROXY_COMMAND"] = ""
-        elif _UPLOAD_PACK.fullmatch(key) and command[0] != "fetch":  # Fleet's own fetches name a path and no remote
+        elif _UPLOAD_PACK.fullmatch(key) and command[0] != "fetch":  # Fleet's own fetches use a path, not a remote
             chosen.append(("protocol.file.allow", "never"))
     for number, (key, value) in enumerate(chosen, start=int(safe.get("GIT_CONFIG_COUNT", "0"))):
         safe |= {
@@ -66,6 +66,6 @@ def disarmed(environment: Mapping[str, str], listed: str, command: tuple[str, ..
 
 
 def _entry(text: str) -> tuple[str, str]:
-    """Return key and value. git has put section and name of the key into lower case."""
+    """Return key and value. git prints the section and name of the key in lower case."""
     key, _, value = text.partition("\n")
     return key, value

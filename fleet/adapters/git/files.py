@@ -1,4 +1,4 @@
-"""The file operations of workspaces, off the event loop."""
+"""The file operations of workspaces, outside the event loop."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from fleet.private_files import make_private_directory
 
 
 async def make_directory(directory: str) -> None:
-    """Create a directory, and those above it, for this user alone. Raises `Problem` git_failed."""
+    """Create a directory and its parents, accessible only to this user. Raises `Problem` git_failed."""
     try:
         await trio.to_thread.run_sync(make_private_directory, Path(directory))
     except OSError as error:
@@ -24,8 +24,8 @@ async def make_directory(directory: str) -> None:
 def read_file(path: str | Path, *, follow: bool = True, head_bytes: int | None = None) -> bytes:
     """Return the content of a file of a repository, or its first `head_bytes`.
 
-    Raises `OSError`, also where it is no regular file (agents and strangers put pipes and devices there) and where a
-    whole file is larger than `GIT_OUTPUT_BYTES_MAX`. Without `follow` a symlink is no regular file.
+    Raises `OSError`, also for anything but a regular file (a repository may contain pipes and devices) and for a whole
+    file above `GIT_OUTPUT_BYTES_MAX`. Without `follow` a symlink is refused.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     opened = os.open(path, flags)
@@ -36,18 +36,18 @@ def read_file(path: str | Path, *, follow: bool = True, head_bytes: int | None =
         if head_bytes is None and seen.st_size > GIT_OUTPUT_BYTES_MAX:
             raise OSError(errno.EFBIG, f"it is {seen.st_size} bytes; the limit is {GIT_OUTPUT_BYTES_MAX}")
         with open(opened, "rb", closefd=False) as file:
-            return file.read(head_bytes)  # its size says nothing: files of /proc say 0
+            return file.read(head_bytes)  # the size is not reliable: it is 0 for files of /proc
     finally:
         os.close(opened)
 
 
 async def exists(path: str) -> bool:
-    """Tell whether anything is there, a symlink to nowhere included."""
+    """Return whether the path exists; a broken symlink does."""
     return await trio.to_thread.run_sync(os.path.lexists, path)
 
 
 async def remove_tree(directory: str) -> None:
-    """Remove a directory and all that is in it, following no symlink. Raises `Problem` git_failed."""
+    """Remove a directory and its content without following symlinks. Raises `Problem` git_failed."""
     try:
         await trio.to_thread.run_sync(shutil.rmtree, directory)
     except FileNotFoundError:
@@ -57,7 +57,7 @@ async def remove_tree(directory: str) -> None:
 
 
 async def remove_if_empty(directory: str) -> None:
-    """Remove a directory that holds nothing; leave any other alone."""
+    """Remove a directory if it is empty."""
     try:
         await trio.to_thread.run_sync(os.rmdir, directory)
     except OSError:
@@ -66,5 +66,7 @@ async def remove_if_empty(directory: str) -> None:
 
 def _refused(verb: str, directory: str, error: OSError) -> Problem:
     return Problem(
-        "git_failed", f"Fleet cannot {verb} {directory!r}: {error.strerror}", hint="Check rights and free space there."
+        "git_failed",
+        f"Fleet cannot {verb} {directory!r}: {error.strerror}",
+        hint="Check permissions and free space there.",
     )

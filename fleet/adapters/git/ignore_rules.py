@@ -1,4 +1,4 @@
-"""Collects the rules, beside the `.gitignore` files, that decide which files of a directory are ignored."""
+"""Collects the rules outside of `.gitignore` files that decide which files of a directory are ignored."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,10 +12,10 @@ IGNORED_AND_TRACKED: Final = ("--cached", "--ignored", "--exclude-standard", "-z
 
 
 class Rules(NamedTuple):
-    """The rules as they were at a moment.
+    """The rules at one time.
 
-    `excludes`: where the directory lies and what is ignored there by other files than `.gitignore`. `forced`: names in
-    the user's own index that a rule ignores; they count all the same. `index_state` tells whether to read it again.
+    `excludes`: the place of the directory, and its rules outside of `.gitignore` files. `forced`: names in the user's
+    own index that a rule ignores, but that are still included. `index_state` shows whether to read the index again.
     """
 
     excludes: tuple[object, ...]
@@ -23,14 +23,14 @@ class Rules(NamedTuple):
     forced: frozenset[str]
 
     def same(self, other: "Rules | None") -> bool:
-        """Tell whether both let the same files count."""
+        """Return whether both include the same files."""
         return other is not None and (self.excludes, self.forced) == (other.excludes, other.forced)
 
 
 async def rules_of(place: Place, before: Rules | None, *, exact: bool = False) -> Rules:
     """Return the rules of a place, reading the user's index only if it was written since `before`.
 
-    `exact`: an index that git cannot read is a `Problem` git_failed. Else what was known before holds until it can.
+    `exact`: raise `Problem` git_failed for an index that git cannot read; otherwise the earlier rules stay in use.
     """
     file_state = await trio.to_thread.run_sync(_state, place.excludes_file)
     excludes = (place.top, place.prefix, place.exclude, place.excludes_file, file_state)

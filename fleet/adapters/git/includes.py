@@ -1,10 +1,10 @@
 """Copies git-ignored files that `.worktreeinclude` names from the source checkout into a new one.
 
-Rules kept here: a file is copied where `.worktreeinclude` at the root of the source's checkout matches it and git
-ignores it there; nothing that stands in the new checkout is replaced; no symlink is followed on either side; a symlink
-is copied only where it is relative and stays in the checkout. A file that cannot be copied is reported, and does not
-fail the workspace. Files are copied (by reference where the file system can do that) and never hard-linked: the agent
-would write into the source.
+A file is copied if `.worktreeinclude` at the root of the source's checkout matches it and git ignores it there.
+Existing files of the new checkout are not replaced, and no symlink is followed on either side. A symlink is copied only
+if it is relative and stays in the checkout. A file that cannot be copied is reported; the workspace is made without it.
+Files are copied (by reference where the file system can) and never hard-linked, because the agent would then write into
+the source.
 """
 
 import os
@@ -30,7 +30,7 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 async def carry(top: str | None, directory: str) -> tuple[NotCarried, ...]:
-    """Copy what the source's `.worktreeinclude` names into the checkout at `directory`; return what was not copied."""
+    """Copy the files of the source's `.worktreeinclude` into the checkout at `directory`; return the missing ones."""
     if top is None:
         return ()
     try:
@@ -41,12 +41,12 @@ async def carry(top: str | None, directory: str) -> tuple[NotCarried, ...]:
         report = await trio.to_thread.run_sync(_copy_all, top, directory, names)
     except (OSError, Problem) as error:
         said = error.detail if isinstance(error, Problem) else str(error)
-        return (NotCarried("files", f"Fleet could not copy what {INCLUDE_FILE} names: {said}"),)
+        return (NotCarried("files", f"Fleet could not copy the files of {INCLUDE_FILE}: {said}"),)
     return tuple(NotCarried("files", detail) for detail in report.details())
 
 
 def _patterns(path: Path) -> str | None:
-    """Return the path of the file with the patterns, None where there is none. Raises `OSError` where it is no file."""
+    """Return the path of the file with the patterns, None where there is none. Raises `OSError` if it is not a file."""
     try:
         seen = path.lstat()
     except FileNotFoundError:
@@ -66,13 +66,13 @@ async def _included(top: str, patterns: str) -> list[str]:
     ignored = await attempt("check-ignore", "--stdin", "-z", directory=top, stdin=os.fsencode(matched))
     if not ignored.says_yes():
         return []
-    # A trailing slash is another repository, which git does not look into.
+    # A trailing slash marks another repository, which git does not enter.
     return [name for name in ignored.stdout.split("\0") if name and not name.endswith("/")]
 
 
 @dataclass
 class _Report:
-    """The files that were copied, those that a bound left out (`beyond`), and those that could not be copied."""
+    """The copied files, those beyond a limit (`beyond`), and those that could not be copied."""
 
     files: int = 0
     size_bytes: int = 0
@@ -83,8 +83,8 @@ class _Report:
         """Yield a sentence for each thing that was not copied."""
         if self.beyond:
             yield (
-                f"{self.beyond} files that {INCLUDE_FILE} names were not copied: the limits are {INCLUDE_FILES_MAX} "
-                f"files and {INCLUDE_BYTES_MAX // 1024**2} MiB. Name less, or make them in the set-up."
+                f"{self.beyond} files of {INCLUDE_FILE} were not copied: the limits are {INCLUDE_FILES_MAX} "
+                f"files and {INCLUDE_BYTES_MAX // 1024**2} MiB. List fewer files, or create them in the set-up."
             )
         shown, rest = self.refused[:INCLUDE_UNCOPIED_LISTED_MAX], len(self.refused) - INCLUDE_UNCOPIED_LISTED_MAX
         if shown:
@@ -92,11 +92,11 @@ class _Report:
 
 
 class _RefusedError(Exception):
-    """A file that is not to be copied, and why."""
+    """A file must not be copied; the message is the reason."""
 
 
 def _copy_all(top: str, directory: str, names: Iterable[str]) -> _Report:
-    """Copy the files, up to the bounds. It can be cancelled between two files."""
+    """Copy the files, up to the limits. It can be cancelled between two files."""
     report, copying = _Report(), f"{Path(directory).parent}/{_COPYING}"
     with _opened(top) as source, _opened(directory) as target:
         for name in names:
@@ -119,7 +119,7 @@ def _copy(source: int, target: int, name: str, copying: str, report: _Report) ->
             report.beyond += 1
             return
         with _below(target, folder, make=True) as place:
-            if _exists(base, place):  # the checkout's own file, or one that an earlier attempt has copied
+            if _exists(base, place):  # a file of the checkout, or one from an earlier attempt
                 return
             if stat.S_ISLNK(seen.st_mode):
                 os.symlink(_target(os.readlink(base, dir_fd=origin), folder), base, dir_fd=place)
@@ -132,7 +132,7 @@ def _copy(source: int, target: int, name: str, copying: str, report: _Report) ->
 
 
 def _target(link: str, folder: str) -> str:
-    """Return where a symlink leads. Raises `_RefusedError` where that is outside of the checkout."""
+    """Return the target of a symlink. Raises `_RefusedError` if it is outside of the checkout."""
     leads_to = posixpath.normpath(posixpath.join(folder, link))
     if posixpath.isabs(link) or leads_to.split("/")[0] == "..":
         raise _RefusedError("is a symlink that leads out of the repository")
@@ -140,7 +140,7 @@ def _target(link: str, folder: str) -> str:
 
 
 def _copy_file(origin: int, place: int, base: str, copying: str) -> None:
-    """Copy a file under another name and link it when it is whole: a crash leaves no part of one."""
+    """Copy a file under a temporary name and link it when complete, so that a crash leaves no partial file."""
     read = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=origin)
     try:
         seen = os.fstat(read)
@@ -164,12 +164,12 @@ def _copy_file(origin: int, place: int, base: str, copying: str) -> None:
 
 
 def _copy_bytes(read: int, write: int, size: int) -> None:
-    """Copy the file; the kernel shares its blocks where the file system can. What grows meanwhile is cut off."""
+    """Copy `size` bytes, even if the file grows meanwhile; the kernel shares blocks where the file system can."""
     left = size
     try:
         while left and (copied := os.copy_file_range(read, write, left)):
             left -= copied
-    except (OSError, AttributeError):  # two file systems, or a system without it: continue where it stopped
+    except (OSError, AttributeError):  # two file systems, or not supported: continue with a plain copy
         while left and (piece := os.read(read, min(left, _READ_BYTES))):
             view = memoryview(piece)
             while view:
@@ -196,7 +196,7 @@ def _opened(path: str) -> Generator[int]:
 
 @contextmanager
 def _below(root: int, folder: str, *, make: bool) -> Generator[int]:
-    """Open a directory below another one, following no symlink on the way; with `make`, create what is missing."""
+    """Open a directory below another one without following symlinks; with `make`, create missing ones."""
     opened = os.dup(root)
     try:
         for part in folder.split("/") if folder else ():
@@ -206,7 +206,7 @@ def _below(root: int, folder: str, *, make: bool) -> Generator[int]:
             try:
                 inner = os.open(part, _DIRECTORY, dir_fd=opened)
             except NotADirectoryError:  # a symlink too
-                raise _RefusedError(f"has {_shown(part)} above it, which is no directory") from None
+                raise _RefusedError(f"has {_shown(part)} above it, which is not a directory") from None
             os.close(opened)
             opened = inner
         yield opened

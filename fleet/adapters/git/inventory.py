@@ -1,9 +1,9 @@
-"""Takes inventory of a worktree or clone: it writes everything in it, as objects, into the source repository.
+"""Takes the inventory of a worktree or clone: it writes all of its content as objects into the source repository.
 
-The checkout's files, index and refs are only read. The work tree is hashed as it is on disk, except for files that git
-itself would call unchanged: those are what `HEAD` has. So no clean filter runs, and a large file that a filter keeps
-elsewhere (LFS) is not copied. Refused is what a commit cannot hold: nested repositories with work in them, and files
-without read access.
+The checkout's files, index and refs are only read. The work tree is hashed as it is on disk, except files that git
+considers unchanged, for which `HEAD` has the content. So no clean filter runs, and a large file that a filter stores
+elsewhere (LFS) is not copied. Content that a commit cannot hold is refused: nested repositories with work, and
+unreadable files.
 """
 
 import os
@@ -24,7 +24,7 @@ from fleet.ports import WorkspaceSpec
 
 
 class Work(NamedTuple):
-    """What a workspace holds. `nothing`: all of it is on branches that stay. `objects`: tags that only it has."""
+    """The content of a workspace. `nothing`: all of it is on branches that stay. `objects`: tags that only it has."""
 
     saved: Saved
     nothing: bool
@@ -34,9 +34,9 @@ class Work(NamedTuple):
 
 
 async def survey(repository: str, order: WorkspaceSpec, directory: str) -> Work:
-    """Look at the checkout of `order`, which stands at `directory` now.
+    """Read the checkout of `order`, which is at `directory` now.
 
-    Raises `Rejected` workspace_dirty for what cannot be kept, `Problem` git_failed.
+    Raises `Rejected` workspace_dirty for content that cannot be preserved, `Problem` git_failed.
     """
     place = await _place(repository, order, directory)
     # A worktree whose link is broken still has its HEAD, index and records in the repository.
@@ -61,16 +61,16 @@ async def survey(repository: str, order: WorkspaceSpec, directory: str) -> Work:
         refs,
         tuple(commit for commit in tips if commit != head),
     )
-    # Without a commit that it stood at, only a kept one tells a restore where to begin.
+    # Without a checked-out commit, a restore can only begin at a preserved one.
     nothing = head is not None and tree == head_tree and saved.staged is None and not tips and not objects
     ignored = () if place.git_directory is None else await _ignored(directory, inside)
     return Work(saved, nothing, own, objects, ignored)
 
 
 async def candidates_of(repository: str, order: WorkspaceSpec, own: str | None) -> Candidates:
-    """Return what only the workspace's own git directory names; of a worktree that lost it, what the source has.
+    """Return the refs and commits of the workspace's own git directory; without one, those that the source has.
 
-    Raises `Rejected` workspace_dirty where a submodule's repository in there has commits of its own.
+    Raises `Rejected` workspace_dirty if a submodule's repository in it has commits of its own.
     """
     named = own or await worktree_directory(repository, order.directory)
     if named is None:
@@ -80,7 +80,7 @@ async def candidates_of(repository: str, order: WorkspaceSpec, own: str | None) 
 
 
 async def going_branch(repository: str, order: WorkspaceSpec) -> tuple[str | None, str | None]:
-    """Return the branch that goes with a worktree and its commit: the one that Fleet made for it, else None."""
+    """Return the branch that is removed with a worktree, and its commit: the one that Fleet made for it, or None."""
     if order.strategy == "clone" or order.branch is None:
         return None, None
     if await read_ref(repository, note_ref(order.workspace_id)) is None:
@@ -98,10 +98,10 @@ async def _place(repository: str, order: WorkspaceSpec, directory: str) -> Place
     if order.strategy == "clone":
         raise Rejected(
             "workspace_dirty",
-            f"git cannot read the clone at {directory!r}, so what is in it cannot be kept",
+            f"git cannot read the clone at {directory!r}, so its content cannot be preserved",
             hint="Repair its .git, or save what you need, remove the directory, then try again.",
         )
-    # A worktree whose link to the repository is broken: its files are kept all the same.
+    # The link of this worktree to its repository is broken, but its files are preserved.
     object_format = await run("rev-parse", "--show-object-format", directory=repository, repository=repository)
     return Place(directory, object_format=object_format)
 
@@ -118,7 +118,7 @@ async def _head(repository: str, order: WorkspaceSpec, own: str | None) -> tuple
 async def _fetch(
     repository: str, order: WorkspaceSpec, own: str | None, commits: list[str], tags: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Bring a clone's commits and tags into the source, under no name yet. Return the tags that the source lacks."""
+    """Copy a clone's commits and tags into the source without refs. Return the tags that the source lacks."""
     if order.strategy != "clone" or own is None:
         return ()
     listed = await run("for-each-ref", "--format=%(objectname)", directory=repository, repository=repository)
@@ -130,9 +130,9 @@ async def _fetch(
 
 
 async def fetch(origin: str, repository: str, wanted: str) -> None:
-    """Copy objects and what they lead to from one repository to another; `wanted` has a line for each.
+    """Copy objects and everything they refer to between repositories; `wanted` has a line for each object.
 
-    Raises `Problem` git_failed, also where the origin does not have all of the history (a shallow one).
+    Raises `Problem` git_failed, also if the origin lacks a part of the history (a shallow one).
     """
     await run(
         "fetch",
@@ -142,7 +142,7 @@ async def fetch(origin: str, repository: str, wanted: str) -> None:
         environment=LOCAL_ALLOWED
         | {
             "GIT_CONFIG_COUNT": "2",
-            "GIT_CONFIG_KEY_1": "protocol.version",  # the one that hands out objects which no ref names
+            "GIT_CONFIG_KEY_1": "protocol.version",  # this version sends objects that no ref names
             "GIT_CONFIG_VALUE_1": "2",
         },
         stdin=wanted.encode(),

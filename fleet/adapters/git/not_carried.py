@@ -1,6 +1,6 @@
 """Lists what a new worktree or clone lacks compared with its source: programs, LFS contents, submodules.
 
-A sentence for each, with what helps. clone_config.py has what comes along.
+Each is a sentence that says what to do. clone_config.py copies the rest.
 """
 
 import os
@@ -19,7 +19,7 @@ from fleet.ports import NotCarried, Source, WorkspaceSpec
 _GITLINK: Final = "160000 "
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
 _FILTER: Final = re.compile(r"filter\.(.+)\.(smudge|clean|process)")
-# What a clone has of its own, or names no program and matters to one repository alone.
+# Settings that a clone has of its own, or that name no program and matter only to one repository.
 _OF_NO_MATTER: Final = re.compile(
     r"core\.(repositoryformatversion|bare|filemode|logallrefupdates|ignorecase|precomposeunicode|symlinks|worktree"
     r"|sparsecheckout.*|hookspath|splitindex|untrackedcache|fsmonitor|compression)"
@@ -28,7 +28,7 @@ _OF_NO_MATTER: Final = re.compile(
 
 
 async def lacking(source: Source, order: WorkspaceSpec) -> tuple[NotCarried, ...]:
-    """Return what the finished checkout of `order` does not have. Raises `Problem` git_failed."""
+    """Return what the finished checkout of `order` lacks. Raises `Problem` git_failed."""
     entries = await entries_of(source.git_directory or source.repository or source.directory)
     found = [_filters(entries), await _lfs(order.directory), await _submodules(order.directory)]
     if order.strategy == "clone":
@@ -46,7 +46,7 @@ def _filters(entries: tuple[Entry, ...]) -> NotCarried | None:
     return NotCarried(
         "filters",
         f"Filters of the repository's own configuration did not run, so their files are as they are stored: "
-        f"{_named(names)}. Fleet runs those that your own ~/.gitconfig has.",
+        f"{_named(names)}. Fleet runs the filters of your own ~/.gitconfig.",
     )
 
 
@@ -54,7 +54,7 @@ def _hooks(entries: tuple[Entry, ...], hooks: list[str]) -> NotCarried | None:
     paths = [entry.value for entry in entries if entry.is_own and entry.key == "core.hookspath" and entry.value]
     if paths:
         return NotCarried(
-            "hooks", f"Hooks in {paths[-1]!r} (core.hooksPath) do not run in the clone until you set that there."
+            "hooks", f"Hooks in {paths[-1]!r} (core.hooksPath) do not run in the clone until you set it there."
         )
     if not hooks:
         return None
@@ -81,7 +81,7 @@ def _settings(entries: tuple[Entry, ...]) -> NotCarried | None:
         return None
     return NotCarried(
         "config",
-        f"Settings of the repository are not in the clone: {_named(names)}. Set those there that you need.",
+        f"Settings of the repository are not in the clone: {_named(names)}. Set the ones that you need there.",
     )
 
 
@@ -94,7 +94,7 @@ async def _lfs(directory: str) -> NotCarried | None:
         return None
     return NotCarried(
         "lfs",
-        f"Contents of LFS are not there, only their pointers: {_named(pointers)}. Run `git lfs pull` in the workspace.",
+        f"Contents of LFS are missing, only pointers exist: {_named(pointers)}. Run `git lfs pull` in the workspace.",
     )
 
 
@@ -124,7 +124,7 @@ async def _submodules(directory: str) -> NotCarried | None:
 
 
 def _named(names: list[str]) -> str:
-    """Return the first names, and how many there are beside them; bytes that are no UTF-8 are shown."""
+    """Return the first names and the number of the others; bytes that are not UTF-8 are escaped."""
     shown = ", ".join(os.fsencode(name).decode(errors="backslashreplace") for name in names[:NOT_CARRIED_LISTED_MAX])
     rest = len(names) - NOT_CARRIED_LISTED_MAX
     return f"{shown} and {rest} more" if rest > 0 else shown

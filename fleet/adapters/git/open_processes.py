@@ -1,4 +1,4 @@
-"""Proves that no process has its working directory in a directory that is to be removed."""
+"""Verifies that no process has its working directory in a directory that will be removed."""
 
 import os
 import shlex
@@ -14,9 +14,9 @@ from fleet.ports import Busy
 
 
 async def require_not_busy(directory: str) -> None:
-    """Raise `Rejected` workspace_busy, naming the processes, where one works in `directory` or below.
+    """Raise `Rejected` workspace_busy with the processes whose working directory is `directory` or below.
 
-    Processes of other users, whose working directory cannot be read, do not count.
+    Processes of other users are ignored, because their working directory cannot be read.
     """
     found = await busy_in(directory)
     if found:
@@ -24,13 +24,13 @@ async def require_not_busy(directory: str) -> None:
         raise Rejected(
             "workspace_busy",
             f"Processes have their working directory in {directory!r}: {listed}",
-            hint="Stop them, or wait until they end, then try again; force=true ends those that sessions have started.",
+            hint="Stop them, or wait until they end, then try again; force=true ends those of sessions.",
             extra={"pids": [each.pid for each in found]},
         )
 
 
 async def busy_in(directory: str) -> tuple[Busy, ...]:
-    """Return the processes that have their working directory there or below."""
+    """Return the processes whose working directory is `directory` or below."""
     return await trio.to_thread.run_sync(_busy_in, directory)
 
 

@@ -1,7 +1,7 @@
 """Writes and reads the message of a preservation commit, which describes the workspace that it was made from.
 
-The message names what `restore` needs and, together with the tree, what a workspace held: equal tree and equal message
-mean that nothing has changed. So it holds no time and no id of a commit that Fleet makes on the way.
+Tree and message describe the whole workspace, as `restore` needs it: if both are equal, nothing has changed. So the
+message has no time and no id of a commit that Fleet makes for it.
 """
 
 import os
@@ -15,11 +15,11 @@ _NONE = "-"
 
 
 class Saved(NamedTuple):
-    """The content of a workspace as a kept commit records it.
+    """The content of a workspace as a preservation commit records it.
 
-    `tree` is the work tree. `staged` is the tree of the index, None where that is what `head` has. `refs` are
-    (name, object) of its own refs, oldest first for the stash; `commits` are further ones that only it had. `note` is
-    where Fleet's branch began.
+    `tree` is the work tree. `staged` is the tree of the index, None if it equals that of `head`. `refs` are (name,
+    object) of its own refs, the stash oldest first; `commits` are others that only it had. `note` is the first commit
+    of Fleet's branch.
     """
 
     tree: str
@@ -31,7 +31,7 @@ class Saved(NamedTuple):
     commits: tuple[str, ...] = ()
 
     def message(self, workspace_id: str) -> str:
-        """Return the message of the kept commit."""
+        """Return the message of the preservation commit."""
         lines = [
             f"Work of Fleet's workspace {workspace_id}",
             "",
@@ -46,12 +46,12 @@ class Saved(NamedTuple):
 
 
 def kept_ref(workspace_id: str) -> str:
-    """Return the ref that a workspace's work is kept under."""
+    """Return the ref under which a workspace's work is preserved."""
     return f"refs/fleet/kept/{workspace_id}"
 
 
 async def load(repository: str, commit: str) -> Saved:
-    """Read a kept commit. Raises `Problem`: workspace_gone where it is not there or is not one, else git_failed."""
+    """Read a preservation commit. Raises `Problem`: workspace_gone if it is missing or not one, else git_failed."""
     found = await attempt("cat-file", "commit", commit, directory=repository, repository=repository)
     if found.code != 0 and await kind_of(repository, commit) is not None:
         raise found.failed()
@@ -61,8 +61,8 @@ async def load(repository: str, commit: str) -> Saved:
     if found.code != 0 or len(fields) != 4:
         raise Problem(
             "workspace_gone",
-            f"What was kept of the workspace ({commit[:12]}) is not in {repository!r} any more",
-            hint="Bring that commit back into the repository, then try again.",
+            f"The preserved work of the workspace ({commit[:12]}) is no longer in {repository!r}",
+            hint="Restore that commit in the repository, then try again.",
         )
     values = {name: None if value == _NONE else value for name, value in fields.items()}
     return Saved(
@@ -77,15 +77,15 @@ async def load(repository: str, commit: str) -> Saved:
 
 
 async def find(repository: str, workspace_id: str) -> tuple[str, Saved] | None:
-    """Return the commit that is kept of a workspace and what it says, None where none is. Raises `Problem`."""
+    """Return the preservation commit of a workspace and its content, None where there is none. Raises `Problem`."""
     commit = await read_ref(repository, kept_ref(workspace_id))
     return None if commit is None else (commit, await load(repository, commit))
 
 
 async def store(repository: str, workspace_id: str, saved: Saved, parents: list[str]) -> str:
-    """Keep a workspace's content and return the commit; the same content gives the same one. Raises `Problem`.
+    """Preserve a workspace's content and return the commit, the same for the same content. Raises `Problem`.
 
-    What was kept of the workspace before becomes a parent, so that it stays reachable.
+    An earlier preservation commit becomes a parent, so that it stays reachable.
     """
     before = await find(repository, workspace_id)
     if before is not None and before[1] == saved:
@@ -100,7 +100,7 @@ async def store(repository: str, workspace_id: str, saved: Saved, parents: list[
 
 
 async def commit_tree(repository: str, tree: str, parents: list[str], message: bytes) -> str:
-    """Make a commit that no ref names yet. Raises `Problem` git_failed."""
+    """Make a commit without a ref. Raises `Problem` git_failed."""
     named = [argument for parent in dict.fromkeys(parents) for argument in ("-p", parent)]
     identity = {"NAME": "Fleet", "EMAIL": "fleet@localhost"}
     return await run(

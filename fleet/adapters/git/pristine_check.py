@@ -1,6 +1,6 @@
-"""Proves that a checkout holds no work of anyone (law 9). Without this proof it is not removed.
+"""Verifies that a checkout holds no work (law 9). Without this check it is not removed.
 
-Untouched means: every file in it is one that the checkout of its commit wrote. Ignored files count as work, too.
+Every file in it must have been written by the checkout of its commit. Ignored files count as work, too.
 """
 
 import tempfile
@@ -15,10 +15,10 @@ from fleet.limits import DIRTY_PATHS_SHOWN_MAX
 
 
 async def require_untouched(repository: str, directory: str, commit: str | None, *, torn: bool = False) -> None:
-    """Raise `Rejected` workspace_dirty where `directory` holds anything that the checkout of `commit` did not write.
+    """Raise `Rejected` workspace_dirty if `directory` holds anything that the checkout of `commit` did not write.
 
-    Missing files are fine: a checkout that was cut off. `torn`: the checkout is known to have been cut off, so a file
-    that differs is one that it was writing. Without a commit every file counts.
+    Missing files are accepted: the checkout may have been interrupted. `torn`: it certainly was, so a different file
+    was being written. Without a commit every file counts as work.
     """
     found = await _changed(repository, directory, commit, torn) if commit else await _names(directory)
     if found:
@@ -26,14 +26,14 @@ async def require_untouched(repository: str, directory: str, commit: str | None,
 
 
 async def remove_if_blank(directory: str) -> None:
-    """Remove a directory without a file in it. Raises `Rejected` workspace_dirty where there is one."""
+    """Remove a directory without files. Raises `Rejected` workspace_dirty if it has one."""
     if await exists(directory):
         await require_untouched("", directory, None)
         await remove_tree(directory)
 
 
 async def require_nothing_staged(directory: str) -> None:
-    """Raise `Rejected` workspace_dirty where the index of a finished checkout holds what HEAD does not."""
+    """Raise `Rejected` workspace_dirty if the index of a finished checkout differs from HEAD."""
     staged = await attempt("diff-index", "--cached", "--quiet", "HEAD", "--", directory=directory)
     if not staged.says_yes():
         raise dirty(directory, "has staged changes")
@@ -43,14 +43,14 @@ def dirty(directory: str, what: str) -> Rejected:
     """Return the refusal to remove a directory with work in it."""
     return Rejected(
         "workspace_dirty",
-        f"{directory!r} {what}, which Fleet's checkout did not put there",
+        f"{directory!r} {what}, which Fleet's checkout did not create",
         hint="Save what you need from it, remove the directory, then try again.",
     )
 
 
 async def _changed(repository: str, directory: str, commit: str, torn: bool) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="fleet-index-") as scratch:
-        # An index of our own: the checkout's may be missing, locked or torn.
+        # A separate index: that of the checkout may be missing, locked or incomplete.
         environment = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_WORK_TREE": directory}
 
         async def git(command: str, *arguments: str) -> str:
@@ -72,7 +72,7 @@ async def _names(directory: str) -> list[str]:
 
 
 def _names_in(directory: str) -> list[str]:
-    """Return the names in a directory; `.git` counts where it is a repository, and not the link of a worktree."""
+    """Return the names in a directory; `.git` counts if it is a repository, not for the link of a worktree."""
     return sorted(entry.name for entry in Path(directory).iterdir() if entry.name != ".git" or entry.is_dir())
 
 

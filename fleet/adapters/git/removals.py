@@ -1,12 +1,13 @@
 """The `Removals` port: it preserves all work of a workspace before it removes it, and can restore it.
 
-`keep` only adds to the source repository. `remove` goes in steps that the next call knows by the names it finds in the
+`keep` only adds to the source repository. `remove` works in steps, which the next call recognizes by the names in the
 workspace's own place:
 
-1. no process works there; the checkout is renamed to `.removing`, so that no process reaches it by its path any more;
-2. there it is surveyed again. If it differs from what was preserved, it gets its name back and the removal is refused;
-3. it is renamed to `.removed`: proven, and from here on only deleted;
-4. files, registration, branch and note go, in this order. A branch goes only if all its commits stay reachable.
+1. no process works there; the checkout is renamed to `.removing`, so that no process can reach it by its path;
+2. there it is read again. If it differs from the preserved work, it gets its name back and the removal is refused;
+3. it is renamed to `.removed`: it is verified, and from here on it is only deleted;
+4. files, registration, branch and note are deleted in this order. A branch is deleted only if all its commits stay
+   reachable.
 
 `restore` is in restores.py.
 """
@@ -39,42 +40,42 @@ _log = structlog.get_logger(__name__)
 
 
 class GitRemovals:
-    """Takes away what `workspaces` made, under its locks."""
+    """Removes what `workspaces` made, under its locks."""
 
     def __init__(self, workspaces: GitWorkspaces) -> None:
         self._workspaces = workspaces
 
     async def keep(self, order: WorkspaceSpec) -> PreservedWork:
-        """Keep what is only in the workspace, under `refs/fleet/kept/<workspace id>` of the source (see the port).
+        """Preserve what exists only in the workspace, under `refs/fleet/kept/<workspace id>` (see the port).
 
         Raises `Rejected`: invalid (strategy `existing`), workspace_dirty (nested repositories, unreadable files),
-        `Problem`: directory_missing (the source is gone), git_failed.
+        `Problem`: directory_missing (the source does not exist), git_failed.
         """
         async with self._hold(order) as repository:
             if repository is None:
                 return PreservedWork(None, None, order.branch, None)
-            await _take_back(order)
-            work = await _look(repository, order, order.directory)
+            await _restore_name(order)
+            work = await _inspect(repository, order, order.directory)
             return work if isinstance(work, PreservedWork) else await _keep(repository, order, work)
 
     async def preview(self, order: WorkspaceSpec) -> Preview:
-        """Look what `keep` and `remove` would do (see the port); objects of the look go to a scratch directory.
+        """Return what `keep` and `remove` would do (see the port); objects are written to a scratch directory.
 
-        Raises what they raise, but for workspace_busy because of processes.
+        Raises the errors of both, except workspace_busy because of processes.
         """
         async with self._hold(order) as repository:
             if repository is None:
                 return Preview(PreservedWork(None, None, order.branch, None))
-            directory = await _standing(order)
+            directory = await _current_directory(order)
             with objects_discarded():
-                work = await _look(repository, order, directory)
+                work = await _inspect(repository, order, directory)
             await _require_not_locked(repository, order)
             await restores.require_allowed(repository, order)
             kept = work if isinstance(work, PreservedWork) else _would_keep(order, work)
             return Preview(kept, await busy_in(directory) if await exists(directory) else ())
 
     async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
-        """Remove a workspace that is as it was kept (see the port). Idempotent.
+        """Remove a workspace that has not changed since it was preserved (see the port). Idempotent.
 
         Raises `Rejected`: invalid, workspace_dirty, workspace_busy; `Problem`: directory_missing, git_failed.
         """
@@ -90,30 +91,30 @@ class GitRemovals:
         await remove_if_empty(str(Path(order.directory).parent))
 
     async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
-        """Bring a workspace back as it was kept (see the port). What was staged is staged again. Idempotent.
+        """Restore a workspace as it was preserved (see the port), its index included. Idempotent.
 
         Raises `Rejected`: invalid, branch_exists, branch_checked_out, workspace_dirty (something else is in its place);
-        `Problem`: workspace_gone (nothing is there to restore from), directory_missing, git_failed.
+        `Problem`: workspace_gone (nothing exists to restore from), directory_missing, git_failed.
         """
         async with self._hold(order) as repository:
             if repository is None:
                 raise Problem(
                     "workspace_gone",
-                    f"The repository of {order.directory!r} is not in {order.source_directory!r} any more",
-                    hint=f"Name where it is now: PATCH /api/workspaces/{order.workspace_id} with sourceDirectory.",
+                    f"The repository of {order.directory!r} is no longer in {order.source_directory!r}",
+                    hint=f"Set its new place: PATCH /api/workspaces/{order.workspace_id} with sourceDirectory.",
                 )
-            await _take_back(order)
+            await _restore_name(order)
             source = await self._source(order)
             await restores.restore(repository, _beside(repository, source), order, kept)
             await _carry(None if source is None else source.top, order)
 
     @asynccontextmanager
     async def _hold(self, order: WorkspaceSpec) -> AsyncGenerator[str | None, None]:
-        """Hold the workspace's lock and yield the source repository; None where nothing is there at all."""
+        """Hold the workspace's lock and yield the source repository; None if neither of them exists."""
         if order.strategy == "existing":
             raise Rejected(
                 "invalid",
-                f"{order.source_directory!r} is used as it is: it is not Fleet's to remove",
+                f"{order.source_directory!r} is a person's own directory, which Fleet never removes",
                 field="cleanupWorkspace",
                 hint="Only worktrees and clones can be removed.",
             )
@@ -131,13 +132,13 @@ class GitRemovals:
         if repository is None and any([await exists(path) for path in _places(order)]):
             raise Problem(
                 "directory_missing",
-                f"The source repository at {order.source_directory!r} is gone, so nothing can be kept there",
-                hint=f"Bring it back, or save what you need from {order.directory!r} and remove that yourself.",
+                f"The source repository at {order.source_directory!r} is missing, so no work can be preserved there",
+                hint=f"Restore it, or save what you need from {order.directory!r} and remove that yourself.",
             )
         return repository
 
     async def _source(self, order: WorkspaceSpec) -> Source | None:
-        """Return the checkout that the workspace was made from, None where it is gone and its repository is not."""
+        """Return the checkout that the workspace was made from, None if only its repository exists."""
         try:
             return await self._workspaces.inspect(order.source_directory)
         except Rejected:
@@ -145,14 +146,14 @@ class GitRemovals:
 
 
 def _beside(repository: str, source: Source | None) -> str:
-    """Return the git directory of the source, where it is a checkout of the repository; else the repository."""
+    """Return the git directory of the source if it is a checkout of the repository, else the repository."""
     if source is None or source.repository != repository:
         return repository
     return source.git_directory or repository
 
 
 async def _carry(top: str | None, order: WorkspaceSpec) -> None:
-    """Copy the ignored files that a new workspace would get from the checkout at `top`; log what is not copied."""
+    """Copy the ignored files that a new workspace would get from the checkout at `top`; log those not copied."""
     for lacking in await carry(top, order.directory):
         _log.warning("workspace_not_complete", workspace=order.workspace_id, detail=lacking.detail)
 
@@ -169,34 +170,34 @@ def _places(order: WorkspaceSpec) -> tuple[str, ...]:
     return order.directory, _removing(order), _removed(order)
 
 
-async def _take_back(order: WorkspaceSpec) -> None:
-    """Give the checkout of a removal that was cut short its name back."""
-    if await _standing(order) == _removing(order):
+async def _restore_name(order: WorkspaceSpec) -> None:
+    """Give the checkout its name back after an interrupted removal."""
+    if await _current_directory(order) == _removing(order):
         await trio.Path(_removing(order)).rename(order.directory)
 
 
-async def _standing(order: WorkspaceSpec) -> str:
-    """Return where the checkout stands, if it does: a removal that was cut short has left it under another name."""
+async def _current_directory(order: WorkspaceSpec) -> str:
+    """Return the path of the checkout, if it exists: an interrupted removal has left it under another name."""
     if not await exists(_removing(order)):
         return order.directory
     if await exists(order.directory):
         raise Rejected(
             "workspace_dirty",
-            f"{order.directory!r} was made again while its workspace was being removed",
+            f"{order.directory!r} was created again while its workspace was being removed",
             hint=f"Save what you need from it and remove it; the workspace is in {_removing(order)!r}.",
         )
     return _removing(order)
 
 
-async def _look(repository: str, order: WorkspaceSpec, directory: str) -> Work | PreservedWork:
-    """Return what is in a workspace; of one without its directory what is left, or what was kept of all that."""
+async def _inspect(repository: str, order: WorkspaceSpec, directory: str) -> Work | PreservedWork:
+    """Return the content of a workspace; without its directory what is left of it, or what was preserved."""
     if await exists(directory):
         return await survey(repository, order, directory)
-    return await _look_without_directory(repository, order)
+    return await _inspect_without_directory(repository, order)
 
 
 def _would_keep(order: WorkspaceSpec, work: Work) -> PreservedWork:
-    """Return what `_keep` would, without a commit."""
+    """Return the result of `_keep` without making a commit."""
     named = work.ignored[:IGNORED_LISTED_MAX]
     ref = None if work.nothing else kept_ref(order.workspace_id)
     return PreservedWork(ref, None, work.saved.branch, work.saved.head, named, len(work.ignored) - len(named))
@@ -217,7 +218,7 @@ async def _keep(repository: str, order: WorkspaceSpec, work: Work) -> PreservedW
 
 
 async def _index_commit(repository: str, order: WorkspaceSpec, work: Work) -> str:
-    """Make what was staged a commit, so that it is reachable; a clone's own has to be brought over."""
+    """Commit the index, so that it stays reachable; that of a clone has to be copied into the source."""
     if work.saved.staged is None or work.git_directory is None:
         raise ValueError("nothing is staged")
     parents = [] if work.saved.head is None else [work.saved.head]
@@ -228,7 +229,7 @@ async def _index_commit(repository: str, order: WorkspaceSpec, work: Work) -> st
     return commit
 
 
-async def _look_without_directory(repository: str, order: WorkspaceSpec) -> Work | PreservedWork:
+async def _inspect_without_directory(repository: str, order: WorkspaceSpec) -> Work | PreservedWork:
     found = await find(repository, order.workspace_id)
     going, tip = await going_branch(repository, order)
     registration = await worktrees.registration_at(repository, order.directory)
@@ -249,7 +250,7 @@ async def _look_without_directory(repository: str, order: WorkspaceSpec) -> Work
 
 
 async def _left(repository: str, kept: str, commits: list[str]) -> list[str]:
-    """Return those commits that what is kept does not reach."""
+    """Return the commits that the preservation commit does not reach."""
     if not commits:
         return []
     listed = await run("rev-list", *commits, "--not", kept, directory=repository, repository=repository)
@@ -262,12 +263,12 @@ async def _require_kept(repository: str, order: WorkspaceSpec, kept: PreservedWo
     now = await read_ref(repository, kept_ref(order.workspace_id))
     if now is None or await _left(repository, now, [kept.commit] if await is_commit(repository, kept.commit) else []):
         raise _changed(
-            order, f"what was kept ({kept.commit[:12]}) is not under {kept_ref(order.workspace_id)} any more"
+            order, f"the preserved work ({kept.commit[:12]}) is no longer under {kept_ref(order.workspace_id)}"
         )
 
 
 async def _prove(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
-    """Put the checkout where it can be deleted, or raise and leave it where it was."""
+    """Move the checkout to where it can be deleted, or raise and leave it in its place."""
     if await exists(order.directory):
         await _require_not_locked(repository, order)
         await require_not_busy(order.directory)
@@ -284,7 +285,7 @@ async def _prove(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> 
     finally:
         if not proven:
             with trio.CancelScope(shield=True):
-                await _take_back(order)
+                await _restore_name(order)
     await trio.Path(_removing(order)).rename(_removed(order))
 
 
@@ -301,16 +302,16 @@ async def _require_not_locked(repository: str, order: WorkspaceSpec) -> None:
 async def _require_same(repository: str, order: WorkspaceSpec, kept: PreservedWork, work: Work) -> None:
     if kept.commit is None:
         if not work.nothing or work.saved.head != kept.head:
-            raise _changed(order, "it holds work now that was not there")
+            raise _changed(order, "it holds work that is new")
     elif work.saved != await load(repository, kept.commit):
-        raise _changed(order, "it is not as it was kept")
+        raise _changed(order, "it differs from the preserved work")
 
 
 def _changed(order: WorkspaceSpec, what: str) -> Rejected:
     return Rejected(
         "workspace_dirty",
         f"The workspace at {order.directory!r} has changed: {what}",
-        hint="Try again: what is in it now will be kept first.",
+        hint="Try again: Fleet will preserve its current content first.",
     )
 
 
@@ -319,7 +320,7 @@ async def _unregister(repository: str, order: WorkspaceSpec, kept: PreservedWork
         return
     registration = await worktrees.registration_at(repository, order.directory)
     if registration is not None:
-        await make_directory(str(Path(order.directory).parent))  # git resolves the path that it is to forget
+        await make_directory(str(Path(order.directory).parent))  # git resolves the path of the registration
         if registration.torn:
             await run("worktree", "unlock", "--", order.directory, directory=repository, repository=repository)
         await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
@@ -337,6 +338,6 @@ async def _remove_branch(repository: str, order: WorkspaceSpec, kept: PreservedW
         return  # there is new work on it
     own = await own_tips(repository, [tip], branch)
     if own and (kept.commit is None or await _left(repository, kept.commit, own)):
-        raise _changed(order, f"the branch {branch!r} has commits that were not kept")
-    # Compares and deletes: a branch that moves in this moment stays.
+        raise _changed(order, f"the branch {branch!r} has commits that were not preserved")
+    # Compares and deletes: a branch that moves at the same time stays.
     await run("update-ref", "-d", f"refs/heads/{branch}", tip, directory=repository, repository=repository)

@@ -1,6 +1,6 @@
 """Reads facts about directories and repositories, and changes nothing.
 
-`resolve` is the only way from a path that a person typed to one that Fleet uses. branches.py checks branches and bases.
+Every path from a person passes through `resolve` before Fleet uses it. branches.py checks branches and bases.
 """
 
 import errno
@@ -16,11 +16,11 @@ from fleet.errors import Problem, Rejected
 from fleet.ports import Condition, Source
 
 _NO_REPOSITORY = ("not a git repository", "invalid gitfile format", "not a gitdir", "must be run in a work tree")
-_ONLY_NAMED = "safe.bareRepository"  # git's words where the user lets it use a bare repository only if it is named
+_ONLY_NAMED = "safe.bareRepository"  # git's message if the user allows only explicitly named bare repositories
 _PLACES = ("--is-inside-work-tree", "--absolute-git-dir", "--git-common-dir")
 _AT_ONCE = (*_PLACES, "--show-toplevel", "HEAD^{commit}", "--symbolic-full-name", "HEAD")
 _BRANCH, _DETACHED = "# branch.head ", "(detached)"
-_STATUS_BYTES = 16 * 1024  # the branch comes first, and the first entry tells that there is one
+_STATUS_BYTES = 16 * 1024  # enough for the branch, which comes first, and the first changed file
 _FOREIGN_OWNER = ("dubious ownership", "unsafe repository")
 
 
@@ -34,10 +34,10 @@ async def resolve(directory: str, allowed_roots: Iterable[str]) -> str:
             "directory_missing",
             f"{directory!r} is not an absolute path",
             field="directory",
-            hint="Give the whole path.",
+            hint="Use an absolute path.",
         )
     real = await trio.to_thread.run_sync(_refusing, os.path.realpath, directory)
-    # Before anything else is said about it: what is outside is not described.
+    # Checked first, so that no error describes a path outside of the roots.
     if not is_inside(real, allowed_roots):
         raise Rejected(
             "directory_outside_roots",
@@ -50,10 +50,10 @@ async def resolve(directory: str, allowed_roots: Iterable[str]) -> str:
 
 
 async def look(directory: str) -> Source:
-    """Say what git knows about a real directory.
+    """Return the facts that git knows about a real directory.
 
-    A broken `.git` counts as "outside of git". Raises `Rejected` directory_unreadable where git distrusts the owner of
-    the repository, `Problem` git_failed where git fails in another way.
+    A broken `.git` counts as "outside of git". Raises `Rejected` directory_unreadable if git does not trust the owner
+    of the repository, `Problem` git_failed for other failures.
     """
     at_once = await _rev_parse(directory, None, _AT_ONCE)
     lines = at_once.line.split("\n")
@@ -62,13 +62,13 @@ async def look(directory: str) -> Source:
         branch = None if ref == "HEAD" else ref.removeprefix("refs/heads/")
         common = str(await trio.Path(repository).resolve())
         return Source(directory, common, top if inside == "true" else None, branch, head, own)
-    return await _look_by_steps(directory)
+    return await _read_by_steps(directory)
 
 
-async def _look_by_steps(directory: str) -> Source:
-    """Look at what `look` can't read at once: a bare or broken repository, one without a commit, an odd path."""
+async def _read_by_steps(directory: str) -> Source:
+    """Read a repository that `look` cannot read in one call: a bare, broken or empty one, or an unusual path."""
     found = await _rev_parse(directory, None)
-    if found.code != 0 and _ONLY_NAMED in found.stderr:  # the directory was named: it may be a bare repository
+    if found.code != 0 and _ONLY_NAMED in found.stderr:  # a person named the directory, so it may be a bare repository
         found = await _rev_parse(directory, directory)
     if found.code != 0:
         return _outside(directory, found)
@@ -88,9 +88,9 @@ async def _rev_parse(directory: str, repository: str | None, asked: tuple[str, .
 
 
 async def condition(directory: str) -> Condition | None:
-    """Say how a checkout stands; of its submodules only which commit they are at counts. None outside of one.
+    """Return the condition of a checkout, None outside of one; submodules count only by their commit.
 
-    Raises `Problem` git_failed where git cannot tell.
+    Raises `Problem` git_failed if git cannot read it.
     """
     listed = await attempt(
         "status",
@@ -108,15 +108,15 @@ async def condition(directory: str) -> Condition | None:
 
 
 async def why_no_repository(directory: str) -> str:
-    """Return git's words about a directory that it finds no repository in."""
+    """Return git's message for a directory without a repository."""
     return (await attempt("rev-parse", "--git-dir", directory=directory)).stderr.strip()
 
 
 async def commit_of(directory: str, revision: str, repository: str | None) -> str | None:
     """Return the commit that a revision names, seen from `directory`; None where it names none.
 
-    `repository` is the checkout's own git directory, None where git is to look for one. Raises `Problem` git_failed
-    where git cannot tell.
+    `repository` is the checkout's own git directory, None to let git find one. Raises `Problem` git_failed if git
+    cannot read it.
     """
     found = await attempt(
         "rev-parse",
@@ -133,9 +133,9 @@ async def read_ref(repository: str, ref: str) -> str | None:
 
 
 async def read_refs(repository: str, *refs: str) -> dict[str, str]:
-    """Return the objects of the refs with these full names, and of those below: `a/b`, too, where `a` is named.
+    """Return the objects of the refs with these full names and of refs below them: `a` includes `a/b`.
 
-    Raises `Problem` git_failed where git cannot tell, and where one that is named is damaged.
+    Raises `Problem` git_failed if git fails or a named ref is damaged.
     """
     found = await attempt(
         "for-each-ref", "--format=%(objectname) %(refname)", *refs, directory=repository, repository=repository
@@ -149,7 +149,7 @@ async def read_refs(repository: str, *refs: str) -> dict[str, str]:
 async def kind_of(repository: str, name: str) -> str | None:
     """Return whether an object is a commit, tree, blob or tag; None where the repository does not have it.
 
-    Raises `Problem` git_failed where git cannot tell.
+    Raises `Problem` git_failed if git fails.
     """
     asked = f"{name}\n".encode()
     told = await run(
@@ -159,15 +159,15 @@ async def kind_of(repository: str, name: str) -> str | None:
 
 
 async def is_commit(repository: str, commit: str) -> bool:
-    """Tell whether the repository has a commit. Raises `Problem` git_failed where git cannot tell."""
+    """Return whether the repository has a commit. Raises `Problem` git_failed if git fails."""
     return await kind_of(repository, commit) == "commit"
 
 
 async def head_of(git_directory: str) -> tuple[str | None, str | None]:
-    """Return the commit and the branch that a checkout's own git directory stands at.
+    """Return the commit and the branch of HEAD in a checkout's own git directory.
 
-    The commit is None where the branch has none yet, the branch where HEAD is detached. Raises `Problem` git_failed
-    where HEAD names something that git cannot read.
+    The commit is None if the branch has none yet, the branch is None for a detached HEAD. Raises `Problem` git_failed
+    if HEAD names something that git cannot read.
     """
     environment = without_files(git_directory)
     named = await attempt(
@@ -187,8 +187,8 @@ async def head_of(git_directory: str) -> tuple[str | None, str | None]:
     if ref is None or await read_ref(git_directory, ref) is not None:
         raise Problem(
             "git_failed",
-            f"HEAD of {git_directory!r} names a commit that is not there",
-            hint="Bring that commit back, or switch to another branch there, then try again.",
+            f"HEAD of {git_directory!r} names a commit that does not exist",
+            hint="Restore that commit, or switch to another branch there, then try again.",
         )
     return None, branch
 
@@ -207,11 +207,11 @@ def _outside(directory: str, found: Output) -> Source:
 
 
 def _refusing(action: Callable[[str], str], path: str, named: str | None = None) -> str:
-    """Do `action`; what the system refuses becomes a refusal of the directory as it was named."""
+    """Run `action`; convert an error of the system to a refusal of the directory under its given name."""
     named = path if named is None else named
     try:
         result = action(path)
-        result.encode()  # strictly: the path goes into the log
+        result.encode()  # strictly, because the path is logged
     except UnicodeEncodeError:
         raise Rejected(
             "directory_unreadable", f"The path of {named!r} is not UTF-8", field="directory", hint="Rename it."
@@ -227,10 +227,10 @@ def _refusing(action: Callable[[str], str], path: str, named: str | None = None)
             "directory_unreadable",
             f"Fleet may not read {named!r}",
             field="directory",
-            hint="Give Fleet's user the right to read and enter it.",
+            hint="Give Fleet's user permission to read and enter it.",
         ) from None
     except OSError as error:
-        why = "is a circle of symlinks" if error.errno == errno.ELOOP else "does not exist"
+        why = "is a loop of symlinks" if error.errno == errno.ELOOP else "does not exist"
         raise Rejected(
             "directory_missing", f"{named!r} {why}", field="directory", hint="Check the spelling, or create it."
         ) from None

@@ -1,10 +1,9 @@
 """Restores removed workspaces.
 
-Branches and note come first, then git checks `HEAD` out as it does for a new workspace, then the files that were
-changed are written over it as they were on disk, then the index is set to what was staged. A worktree that is being
-restored has `.restoring` beside it: a directory with that mark belongs to no workspace, and the next call starts again.
-A clone grows under another name. A merge or rebase in progress is not continued: its commits are preserved, but not its
-state.
+It creates the branches and the note, lets git check out `HEAD` as for a new workspace, writes the changed files over it
+as they were on disk, and sets the index. During this, a worktree has a mark `.restoring` beside it: a marked directory
+belongs to no workspace, and the next call starts again. A clone is made under another name. A merge or rebase in
+progress is not continued: its commits are preserved, but not its state.
 """
 
 import os
@@ -27,9 +26,9 @@ from fleet.ports import PreservedWork, WorkspaceSpec
 
 
 async def restore(repository: str, beside: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
-    """Make the workspace as it was kept, unless it is there, under its lock. Raises as `GitRemovals.restore`.
+    """Restore the workspace unless it exists, under its lock. Raises as `GitRemovals.restore`.
 
-    `beside` is the git directory of the checkout that it was made from, where that is still there.
+    `beside` is the git directory of the checkout that it was made from, if that still exists.
     """
     mark = Path(order.directory).parent / ".restoring"
     if await exists(order.directory) and not await exists(str(mark)):
@@ -49,23 +48,24 @@ async def restore(repository: str, beside: str, order: WorkspaceSpec, kept: Pres
 
 
 async def require_possible(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
-    """Raise, before anything is removed, the `Problem` that a restore could not begin with."""
+    """Raise the `Problem` that would prevent a restore; called before anything is removed."""
     await _beginning(repository, order, kept)
     await require_allowed(repository, order)
 
 
 async def require_allowed(repository: str, order: WorkspaceSpec) -> None:
-    """Raise the `Problem` that keeps git from making a checkout of the workspace here."""
+    """Raise the `Problem` that prevents a checkout of the workspace here."""
     if order.strategy == "worktree":
         await require_disarmed("worktree", "add", repository=repository)
 
 
 async def _beginning(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> tuple[Saved, str]:
-    """Return what was kept, and the commit that a restore begins at. Raises `Problem`: workspace_gone, git_failed."""
+    """Return the preserved content and the first commit of a restore. Raises `Problem`: workspace_gone, git_failed."""
     saved = await _saved(repository, order, kept)
     start = saved.head or kept.commit
     if start is None or not await is_commit(repository, start):
-        raise Problem("workspace_gone", f"The commit that {order.directory!r} stood at is gone", hint="Fetch it again.")
+        detail = f"The commit that {order.directory!r} had checked out does not exist"
+        raise Problem("workspace_gone", detail, hint="Fetch it again.")
     return saved, start
 
 
@@ -74,7 +74,7 @@ async def _saved(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> 
         return await load(repository, kept.commit)
     note = kept.head
     if order.strategy == "worktree" and order.branch is not None:
-        # Nothing was kept, so a branch that is not there now was Fleet's own and is to be so again.
+        # Nothing was preserved, so a missing branch was Fleet's own and will be again.
         note = kept.head if await branches.tip(repository, order.branch) is None else None
     tree = await tree_of(repository, kept.head) if kept.head and await is_commit(repository, kept.head) else ""
     return Saved(tree, kept.head, kept.branch, note, None)
@@ -142,7 +142,7 @@ async def _clone(repository: str, order: WorkspaceSpec, saved: Saved, start: str
 
 
 async def _fill(repository: str, directory: str, saved: Saved, start: str) -> None:
-    """Make a fresh checkout of `start` what the workspace was."""
+    """Turn a new checkout of `start` into the preserved workspace."""
     await _write_changed(repository, directory, await tree_of(repository, start), saved.tree)
     if saved.head is None and saved.branch is not None:
         await run("symbolic-ref", "HEAD", f"refs/heads/{saved.branch}", directory=directory)
@@ -150,12 +150,12 @@ async def _fill(repository: str, directory: str, saved: Saved, start: str) -> No
         await run("read-tree", saved.staged, directory=directory)
     elif saved.head is None:
         await run("read-tree", "--empty", directory=directory)
-    # Only spares the next `git status` some reading: it fails where files differ, as they may.
+    # Only makes the next `git status` faster; it fails if files differ, which is expected.
     await attempt("update-index", "-q", "--refresh", directory=directory)
 
 
 async def _write_changed(repository: str, directory: str, before: str, after: str) -> None:
-    """Write what differs between two trees into a checkout of the first, byte for byte."""
+    """Write the differences between two trees into a checkout of the first, byte for byte."""
     arguments = ("-r", "-z", "--name-status", "--no-renames", before, after)
     fields = (await run("diff-tree", *arguments, directory=repository, repository=repository)).split("\0")
     changed = list(zip(fields[::2], fields[1::2], strict=False))

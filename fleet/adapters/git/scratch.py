@@ -1,7 +1,7 @@
 """Makes git commands write objects to a temporary directory, so that a preview leaves a repository unchanged.
 
-command.py asks here for each command that names a repository. It reads that repository's objects and those of the
-block; what it writes goes to a temporary directory of the block.
+command.py calls it for each command that names a repository. The command reads the repository's objects and those of
+the block, and writes to a temporary directory of the block.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _DIRECTORY: Final[ContextVar[str | None]] = ContextVar("scratch objects", defaul
 
 @contextmanager
 def objects_discarded() -> Generator[None]:
-    """Have the objects that git writes in this block, child tasks included, gone after it."""
+    """Discard the objects that git writes in this block, child tasks included, at its end."""
     with tempfile.TemporaryDirectory(prefix="fleet-objects-") as directory:
         token = _DIRECTORY.set(directory)
         try:
@@ -30,12 +30,12 @@ def objects_discarded() -> Generator[None]:
 
 
 def discarding(repository: str | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what a command's environment needs beside `environment`: nothing outside of such a block."""
+    """Return the variables that a command needs besides `environment`; none outside of such a block."""
     directory = _DIRECTORY.get()
     if directory is None or repository is None:
         return {}
     objects = os.path.realpath(environment.get("GIT_OBJECT_DIRECTORY") or _objects_of(repository))
-    # One for each repository: they may have object formats of their own.
+    # One for each repository, because their object formats may differ.
     place = Path(directory, hashlib.sha256(os.fsencode(objects)).hexdigest())
     place.mkdir(exist_ok=True)
     return {"GIT_OBJECT_DIRECTORY": str(place), "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(objects)}
@@ -51,6 +51,6 @@ def _objects_of(git_directory: str) -> str:
 
 
 def _quoted(path: str) -> str:
-    """Return the path as git reads it in a list, with every character quoted that needs it."""
+    """Return the path quoted for a list that git reads."""
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -1,11 +1,11 @@
-"""Brings the index of a snapshot repository in line with the files on disk, and writes the tree.
+"""Updates the index of a snapshot repository from the files on disk, and writes the tree.
 
-git finds what differs (`diff-files` for what the index knows, `ls-files --others` for what it does not, side by side),
-and only that is read. The index keeps what git saw of each file (size, times, inode), so that the next snapshot reads
-what changed since. What is in the user's own index counts even where a rule ignores it, as it does for `git status`.
+git finds the changes (`diff-files` for files in the index and `ls-files --others` for new ones, in parallel), and only
+these files are read. The index stores the size, times and inode of each file, so that the next snapshot reads only
+later changes. Files in the user's own index are included even if a rule ignores them, as in `git status`.
 
-Not in a tree: contents of nested repositories (their commit is, as a gitlink), sockets, devices and pipes; a file above
-`TREE_FILE_BYTES_MAX`; a file that Fleet may not read stays as it was last seen. `Left` names them.
+A tree does not contain the content of nested repositories (only their commit, as a gitlink), sockets, devices, pipes,
+and files above `TREE_FILE_BYTES_MAX`; an unreadable file keeps its last known content. `Left` lists them.
 """
 
 import os
@@ -27,7 +27,7 @@ from fleet.limits import TREE_FILE_BYTES_MAX, TREE_NEW_BYTES_MAX, TREE_NEW_FILES
 
 
 class Left(NamedTuple):
-    """What is not in the index as it is on disk: names relative to the top."""
+    """The files whose content on disk is not in the index: names relative to the top."""
 
     nested: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
@@ -43,13 +43,13 @@ class _Found(NamedTuple):
 async def update_index(
     store: SnapshotRepository, place: Place, *, bounded: bool, before: Rules | None = None
 ) -> tuple[Left, Rules]:
-    """Read what changed on disk into the store's index. Return what could not be, and the rules that held.
+    """Read the changed files into the store's index. Return those that could not be read, and the current rules.
 
-    `before` are the rules of the last snapshot. `bounded`: leave large files out and refuse too much; without it
-    everything stays in that is there, as a removal needs it. Raises `Problem`: tree_too_large, git_failed (also when
-    files change while they are read: try again).
+    `before` are the rules of the last snapshot. `bounded`: omit large files and refuse too many; without it everything
+    is included, as a removal needs it. Raises `Problem`: tree_too_large, git_failed (also when files change while they
+    are read: try again).
     """
-    known = await exists(store.index_file)  # the first snapshot asks git for no file that is in the index
+    known = await exists(store.index_file)  # before the first snapshot the index has no files
     changed: dict[str, bool] = {}
     new: list[str] = []
     rules: list[Rules] = []
@@ -67,11 +67,11 @@ async def update_index(
         present += sorted(now.forced - ignored)
         if bounded:
             gone += [name for name in ignored - now.forced if name not in changed]
-    found = await trio.to_thread.run_sync(_look_at, place.top, present, bounded)
+    found = await trio.to_thread.run_sync(_classify, place.top, present, bounded)
     await _drop(store, place, [*gone, *found.drop])
     await _add(store, place, found.add)
     for nested in found.left.nested:
-        # One without a commit is refused, and has nothing that a gitlink could name.
+        # git refuses one without a commit, which a gitlink could not name.
         await store.attempt("update-index", "--add", "--replace", "--", nested, top=place.top)
     return found.left, now
 
@@ -79,14 +79,14 @@ async def update_index(
 async def write_tree(store: SnapshotRepository, place: Place) -> str:
     """Write the index as a tree and return its id; paths in it begin at the place's directory.
 
-    Raises `Problem` git_failed, also where an object that the index names is gone.
+    Raises `Problem` git_failed, also if an object of the index is missing.
     """
     if not place.prefix:
         return await store.run("write-tree")
     written = await store.attempt("write-tree", f"--prefix={place.prefix}")
     if written.code == 0:
         return written.line
-    if "not found" in written.stderr:  # nothing is there
+    if "not found" in written.stderr:  # the directory has no files
         return await store.run("mktree")
     raise written.failed()
 
@@ -111,7 +111,7 @@ async def _find_rules(place: Place, before: Rules | None, into: list[Rules], *, 
 
 
 async def _side_by_side(*actions: Callable[[], Awaitable[None]]) -> None:
-    """Do all at once; the first problem ends the others and is raised as it is, not in a group."""
+    """Run all actions in parallel; the first problem cancels the others and is raised itself, not in a group."""
     problems: list[Problem] = []
 
     async def act(action: Callable[[], Awaitable[None]]) -> None:
@@ -128,7 +128,7 @@ async def _side_by_side(*actions: Callable[[], Awaitable[None]]) -> None:
         raise problems[0]
 
 
-def _look_at(top: str, names: Iterable[str], bounded: bool) -> _Found:
+def _classify(top: str, names: Iterable[str], bounded: bool) -> _Found:
     add: list[str] = []
     drop: list[str] = []
     nested: list[str] = []
@@ -139,7 +139,7 @@ def _look_at(top: str, names: Iterable[str], bounded: bool) -> _Found:
         path = f"{top}/{name}"
         try:
             seen = os.lstat(path)
-        except OSError:  # gone since, or a directory above it is a file now
+        except OSError:  # removed since, or a directory above it is a file now
             drop.append(name)
             continue
         if stat.S_ISDIR(seen.st_mode):
@@ -159,8 +159,8 @@ def _look_at(top: str, names: Iterable[str], bounded: bool) -> _Found:
     if bounded and (len(add) > TREE_NEW_FILES_MAX or total > TREE_NEW_BYTES_MAX):
         raise Problem(
             "tree_too_large",
-            f"{top!r} has {len(add)} files of {total} bytes to read, which is more than a snapshot takes",
-            hint="Name what is generated in a .gitignore there, or work in a subdirectory.",
+            f"{top!r} has {len(add)} files of {total} bytes to read; a snapshot has a limit for both",
+            hint="List generated files in a .gitignore there, or work in a subdirectory.",
         )
     return _Found(add, drop, Left(tuple(nested), tuple(unreadable), tuple(large)))
 

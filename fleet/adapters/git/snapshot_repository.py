@@ -1,8 +1,8 @@
 """Snapshot repositories: Fleet's own git directories, beside directories that Fleet only reads.
 
-No git command that reads or writes files of a workspace for Fleet runs with the workspace's own git directory. So its
-configuration, hooks, monitors and filters do not matter, its index is not touched, and contents are taken as they are
-on disk: the store's `info/attributes` wins over every `.gitattributes` and turns conversions and filters off.
+git commands that read or write files of a workspace never use the workspace's own git directory. So its configuration,
+hooks, monitors and filters have no effect, its index stays unchanged, and contents are read as they are on disk: the
+store's `info/attributes` overrides every `.gitattributes` and disables conversions and filters.
 """
 
 import os
@@ -18,9 +18,9 @@ from fleet.limits import MIB
 from fleet.private_files import make_private_directory, write_private
 
 _BIG_FILE_BYTES: Final = 32 * MIB
-"""A larger file is streamed and counts as binary in a diff: git would hold it in memory several times over."""
+"""A larger file is streamed and is binary in a diff, because git would hold several copies of it in memory."""
 
-# A split index: what a turn changed is written, not the 5 MB that 50,000 files take.
+# A split index: only the changes of a turn are written, not the 5 MB of 50,000 files.
 _CONFIG: Final = f"""[core]
 \trepositoryformatversion = 1
 \tbare = false
@@ -43,10 +43,10 @@ _ATTRIBUTES: Final = "* -text -filter -ident -working-tree-encoding !eol !diff !
 
 
 class SnapshotRepository(NamedTuple):
-    """A git directory of Fleet's own.
+    """One of Fleet's own git directories.
 
     `objects` is another repository's object directory to write to, None for the store's own. `excludes_file` is the
-    user's own list of what to ignore, as the workspace's repository names it.
+    user's `core.excludesFile` for the workspace's repository.
     """
 
     directory: str
@@ -56,7 +56,7 @@ class SnapshotRepository(NamedTuple):
 
     @property
     def index_file(self) -> str:
-        """Where the store's index is."""
+        """The path of the store's index."""
         return f"{self.directory}/{self.index_name}"
 
     async def attempt(
@@ -74,7 +74,7 @@ class SnapshotRepository(NamedTuple):
         if self.objects is not None:
             environment["GIT_OBJECT_DIRECTORY"] = self.objects
         settings = [] if self.excludes_file is None else [("core.excludesFile", self.excludes_file)]
-        if self.index_name != _INDEX:  # another index is gone soon, and the shared part of it would stay
+        if self.index_name != _INDEX:  # another index is temporary, and its shared part would stay
             settings.append(("core.splitIndex", "false"))
         environment["GIT_CONFIG_COUNT"] = str(len(settings))
         for number, (key, value) in enumerate(settings):
@@ -98,7 +98,7 @@ class SnapshotRepository(NamedTuple):
         return os.fsencode(output.stdout)
 
     async def run(self, command: str, *arguments: str, top: str | None = None, stdin: bytes = b"") -> str:
-        """Run git likewise and return what it printed, without the last newline. Raises `Problem` git_failed."""
+        """Run git on this store and return its output without the last newline. Raises `Problem` git_failed."""
         output = await self.attempt(command, *arguments, top=top, stdin=stdin)
         if output.code != 0:
             raise output.failed()
@@ -108,10 +108,10 @@ class SnapshotRepository(NamedTuple):
 async def make_store(
     store: SnapshotRepository, object_format: str, *, exclude: bytes = b"", borrowed: str | None = None
 ) -> None:
-    """Create the store or bring it up to date, and free it of what a crash left.
+    """Create or update the store, and remove the remains of a crash.
 
-    `exclude` becomes its `info/exclude`; `borrowed` is an object directory that it reads from as well. Raises `Problem`
-    git_failed where the disk refuses.
+    `exclude` becomes its `info/exclude`; it also reads from the object directory `borrowed`. Raises `Problem`
+    git_failed for errors of the disk.
     """
     try:
         await trio.to_thread.run_sync(_make, Path(store.directory), object_format, exclude, borrowed)
@@ -120,22 +120,22 @@ async def make_store(
 
 
 def unwritable(store: SnapshotRepository, error: OSError) -> Problem:
-    """Return the problem that the disk refuses a store."""
+    """Return the problem for an error of the disk."""
     detail = f"Fleet cannot keep snapshots in {store.directory!r}: {error.strerror}"
-    return Problem("git_failed", detail, hint="Check rights and free space there.")
+    return Problem("git_failed", detail, hint="Check permissions and free space there.")
 
 
 def _make(directory: Path, object_format: str, exclude: bytes, borrowed: str | None) -> None:
     for name in ("objects/info", "refs", "info"):
         make_private_directory(directory / name)
-    with suppress(FileNotFoundError):  # we hold the workspace's lock: only a killed git can have left it
+    with suppress(FileNotFoundError):  # Fleet holds the workspace's lock, so only a killed git can have left it
         (directory / "index.lock").unlink()
     if not (directory / "HEAD").exists():
         _replace(directory / "config", _CONFIG.format(object_format=object_format).encode())
         _replace(directory / "info" / "attributes", _ATTRIBUTES.encode())
         _replace(directory / "HEAD", b"ref: refs/heads/none\n")
     _replace(directory / "info" / "exclude", exclude)
-    # A newline cannot be written there; without it the objects are copied.
+    # A path with a newline cannot be written there; then the objects are copied.
     usable = borrowed is not None and "\n" not in borrowed and '"' not in borrowed
     alternates = f"{borrowed}\n" if usable else ""
     _replace(directory / "objects" / "info" / "alternates", os.fsencode(alternates))

@@ -1,4 +1,4 @@
-"""Gives a clone the sparse cone of its source's checkout. For a worktree, git does so itself."""
+"""Copies the sparse cone of the source's checkout to a clone. For a worktree, git does so itself."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from fleet.errors import Problem
 
 
 async def carry_cone(own: str, making: str) -> None:
-    """Make the clone, which has no files yet, as sparse as the checkout with the git directory `own`."""
+    """Copy the sparse patterns of the checkout with the git directory `own` to a clone without files."""
     if not await _is_set(own, "core.sparseCheckout"):
         return
     patterns = Path(own, "info", "sparse-checkout")

@@ -1,8 +1,7 @@
 r"""Compares two trees of a snapshot repository, with contents.
 
-git compares (`diff-tree`: renames, modes, line counts) and hands the contents out; here they are cut to the limits and
-put together. Whether a file is binary is decided by its content alone: the attributes of a workspace that may be gone
-do not matter.
+git compares (`diff-tree`: renames, modes, line counts) and prints the contents, which are cut to the limits here. Only
+its content decides whether a file is binary: the workspace, with its attributes, may no longer exist.
 """
 
 import base64
@@ -26,7 +25,7 @@ _STATUSES: dict[str, ChangeStatus] = {"A": "added", "D": "deleted"}
 
 
 class _Raw(NamedTuple):
-    """One file as `diff-tree` lists it; paths as git has them. `counts` is None for a binary file."""
+    """One file as `diff-tree` lists it; paths are in git's form. `counts` is None for a binary file."""
 
     mode_before: str
     mode_after: str
@@ -39,7 +38,7 @@ class _Raw(NamedTuple):
 
 
 async def compare(store: SnapshotRepository, before: str, after: str) -> tuple[FileChange, ...]:
-    """Return what differs, sorted by file. Raises `Problem`: tree_gone, git_failed."""
+    """Return the differences, sorted by file. Raises `Problem`: tree_gone, git_failed."""
     for tree in (before, after):
         if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", tree):
             raise _gone(tree)
@@ -60,7 +59,7 @@ async def compare(store: SnapshotRepository, before: str, after: str) -> tuple[F
 
 
 async def require_trees(store: SnapshotRepository, *trees: str) -> None:
-    """Raise `Problem` tree_gone where a store does not have one of the trees, git_failed where git cannot tell."""
+    """Raise `Problem` tree_gone if a store lacks one of the trees, git_failed if git fails."""
     listed = await store.run("cat-file", "--batch-check=%(objecttype)", stdin="\n".join((*trees, "")).encode())
     for tree, kind in zip(trees, listed.split("\n"), strict=True):
         if kind != "tree":
@@ -94,7 +93,7 @@ def _sides(raw: _Raw) -> Iterator[str]:
 
 
 async def _contents(store: SnapshotRepository, found: Iterable[_Raw]) -> dict[str, tuple[bytes, bool]]:
-    """Return each blob's content and whether it was cut, within the limits: who comes first, gets most."""
+    """Return each blob's content and whether it was cut, within the limits, which the first files use first."""
     blobs = list(dict.fromkeys(blob for raw in found for blob in _sides(raw)))
     if not blobs:
         return {}
@@ -185,6 +184,6 @@ def _bytes(path: str) -> str | None:
 def _gone(name: str) -> Problem:
     return Problem(
         "tree_gone",
-        f"The snapshot {name!r} cannot be read any more",
-        hint="Its repository has dropped objects that it borrowed; what was copied before is still there.",
+        f"The snapshot {name!r} can no longer be read",
+        hint="The workspace's repository has deleted objects of it; diffs that were stored before still exist.",
     )

@@ -1,8 +1,8 @@
 """The `Trees` port: one snapshot repository for each workspace, below one root.
 
-A store holds every tree of its workspace and goes with it. Objects that the workspace's repository has already are
-borrowed from there, not copied. So a tree can be read as long as the repository keeps them: right after `take`, always.
-To keep contents for longer, copy them (`diff`) before that; afterwards `diff` raises tree_gone.
+A store holds every tree of its workspace and is removed with it. Objects that the workspace's repository already has
+are borrowed, not copied. So a tree can be read as long as the repository has them, which is certain right after `take`.
+To keep contents longer, copy them with `diff` in time; later it may raise tree_gone.
 """
 
 import os
@@ -29,11 +29,11 @@ _log = structlog.get_logger(__name__)
 
 _FORMAT: Final = "sha1"
 _MOMENT: Final = "moment"
-"""Below a store: an index and objects of a comparison with this moment, which are not needed after it."""
+"""The directory in a store with the temporary index and objects of a comparison with the current files."""
 
 
 class GitTrees:
-    """Snapshots below `root`, which is made when it is first needed. One snapshot at a time per workspace."""
+    """Snapshots below `root`, which is created on first use. One snapshot at a time per workspace."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
@@ -51,18 +51,18 @@ class GitTrees:
             return tree
 
     async def diff(self, workspace_id: str, before: str, after: str) -> tuple[FileChange, ...]:
-        """Return what differs between two trees, sorted by file (see the port).
+        """Return the differences between two trees, sorted by file (see the port).
 
         A renamed file is `modified`, with `old_file`. At most `DIFF_FILES_MAX` files. Raises `Problem`: tree_gone,
         git_failed.
         """
         store = SnapshotRepository(self._store(workspace_id))
         if not await trio.Path(store.directory, "HEAD").exists():
-            raise Problem("tree_gone", f"Nothing is kept of workspace {workspace_id!r}")
+            raise Problem("tree_gone", f"There are no snapshots of workspace {workspace_id!r}")
         return await compare(store, before, after)
 
     async def compare(self, workspace_id: str, before: str, directory: str) -> tuple[FileChange, ...]:
-        """Return what differs between a tree and the directory as it is now (see the port).
+        """Return the differences between a tree and the current directory (see the port).
 
         Raises `Problem`: directory_missing, tree_too_large, tree_gone, git_failed.
         """
@@ -82,7 +82,7 @@ class GitTrees:
                     await remove_tree(scratch)
 
     async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
-        """Make `directory` hold the files of a tree and no others (see the port).
+        """Replace the files of `directory` with those of a tree (see the port).
 
         Raises `Problem`: tree_gone, git_failed.
         """
@@ -97,7 +97,7 @@ class GitTrees:
             await trio.to_thread.run_sync(_unlink, directory, [name for name in others if name])
 
     async def forget(self, workspace_id: str) -> None:
-        """Remove everything that is kept for a workspace. Idempotent. Raises `Problem` git_failed."""
+        """Remove all snapshots of a workspace. Idempotent. Raises `Problem` git_failed."""
         async with self._locks.hold(workspace_id):
             self._rules.pop(workspace_id, None)
             await remove_tree(self._store(workspace_id))
@@ -105,7 +105,7 @@ class GitTrees:
     async def _open(self, workspace_id: str, directory: str) -> tuple[SnapshotRepository, Place]:
         directory = await trio.to_thread.run_sync(os.path.realpath, directory)
         if not await trio.Path(directory).is_dir():
-            raise Problem("directory_missing", f"{directory!r} is not there any more", hint="Restore the workspace.")
+            raise Problem("directory_missing", f"{directory!r} no longer exists", hint="Restore the workspace.")
         place = await locate(directory)
         store = SnapshotRepository(self._store(workspace_id), excludes_file=place.excludes_file)
         borrowed = place.objects if place.object_format == _FORMAT else None
@@ -113,7 +113,7 @@ class GitTrees:
         return store, place._replace(object_format=_FORMAT)
 
     async def _take(self, workspace_id: str, store: SnapshotRepository, place: Place) -> tuple[str, Rules]:
-        """Write the tree of a place to a store; return it and the rules that held."""
+        """Write the tree of a place to a store; return it and the current rules."""
         attempts = TREE_ATTEMPTS_MAX
         while True:
             attempts -= 1
@@ -125,11 +125,11 @@ class GitTrees:
                 if attempts == 0 or problem.code != "git_failed":
                     raise
                 _log.info("snapshot_tried_again", workspace=workspace_id, why=problem.detail)
-                if attempts == 1:  # a damaged index, or borrowed objects that are gone
+                if attempts == 1:  # a damaged index, or missing borrowed objects
                     self._rules.pop(workspace_id, None)
                     await trio.to_thread.run_sync(forget_index, store)
                 continue
-            _tell(workspace_id, left)
+            _log_left(workspace_id, left)
             return tree, rules
 
     def _store(self, workspace_id: str) -> str:
@@ -139,10 +139,10 @@ class GitTrees:
 
 
 def _borrow(store: SnapshotRepository, moment: SnapshotRepository) -> None:
-    """Begin with the index of the last snapshot, and read the objects of all."""
+    """Start with the index of the last snapshot, and read the objects of all snapshots."""
     info = Path(moment.objects or "", "info")
     info.mkdir(mode=0o700, parents=True)
-    (info / "alternates").write_text("../../objects\n")  # from the object directory: a path of any name can follow
+    (info / "alternates").write_text("../../objects\n")  # relative to the object directory, so that any path works
     with suppress(FileNotFoundError):
         shutil.copyfile(store.index_file, moment.index_file)
 
@@ -152,7 +152,7 @@ def _unlink(directory: str, names: list[str]) -> None:
         Path(directory, name).unlink(missing_ok=True)
 
 
-def _tell(workspace_id: str, left: Left) -> None:
+def _log_left(workspace_id: str, left: Left) -> None:
     for why, names in (("unreadable", left.unreadable), ("too large", left.large)):
         if names:
             shown = [ascii(name) for name in names[:DIRTY_PATHS_SHOWN_MAX]]

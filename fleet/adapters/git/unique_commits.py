@@ -1,8 +1,8 @@
 """Finds the commits that exist only in a workspace.
 
-Beside what is checked out these are: in a clone its branches, tags and stash; in both what git remembers of a merge,
-rebase or reset in progress (`ORIG_HEAD` and the like) and the commits that `HEAD` stood at once. A clone may have
-linked worktrees with a `HEAD` of their own. A commit on a branch or tag of the source that stays is not unique.
+Besides the checked-out commit, they come from these refs: in a clone its branches, tags and stash; in both the refs of
+a merge, rebase or reset in progress (`ORIG_HEAD` and others) and the reflog of `HEAD`. A clone may have linked
+worktrees with their own `HEAD`. A commit on a remaining branch or tag of the source is not unique.
 """
 
 import os
@@ -22,7 +22,7 @@ _NOT_MADE_HERE: Final = ("refs/remotes/", "refs/fleet/", "refs/prefetch/")
 
 
 class Candidates(NamedTuple):
-    """What may have to be kept: (name, object) of refs, the commits they lead to, and tags that are objects."""
+    """What may have to be preserved: (name, object) of refs, their commits, and annotated tags."""
 
     refs: tuple[tuple[str, str], ...]
     commits: tuple[str, ...]
@@ -30,10 +30,10 @@ class Candidates(NamedTuple):
 
 
 async def candidates_in(git_directory: str, *, with_refs: bool) -> Candidates:
-    """Return what a checkout's own git directory names. `with_refs`: it shares its refs with no other (a clone).
+    """Return the candidates of a checkout's own git directory. `with_refs`: it shares its refs with no other (a clone).
 
-    Then what its linked worktrees stood at counts as well; `Rejected` workspace_dirty where one is still there. Of the
-    refs that git has for a worktree alone the commits count. Raises `Problem` git_failed where git cannot tell.
+    Then the commits of its linked worktrees count as well; `Rejected` workspace_dirty if one still exists. Of the refs
+    that belong only to a worktree, the commits count. Raises `Problem` git_failed if git fails.
     """
     refs, commits, tags = await _refs(git_directory, *(() if with_refs else _OF_ONE_WORKTREE))
     if not with_refs:
@@ -48,9 +48,9 @@ async def candidates_in(git_directory: str, *, with_refs: bool) -> Candidates:
 
 
 async def own_tips(repository: str, commits: list[str], going: str | None) -> list[str]:
-    """Return those of `commits` that no branch or tag of the repository reaches, without ancestors of others.
+    """Return the `commits` that no branch or tag of the repository reaches, without ancestors of others.
 
-    `going` is a branch that does not count. Raises `Problem` git_failed, `Rejected` workspace_dirty for too many.
+    `going` is a branch to ignore. Raises `Problem` git_failed, `Rejected` workspace_dirty for too many.
     """
     if not commits:
         return []
@@ -69,33 +69,33 @@ async def own_tips(repository: str, commits: list[str], going: str | None) -> li
     if len(tips) > PRESERVED_COMMITS_MAX:
         raise Rejected(
             "workspace_dirty",
-            f"The workspace has {len(tips)} lines of commits of its own, which is more than Fleet keeps in one",
-            hint="Push or merge what you need, delete branches that you don't, then try again.",
+            f"The workspace has {len(tips)} lines of commits of its own, more than Fleet can preserve",
+            hint="Push or merge what you need, delete branches that you do not need, then try again.",
         )
     return tips
 
 
 async def worktree_directory(repository: str, directory: str) -> str | None:
-    """Return the git directory that a repository has for a worktree, whose files may be gone or know nothing of it."""
+    """Return the git directory that a repository has for a worktree, whose files may be missing or not linked to it."""
     found = await trio.to_thread.run_sync(_registered, Path(repository, "worktrees"))
     return next((own for own, link in found.items() if link == f"{directory}/.git"), None)
 
 
 async def _linked(git_directory: str) -> list[str]:
-    """Return the git directories of linked worktrees whose files are gone."""
+    """Return the git directories of linked worktrees whose files do not exist."""
     found = await trio.to_thread.run_sync(_registered, Path(git_directory, "worktrees"))
     for link in found.values():
         if await exists(link):
             raise Rejected(
                 "workspace_dirty",
                 f"The repository in {git_directory!r} has a worktree of its own at {link!r}",
-                hint="Take what you need from it and remove it (git worktree remove), then try again.",
+                hint="Save what you need from it and remove it (git worktree remove), then try again.",
             )
     return list(found)
 
 
 def _registered(worktrees: Path) -> dict[str, str]:
-    """Return what stands for each linked worktree: the path of its `.git`, which may be relative."""
+    """Return the path of `.git`, which may be relative, of each linked worktree."""
     found: dict[str, str] = {}
     for own in sorted(worktrees.iterdir()) if worktrees.is_dir() else ():
         try:
@@ -133,30 +133,30 @@ async def _refs(git_directory: str, *below: str) -> tuple[list[tuple[str, str]],
 
 
 async def _walk(git_directory: str, ref: str) -> list[str]:
-    """Return the commits that a ref stood at, newest first; none where git kept no record.
+    """Return the commits in the reflog of a ref, newest first; none without a reflog.
 
-    Raises `Problem` git_failed where there is a record, and neither git nor Fleet can read it.
+    Raises `Problem` git_failed for a reflog that neither git nor Fleet can read.
     """
-    walked = await _ask(git_directory, "rev-list", "--walk-reflogs", ref, "--")
+    walked = await _attempt(git_directory, "rev-list", "--walk-reflogs", ref, "--")
     if walked.code == 0:
         return walked.stdout.split()
-    try:  # git walks no record of a HEAD whose branch has no commit
+    try:  # git reads no reflog of a HEAD whose branch has no commit
         lines = await trio.to_thread.run_sync(read_file, Path(git_directory, "logs", ref))
     except FileNotFoundError:
-        if (await _ask(git_directory, "reflog", "exists", ref)).says_yes():  # kept in another format
+        if (await _attempt(git_directory, "reflog", "exists", ref)).says_yes():  # stored in another format
             raise walked.failed() from None
         return []
     except OSError as error:
         raise Problem(
             "git_failed",
-            f"Fleet cannot read what {ref} of {git_directory!r} stood at: {error.strerror}",
+            f"Fleet cannot read the reflog of {ref} in {git_directory!r}: {error.strerror}",
             hint="Make logs/ in that directory readable for Fleet, then try again.",
         ) from None
     ids = [name for line in lines.splitlines() for name in line.decode(errors="replace").split(" ", 2)[:2]]
     return await _commits_among(git_directory, ids[::-1])
 
 
-async def _ask(git_directory: str, *arguments: str) -> Output:
+async def _attempt(git_directory: str, *arguments: str) -> Output:
     command, *others = arguments
     environment = without_files(git_directory)
     return await attempt(command, *others, directory=git_directory, repository=git_directory, environment=environment)
@@ -167,7 +167,7 @@ async def _pseudo(git_directory: str) -> list[str]:
 
 
 async def _commits_among(git_directory: str, names: list[str]) -> list[str]:
-    """Return the commits that these names lead to, without those that the repository does not have."""
+    """Return the commits of these names that the repository has."""
     listed = await run(
         "cat-file",
         "--batch-check=%(objectname) %(objecttype)",

@@ -1,9 +1,9 @@
 """The `Workspaces` port: existing directories, and worktrees and clones below one root.
 
-Rules kept here: Fleet makes and removes only at `<root>/<workspace id>/<repository name>`; sources lie inside the
-allowed roots (Fleet's own root counts as one: a session may start from another's workspace); one worktree change at a
-time per repository. `WorkspaceSpec.directory` is the root of the checkout; `PreparedWorkspace.directory` is where the
-agent works: the same subdirectory that the source is in its repository, if the checkout has it.
+Fleet makes and removes checkouts only at `<root>/<workspace id>/<repository name>`. Sources are inside the allowed
+roots, and Fleet's own root is one: a session may start from another's workspace. A repository has one worktree change
+at a time. `WorkspaceSpec.directory` is the root of the checkout; `PreparedWorkspace.directory` is where the agent
+works: the source's subdirectory of its repository, if the checkout has it.
 """
 
 import os
@@ -30,8 +30,8 @@ from fleet.ports import Branch, Condition, Fault, NotCarried, PreparedWorkspace,
 class GitWorkspaces:
     """Workspaces on this machine's disk.
 
-    `root` is made when it is first needed. Symlinks in the roots are resolved here, once. `locks` are those of the
-    repositories (for worktrees) and of the directories (for clones); removals.py holds them as well.
+    `root` is created on first use. Symlinks in the roots are resolved once, here. `locks` has locks of repositories
+    (for worktrees) and of directories (for clones); removals.py uses them as well.
     """
 
     def __init__(self, root: Path, allowed_roots: Iterable[Path]) -> None:
@@ -40,23 +40,23 @@ class GitWorkspaces:
         self.locks = Locks()
 
     async def inspect(self, directory: str) -> Source:
-        """Resolve symlinks, check the allowed roots and say what is there (see the port)."""
+        """Resolve symlinks, check the allowed roots and return what the directory is (see the port)."""
         return await look(await resolve(directory, self._allowed_roots))
 
     def plan(
         self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
     ) -> tuple[str, str | None]:
-        """Return (directory, branch). For `existing` a branch that was asked for comes back, and `check` refuses it."""
+        """Return (directory, branch). For `existing` a requested branch is returned, and `check` refuses it."""
         if strategy == "existing":
             return source.directory, branch
         top = PurePath(source.top or source.repository or source.directory)
-        # The git directory of a bare repository, or of one that is named by its `.git`.
+        # The git directory of a bare repository, or a path that ends with `.git`.
         named = top.parent.name if top.name == ".git" else top.name.removesuffix(".git")
         own_branch = f"fleet/{slug(title)}-{workspace_id.replace('-', '')[-8:]}"
         return f"{self._root}/{workspace_id}/{directory_name(named)}", branch or own_branch
 
     async def check(self, order: WorkspaceSpec) -> None:
-        """Refuse what `prepare` would refuse (see the port); also `inspect`'s refusals of the source."""
+        """Check that `prepare` would accept the workspace (see the port); also raises the errors of `inspect`."""
         source = await self.inspect(order.source_directory)
         if order.strategy == "existing":
             _refuse_branch_of_existing(order)
@@ -76,9 +76,9 @@ class GitWorkspaces:
             worktrees.check_not_checked_out(await worktrees.registrations(repository), branch, order.directory)
 
     async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
-        """Make the workspace, or finish one that a crash left half-made; ignored files that are asked for come along.
+        """Make the workspace, or finish one that a crash left incomplete; copy the requested ignored files.
 
-        Raises what `check` raises, workspace_dirty where other files are in the way, `Problem` git_failed.
+        Raises the errors of `check`, workspace_dirty if other files are in its place, `Problem` git_failed.
         """
         source = await self.inspect(order.source_directory)
         if order.strategy == "existing":
@@ -101,10 +101,10 @@ class GitWorkspaces:
         return _prepared(await look(order.directory), directory or order.directory, tuple(left))
 
     async def discard(self, order: WorkspaceSpec) -> None:
-        """Remove what `prepare` left behind. Nothing to do for `existing`, or where nothing was made.
+        """Remove the remains of `prepare`. Does nothing for `existing`, or if nothing was made.
 
-        A branch goes with it if Fleet created it and nothing was committed. Raises `Rejected` workspace_dirty where
-        there is work in it, `Problem` git_failed.
+        A branch that Fleet created is removed as well if it has no new commits. Raises `Rejected` workspace_dirty if it
+        contains work, `Problem` git_failed.
         """
         if order.strategy == "existing":
             return
@@ -120,24 +120,24 @@ class GitWorkspaces:
         await remove_if_empty(str(Path(order.directory).parent))
 
     async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
-        """Return the order's source where its repository has the commit and the worktree (see the port)."""
+        """Return the source if its repository has the commit and the worktree (see the port)."""
         source = await self.inspect(order.source_directory)
         repository = await self._repository(source, "sourceDirectory")
         lacks: str | None = None
         if commit is not None and not await is_commit(repository, commit):
-            lacks = f"the commit {commit[:12]} that the workspace began at"
+            lacks = f"the commit {commit[:12]} at which the workspace began"
         elif order.strategy == "worktree" and not await worktrees.may_have(repository, order.directory):
             lacks = f"the worktree {order.directory!r}, which belongs to another repository"
         if lacks is not None:
             raise Rejected(
                 "source_unrelated",
                 f"The repository of {order.source_directory!r} does not have {lacks}",
-                hint="Name the directory that the project was moved to.",
+                hint="Give the directory that the project was moved to.",
             )
         return source
 
     async def relink(self, order: WorkspaceSpec) -> None:
-        """Let a worktree find its repository, and the repository the worktree (see the port)."""
+        """Repair the links between a worktree and its repository (see the port)."""
         if order.strategy != "worktree":
             return
         repository = await self._repository(await self.inspect(order.source_directory))
@@ -145,11 +145,11 @@ class GitWorkspaces:
             await run("worktree", "repair", "--", order.directory, directory=repository, repository=repository)
 
     async def fault(self, order: WorkspaceSpec) -> Fault | None:
-        """Return what is wrong with a workspace that was made (see the port)."""
+        """Return what is wrong with an existing workspace (see the port)."""
         return await trio.to_thread.run_sync(_fault, order)
 
     async def condition(self, directory: str) -> Condition | None:
-        """Look how a checkout stands (see the port), and write nothing, its index included. Raises `Problem`."""
+        """Return the condition of a checkout (see the port) without writing anything. Raises `Problem`."""
         return await condition(directory)
 
     async def branches(self, source: Source, query: str) -> tuple[Branch, ...]:
@@ -158,7 +158,7 @@ class GitWorkspaces:
         return await list_branches(source.directory, source.git_directory, query)
 
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
-        """Return the directories below the root that belong to no id in `known`."""
+        """Return the directories below the root that belong to none of the ids in `known`."""
         try:
             entries = await trio.to_thread.run_sync(os.listdir, self._root)
         except FileNotFoundError:
@@ -173,7 +173,7 @@ class GitWorkspaces:
                 field=field,
                 hint="Use the strategy `existing`, or run `git init` and commit first.",
             )
-        # A `.git` file, or the search upwards, may lead anywhere.
+        # A `.git` file, or git's search upwards, may lead out of the roots.
         if not is_inside(source.repository, self._allowed_roots):
             raise Rejected(
                 "directory_outside_roots",
@@ -184,9 +184,9 @@ class GitWorkspaces:
         return source.repository
 
     async def repository_of_worktree(self, order: WorkspaceSpec) -> str | None:
-        """Find the repository from the source or, where that is gone, from the worktree itself; None without either.
+        """Find the repository from the source or, if that is missing, from the worktree; None without either.
 
-        Raises `Rejected` where one of them is there and Fleet may not look, `Problem` git_failed.
+        Raises `Rejected` if one exists but Fleet may not read it, `Problem` git_failed.
         """
         refused: Rejected | None = None
         for directory in (order.source_directory, order.directory):
@@ -202,9 +202,9 @@ class GitWorkspaces:
         return None
 
     async def repository_of_clone(self, order: WorkspaceSpec) -> str | None:
-        """Return the repository that a clone was made from, None where that is gone.
+        """Return the repository that a clone was made from, None if it is missing.
 
-        Raises as `repository_of_worktree`.
+        Raises the errors of `repository_of_worktree`.
         """
         try:
             return (await self.inspect(order.source_directory)).repository
@@ -214,20 +214,20 @@ class GitWorkspaces:
             return None
 
     def require_own_place(self, order: WorkspaceSpec) -> None:
-        """Raise `Rejected` directory_outside_roots where the order's directory is not the one that Fleet plans."""
+        """Raise `Rejected` directory_outside_roots if the workspace's directory is not the one that Fleet plans."""
         parent = f"{self._root}/{order.workspace_id}"
         path = PurePath(order.directory)
         own = str(path.parent) == parent and ".." not in path.parts and PurePath(order.workspace_id).name
         if own != order.workspace_id or os.path.realpath(parent) != parent or Path(order.directory).is_symlink():
             raise Rejected(
                 "directory_outside_roots",
-                f"{order.directory!r} is not where Fleet keeps workspace {order.workspace_id!r}",
-                hint=f"Workspaces are kept below {self._root!r}; was the data directory moved?",
+                f"{order.directory!r} is not the place of Fleet's workspace {order.workspace_id!r}",
+                hint=f"Workspaces are below {self._root!r}; was the data directory moved?",
             )
 
 
 _ABSENT: Final = frozenset(("directory_missing", "not_a_directory"))
-"""How a directory is refused that is not there; any other refusal does not tell that."""
+"""The refusals of a missing directory; other refusals do not mean that it is missing."""
 
 
 def _refuse_branch_of_existing(order: WorkspaceSpec) -> None:
@@ -235,9 +235,9 @@ def _refuse_branch_of_existing(order: WorkspaceSpec) -> None:
         return
     raise Rejected(
         "branch_invalid",
-        "The strategy `existing` uses a directory as it is, so no branch can be chosen",
+        "The strategy `existing` uses a directory unchanged, so no branch can be chosen",
         field="baseRef" if order.branch is None else "branch",
-        hint="Leave branch and baseRef out, or use the strategy `worktree` or `clone`.",
+        hint="Omit branch and baseRef, or use the strategy `worktree` or `clone`.",
     )
 
 
@@ -258,16 +258,16 @@ def _fault(order: WorkspaceSpec) -> Fault | None:
     own = os.fsdecode(link.strip().removeprefix(b"gitdir: "))
     try:
         return None if own and Path(order.directory, own).is_dir() else "cut_off"
-    except OSError:  # an agent may have written what no path can be
+    except OSError:  # an agent may have written something that is not a path
         return "cut_off"
 
 
 def _same_subdirectory(source: Source, checkout: str) -> str | None:
-    """Return the directory of the checkout that the source is in its own; None where there is none."""
+    """Return the subdirectory of the checkout that the source is in its own checkout, None if it is missing."""
     if source.top is None:
         return checkout
     same = os.path.realpath(Path(checkout, PurePath(source.directory).relative_to(source.top)))
-    # In another commit it may be missing, or a symlink to anywhere.
+    # In another commit it may be missing, or a symlink to another place.
     return same if is_inside(same, (checkout,)) and Path(same).is_dir() else None
 
 
@@ -275,5 +275,5 @@ def _no_subdirectory(source: Source) -> NotCarried:
     named = PurePath(source.directory).relative_to(source.top or source.directory)
     return NotCarried(
         "directory",
-        f"{str(named)!r} is not in the commit that is checked out, so the session starts at the top of the checkout.",
+        f"{str(named)!r} is not in the checked-out commit, so the session starts at the top of the checkout.",
     )

@@ -1,9 +1,9 @@
 """Creates and removes git worktrees.
 
-A worktree is made in this order, and a crash at any point leaves a state that the next call knows: the base is noted as
-`refs/fleet/workspaces/<workspace id>`, the branch is created there, `git worktree add` checks it out. The note says
-that the branch is ours and where it began. git locks a worktree with the reason "initializing" while it makes it, which
-tells an incomplete one from one that an agent has worked in. workspaces.py holds the repository's lock.
+A worktree is made in this order, and the next call recognizes the state after a crash at any point: the base is noted
+as `refs/fleet/workspaces/<workspace id>`, the branch is created there, `git worktree add` checks it out. The note says
+that Fleet created the branch, and where it began. git locks a worktree with the reason "initializing" while it makes
+it, which distinguishes an incomplete one from one that an agent has used. workspaces.py holds the repository's lock.
 """
 
 import os
@@ -34,12 +34,12 @@ class Registration(NamedTuple):
 
     @property
     def torn(self) -> bool:
-        """Whether `git worktree add` never came to its end."""
+        """Whether `git worktree add` was interrupted."""
         return self.locked == _TORN
 
 
 def note_ref(workspace_id: str) -> str:
-    """Return the ref that remembers where a workspace's own branch began."""
+    """Return the ref that stores where a workspace's own branch began."""
     return f"refs/fleet/workspaces/{workspace_id}"
 
 
@@ -50,7 +50,7 @@ async def registrations(repository: str) -> tuple[Registration, ...]:
 
 
 def check_not_checked_out(listed: Iterable[Registration], branch: str, directory: str) -> None:
-    """Raise `Rejected` branch_checked_out where another worktree than `directory` has the branch."""
+    """Raise `Rejected` branch_checked_out if a worktree other than `directory` has the branch."""
     for registration in listed:
         if registration.branch == branch and registration.path != directory:
             raise Rejected(
@@ -63,7 +63,7 @@ def check_not_checked_out(listed: Iterable[Registration], branch: str, directory
 
 
 async def make(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> None:
-    """Make the worktree, or finish what a crash left.
+    """Make the worktree, or finish one that a crash left incomplete.
 
     Raises `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
     git_failed.
@@ -73,7 +73,7 @@ async def make(source: Source, repository: str, order: WorkspaceSpec, branch: st
     if registration is not None and not registration.torn and not await exists(f"{order.directory}/.git"):
         await _write_again(repository, order.directory)
         own = await run("rev-parse", "--absolute-git-dir", directory=order.directory)
-        if await exists(f"{own}/index"):  # enough: _clear would lose what only its HEAD and reflog name
+        if await exists(f"{own}/index"):  # enough: _clear would lose commits that only its HEAD and reflog name
             return
     if registration is not None and await _is_finished(repository, registration):
         return
@@ -82,19 +82,19 @@ async def make(source: Source, repository: str, order: WorkspaceSpec, branch: st
     check_not_checked_out(listed, branch, order.directory)
     await _ensure_branch(source, repository, order, branch, refs)
     await make_directory(str(Path(order.directory).parent))
-    beside = source.git_directory or repository  # git takes sparse cone and configuration of the checkout it runs in
+    beside = source.git_directory or repository  # git copies its sparse cone and configuration
     await run("worktree", "add", "--", order.directory, branch, directory=repository, repository=beside)
 
 
 async def _write_again(repository: str, directory: str) -> None:
-    """Write the files of a deleted worktree again. Files that are there now stay, and so do its HEAD and index."""
+    """Write the files of a deleted worktree again. Existing files, its HEAD and its index stay unchanged."""
     await make_directory(directory)
     await run("worktree", "repair", directory=repository, repository=repository)
-    await attempt("checkout-index", "--all", "--quiet", directory=directory)  # fails for files that are there
+    await attempt("checkout-index", "--all", "--quiet", directory=directory)  # fails for existing files
 
 
 async def discard(repository: str, order: WorkspaceSpec, branch: str) -> None:
-    """Remove an untouched worktree, and its branch where it is ours and still where it began.
+    """Remove an untouched worktree, and its branch if Fleet created it and it has not moved.
 
     Raises `Rejected` workspace_dirty, `Problem` git_failed.
     """
@@ -108,7 +108,7 @@ async def discard(repository: str, order: WorkspaceSpec, branch: str) -> None:
     if begun is None:
         return
     if all(other.branch != branch for other in await registrations(repository)):
-        # Compares and deletes: a branch that moved stays.
+        # Compares and deletes: a branch that has moved stays.
         await attempt("update-ref", "-d", f"refs/heads/{branch}", begun, directory=repository, repository=repository)
     await run("update-ref", "-d", note, begun, directory=repository, repository=repository)
 
@@ -120,7 +120,7 @@ async def _clear(
     registration: Registration | None,
     refs: Mapping[str, str],
 ) -> None:
-    """Remove what is at the order's directory, if it is pristine. Never by force."""
+    """Remove the workspace's directory if it is pristine. Never uses force."""
     commit = refs.get(f"refs/heads/{branch}") or refs.get(note_ref(order.workspace_id))
     torn = registration is not None and registration.torn
     if registration is not None and not torn and registration.branch != branch and registration.head != commit:
@@ -130,7 +130,7 @@ async def _clear(
         await remove_tree(order.directory)
     if registration is None:
         return
-    await make_directory(str(Path(order.directory).parent))  # git resolves the path that it is to forget
+    await make_directory(str(Path(order.directory).parent))  # git resolves the path of the registration
     if torn:
         await run("worktree", "unlock", "--", order.directory, directory=repository, repository=repository)
     await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
@@ -142,7 +142,7 @@ async def _ensure_branch(
     note, name = note_ref(order.workspace_id), f"refs/heads/{branch}"
     begun, existing = refs.get(note), refs.get(name)
     if existing is not None:
-        if order.base_ref is not None and begun is None:  # with a note it is ours, and may have commits since
+        if order.base_ref is not None and begun is None:  # with a note it is Fleet's, and may have new commits
             raise branches.refuse_existing(branch, order.base_ref)
         return
     branches.check_place(refs, branch)
@@ -154,25 +154,25 @@ async def _ensure_branch(
 
 
 async def create_refs(repository: str, commit: str, *refs: str) -> None:
-    """Create refs, one after the other. Raises `Problem` git_failed where one exists."""
+    """Create refs one by one. Raises `Problem` git_failed if one exists."""
     lines = "".join(f"start\ncreate {ref} {commit}\ncommit\n" for ref in refs)
     await run("update-ref", "--stdin", directory=repository, repository=repository, stdin=os.fsencode(lines))
 
 
 async def registration_at(repository: str, directory: str) -> Registration | None:
-    """Return the worktree that the repository has at a directory, whether it is there or not."""
+    """Return the worktree that the repository has registered at a directory, even if it does not exist."""
     listed = await registrations(repository)
     return next((registration for registration in listed if registration.path == directory), None)
 
 
 async def may_have(repository: str, directory: str) -> bool:
-    """Return whether a worktree that is at `directory` can be this repository's, which may have been moved since."""
+    """Return whether the worktree at `directory` may belong to this repository, which may have been moved."""
     if not await trio.Path(directory, ".git").exists():
         return True
     own = (await look(directory)).repository
     if own is not None:
         return own == repository
-    # Of relative paths, none leads to its worktree after a move.
+    # After a move, no relative path leads to its worktree.
     listed = await registrations(repository)
     return any([each.path == directory or not await trio.Path(each.path).exists() for each in listed])
 

@@ -64,7 +64,7 @@ async def test_nothing_is_removed_that_could_not_be_restored(world: RemovalWorld
     config = Path(order.source_directory, ".git", "config")
     config.write_text(f'{config.read_text()}[includeIf "onbranch:main"]\n\tpath = other\n')
     for step in (world.removals.preview(order), world.removals.remove(order, kept)):
-        with pytest.raises(Problem, match="includes files on conditions"):
+        with pytest.raises(Problem, match="includes files conditionally"):
             await step
     assert world.work(order.directory) == before
 
