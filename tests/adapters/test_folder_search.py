@@ -71,13 +71,13 @@ async def test_few_searches_run_at_a_time_because_each_takes_the_interpreter(
     assert begun[0] == 4 * DIRECTORY_SEARCHES_MAX
 
 
-def test_hidden_directories_and_dependencies_are_not_looked_into(root: Path) -> None:
+def test_hidden_directories_and_dependencies_are_not_searched(root: Path) -> None:
     for name in (".cache/shop", "app/node_modules/shop", "app/.git/shop", "app/.shop", "app/__pycache__/shop"):
         (root / name).mkdir(parents=True)
     assert paths(root, "shop") == []
 
 
-def test_symlinks_lead_to_what_is_inside_and_in_no_circle(root: Path) -> None:
+def test_symlinks_are_followed_inside_the_roots_without_loops(root: Path) -> None:
     (root / "real" / "shop").mkdir(parents=True)
     (root / "real" / "up").symlink_to(root)
     (root / "again").symlink_to("real")
@@ -91,7 +91,7 @@ def test_symlinks_lead_to_what_is_inside_and_in_no_circle(root: Path) -> None:
     assert (caught.value.code, caught.value.field) == ("directory_outside_roots", "path")
 
 
-def test_names_that_are_no_text_and_closed_directories_are_passed_over(root: Path) -> None:
+def test_names_that_are_not_utf_8_and_unreadable_directories_are_skipped(root: Path) -> None:
     Path(os.fsdecode(os.fsencode(root) + b"/shop-\xff")).mkdir()
     (root / "closed").mkdir(mode=0)
     (root / "shop").mkdir()

@@ -48,7 +48,7 @@ def test_lists_directories_by_name_and_knows_repositories(root: Path) -> None:
     assert (below.is_git_repo, below.parent) == (True, str(root))
 
 
-def test_symlinks_show_where_they_lead_to_and_only_inside(root: Path) -> None:
+def test_symlinks_are_listed_by_their_target_inside_the_roots(root: Path) -> None:
     (root / "real").mkdir()
     (root / "inside").symlink_to("real")
     (root / "outside").symlink_to("../outside")
@@ -64,7 +64,7 @@ def test_symlinks_show_where_they_lead_to_and_only_inside(root: Path) -> None:
     refused("directory_outside_roots", root / "real" / ".." / "..", root)
 
 
-def test_what_is_outside_is_not_described(root: Path) -> None:
+def test_errors_do_not_describe_paths_outside_the_roots(root: Path) -> None:
     for path in ("/", "/etc", "/nowhere/at/all", str(root.parent / "outside"), f"{root}-not"):
         refused("directory_outside_roots", path, root)
         refused("directory_outside_roots", f"{path}/new", root, make=True)
@@ -91,13 +91,13 @@ def test_a_directory_that_can_be_entered_but_not_read(root: Path) -> None:
         (root / "closed").chmod(0o700)
 
 
-def test_names_that_are_no_text_are_left_out(root: Path) -> None:
+def test_names_that_are_not_utf_8_are_left_out(root: Path) -> None:
     (root / "\udcff").mkdir()
     (root / "text").mkdir()
     assert names(root, root) == ["text"]
 
 
-def test_a_symlink_that_appears_meanwhile_leads_nowhere(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_symlink_that_appears_meanwhile_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "a").mkdir()
     real = os.path.realpath
 

@@ -152,7 +152,7 @@ async def test_what_a_script_leaves_running_is_ended(tmp_path: Path) -> None:
     assert (end, output, left(tmp_path)) == (ScriptEnd(0), "begun\n", 0)
 
 
-async def test_a_script_that_is_called_off_leaves_nothing(tmp_path: Path) -> None:
+async def test_cancelled_script_leaves_no_process(tmp_path: Path) -> None:
     with trio.move_on_after(0.3):
         await ran(tmp_path, "setsid sleep 60 & sleep 60")
     assert left(tmp_path) == 0
@@ -168,7 +168,7 @@ async def test_a_long_output_keeps_its_beginning_and_its_end(tmp_path: Path, mon
     assert len(output) < 1200
 
 
-async def test_output_that_is_no_utf_8_is_shown_with_replacements(tmp_path: Path) -> None:
+async def test_output_that_is_not_utf_8_has_replacement_characters(tmp_path: Path) -> None:
     assert (await ran(tmp_path, r"printf 'caf\303\251 \377'"))[1] == "café \N{REPLACEMENT CHARACTER}"
 
 
@@ -186,7 +186,7 @@ async def test_output_of_a_script_comes_while_it_runs(tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_script_in_a_directory_that_is_gone_fails(tmp_path: Path) -> None:
+async def test_script_in_a_missing_directory_fails(tmp_path: Path) -> None:
     with pytest.raises(Problem) as caught:
         await ran(tmp_path / "gone", "true")
     assert caught.value.code == "setup_failed"

@@ -105,11 +105,11 @@ async def test_no_private_address_is_reached_however_it_is_written(address: str)
 
 
 @pytest.mark.parametrize("written", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost", "127.0.0.1."])
-async def test_nor_is_this_machine_by_another_spelling(written: str) -> None:
+async def test_this_machine_is_not_reached_by_another_spelling(written: str) -> None:
     await refusal(HttpSender(SystemClock()), f"https://{written}/x")
 
 
-async def test_public_addresses_are_reached_by_https_alone() -> None:
+async def test_public_addresses_are_reached_only_by_https() -> None:
     know(hooks_test=[["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]])
     sender = HttpSender(SystemClock())
     await sender.check("https://hooks.test/x")
@@ -121,18 +121,18 @@ async def test_an_unknown_name_is_refused() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://a b/", "https://hooks.test:99999/", "https://[::1/", "https://ü.test/", "x"])
-async def test_what_is_no_url_is_refused(url: str) -> None:
+async def test_invalid_url_is_refused(url: str) -> None:
     await refusal(HttpSender(SystemClock()), url)
 
 
-async def test_only_the_networks_that_are_named_are_allowed() -> None:
+async def test_only_configured_networks_are_allowed() -> None:
     know(near_test=[["10.1.2.3"]], far_test=[["10.2.0.1"]])
     sender = HttpSender(SystemClock(), [ip_network("10.1.0.0/16")])
     await sender.check("http://near.test/x")
     await refusal(sender, "http://far.test/x")
 
 
-async def test_a_name_is_looked_up_once_and_the_checked_address_is_the_one_that_is_reached() -> None:
+async def test_name_is_resolved_once_and_the_checked_address_is_used() -> None:
     """A name that changes its mind between check and connection (DNS rebinding) gains nothing."""
     with Receiver().listening() as receiver:
         names = know(hooks_test=[["127.0.0.1"], ["10.0.0.1"]])
@@ -146,7 +146,7 @@ async def test_a_name_is_looked_up_once_and_the_checked_address_is_the_one_that_
         assert (second.status, len(receiver.got)) == (None, 1)
 
 
-async def test_another_address_of_the_name_is_tried_where_one_does_not_answer() -> None:
+async def test_next_address_is_tried_when_one_does_not_respond() -> None:
     with Receiver().listening() as receiver:
         know(hooks_test=[["127.0.0.2", "127.0.0.1"]])  # the receiver listens on the second
         sender = HttpSender(SystemClock(), [LOOPBACK])
@@ -200,7 +200,7 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
         assert (await sender.send(receiver.url, HEADERS, b"{}")).status == 200
 
 
-async def test_a_huge_answer_is_not_read() -> None:
+async def test_huge_response_is_not_read() -> None:
     receiver = Receiver()
     receiver.answer = b"x" * 50_000_000
     with receiver.listening():
@@ -209,7 +209,7 @@ async def test_a_huge_answer_is_not_read() -> None:
     assert await trio.to_thread.run_sync(receiver.cut_off.wait, 60)
 
 
-def test_addresses_inside_of_addresses_are_what_they_are() -> None:
+def test_addresses_inside_addresses_are_checked() -> None:
     public = module._is_public  # pyright: ignore[reportPrivateUsage] - a table of addresses needs no sockets
     assert public(ip_address("::ffff:93.184.215.14"))
     assert public(ip_address("64:ff9b::5db8:d70e"))

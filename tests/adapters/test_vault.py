@@ -21,7 +21,7 @@ class TestFileVault(VaultContract):
     pass
 
 
-async def test_nobody_else_can_read_them_and_another_vault_finds_them(tmp_path: Path) -> None:
+async def test_secrets_are_private_and_found_by_another_store(tmp_path: Path) -> None:
     await FileVault(tmp_path).keep(ID, TARGET)
     file = tmp_path / "webhooks" / f"{ID}.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -30,7 +30,7 @@ async def test_nobody_else_can_read_them_and_another_vault_finds_them(tmp_path: 
     assert repr(TARGET) == "Target(***)"
 
 
-async def test_what_a_crash_left_half_written_is_no_target_and_can_be_forgotten(tmp_path: Path) -> None:
+async def test_partial_file_of_a_crash_is_no_target_and_can_be_removed(tmp_path: Path) -> None:
     vault = FileVault(tmp_path)
     await vault.keep(ID, TARGET)
     (tmp_path / "webhooks" / f"{ID}.json.new").write_bytes(b'{"url": "htt')

@@ -37,7 +37,7 @@ class TestMemoryBlobs(BlobsContract):
         return opening
 
 
-def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+def test_kill_loses_no_acknowledged_blob(tmp_path: Path) -> None:
     acknowledged: set[str] = set()
     for lines in (1, 25, 60):
         command = [sys.executable, "-m", "tests.events.putting_process", str(tmp_path)]
@@ -56,7 +56,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
                 assert digest in blobs.owned(owner)
 
 
-async def test_too_little_space_refuses_and_then_goes_on(tmp_path: Path) -> None:
+async def test_writes_continue_after_a_full_disk_has_space_again(tmp_path: Path) -> None:
     free_bytes = DISK_FREE_BYTES_MIN - 1
     with LmdbBlobs(tmp_path, free_bytes=lambda: free_bytes) as blobs:
         with pytest.raises(Unavailable) as full:
@@ -70,7 +70,7 @@ async def test_too_little_space_refuses_and_then_goes_on(tmp_path: Path) -> None
         assert blobs.get(name_of(b"a")) is None
 
 
-async def test_a_store_that_has_reached_its_size_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_blob_store_refuses_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.events.lmdb_blobs.BLOB_MAP_BYTES", 64 * 1024)
     with LmdbBlobs(tmp_path) as blobs:
         [kept] = await blobs.put("s", [b"a"])
@@ -79,7 +79,7 @@ async def test_a_store_that_has_reached_its_size_refuses(tmp_path: Path, monkeyp
         assert (blobs.get(kept), blobs.get(name_of(b"b"))) == (b"a", None)
 
 
-async def test_a_full_disk_in_memory_and_a_crash_refuse() -> None:
+async def test_memory_store_refuses_on_a_full_disk_and_after_a_crash() -> None:
     disk = MemoryDisk()
     blobs = MemoryBlobs(disk)
     disk.full = True
@@ -95,7 +95,7 @@ async def test_a_full_disk_in_memory_and_a_crash_refuse() -> None:
     assert MemoryBlobs(disk).get(digest) == b"a"
 
 
-async def test_a_damaged_blob_is_told_from_a_missing_one(tmp_path: Path) -> None:
+async def test_damaged_blob_is_reported_and_a_missing_one_is_none(tmp_path: Path) -> None:
     with LmdbBlobs(tmp_path) as blobs:
         digests = await blobs.put("s", [b"first", b"second"])
     with lmdb.open(str(tmp_path / "blobs.mdb"), subdir=False, max_dbs=4) as environment:
@@ -109,7 +109,7 @@ async def test_a_damaged_blob_is_told_from_a_missing_one(tmp_path: Path) -> None
                 blobs.get(digest)
 
 
-def test_a_blob_that_claims_to_be_huge_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blob_with_a_huge_declared_size_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     content = bytes(1000)
     [stored] = pack([content])
     assert unpack(name_of(content), stored) == content
@@ -118,13 +118,13 @@ def test_a_blob_that_claims_to_be_huge_is_not_unpacked(monkeypatch: pytest.Monke
         unpack(name_of(content), stored)
 
 
-def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_a_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "blobs.mdb").write_bytes(b"not a database")
     with pytest.raises(StartupError, match=r"blobs\.mdb cannot be opened"):
         LmdbBlobs(tmp_path)
 
 
-async def test_a_file_that_was_cut_off_loses_blobs_but_kills_nobody(tmp_path: Path) -> None:
+async def test_truncated_file_loses_blobs_without_killing_the_process(tmp_path: Path) -> None:
     contents = [bytes((n * m) % 253 for m in range(20_000)) for n in range(30)]
     with LmdbBlobs(tmp_path) as blobs:
         digests = await blobs.put("s", contents)
@@ -144,7 +144,7 @@ async def test_a_file_that_was_cut_off_loses_blobs_but_kills_nobody(tmp_path: Pa
     assert damaged > 0
 
 
-async def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+async def test_files_are_accessible_only_to_their_owner(tmp_path: Path) -> None:
     with LmdbBlobs(tmp_path / "data") as blobs:
         await blobs.put("s", [b"a"])
         assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700

@@ -17,7 +17,7 @@ from tests.fakes.spans import of, recorded, span_id
 CAUSE = Cause("local")
 
 
-async def test_a_commit_is_linked_to_what_waits_for_it(tmp_path: Path) -> None:
+async def test_span_of_a_commit_is_linked_to_its_appends(tmp_path: Path) -> None:
     with recorded() as (traces, spans), LmdbLog.open(tmp_path, sample_registry(), FakeClock(), traces=traces) as log:
 
         async def append(number: int) -> None:
@@ -39,7 +39,7 @@ async def test_a_commit_is_linked_to_what_waits_for_it(tmp_path: Path) -> None:
         assert "WORDS" not in commit.to_json()
 
 
-async def test_a_commit_that_fails_says_why(tmp_path: Path) -> None:
+async def test_span_of_a_failed_commit_has_the_error(tmp_path: Path) -> None:
     with (
         recorded() as (traces, spans),
         LmdbLog.open(tmp_path, sample_registry(), FakeClock(), free_bytes=lambda: 0, traces=traces) as log,

@@ -76,11 +76,11 @@ def refuses(disk: Disk, size_bytes: int = 1, reusable: Callable[[], int] = none)
     return False
 
 
-def test_names_that_a_full_disk_takes_are_names_of_events() -> None:
+def test_events_for_a_full_disk_are_registered() -> None:
     assert NAMES.keys() > ON_FULL_DISK
 
 
-def test_the_reserve_takes_space_and_is_given_up_by_a_start_on_a_full_disk(tmp_path: Path) -> None:
+def test_start_on_a_full_disk_releases_the_reserve(tmp_path: Path) -> None:
     file = tmp_path / "reserve"
     Disk(tmp_path, Space(), reserve_bytes=RESERVE_BYTES)
     assert file.stat().st_blocks * 512 >= RESERVE_BYTES
@@ -98,7 +98,7 @@ def test_the_reserve_takes_space_and_is_given_up_by_a_start_on_a_full_disk(tmp_p
     assert file.stat().st_size == RESERVE_BYTES
 
 
-def test_a_part_of_the_reserve_that_a_crash_has_left_is_no_reserve(tmp_path: Path) -> None:
+def test_partial_reserve_after_a_crash_is_not_a_reserve(tmp_path: Path) -> None:
     (tmp_path / "reserve").write_bytes(b"x")
     Disk(tmp_path, Space(0), reserve_bytes=RESERVE_BYTES)
     assert not (tmp_path / "reserve").exists()
@@ -107,7 +107,7 @@ def test_a_part_of_the_reserve_that_a_crash_has_left_is_no_reserve(tmp_path: Pat
     assert (tmp_path / "reserve").stat().st_size == RESERVE_BYTES
 
 
-def test_the_reserve_that_the_blobs_have_used_is_held_back_again_by_the_log(tmp_path: Path) -> None:
+def test_log_restores_the_reserve_that_the_blob_store_used(tmp_path: Path) -> None:
     log = Disk(tmp_path, Space(), reserve_bytes=RESERVE_BYTES)
     blobs = Disk(tmp_path, Space())
     assert blobs.give_up_reserve()
@@ -115,7 +115,7 @@ def test_the_reserve_that_the_blobs_have_used_is_held_back_again_by_the_log(tmp_
     assert (tmp_path / "reserve").stat().st_size == RESERVE_BYTES
 
 
-def test_a_quota_that_the_system_does_not_count_as_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exceeded_quota_counts_as_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(tmp_path, Space(), reserve_bytes=RESERVE_BYTES)
     assert disk.give_up_reserve()
     assert not disk.give_up_reserve()
@@ -130,13 +130,13 @@ def test_a_quota_that_the_system_does_not_count_as_a_full_disk(tmp_path: Path, m
     assert not refuses(disk)
 
 
-def test_space_inside_of_the_file_counts(tmp_path: Path) -> None:
+def test_free_space_inside_the_file_counts(tmp_path: Path) -> None:
     disk = Disk(tmp_path, Space(0))
     assert refuses(disk, 10, lambda: DISK_REUSABLE_BYTES_MIN + 19)
     assert not refuses(disk, 10, lambda: DISK_REUSABLE_BYTES_MIN + 20)
 
 
-async def test_what_ends_something_is_taken_on_a_full_disk_and_the_rest_is_refused(tmp_path: Path) -> None:
+async def test_full_disk_accepts_only_events_that_end_something(tmp_path: Path) -> None:
     space = Space()
     refused: list[str] = []
 
@@ -162,9 +162,7 @@ async def test_what_ends_something_is_taken_on_a_full_disk_and_the_rest_is_refus
             log.stop()
 
 
-async def test_the_reserve_is_given_up_where_lmdb_finds_no_space(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reserve_is_released_when_lmdb_finds_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = LmdbStore.begin_commit
 
     def begin_commit(self: LmdbStore, *arguments: Any, **named: Any) -> Callable[[], None]:
@@ -185,7 +183,9 @@ async def test_the_reserve_is_given_up_where_lmdb_finds_no_space(
             log.stop()
 
 
-async def test_blobs_go_on_a_full_disk_with_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_blobs_are_deleted_on_a_full_disk_with_the_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Disk(tmp_path, Space(), reserve_bytes=RESERVE_BYTES)
     with LmdbBlobs(tmp_path) as blobs:
         await blobs.put("s", [b"a"])
@@ -202,14 +202,14 @@ async def test_blobs_go_on_a_full_disk_with_the_reserve(tmp_path: Path, monkeypa
 
 
 @pytest.mark.usefixtures("capsys")
-def test_a_server_runs_without_its_local_token_where_the_disk_is_full(tmp_path: Path) -> None:
+def test_server_on_a_full_disk_runs_without_a_local_token(tmp_path: Path) -> None:
     (tmp_path / "local-token").write_text("of the last run")
     with limited(), local_token(tmp_path) as text:
         assert text
         assert read_local_token(tmp_path) is None
 
 
-def test_a_first_start_on_a_full_disk_says_what_to_do(tmp_path: Path) -> None:
+def test_first_start_on_a_full_disk_says_what_to_do(tmp_path: Path) -> None:
     """Each file of the data directory may be the one that has no room."""
     said: list[str] = []
     views = tmp_path / "views"

@@ -43,7 +43,7 @@ def kill_while_erasing(path: Path, stream: str, pages: int) -> None:
     process.communicate()
 
 
-async def test_a_kill_leaves_whole_pages_and_a_repetition_finishes(tmp_path: Path) -> None:
+async def test_repeated_erasure_finishes_after_a_kill(tmp_path: Path) -> None:
     events = 20 * ERASE_PAGE_EVENTS
     async with open_lmdb(tmp_path) as log:
         await log.append("a", 0, [Counted(n, SECRET) for n in range(events)], CAUSE)
@@ -62,7 +62,7 @@ async def test_a_kill_leaves_whole_pages_and_a_repetition_finishes(tmp_path: Pat
         assert verify(log).erased == events
 
 
-async def test_a_full_disk_lets_itself_be_emptied(tmp_path: Path) -> None:
+async def test_erasure_works_on_a_full_disk(tmp_path: Path) -> None:
     free_bytes = 10 * DISK_FREE_BYTES_MIN
     async with open_lmdb(tmp_path, lambda: free_bytes) as log:
         await log.append("a", 0, [Counted(1, SECRET)], CAUSE)
@@ -73,7 +73,7 @@ async def test_a_full_disk_lets_itself_be_emptied(tmp_path: Path) -> None:
         assert log.is_erased("a")
 
 
-async def test_a_crash_leaves_the_erasure_undone_or_done() -> None:
+async def test_crash_leaves_each_page_erased_or_unchanged() -> None:
     disk = MemoryDisk()
     log = MemoryLog(disk, sample_registry(), FakeClock())
     await log.append("a", 0, [Counted(1)], CAUSE, command_id="c", command_digest=b"d")

@@ -36,17 +36,17 @@ def exported(log: MemoryLog, after: int = 0, through: int = EVENTS) -> list[byte
     return found.splitlines(keepends=True)
 
 
-async def test_a_whole_log_is_proven(log: MemoryLog) -> None:
+async def test_export_of_the_whole_log_is_verified(log: MemoryLog) -> None:
     assert verify_export(exported(log)) == ExportReport(EVENTS, 1, EVENTS, 0, verify(log).digest)
 
 
-async def test_any_stretch_of_it_is_proven(log: MemoryLog) -> None:
+async def test_export_of_any_part_is_verified(log: MemoryLog) -> None:
     found = verify_export(exported(log, 17, 200))
     assert (found.events, found.first, found.last, found.first_break) == (183, 18, 200, None)
     assert verify_export([*exported(log, 0, 17), *exported(log, 17, EVENTS)]).events == EVENTS
 
 
-async def test_an_erased_event_is_proven_by_its_header(log: MemoryLog) -> None:
+async def test_erased_event_is_verified_by_its_header(log: MemoryLog) -> None:
     await log.erase("secret")
     lines = exported(log)
     found = verify_export(lines)
@@ -107,7 +107,7 @@ def another_log_s(lines: list[bytes]) -> None:
         rewritten("salt", "not base64!"),
     ],
 )
-async def test_what_was_changed_is_found(log: MemoryLog, spoil: Callable[[list[bytes]], None]) -> None:
+async def test_changed_line_is_found(log: MemoryLog, spoil: Callable[[list[bytes]], None]) -> None:
     lines = exported(log)
     spoil(lines)
     found = verify_export(lines)
@@ -115,7 +115,7 @@ async def test_what_was_changed_is_found(log: MemoryLog, spoil: Callable[[list[b
     assert (found.events, found.last, found.first_break.position) == (9, 9, 10)
 
 
-async def test_an_exchanged_first_event_is_found(log: MemoryLog) -> None:
+async def test_replaced_first_event_is_found(log: MemoryLog) -> None:
     lines = exported(log)
     other = MemoryLog(MemoryDisk(), sample_registry(), FakeClock())
     await other.append("plain", 0, [Opened("Other")], Cause())
@@ -123,5 +123,5 @@ async def test_an_exchanged_first_event_is_found(log: MemoryLog) -> None:
     assert verify_export(lines).events == 1
 
 
-def test_nothing_is_no_proof() -> None:
+def test_empty_export_verifies_nothing() -> None:
     assert verify_export([]).events == 0

@@ -33,7 +33,7 @@ async def read_until(reader: AsyncIterator[list[Recorded]], position: int) -> li
     raise AssertionError("a reader does not end")
 
 
-async def test_a_reader_gets_the_past_and_then_what_happens(log: MemoryLog) -> None:
+async def test_reader_gets_stored_events_and_then_new_ones(log: MemoryLog) -> None:
     feed = Feed(log)
     await append(log, "a", 3)
     async with feed.subscribe(after=1) as reader:
@@ -67,7 +67,7 @@ async def test_a_waiting_reader_is_woken(log: MemoryLog) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_long_past_comes_in_pages(log: MemoryLog) -> None:
+async def test_stored_events_are_read_in_pages(log: MemoryLog) -> None:
     feed = Feed(log)
     await append(log, "a", 3 * FEED_PAGE_EVENTS)
     async with feed.subscribe(after=0) as reader:
@@ -83,7 +83,7 @@ async def test_events_between_subscribing_and_reading_are_not_missed(log: Memory
         assert await read_until(reader, 3) == [1, 2, 3]
 
 
-async def test_one_stream_is_followed_alone(log: MemoryLog) -> None:
+async def test_reader_of_a_stream_gets_only_its_events(log: MemoryLog) -> None:
     feed = Feed(log)
     await append(log, "a", 2)
     await append(log, "b", 2)
@@ -98,7 +98,7 @@ async def test_one_stream_is_followed_alone(log: MemoryLog) -> None:
         assert reader.statistics().saturations == 0
 
 
-async def test_a_predicate_narrows_past_and_present(log: MemoryLog) -> None:
+async def test_predicate_filters_stored_and_new_events(log: MemoryLog) -> None:
     feed = Feed(log)
     await append(log, "a", 4)
     async with feed.subscribe(after=0, stream=lambda event: event.position % 2 == 0) as reader:
@@ -112,7 +112,7 @@ def nothing(_: Recorded) -> bool:
 
 
 @pytest.mark.parametrize("stream", ["b", nothing])
-async def test_a_reader_learns_that_nothing_of_the_past_concerns_it(log: MemoryLog, stream: Filter) -> None:
+async def test_reader_catches_up_without_matching_events(log: MemoryLog, stream: Filter) -> None:
     feed = Feed(log)
     await append(log, "a", 2 * FEED_PAGE_EVENTS + 3)
     async with feed.subscribe(after=0, stream=stream) as reader:
@@ -123,7 +123,7 @@ async def test_a_reader_learns_that_nothing_of_the_past_concerns_it(log: MemoryL
 
 
 @pytest.mark.parametrize("stream", [None, "a"])
-async def test_a_slow_reader_is_saturated_and_reads_the_rest_from_the_log(log: MemoryLog, stream: str | None) -> None:
+async def test_slow_reader_reads_the_rest_from_the_log(log: MemoryLog, stream: str | None) -> None:
     feed = Feed(log)
     async with feed.subscribe(after=0, stream=stream, buffer=4) as reader:
         for _ in range(10):
@@ -137,7 +137,7 @@ async def test_a_slow_reader_is_saturated_and_reads_the_rest_from_the_log(log: M
         assert await read_until(reader, 11) == [11]
 
 
-async def test_a_reader_that_waits_survives_a_commit_larger_than_its_buffer(log: MemoryLog) -> None:
+async def test_waiting_reader_gets_a_commit_larger_than_its_buffer(log: MemoryLog) -> None:
     feed = Feed(log)
     found: list[int] = []
 

@@ -41,7 +41,7 @@ async def fill(path: Path, events: int) -> None:
             await log.append(f"stream-{n % 7}", log.stream_version(f"stream-{n % 7}"), batch, CAUSE, command_id=str(n))
 
 
-async def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+async def test_kill_loses_no_acknowledged_event(tmp_path: Path) -> None:
     acknowledged: dict[str, tuple[int, int]] = {}
     for lines in (1, 40, 17, 130):
         process = append_in_process(str(tmp_path))
@@ -77,7 +77,7 @@ async def test_the_map_grows_by_itself(tmp_path: Path, monkeypatch: pytest.Monke
         assert log.head() == 61
 
 
-async def test_too_little_space_refuses_and_then_goes_on(tmp_path: Path) -> None:
+async def test_writes_continue_after_a_full_disk_has_space_again(tmp_path: Path) -> None:
     free_bytes = 10 * DISK_FREE_BYTES_MIN
     async with open_lmdb(tmp_path, lambda: free_bytes) as log:
         await log.append("a", 0, [Counted(1)], CAUSE, command_id="c")
@@ -92,7 +92,7 @@ async def test_too_little_space_refuses_and_then_goes_on(tmp_path: Path) -> None
         assert (await log.append("a", 1, [Counted(2)], CAUSE)).position == 2
 
 
-def test_a_write_that_finds_no_room_refuses_and_then_goes_on(tmp_path: Path) -> None:
+def test_writes_continue_after_one_without_space(tmp_path: Path) -> None:
     process = append_in_process(str(tmp_path), str(2 * MIB))
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -123,7 +123,7 @@ def test_a_second_opening_is_refused(tmp_path: Path) -> None:
         lmdb_log(tmp_path)
 
 
-def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_newer_format_is_refused_and_stays_unchanged(tmp_path: Path) -> None:
     lmdb_log(tmp_path).close()
     write_meta(tmp_path, b"format", (2).to_bytes(4, "big"))
     before = (tmp_path / "events.mdb").read_bytes()
@@ -133,7 +133,7 @@ def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "events.mdb").read_bytes() == before
 
 
-def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_database_of_another_program_is_refused(tmp_path: Path) -> None:
     environment = lmdb.open(str(tmp_path / "events.mdb"), subdir=False, lock=False)
     with environment, environment.begin(write=True) as transaction:
         transaction.put(b"cake", b"recipe")
@@ -147,7 +147,7 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         lmdb_log(tmp_path / "file" / "data")
 
 
-def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+def test_files_are_accessible_only_to_their_owner(tmp_path: Path) -> None:
     with lmdb_log(tmp_path / "data"):
         assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
         for name in ("events.mdb", "fleet.lock"):
@@ -155,14 +155,14 @@ def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"not a database", b"\0" * 100_000])
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_database_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "events.mdb").write_bytes(content)
     with pytest.raises(StartupError, match=r"damaged .*: restore|damaged .*Restore"):
         lmdb_log(tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.7, 0.9, 0.99])
-async def test_a_file_that_was_cut_off_is_refused_each_time(tmp_path: Path, share: float) -> None:
+async def test_truncated_file_is_refused_at_each_start(tmp_path: Path, share: float) -> None:
     await fill(tmp_path, 5000)
     file = tmp_path / "events.mdb"
     size_bytes = int(file.stat().st_size * share)
@@ -229,7 +229,7 @@ async def test_a_file_that_lacks_only_unused_pages_is_opened(tmp_path: Path) -> 
         await log.append("a", 4, [Counted(5)], CAUSE)
 
 
-async def test_stop_writes_first_what_was_accepted(tmp_path: Path) -> None:
+async def test_stop_writes_accepted_appends(tmp_path: Path) -> None:
     with lmdb_log(tmp_path) as log:
         async with trio.open_nursery() as nursery:
             await nursery.start(log.run)
@@ -243,7 +243,7 @@ async def test_stop_writes_first_what_was_accepted(tmp_path: Path) -> None:
         assert refused.value.code == "stopping"
 
 
-async def test_a_cancelled_writer_writes_first_what_was_accepted(tmp_path: Path) -> None:
+async def test_cancelled_writer_writes_accepted_appends(tmp_path: Path) -> None:
     with lmdb_log(tmp_path) as log:
         async with trio.open_nursery() as appenders, trio.open_nursery() as nursery:
             await nursery.start(log.run)
@@ -273,7 +273,7 @@ async def test_too_many_appends_are_refused(tmp_path: Path, monkeypatch: pytest.
         assert log.statistics().waiting == log.statistics().waiting_bytes == 0
 
 
-async def test_what_waits_goes_into_few_commits(tmp_path: Path) -> None:
+async def test_waiting_appends_share_few_commits(tmp_path: Path) -> None:
     async with open_lmdb(tmp_path) as log:
         async with trio.open_nursery() as nursery:
             for n in range(500):
@@ -283,7 +283,7 @@ async def test_what_waits_goes_into_few_commits(tmp_path: Path) -> None:
         assert statistics.commits < 20
 
 
-async def test_a_broken_writer_leaves_nobody_waiting_and_can_be_started_again(
+async def test_failed_writer_resumes_its_waiters_and_can_be_restarted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = False
@@ -324,9 +324,7 @@ async def test_a_broken_writer_leaves_nobody_waiting_and_can_be_started_again(
         assert verify(log).first_break is None
 
 
-async def test_stream_versions_are_right_beyond_what_memory_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_stream_versions_are_right_beyond_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet.events.lmdb_store, "STREAM_HEADS_MAX", 4)
     async with open_lmdb(tmp_path) as log:
         for version in range(3):
@@ -335,7 +333,7 @@ async def test_stream_versions_are_right_beyond_what_memory_holds(
         assert [log.stream_version(f"s{n}") for n in range(11)] == [3] * 10 + [0]
 
 
-async def test_only_so_many_snapshots_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_snapshots_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet.events.lmdb_store, "SNAPSHOTS_WAITING_MAX", 2)
     async with open_lmdb(tmp_path) as log:
         for n in range(3):

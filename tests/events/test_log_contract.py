@@ -40,12 +40,12 @@ class TestMemoryLog(LogContract):
 
 @settings(max_examples=25)
 @given(APPENDS, st.integers(1, 8))
-def test_any_interleaving_on_disk_has_no_gap(appends: list[tuple[int, int]], tasks: int) -> None:
+def test_interleaved_appends_on_disk_leave_no_gap(appends: list[tuple[int, int]], tasks: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         trio.run(check_interleaving, lambda: open_lmdb(Path(directory)), appends, tasks)
 
 
 @settings(max_examples=25)
 @given(APPENDS, st.integers(1, 8))
-def test_any_interleaving_in_memory_has_no_gap(appends: list[tuple[int, int]], tasks: int) -> None:
+def test_interleaved_appends_in_memory_leave_no_gap(appends: list[tuple[int, int]], tasks: int) -> None:
     trio.run(check_interleaving, memory_opening(), appends, tasks)

@@ -21,7 +21,7 @@ def opened(disk: MemoryDisk, seed: int | None = None) -> MemoryLog:
     return MemoryLog(disk, sample_registry(), FakeClock(), salts=Random(seed).randbytes)
 
 
-async def test_a_full_disk_refuses_and_then_goes_on() -> None:
+async def test_appends_continue_after_a_full_disk() -> None:
     disk = MemoryDisk()
     log = opened(disk)
     disk.full = True
@@ -46,7 +46,7 @@ async def test_a_cancelled_append_leaves_either_outcome(checkpoints: int, durabl
     assert log.head() == int(durable)
 
 
-async def test_after_a_crash_only_the_disk_is_left() -> None:
+async def test_crash_keeps_only_the_disk() -> None:
     disk = MemoryDisk()
     log = opened(disk)
     await log.append("a", 0, [Counted(1)], CAUSE, command_id="c")

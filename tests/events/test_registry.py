@@ -7,7 +7,7 @@ from fleet.events.registry import EventRegistry, UnreadableEvent, Upcaster
 from tests.events.samples import Counted, Opened, sample_registry
 
 
-def test_an_event_comes_back_as_it_went() -> None:
+def test_event_is_equal_after_encoding_and_decoding() -> None:
     registry = sample_registry()
     encoded = registry.encode(Counted(3, "é"))
     assert (encoded.type, encoded.schema) == ("sample.counted", 2)
@@ -41,7 +41,7 @@ def test_upcasters_run_in_order() -> None:
         ("sample.opened", 1, b"{", "payload of a sample.opened"),
     ],
 )
-def test_what_cannot_be_read_is_named(name: str, schema: int, payload: bytes, says: str) -> None:
+def test_unreadable_event_is_named_in_the_error(name: str, schema: int, payload: bytes, says: str) -> None:
     with pytest.raises(UnreadableEvent, match=says):
         sample_registry().decode(name, schema, payload)
 
@@ -54,7 +54,7 @@ def test_an_unregistered_class_is_refused() -> None:
         sample_registry().encode(Stray())
 
 
-def test_registration_keeps_the_rules() -> None:
+def test_invalid_registrations_are_refused() -> None:
     class Changeable(msgspec.Struct):
         pass
 

@@ -104,7 +104,7 @@ async def all_pages(log: MemoryLog, times: LogTimes, search: Search) -> list[Rec
 
 @settings(max_examples=150)
 @given(st.lists(ENTRIES, max_size=45), st.lists(SEARCHES, min_size=1, max_size=4), st.lists(TIMES, max_size=3))
-def test_a_search_finds_what_looking_at_all_finds(
+def test_search_finds_the_same_events_as_a_full_scan(
     entries: list[Entry], searches: list[Search], moments: list[int]
 ) -> None:
     async def check() -> None:
@@ -121,7 +121,7 @@ def test_a_search_finds_what_looking_at_all_finds(
     trio.run(check)
 
 
-async def test_one_request_looks_at_so_many_events_at_most() -> None:
+async def test_search_reads_a_limited_number_of_events_per_request() -> None:
     log = await log_of([Entry("a", Opened("x"), "local", None, 0)] * 30)
     times, search = LogTimes(log), Search(actor="nobody")
     walked = [page.next_cursor for page in [await find_events(log, times, search)]]
@@ -130,14 +130,14 @@ async def test_one_request_looks_at_so_many_events_at_most() -> None:
     assert (await find_events(log, times, Search(actor="nobody", after=24))).next_cursor is None
 
 
-async def test_a_page_ends_with_the_event_that_makes_it_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_page_ends_with_the_event_that_fills_it(monkeypatch: pytest.MonkeyPatch) -> None:
     log = await log_of([Entry("a", Opened("x" * 1000), "local", None, 0)] * 5)
     monkeypatch.setattr("fleet.events.search.LOG_SEARCH_PAGE_BYTES", 1500)
     page = await find_events(log, LogTimes(log), Search())
     assert ([event.position for event in page.events], page.next_cursor) == ([1, 2], 2)
 
 
-async def test_a_search_lets_other_tasks_run_between_two_pages() -> None:
+async def test_search_lets_other_tasks_run_between_pages() -> None:
     log = await log_of([Entry("a", Opened("x"), "local", None, 0)] * 12)
     turns = 0
 
@@ -156,7 +156,7 @@ async def test_a_search_lets_other_tasks_run_between_two_pages() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_chain_leads_to_the_first_cause() -> None:
+async def test_chain_leads_to_the_first_cause() -> None:
     log = MemoryLog(MemoryDisk(), sample_registry(), FakeClock())
     await log.append("a", 0, [Opened("x")], Cause("token:ann", "session:s", "r1"))
     await log.append("b", 0, [Opened("x")], Cause("local"))
@@ -167,7 +167,7 @@ async def test_a_chain_leads_to_the_first_cause() -> None:
     assert [event.position for event in chain(log, 2, 10)] == [2]
 
 
-async def test_a_chain_of_large_events_is_cut() -> None:
+async def test_chain_of_large_events_is_cut() -> None:
     log = MemoryLog(MemoryDisk(), sample_registry(), FakeClock())
     for number in range(4):
         await log.append("a", number, [Opened("x" * (LOG_SEARCH_PAGE_BYTES // 2))], Cause("local", f"@{number}"))
@@ -175,7 +175,7 @@ async def test_a_chain_of_large_events_is_cut() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["@2", "@9", "@0", "@x", "@", "@-1"])
-async def test_a_chain_ends_at_a_cause_that_leads_nowhere(wrong: str) -> None:
+async def test_chain_ends_at_a_cause_outside_the_log(wrong: str) -> None:
     log = MemoryLog(MemoryDisk(), sample_registry(), FakeClock())
     await log.append("a", 0, [Opened("x")], Cause("local"))
     await log.append("a", 1, [Opened("x")], Cause("system", wrong))

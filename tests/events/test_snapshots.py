@@ -36,5 +36,5 @@ def cut(state: Deep) -> Deep:
 
 
 @given(states)
-def test_a_state_comes_back_with_numbers_that_fit(state: Deep) -> None:
+def test_numbers_beyond_the_range_are_clamped_in_a_snapshot(state: Deep) -> None:
     assert msgspec.msgpack.decode(pack(state), type=Deep) == cut(state)

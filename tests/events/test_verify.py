@@ -61,7 +61,7 @@ async def test_a_removed_record_is_found() -> None:
     assert verify(log).first_break == Break(2, "the record holds position 3")
 
 
-async def test_a_log_that_ends_before_its_head_is_found() -> None:
+async def test_log_that_ends_before_its_head_is_found() -> None:
     disk, log = await written()
     del disk.records[3]
     assert verify(log).first_break == Break(4, "missing: the log's head is at 4")
@@ -73,7 +73,7 @@ async def test_a_snapshot_that_is_ahead_of_the_log_is_found() -> None:
     assert verify(log).first_break == Break(2, "the snapshot of b is ahead of the log")
 
 
-async def test_a_payload_that_is_erased_leaves_the_chain_provable() -> None:
+async def test_chain_can_be_verified_after_an_erasure() -> None:
     disk, log = await written()
     before = codec.decode(disk.records[1])
     disk.records[1] = codec.erase(disk.records[1])

@@ -25,7 +25,7 @@ def shown(activities: Activities) -> str | None:
 
 
 @given(st.lists(st.text(alphabet="ab \n", max_size=8), max_size=12))
-def test_the_line_is_the_last_that_is_not_blank_however_the_text_was_cut(pieces: list[str]) -> None:
+def test_line_is_the_last_nonblank_one_for_any_split_into_deltas(pieces: list[str]) -> None:
     activities = Activities(lambda: 9)
     activities.part("s", part("p"))
     for piece in pieces:
@@ -34,7 +34,7 @@ def test_the_line_is_the_last_that_is_not_blank_however_the_text_was_cut(pieces:
     assert shown(activities) == (lines[-1][:HEAD_CHARS] if lines else None)
 
 
-def test_a_line_is_cut_and_a_next_one_is_shown() -> None:
+def test_long_line_is_cut_and_replaced_by_the_next() -> None:
     activities = Activities(lambda: 9)
     activities.part("s", part("p"))
     for _ in range(100):
@@ -46,7 +46,7 @@ def test_a_line_is_cut_and_a_next_one_is_shown() -> None:
     assert shown(activities) == "y"
 
 
-def test_changes_are_told_once() -> None:
+def test_each_change_is_notified_once() -> None:
     activities, told = Activities(lambda: 9), list[str]()
     activities.changed = told.append
     activities.part("s", part("p", "Hello"))
@@ -56,7 +56,7 @@ def test_changes_are_told_once() -> None:
     assert told == ["s"]
 
 
-def test_the_part_that_began_last_and_shows_something_counts() -> None:
+def test_newest_part_with_a_line_is_shown() -> None:
     activities = Activities(lambda: 9)
     assert activities.now("s") is None
     activities.part("s", part("a", "First"))

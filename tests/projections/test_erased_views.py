@@ -105,7 +105,7 @@ async def with_one_gone(disk: MemoryDisk, store: ViewStore, *, saved: bool) -> P
     return process
 
 
-async def test_what_is_gone_is_not_shown_and_waits_for_its_erasure(store: ViewStore) -> None:
+async def test_removed_session_is_hidden_and_waits_for_its_erasure(store: ViewStore) -> None:
     process = await with_one_gone(MemoryDisk(), store, saved=True)
     assert (process.seen(), process.pets.erasing) == ({"dog": "Rex"}, ["cat"])
     assert process.pets.get("cat") is None
@@ -121,7 +121,7 @@ async def test_what_is_gone_is_not_shown_and_waits_for_its_erasure(store: ViewSt
 @pytest.mark.parametrize("saved_before", [True, False])
 @pytest.mark.parametrize("saved_after", [True, False])
 @pytest.mark.parametrize("erased_events", [0, 1, 2, 3])
-async def test_after_a_crash_at_any_point_it_is_not_shown(
+async def test_removed_session_is_hidden_after_a_crash_at_any_point(
     store: ViewStore, erased_events: int, saved_before: bool, saved_after: bool
 ) -> None:
     """The crash may come before, in the middle of, or after the erasure; rows may be written or not."""
@@ -137,7 +137,7 @@ async def test_after_a_crash_at_any_point_it_is_not_shown(
         assert later.pets.erasing == (["cat"] if erased_events < 3 or rows_hold_it else [])
 
 
-async def test_when_it_is_erased_no_row_is_left(store: ViewStore) -> None:
+async def test_erased_session_leaves_no_row(store: ViewStore) -> None:
     disk = MemoryDisk()
     process = await with_one_gone(disk, store, saved=True)
     await process.runner.save()
@@ -159,7 +159,7 @@ async def test_a_row_that_waits_for_the_erasure_holds_no_content(store: ViewStor
     assert {key: b"M" in row for key, row in rows} == {"cat": False, "dog": False}
 
 
-async def test_a_transcript_vanishes_also_from_the_cache() -> None:
+async def test_erased_transcript_leaves_the_cache() -> None:
     log = MemoryLog(MemoryDisk(), pet_registry(), FakeClock())
     body = msgspec.Raw(b'{"id":"m"}')
     opened = ConversationOpened(opencode_id="o", at_ms=1)

@@ -68,7 +68,7 @@ async def find(history: History, search: str, **fields: object) -> list[str]:
         ("bash", "tool"),
     ],
 )
-async def test_words_are_found_where_they_stand(search: str, kind: str) -> None:
+async def test_words_are_found_in_their_texts(search: str, kind: str) -> None:
     async with running(await two_sessions()) as history:
         [found] = (await history.search(HistorySearch(search))).sessions
     assert (found.id, found.status, found.title) == ("one", "idle", "Implement the login")
@@ -92,7 +92,7 @@ async def test_the_snippet_says_where_the_hits_are() -> None:
 
 
 @pytest.mark.parametrize("search", ['"handling error"', "endpoint manual", "in log out", "***", '""', "a:b OR"])
-async def test_what_is_not_there_is_not_found(search: str) -> None:
+async def test_missing_words_are_not_found(search: str) -> None:
     async with running(await two_sessions()) as history:
         assert await history.search(HistorySearch(search)) == HistoryPage((), 0, history.position)
 
@@ -145,7 +145,7 @@ async def test_the_last_write_of_a_part_wins_and_titles_change() -> None:
         assert await find(history, "better") == ["one"]
 
 
-async def test_a_prompt_is_one_text_and_goes_when_it_is_withdrawn() -> None:
+async def test_withdrawn_prompt_is_not_found() -> None:
     world = await two_sessions()
     await world.append("one", PromptAccepted(prompt_id="late", text="the withdrawn one", at_ms=5))
     async with running(world) as history:
@@ -156,7 +156,7 @@ async def test_a_prompt_is_one_text_and_goes_when_it_is_withdrawn() -> None:
     assert rows == [("prompt",)]
 
 
-async def test_reasoning_files_and_what_is_not_as_expected_have_no_words() -> None:
+async def test_reasoning_files_and_unexpected_parts_have_no_words() -> None:
     world = await two_sessions()
     await world.json("one", "r", "reasoning", {"type": "reasoning", "text": "secretly"})
     await world.json("one", "x", "text", {"type": "text", "text": 7})
@@ -178,7 +178,7 @@ async def test_only_the_beginning_of_a_long_text_is_searched() -> None:
 
 
 @pytest.mark.parametrize("threads", [True, False])
-async def test_a_search_is_no_older_than_the_last_append(tmp_path: Path, threads: bool) -> None:
+async def test_search_includes_the_last_append(tmp_path: Path, threads: bool) -> None:
     world = await two_sessions()
     async with running(world, tmp_path / "history.sqlite", threads=threads) as history:
         for n in range(20):
@@ -188,7 +188,7 @@ async def test_a_search_is_no_older_than_the_last_append(tmp_path: Path, threads
             assert (await history.search(HistorySearch())).total == n + 3
 
 
-async def test_what_is_erased_vanishes_live_and_after_a_rebuild(tmp_path: Path) -> None:
+async def test_erased_text_is_not_found_live_or_after_a_rebuild(tmp_path: Path) -> None:
     world = await two_sessions()
     async with running(world, tmp_path / "history.sqlite") as history:
         assert await find(history, "login") == ["one"]
@@ -204,7 +204,7 @@ async def test_what_is_erased_vanishes_live_and_after_a_rebuild(tmp_path: Path) 
     assert b"Z\xc3\xbcrich" not in (tmp_path / "history.sqlite").read_bytes()
 
 
-async def test_no_file_has_words_of_what_was_erased(tmp_path: Path) -> None:
+async def test_files_contain_no_erased_words(tmp_path: Path) -> None:
     world = await two_sessions()
 
     def bytes_of_all_files() -> bytes:
@@ -219,7 +219,7 @@ async def test_no_file_has_words_of_what_was_erased(tmp_path: Path) -> None:
         assert await find(history, "manual") == ["two"]
 
 
-async def test_a_crash_between_an_erasure_and_the_emptying_of_the_journal_leaves_no_words(tmp_path: Path) -> None:
+async def test_crash_before_the_journal_is_emptied_leaves_no_erased_words(tmp_path: Path) -> None:
     world = await two_sessions()
     store = HistoryStore(tmp_path / "history.sqlite")
     store.open(0)
@@ -237,7 +237,7 @@ async def test_a_crash_between_an_erasure_and_the_emptying_of_the_journal_leaves
 
 
 @pytest.mark.parametrize("message_first", [True, False])
-async def test_a_prompt_that_came_without_a_turn_is_a_prompt(message_first: bool) -> None:
+async def test_prompt_without_a_turn_is_found_as_a_prompt(message_first: bool) -> None:
     world = await two_sessions()
     asked = MessageRecorded(
         message_id="msg_steered", opencode_id="ses_one", role="user", at_ms=5, body=msgspec.Raw(b"{}")
@@ -277,9 +277,7 @@ async def test_a_rebuilt_model_answers_as_the_live_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", ["garbage", "version", "ahead", "missing", "empty"])
-async def test_a_model_that_cannot_be_used_is_made_anew(
-    tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unusable_model_is_rebuilt(tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "views" / "history.sqlite"
     world = await two_sessions()
     async with running(world, file) as history:
@@ -299,7 +297,7 @@ async def test_a_model_that_cannot_be_used_is_made_anew(
         assert await find(history, "login") == (["other"] if harm == "ahead" else ["one"])
 
 
-async def test_damage_that_shows_later_is_mended(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_damage_found_by_a_search_is_repaired(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     file = tmp_path / "history.sqlite"
     world = await two_sessions()
     async with running(world, file) as history:
@@ -311,7 +309,7 @@ async def test_damage_that_shows_later_is_mended(tmp_path: Path, autojump_clock:
         assert await find(history, "login") == ["one"]
 
 
-async def test_a_model_that_does_not_come_up_to_date_answers_with_what_it_has(autojump_clock: MockClock) -> None:
+async def test_search_uses_a_model_that_does_not_catch_up(autojump_clock: MockClock) -> None:
     world = await two_sessions()
     history = History(world.log, world.feed, None, run_sync=inline)
     with pytest.raises(Unavailable) as unavailable:
@@ -322,7 +320,7 @@ async def test_a_model_that_does_not_come_up_to_date_answers_with_what_it_has(au
     history._store.close()
 
 
-async def test_a_disk_that_refuses_does_not_end_it(
+async def test_history_continues_after_a_disk_error(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = await two_sessions()
@@ -350,7 +348,7 @@ async def test_a_disk_that_refuses_does_not_end_it(
         (HistorySearch(offset=-1), "offset"),
     ],
 )
-async def test_what_goes_beyond_the_limits_is_rejected(query: HistorySearch, field: str) -> None:
+async def test_search_beyond_the_limits_is_rejected(query: HistorySearch, field: str) -> None:
     async with running(SessionsLog()) as history:
         with pytest.raises(Rejected) as rejected:
             await history.search(query)

@@ -55,7 +55,7 @@ async def world_of(*texts: str) -> SessionsLog:
         (CODE, "Name 18.33"),
     ],
 )
-async def test_a_part_is_found_and_shown(text: str, search: str) -> None:
+async def test_part_of_a_word_is_found_and_marked(text: str, search: str) -> None:
     async with running(await world_of("nothing of it", text)) as history:
         [found] = (await history.search(HistorySearch(search))).sessions
     assert (found.id, found.snippet is not None and found.snippet.kind) == ("s1", "answer")
@@ -64,12 +64,12 @@ async def test_a_part_is_found_and_shown(text: str, search: str) -> None:
 
 
 @pytest.mark.parametrize("search", ["议会", "会议x", "知らせ", "1.19", "NameUser", "emails", "림알"])
-async def test_what_was_never_said_is_not_found(search: str) -> None:
+async def test_words_in_no_text_are_not_found(search: str) -> None:
     async with running(await world_of(CHINESE, KOREAN, JAPANESE, CODE)) as history:
         assert await find(history, search) == []
 
 
-async def test_words_and_parts_come_in_one_order_and_each_session_once() -> None:
+async def test_each_session_is_found_once_by_words_and_parts() -> None:
     world = await world_of("the name", "a UserName", "other", "Names of names", "UserName and name")
     await world.append("s1", SessionStopped(evidence="", at_ms=9))
     async with running(world) as history:
@@ -79,7 +79,7 @@ async def test_words_and_parts_come_in_one_order_and_each_session_once() -> None
         assert (await history.search(HistorySearch("name", limit=1))).total == 4
 
 
-async def test_what_has_changed_or_is_erased_is_not_found(tmp_path: Path) -> None:
+async def test_changed_or_erased_text_is_not_found(tmp_path: Path) -> None:
     world = await world_of(CHINESE, CODE)
     file = tmp_path / "history.sqlite"
     async with running(world, file) as history:
@@ -117,7 +117,7 @@ def test_every_part_of_a_word_is_found_and_forgotten(text: str, data: st.DataObj
     sql.close()
 
 
-def test_a_word_that_another_text_has_is_kept() -> None:
+def test_word_stays_while_another_text_has_it() -> None:
     sql = sqlite3.connect(":memory:")
     sql.executescript(f"CREATE VIRTUAL TABLE words USING fts5(text); {SCHEMA}")
     sql.execute("INSERT INTO words VALUES ('the UserName')")

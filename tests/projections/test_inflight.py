@@ -47,7 +47,7 @@ def outputs(reader: Reader) -> list[str]:
     return [signal["part"]["output"] for signal in taken(reader)]
 
 
-async def test_a_tool_is_told_of_a_few_times_a_second_and_the_newest_always(
+async def test_signals_of_a_tool_are_limited_and_the_newest_is_sent(
     inflight: InFlight, autojump_clock: MockClock
 ) -> None:
     told: list[tuple[float, str]] = []
@@ -79,7 +79,7 @@ async def test_each_tool_has_its_own_pace_and_texts_have_none(inflight: InFlight
         assert sorted(outputs(reader)) == ["a2", "b2", "c2"]
 
 
-async def test_a_tool_that_has_ended_is_not_told_of_any_more(inflight: InFlight, autojump_clock: MockClock) -> None:
+async def test_ended_tool_sends_no_more_signals(inflight: InFlight, autojump_clock: MockClock) -> None:
     finished = PartRecorded(part_id="prt_1", message_id="msg_1", type="tool", at_ms=1, body=msgspec.Raw(b"{}"))
     ends: list[Any] = [finished, TurnEnded(number=1, outcome="finished", evidence="", at_ms=1)]
     for end in ends:

@@ -58,7 +58,7 @@ class ForgetfulLog(MemoryLog):
         super().listen(lambda commit: None if self.mute else listener(commit))
 
 
-async def test_what_a_broken_writer_told_nobody_is_read_with_the_next_commit() -> None:
+async def test_commit_of_a_failed_writer_is_read_with_the_next_one() -> None:
     log, views = ForgetfulLog(MemoryDisk(), pet_registry(), FakeClock()), _views()
     runner = Runner(log, MemoryStore(), views, _save_at_once)
     runner.open()

@@ -56,7 +56,7 @@ async def test_the_newest_list_is_the_list() -> None:
     assert await todos(world) == []
 
 
-async def test_a_call_that_failed_and_one_that_nobody_can_read_do_not_count() -> None:
+async def test_failed_or_unreadable_calls_do_not_change_the_list() -> None:
     world = await begun()
     await wrote(world, 1, {"content": "Read"})
     await wrote(world, 2, {"content": "Never"}, status="error")

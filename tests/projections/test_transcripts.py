@@ -77,7 +77,7 @@ async def page(transcripts: Transcripts, conversation: str, at: int | None) -> T
 
 @settings(max_examples=60)
 @given(st.lists(events, max_size=12))
-def test_an_earlier_moment_is_told_as_it_was_told_then(history: list[Any]) -> None:
+def test_earlier_position_reads_as_it_did_then(history: list[Any]) -> None:
     async def compare() -> None:
         world = await session_of(*history)
         transcripts = Transcripts(world.log)
@@ -90,7 +90,7 @@ def test_an_earlier_moment_is_told_as_it_was_told_then(history: list[Any]) -> No
     trio.run(compare)
 
 
-async def test_a_message_that_is_recorded_late_stands_where_it_belongs() -> None:
+async def test_late_message_is_sorted_by_its_time() -> None:
     world = await session_of(message("msg_c", created_ms=3), message("msg_a", 1, created_ms=1))
     transcripts = Transcripts(world.log)
 

@@ -48,7 +48,7 @@ def unpaid(log: tuple[SessionEvent, ...]) -> float:
 
 @settings(max_examples=150)
 @given(st.data())
-def test_turns_cost_together_what_the_session_costs_and_are_told_of_any_moment(data: st.DataObject) -> None:
+def test_costs_of_turns_add_up_to_the_session_at_any_position(data: st.DataObject) -> None:
     def nothing(*_: object) -> None:
         pass
 
@@ -66,7 +66,7 @@ def test_turns_cost_together_what_the_session_costs_and_are_told_of_any_moment(d
         assert turns.at(position) == folded([e for e in events if e.position <= position]).at(None)
 
 
-def test_a_turn_says_who_asked_what_and_what_came_of_it() -> None:
+def test_turn_has_its_actor_prompt_and_end() -> None:
     before = (
         *s.FINISHED,
         PromptAccepted(prompt_id="p2", text="Tidy\n  up " + "x" * 300, at_ms=s.AT),
@@ -97,7 +97,7 @@ def test_a_turn_says_who_asked_what_and_what_came_of_it() -> None:
     assert turn.position == 2 * (len(before))
 
 
-def test_a_steering_prompt_that_the_turn_s_end_overtook_is_no_part_of_it() -> None:
+def test_steering_prompt_that_arrives_after_the_end_is_not_in_the_turn() -> None:
     steering = (
         PromptAccepted(prompt_id="p3", text="and test", at_ms=s.AT),
         TurnSteered(number=1, prompt_id="p3", message_id="msg_p3", part_ids=("prt_p300",), at_ms=s.AT),

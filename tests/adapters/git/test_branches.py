@@ -39,7 +39,7 @@ async def test_the_newest_branch_comes_first(world: GitWorld) -> None:
     assert found[0].committed_ms == 4_000_000_002_000
 
 
-async def test_a_time_beyond_all_years_is_the_last_one(world: GitWorld) -> None:
+async def test_commit_time_beyond_the_calendar_is_clamped(world: GitWorld) -> None:
     repository = world.repository("shop")
     committed(repository, "far", "99999999999999 +0000")
     (far,) = await listed(world, repository, "far")
@@ -67,7 +67,7 @@ async def test_a_work_tree_may_have_any_name(world: GitWorld) -> None:
     assert [branch.current for branch in await listed(world, place, "topic")] == [True]
 
 
-async def test_a_name_that_is_no_text_is_left_out(world: GitWorld) -> None:
+async def test_branch_name_that_is_not_utf_8_is_left_out(world: GitWorld) -> None:
     repository = world.repository("shop")
     packed = Path(repository, ".git", "packed-refs")
     head = git(repository, "rev-parse", "HEAD").encode()

@@ -20,7 +20,7 @@ def lacks(prepared: PreparedWorkspace, what: str) -> str:
     return found[0].detail
 
 
-async def test_identity_remotes_and_upstreams_of_the_source_come_along(world: GitWorld) -> None:
+async def test_identity_remotes_and_upstreams_of_the_source_are_copied(world: GitWorld) -> None:
     source = world.repository("shop")
     settings = {
         "user.name": 'A "quoted" name',
@@ -91,7 +91,7 @@ async def test_a_source_that_lacks_objects_gives_no_clone(world: GitWorld) -> No
     assert not Path(order.directory).exists()
 
 
-async def test_programs_of_the_source_stay_behind_and_are_named(world: GitWorld) -> None:
+async def test_programs_of_the_source_are_listed_and_not_copied(world: GitWorld) -> None:
     source = world.repository("shop")
     hook = Path(source, ".git", "hooks", "pre-commit")
     hook.parent.mkdir(exist_ok=True)
@@ -123,7 +123,7 @@ async def test_lfs_pointers_and_empty_submodules_are_named(world: GitWorld, stra
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_nothing_is_not_carried_of_a_plain_repository(world: GitWorld, strategy: Strategy) -> None:
+async def test_clone_of_a_plain_repository_lacks_nothing(world: GitWorld, strategy: Strategy) -> None:
     assert (await made(world, world.repository("shop"), strategy)).not_carried == ()
 
 

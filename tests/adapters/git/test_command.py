@@ -54,7 +54,7 @@ async def test_a_timeout_says_which_command(scripted_git: Path, monkeypatch: pyt
         await command.attempt("clone", directory="/")
 
 
-async def test_an_error_carries_the_end_of_what_git_said(scripted_git: Path) -> None:
+async def test_error_has_the_end_of_the_output_of_git(scripted_git: Path) -> None:
     write(scripted_git, "seq 100000 >&2; echo fatal: the reason >&2; exit 128")
     with pytest.raises(Problem, match="fatal: the reason") as caught:
         await command.run("status", directory="/")

@@ -122,7 +122,7 @@ async def test_a_bad_worktreeinclude_is_reported_and_fails_nothing(world: GitWor
     assert not Path(made.directory, ".env").exists()
 
 
-async def test_a_copy_that_a_crash_cut_off_is_made_whole(world: GitWorld) -> None:
+async def test_copy_interrupted_by_a_crash_is_completed(world: GitWorld) -> None:
     repository = shop(world, ".env\n", {".env": "A=1"})
     order = await ordered(world, str(repository), "worktree")
     await world.workspaces.prepare(order)
@@ -134,7 +134,7 @@ async def test_a_copy_that_a_crash_cut_off_is_made_whole(world: GitWorld) -> Non
     assert [path.name for path in Path(order.directory).parent.iterdir()] == ["shop"]
 
 
-async def test_names_that_are_no_text_are_copied_and_other_repositories_are_not(world: GitWorld) -> None:
+async def test_names_that_are_not_utf_8_are_copied_and_other_repositories_are_not(world: GitWorld) -> None:
     repository = shop(world, "build\n", {"build/plain": "p"})
     (repository / os.fsdecode(b"build/caf\xe9")).write_text("bytes")
     git(world.directory("nested"), "init", "-q")

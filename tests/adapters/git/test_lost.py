@@ -66,7 +66,7 @@ async def test_a_worktree_is_not_bound_to_another_clone_of_its_project(world: Gi
 
 
 @pytest.mark.parametrize("left", ["nothing", "an empty directory", "other files"])
-async def test_a_worktree_is_made_again_with_its_commits_and_what_was_staged(world: GitWorld, left: str) -> None:
+async def test_deleted_worktree_is_made_again_with_its_commits_and_index(world: GitWorld, left: str) -> None:
     order = await ordered(world, world.repository("shop"), "worktree", base_ref="main")
     await world.workspaces.prepare(order)
     git(order.directory, "checkout", "-q", "-b", "other")
@@ -88,7 +88,7 @@ async def test_a_worktree_is_made_again_with_its_commits_and_what_was_staged(wor
     assert await world.workspaces.fault(order) is None
 
 
-async def test_what_only_the_records_of_a_deleted_worktree_name_stays(world: GitWorld) -> None:
+async def test_commits_in_the_reflog_of_a_deleted_worktree_stay(world: GitWorld) -> None:
     order = await ordered(world, world.repository("shop"), "worktree")
     await world.workspaces.prepare(order)
     dropped = world.commit(order.directory)

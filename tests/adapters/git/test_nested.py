@@ -117,7 +117,7 @@ async def test_work_in_a_repository_inside_is_not_removed(
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_a_set_up_that_may_fills_submodules(world: RemovalWorld, tmp_path: Path, strategy: Strategy) -> None:
+async def test_allowed_set_up_fills_submodules(world: RemovalWorld, tmp_path: Path, strategy: Strategy) -> None:
     git(tmp_path, "config", "--file", str(tmp_path / "home/.gitconfig"), "protocol.file.allow", "always")
     order = await made(world, strategy)
     said: list[str] = []
@@ -143,7 +143,7 @@ async def test_commits_in_a_submodule_outlive_the_directory(world: RemovalWorld)
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_a_submodule_as_its_remote_has_it_goes_along(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_published_submodule_is_accepted(world: RemovalWorld, strategy: Strategy) -> None:
     order = await made(world, strategy)
     inner = filled(order)
     (inner / "debug.log").write_text("x")

@@ -77,7 +77,7 @@ async def test_a_repository_inside_with_work_of_its_own_is_refused_as_by_the_rem
     assert (previewed.value.code, previewed.value.detail) == (refused.value.code, refused.value.detail)
 
 
-async def test_a_published_repository_inside_goes_along_and_is_not_written_to(world: RemovalWorld) -> None:
+async def test_published_nested_repository_is_accepted_and_not_written_to(world: RemovalWorld) -> None:
     outer, inner = world.repository("outer"), world.repository("inner")
     git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner, "lib")
     git(outer, "commit", "-q", "-m", "With lib")
@@ -113,7 +113,7 @@ async def test_processes_that_work_there_are_named(world: RemovalWorld) -> None:
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_a_removal_that_was_cut_short_is_looked_at_where_it_left_the_checkout(
+async def test_preview_reads_the_checkout_of_an_interrupted_removal(
     world: RemovalWorld,
     strategy: Strategy,
 ) -> None:

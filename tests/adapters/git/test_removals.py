@@ -95,7 +95,7 @@ async def there_and_back(world: RemovalWorld, strategy: Strategy) -> str:
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_work_of_every_kind_comes_back_as_it_was(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_work_of_every_kind_is_restored(world: RemovalWorld, strategy: Strategy) -> None:
     directory = await there_and_back(world, strategy)
     assert git(directory, "show", ":staged") == "staged"
 
@@ -151,7 +151,7 @@ async def test_an_ignored_file_that_was_added_is_kept(world: RemovalWorld) -> No
 
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
-async def test_files_that_git_was_told_not_to_look_at_are_kept(world: RemovalWorld, flag: str) -> None:
+async def test_files_marked_as_unchanged_are_preserved(world: RemovalWorld, flag: str) -> None:
     order = await made(world, "worktree")
     git(order.directory, "update-index", flag, "README.md")
     Path(order.directory, "README.md").write_text("mine\n")
@@ -160,7 +160,7 @@ async def test_files_that_git_was_told_not_to_look_at_are_kept(world: RemovalWor
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_commits_that_nothing_names_are_kept(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_commits_without_a_ref_are_preserved(world: RemovalWorld, strategy: Strategy) -> None:
     order = await made(world, strategy)
     dropped = world.commit(order.directory)
     git(order.directory, "reset", "-q", "--hard", "HEAD~")
@@ -196,9 +196,7 @@ async def test_more_lines_of_commits_than_fleet_keeps_are_not_removed(
     assert world.is_there(order.directory)
 
 
-async def test_a_commit_is_kept_however_often_head_moved_since(
-    world: RemovalWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_commit_is_preserved_after_head_has_moved(world: RemovalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tips, "PRESERVED_COMMITS_MAX", 3)
     order = await made(world, "worktree")
     dropped = world.commit(order.directory)
@@ -209,7 +207,7 @@ async def test_a_commit_is_kept_however_often_head_moved_since(
     git(order.source_directory, "merge-base", "--is-ancestor", dropped, str(kept.commit))
 
 
-async def test_a_clone_s_branches_tags_and_stashes_come_back(world: RemovalWorld) -> None:
+async def test_branches_tags_and_stashes_of_a_clone_are_restored(world: RemovalWorld) -> None:
     order = await made(world, "clone")
     for number in range(2):
         Path(order.directory, "README.md").write_text(f"{number}\n")
@@ -226,7 +224,7 @@ async def test_a_clone_s_branches_tags_and_stashes_come_back(world: RemovalWorld
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_a_merge_in_conflict_is_kept_as_it_lies_there(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_files_of_a_merge_in_conflict_are_preserved(world: RemovalWorld, strategy: Strategy) -> None:
     order = await made(world, strategy)
     readme = Path(order.directory, "README.md")
     git(order.directory, "checkout", "-q", "-b", "side")
@@ -308,7 +306,7 @@ async def test_a_worktree_whose_directory_is_gone_keeps_its_commits(world: Remov
 
 
 @pytest.mark.parametrize("lost", ["all", "link"])
-async def test_what_a_worktree_stood_at_once_is_kept_without_it(world: RemovalWorld, lost: str) -> None:
+async def test_earlier_commits_of_a_missing_worktree_are_preserved(world: RemovalWorld, lost: str) -> None:
     order = await made(world, "worktree")
     dropped = world.commit(order.directory)
     git(order.directory, "reset", "-q", "--hard", "HEAD~")
@@ -321,7 +319,7 @@ async def test_what_a_worktree_stood_at_once_is_kept_without_it(world: RemovalWo
     git(order.source_directory, "merge-base", "--is-ancestor", dropped, str(kept.commit))
 
 
-async def test_a_removal_cut_short_before_its_proof_gives_the_workspace_back(world: RemovalWorld) -> None:
+async def test_removal_interrupted_before_its_check_restores_the_name(world: RemovalWorld) -> None:
     order = await worked(world, "worktree")
     before = world.work(order.directory)
     checkout = Path(order.directory)
@@ -333,7 +331,7 @@ async def test_a_removal_cut_short_before_its_proof_gives_the_workspace_back(wor
     assert not checkout.parent.exists()
 
 
-async def test_what_was_kept_before_stays_reachable(world: RemovalWorld) -> None:
+async def test_earlier_preservation_commit_stays_reachable(world: RemovalWorld) -> None:
     order = await worked(world, "worktree")
     first = await world.removals.keep(order)
     Path(order.directory, "work").write_text("other\n")

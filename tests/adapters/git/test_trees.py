@@ -76,7 +76,7 @@ class TestGitTreesOfRepositories(TreesContract):
         return RepositoryWorld(tmp_path)
 
 
-async def test_leaves_the_repository_alone(world: TreeWorld) -> None:
+async def test_snapshot_leaves_the_repository_unchanged(world: TreeWorld) -> None:
     repository = world.repository("shop")
     world.write(repository, "staged", b"1\n")
     git(repository, "add", "staged")
@@ -101,7 +101,7 @@ async def test_ignores_what_git_status_ignores(world: TreeWorld) -> None:
     assert list(await world.changes(repository, before)) == ["forced.log", "seen"]
 
 
-async def test_what_becomes_ignored_leaves_the_tree(world: TreeWorld) -> None:
+async def test_file_that_becomes_ignored_leaves_the_tree(world: TreeWorld) -> None:
     directory = world.directory("notes")
     start = await world.take(directory)
     world.write(directory, "made/a", b"1\n")
@@ -201,7 +201,7 @@ async def test_contents_are_cut_to_the_limits(world: TreeWorld, monkeypatch: pyt
     assert all(change.is_truncated and change.additions == 8 for change in found.values())
 
 
-async def test_a_large_file_is_left_out_and_too_much_is_refused(
+async def test_large_file_is_left_out_and_too_many_are_refused(
     world: TreeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = world.directory("notes")
@@ -217,7 +217,7 @@ async def test_a_large_file_is_left_out_and_too_much_is_refused(
     assert caught.value.code == "tree_too_large"
 
 
-async def test_borrowed_objects_that_go_are_said_to_be_gone_and_the_next_snapshot_works(world: TreeWorld) -> None:
+async def test_missing_borrowed_objects_are_reported_and_the_next_snapshot_works(world: TreeWorld) -> None:
     repository = world.repository("shop")
     before = await world.take(repository)
     world.write(repository, "README.md", b"new\n")
@@ -231,7 +231,7 @@ async def test_borrowed_objects_that_go_are_said_to_be_gone_and_the_next_snapsho
     assert list(await world.changes(repository, again)) == ["README.md"]
 
 
-async def test_a_lock_and_an_index_that_a_crash_left_are_in_nobodys_way(world: TreeWorld) -> None:
+async def test_lock_and_index_left_by_a_crash_do_not_block(world: TreeWorld) -> None:
     directory = world.directory("notes")
     world.write(directory, "a", b"1\n")
     tree = await world.take(directory)
@@ -243,7 +243,7 @@ async def test_a_lock_and_an_index_that_a_crash_left_are_in_nobodys_way(world: T
 
 
 @pytest.mark.parametrize("crashed", [False, True])
-async def test_comparing_with_this_moment_leaves_nothing_in_the_store(world: TreeWorld, crashed: bool) -> None:
+async def test_comparison_with_current_files_leaves_the_store_unchanged(world: TreeWorld, crashed: bool) -> None:
     directory = world.repository("app")
     for number in range(50):
         world.write(directory, f"files/{number}", b"%d\n" % number)

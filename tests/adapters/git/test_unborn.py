@@ -39,7 +39,7 @@ async def test_a_worktree_without_a_commit_whose_directory_is_gone_keeps_its_com
     await world.removals.restore(order, kept)
 
 
-async def test_an_empty_workspace_without_a_commit_comes_back(world: RemovalWorld) -> None:
+async def test_empty_workspace_without_a_commit_is_restored(world: RemovalWorld) -> None:
     order = await made(world, "worktree")
     world.make_unborn(order.directory)
     git(order.directory, "rm", "-r", "-q", "-f", ".")
@@ -89,7 +89,7 @@ def break_reflog(directory: str) -> None:
 
 @pytest.mark.parametrize("strategy", MAKING)
 @pytest.mark.parametrize("broken", [break_head, break_reflog])
-async def test_nothing_is_removed_where_git_cannot_tell(
+async def test_removal_is_refused_when_git_fails(
     world: RemovalWorld, strategy: Strategy, broken: Callable[[str], None]
 ) -> None:
     order = await worked(world, strategy)
@@ -102,7 +102,7 @@ async def test_nothing_is_removed_where_git_cannot_tell(
 
 
 @pytest.mark.parametrize("strategy", MAKING)
-async def test_a_repository_that_git_cannot_read_is_not_gone(world: RemovalWorld, strategy: Strategy) -> None:
+async def test_unreadable_repository_does_not_count_as_missing(world: RemovalWorld, strategy: Strategy) -> None:
     order = await worked(world, strategy)
     kept = await world.removals.keep(order)
     await world.removals.remove(order, kept)

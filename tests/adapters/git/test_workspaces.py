@@ -20,7 +20,7 @@ class TestGitWorkspaces(WorkspacesContract):
 # ------------------------------------------------------------------------------------------------------------ inspect
 
 
-async def test_says_how_a_checkout_stands_whatever_somebody_did_there(world: GitWorld) -> None:
+async def test_condition_of_a_checkout_after_any_change(world: GitWorld) -> None:
     repository = world.repository("shop")
     order = await ordered(world, repository, "worktree", "topic")
     await world.workspaces.prepare(order)
@@ -47,7 +47,7 @@ async def test_says_how_a_checkout_stands_whatever_somebody_did_there(world: Git
     assert await world.workspaces.condition(f"{repository}/.git") is None
 
 
-async def test_a_look_runs_no_filter_and_writes_nothing(world: GitWorld) -> None:
+async def test_condition_runs_no_filter_and_writes_nothing(world: GitWorld) -> None:
     repository, ran = world.repository("shop"), world.path("ran")
     Path(repository, ".gitattributes").write_text("* filter=bad\n")
     git(repository, "config", "filter.bad.clean", f"touch '{ran}'; cat")
@@ -101,7 +101,7 @@ async def test_says_when_git_distrusts_the_owner(world: GitWorld, monkeypatch: p
     assert "safe.directory" in (caught.value.hint or "")
 
 
-async def test_a_broken_configuration_is_git_s_failure_in_git_s_words(world: GitWorld) -> None:
+async def test_broken_configuration_fails_with_the_message_of_git(world: GitWorld) -> None:
     repository = world.repository("shop")
     Path(repository, ".git", "config").write_text("[core\n")
     with pytest.raises(Problem, match="bad config line 1") as caught:
@@ -110,7 +110,7 @@ async def test_a_broken_configuration_is_git_s_failure_in_git_s_words(world: Git
 
 
 @pytest.mark.parametrize("directory", ["relative", "", "a\0b", "/\ud800"])
-async def test_refuses_what_is_no_path(world: GitWorld, directory: str) -> None:
+async def test_invalid_path_is_refused(world: GitWorld, directory: str) -> None:
     if directory.startswith("a"):
         directory = world.path(directory)
     with pytest.raises(Rejected) as caught:
@@ -118,7 +118,7 @@ async def test_refuses_what_is_no_path(world: GitWorld, directory: str) -> None:
     assert caught.value.field == "directory"
 
 
-async def test_refuses_a_circle_of_symlinks(world: GitWorld) -> None:
+async def test_loop_of_symlinks_is_refused(world: GitWorld) -> None:
     world.link("a", world.path("b"))
     with pytest.raises(Rejected, match="circle"):
         await world.workspaces.inspect(world.link("b", world.path("a")))
@@ -194,7 +194,7 @@ async def test_hooks_do_not_run(world: GitWorld, strategy: Strategy) -> None:
     assert not (world.base / "ran").exists()
 
 
-async def test_variables_of_git_in_our_environment_do_not_matter(
+async def test_git_variables_of_the_environment_have_no_effect(
     world: GitWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DIR", "/nowhere")
@@ -239,9 +239,7 @@ async def test_a_clone_begins_at_a_commit_that_no_branch_has(world: GitWorld) ->
 
 @pytest.mark.parametrize("strategy", MAKING)
 @pytest.mark.parametrize("again", ["prepare", "discard"])
-async def test_goes_on_after_git_was_killed_in_the_middle_of_a_checkout(
-    world: GitWorld, strategy: Strategy, again: str
-) -> None:
+async def test_checkout_is_finished_after_git_was_killed(world: GitWorld, strategy: Strategy, again: str) -> None:
     repository = world.repository("shop")
     Path(repository, ".gitattributes").write_text("src/shop.py filter=deadly\n")
     git(repository, "add", ".")
@@ -284,7 +282,7 @@ async def test_makes_a_worktree_again_whose_registration_is_gone(world: GitWorld
 
 
 @pytest.mark.parametrize("name", ["new.txt", "ignored.log"])
-async def test_refuses_to_make_a_torn_worktree_again_over_a_file_of_somebody(world: GitWorld, name: str) -> None:
+async def test_interrupted_worktree_is_not_made_over_a_foreign_file(world: GitWorld, name: str) -> None:
     order = await ordered(world, world.repository("shop"), "worktree")
     await world.workspaces.prepare(order)
     world.tear(order)

@@ -50,14 +50,12 @@ def test_a_wrapper_without_its_binary_is_refused(tmp_path: Path) -> None:
     assert code_of(refused) == "opencode_not_executable"
 
 
-def test_a_script_of_the_user_is_what_it_is(tmp_path: Path) -> None:
+def test_script_of_the_user_is_used_unchanged(tmp_path: Path) -> None:
     script = executable(tmp_path / "opencode", "#!/bin/sh\n")
     assert resolve_binary(str(script), {}) == script.resolve()
 
 
-def test_the_one_of_the_set_up_is_found_where_the_path_has_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_binary_of_make_setup_is_found_without_one_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = executable(tmp_path / ".tools" / "opencode", NATIVE)
     monkeypatch.setattr("fleet.adapters.opencode.binary.SET_UP", installed)
     assert resolve_binary(None, {"PATH": str(tmp_path / "bin")}) == installed.resolve()
@@ -67,7 +65,7 @@ def test_the_one_of_the_set_up_is_found_where_the_path_has_none(
         resolve_binary(str(tmp_path / "named"), {"PATH": str(tmp_path / "bin")})
 
 
-def test_this_checkout_has_the_one_of_its_set_up() -> None:
+def test_this_checkout_has_the_binary_of_make_setup() -> None:
     assert Path(__file__).parents[3] / ".tools/node_modules/.bin/opencode" == SET_UP
 
 
@@ -82,7 +80,7 @@ def test_missing_and_not_executable(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert code_of(refused) == "opencode_not_executable"
 
 
-async def test_the_version_is_asked_of_the_binary(tmp_path: Path) -> None:
+async def test_version_is_read_from_the_binary(tmp_path: Path) -> None:
     said = executable(tmp_path / "good", "#!/bin/sh\necho 1.18.33\n")
     assert await version(said, {"PATH": "/usr/bin:/bin"}) == "1.18.33"
     for content in ("#!/bin/sh\necho broken >&2; exit 1\n", "not a program"):
@@ -95,7 +93,7 @@ def test_versions_compare_by_number() -> None:
     assert release("1.9.0") < release("1.17.19") < release("1.18.3") < release("1.18.33-beta.1") < release("local")
 
 
-def test_where_the_store_is() -> None:
+def test_path_of_the_database() -> None:
     assert database({"HOME": "/h"}) == Path("/h/.local/share/opencode/opencode.db")
     assert database({"HOME": "/h", "XDG_DATA_HOME": "/x"}) == Path("/x/opencode/opencode.db")
     assert database({"HOME": "/h", "OPENCODE_DB": "/o.db"}) == Path("/o.db")
@@ -114,7 +112,7 @@ def test_a_downgrade_that_breaks_the_store_is_refused(tmp_path: Path) -> None:
     record.admit(tmp_path / "another.db", "1.15.13")
 
 
-def test_a_damaged_record_is_told_of(tmp_path: Path) -> None:
+def test_damaged_version_record_is_reported(tmp_path: Path) -> None:
     (tmp_path / "versions.json").write_text("[")
     with pytest.raises(Unavailable, match="is damaged"):
         VersionRecord(tmp_path / "versions.json").admit(tmp_path, "1.18.33")

@@ -46,7 +46,7 @@ async def client(web: Web) -> AsyncGenerator[OpenCodeClient]:
         yield client
 
 
-async def test_a_web_page_is_no_answer(client: OpenCodeClient) -> None:
+async def test_web_page_is_not_a_response(client: OpenCodeClient) -> None:
     with pytest.raises(Problem, match=r"does not know GET /global/health") as refused:
         await client.health()
     assert refused.value.code == "opencode_refused"
@@ -60,14 +60,14 @@ async def test_a_web_page_is_no_answer(client: OpenCodeClient) -> None:
         (whole("200 OK", b"[]"), "cannot read"),
     ],
 )
-async def test_refusals_are_told(web: Web, client: OpenCodeClient, answer: bytes, said: str) -> None:
+async def test_refusals_are_reported(web: Web, client: OpenCodeClient, answer: bytes, said: str) -> None:
     web.found["/global/health"] = answer
     with pytest.raises(Problem, match=said) as refused:
         await client.health()
     assert refused.value.code == "opencode_refused"
 
 
-async def test_an_answer_has_a_bound(web: Web, client: OpenCodeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_size_of_a_response_is_limited(web: Web, client: OpenCodeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.adapters.opencode.http.OPENCODE_RESPONSE_BYTES_MAX", 100)
     web.found["/session/ses/message"] = whole("200 OK", b"[" + b" " * 200 + b"]")
     with pytest.raises(Problem, match="GET /session/ses/message exceeds the limit of") as refused:
@@ -80,7 +80,7 @@ def clock() -> Clock:
     return MockClock(autojump_threshold=0.1)
 
 
-async def test_silence_has_an_end(clock: Clock, web: Web, client: OpenCodeClient) -> None:
+async def test_request_without_a_response_times_out(clock: Clock, web: Web, client: OpenCodeClient) -> None:
     web.found["/global/health"] = None
     with pytest.raises(Unavailable, match=r"did not respond to GET /global/health: it has sent no response") as refused:
         await client.health()
@@ -88,7 +88,7 @@ async def test_silence_has_an_end(clock: Clock, web: Web, client: OpenCodeClient
     assert trio.current_time() < 60
 
 
-async def test_a_process_that_is_gone_is_told(unused_port: int) -> None:
+async def test_ended_process_is_reported(unused_port: int) -> None:
     async with open_client(Endpoint(unused_port, "1.18.33"), "secret") as client:
         said = f"port {unused_port} did not respond to GET /global/health: it accepts no connections"
         with pytest.raises(Unavailable, match=said) as gone:
@@ -97,9 +97,7 @@ async def test_a_process_that_is_gone_is_told(unused_port: int) -> None:
 
 
 @pytest.mark.parametrize("broken", [b"", b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
-async def test_an_answer_that_breaks_off_is_told_without_the_words_of_libraries(
-    nursery: trio.Nursery, broken: bytes
-) -> None:
+async def test_interrupted_response_is_reported_without_library_messages(nursery: trio.Nursery, broken: bytes) -> None:
     server = await Server.start(nursery)
     server.say(broken, forever=False)
     async with open_client(Endpoint(server.port, "1.18.33"), "secret") as client:
@@ -115,7 +113,7 @@ async def unused_port() -> int:
     return port
 
 
-async def test_versions_that_take_no_id_give_their_own(web: Web) -> None:
+async def test_versions_that_accept_no_id_return_their_own(web: Web) -> None:
     web.found["/session"] = whole("200 OK", b'{"id": "ses_theirs", "directory": "/d", "title": "t"}')
     async with open_client(Endpoint(web.port, "1.15.13"), "secret") as old_client:
         created = await old_client.create_session("ses_ours", "/d", "t")

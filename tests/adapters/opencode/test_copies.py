@@ -37,7 +37,7 @@ def test_copies_are_in_the_order_of_their_originals(times: list[int]) -> None:
     assert not {*copies} & {copied_id(each, "ses_other") for each in ids}
 
 
-def test_what_names_an_original_names_its_copy() -> None:
+def test_references_to_originals_become_references_to_copies() -> None:
     asked = said(1)
     answered = said(2, role="assistant", parentID=asked.info.id, path={"cwd": "/work", "root": "/work"})
     made = msgspec.json.decode(document((asked, answered), SESSION))

@@ -45,7 +45,7 @@ async def stream(server: Server) -> AsyncGenerator[OpenCodeEventStream]:
     stream.close()
 
 
-async def test_events_cut_anywhere_arrive_whole(server: Server, stream: OpenCodeEventStream) -> None:
+async def test_events_split_anywhere_are_complete(server: Server, stream: OpenCodeEventStream) -> None:
     data = chunk(CONNECTED) + chunk(idle("ses_1") + idle("ses_2")[:20]) + chunk(idle("ses_2")[20:])
     server.say(HEAD[:10], HEAD[10:], *(data[i : i + 31] for i in range(0, len(data), 31)))
     events = [await anext(stream) for _ in range(3)]
@@ -62,7 +62,7 @@ async def test_waiting_tokens_become_one_delta(server: Server, stream: OpenCodeE
     assert await anext(stream) == PartDelta("ses", "msg", "prt_2", "text", "x")
 
 
-async def test_a_break_is_told_once_and_mended(server: Server, stream: OpenCodeEventStream) -> None:
+async def test_break_is_reported_once_and_the_stream_reconnects(server: Server, stream: OpenCodeEventStream) -> None:
     server.say(HEAD, chunk(CONNECTED), forever=False)
     server.say(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", forever=False)
     server.say(HEAD, chunk(CONNECTED))
@@ -71,7 +71,7 @@ async def test_a_break_is_told_once_and_mended(server: Server, stream: OpenCodeE
     assert stream.statistics().connections == 2
 
 
-async def test_an_answer_that_is_no_stream_is_told_as_a_loss(server: Server, stream: OpenCodeEventStream) -> None:
+async def test_response_that_is_not_a_stream_is_a_lost_stream(server: Server, stream: OpenCodeEventStream) -> None:
     server.say(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", forever=False)
     lost = await anext(stream)
     assert isinstance(lost, StreamLost)

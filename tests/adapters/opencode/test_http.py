@@ -36,7 +36,7 @@ def answering(*answers: bytes) -> Serve:
     return serve
 
 
-async def test_a_request_says_who_asks_and_what(server: Server, http: Http) -> None:
+async def test_request_has_authorization_and_body(server: Server, http: Http) -> None:
     server.answers.append(answering(whole("200 OK", b"{}")))
     assert await http.ask("POST", "/session/s/prompt_async?directory=%2Fd", b'{"parts":[]}') == OK
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
@@ -93,19 +93,19 @@ async def test_requests_at_a_time_have_a_connection_each(server: Server, http: H
     assert answers == [OK, OK]
 
 
-async def test_an_answer_cut_anywhere_arrives_whole(server: Server, http: Http) -> None:
+async def test_response_split_anywhere_is_complete(server: Server, http: Http) -> None:
     data = CHUNKED + chunk(b'{"a":') + chunk(b"1}") + chunk(b"")
     server.say(*(data[i : i + 7] for i in range(0, len(data), 7)))
     assert await http.ask("GET", "/") == HttpResponse(200, "application/json", b'{"a":1}')
 
 
-async def test_what_follows_an_answer_unasked_is_no_answer_to_the_next_request(server: Server, http: Http) -> None:
+async def test_bytes_after_a_response_do_not_answer_the_next_request(server: Server, http: Http) -> None:
     server.say(whole("200 OK", b"{}") + whole("500 Oh", b"{}"))
     server.answers.append(answering(whole("200 OK", b"{}")))
     assert [await http.ask("GET", "/") for _ in range(2)] == [OK, OK]
 
 
-async def test_an_answer_may_end_with_the_connection(server: Server, http: Http) -> None:
+async def test_response_may_end_with_the_connection(server: Server, http: Http) -> None:
     server.say(b"HTTP/1.1 200 OK\r\n\r\n", b"{", b"}", forever=False)
     server.answers.append(answering(whole("200 OK", b"{}")))
     assert await http.ask("GET", "/") == HttpResponse(200, "", b"{}")
@@ -122,7 +122,7 @@ async def test_an_answer_may_end_with_the_connection(server: Server, http: Http)
         b"SSH-2.0-OpenSSH_9\r\n",
     ],
 )
-async def test_half_an_answer_is_none(server: Server, http: Http, cut: bytes) -> None:
+async def test_partial_response_is_an_error(server: Server, http: Http, cut: bytes) -> None:
     server.say(cut, forever=False)
     server.answers.append(answering(whole("200 OK", b"{}")))
     with pytest.raises(FAULTS):
@@ -130,14 +130,14 @@ async def test_half_an_answer_is_none(server: Server, http: Http, cut: bytes) ->
     assert await http.ask("GET", "/") == OK
 
 
-async def test_an_endless_answer_is_cut_off(server: Server, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_response_is_cut_off(server: Server, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.adapters.opencode.http.OPENCODE_RESPONSE_BYTES_MAX", 10_000)
     server.say(CHUNKED, *[chunk(b" " * 1000)] * 20)
     with pytest.raises(OversizedResponseError):
         await http.ask("GET", "/")
 
 
-async def test_what_nobody_waits_for_any_more_is_no_answer_to_the_next_request(server: Server, http: Http) -> None:
+async def test_response_to_a_cancelled_request_does_not_answer_the_next(server: Server, http: Http) -> None:
     server.say(forever=True)
     server.answers.append(answering(whole("200 OK", b"{}")))
     with trio.move_on_after(0.05):
@@ -146,7 +146,7 @@ async def test_what_nobody_waits_for_any_more_is_no_answer_to_the_next_request(s
     assert len(server.requests) == 2
 
 
-async def test_a_close_ends_what_is_under_way(server: Server, http: Http) -> None:
+async def test_close_ends_running_requests(server: Server, http: Http) -> None:
     asked = trio.Event()
 
     async def never(_: trio.SocketStream) -> None:

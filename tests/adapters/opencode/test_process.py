@@ -71,7 +71,7 @@ async def test_the_version_is_known_once_it_was_asked_for(machine: Machine) -> N
     assert host.known_version == "1.18.33"
 
 
-async def test_an_executable_that_says_no_version_is_told_of_by_a_start(machine: Machine) -> None:
+async def test_start_reports_an_executable_without_a_version(machine: Machine) -> None:
     host = machine.host("#!/bin/sh\nexit 1\n")
     await host.learn_version()
     assert host.known_version is None
@@ -326,7 +326,7 @@ async def test_the_first_start_is_alone(machine: Machine) -> None:
         await host.stop(name, None)
 
 
-async def test_a_directory_that_is_gone(machine: Machine) -> None:
+async def test_start_in_a_missing_directory_is_refused(machine: Machine) -> None:
     host = machine.host(HEALTHY)
     with pytest.raises(Unavailable) as refused:
         await host.spawn("i", str(machine.root / "gone"))
@@ -344,7 +344,7 @@ async def test_connecting_to_a_stopped_instance_is_refused(machine: Machine) -> 
     assert refused.value.code == "opencode_unreachable"
 
 
-def test_the_users_configuration_lies_above_ours() -> None:
+def test_configuration_of_the_user_overrides_that_of_fleet() -> None:
     ours = {"model": "rehearsal/x", "provider": {"rehearsal": {"name": "R"}}}
     theirs = '{"model": "theirs/y", "provider": {"theirs": {}}}'
     merged = inherited({"OPENCODE_CONFIG_CONTENT": theirs}, ours)["OPENCODE_CONFIG_CONTENT"]
@@ -359,9 +359,7 @@ def test_configuration_that_cannot_be_merged_is_refused_at_start() -> None:
     assert kept == {"OPENCODE_CONFIG_CONTENT": "// a comment"}
 
 
-async def test_a_stop_overtakes_no_launch_that_was_called_off(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_stop_waits_for_a_cancelled_launch(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The launch went on in its thread, after the stop had found nothing."""
     host = machine.host("exec sleep 1000")
     await host.learn_version()

@@ -49,7 +49,7 @@ async def test_a_command_has_the_variables_of_the_workspace_that_it_runs_in(tmp_
 
 
 @pytest.mark.parametrize("own", [None, "/usr/bin/fish", "/nowhere/zsh"])
-async def test_a_shell_that_opencode_would_not_take_is_replaced_as_it_does(tmp_path: Path, own: str | None) -> None:
+async def test_shell_that_opencode_refuses_is_replaced(tmp_path: Path, own: str | None) -> None:
     found = shells(tmp_path, **({} if own is None else {"SHELL": own}))
     program = found.environment()["SHELL"]
     assert Path(program).name == "bash"
@@ -72,7 +72,7 @@ async def test_names_of_directories_run_nothing(tmp_path: Path) -> None:
     assert not list(inside.iterdir())
 
 
-async def test_shells_are_as_they_were_where_the_program_cannot_be_written(tmp_path: Path) -> None:
+async def test_shells_stay_unchanged_if_the_program_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "it's data").write_text("a file")
     assert shells(tmp_path, SHELL=BASH).environment()["SHELL"] == BASH
 
