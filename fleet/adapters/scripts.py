@@ -34,7 +34,7 @@ from fleet.limits import (
     SCRIPT_TAIL_BYTES,
     SETUP_FILE_BYTES_MAX,
 )
-from fleet.ports import Recipe, Say, Script, ScriptEnd
+from fleet.ports import OnOutput, Recipe, Script, ScriptEnd
 
 SETUP_FILE: Final = ".fleet.toml"
 _KEYS: Final = ("setup", "teardown", "submodules")
@@ -60,11 +60,11 @@ class LocalScripts:
         """Read the file of a checkout, in a thread (see the port)."""
         return await trio.to_thread.run_sync(_read, Path(directory, SETUP_FILE))
 
-    async def run(self, script: Script, say: Say) -> ScriptEnd:
+    async def run(self, script: Script, on_output: OnOutput) -> ScriptEnd:
         """Run a script to its end (see the port). Raises `Problem` setup_failed if it cannot start."""
         self._running.add(script.marker)
         try:
-            return await self._run(script, _Output(say))
+            return await self._run(script, _Output(on_output))
         finally:
             self._running.discard(script.marker)
 
@@ -122,8 +122,8 @@ class LocalScripts:
 class _Output:
     """The output of a script, reported in pieces: its beginning up to a limit, and then its end."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, on_output: OnOutput) -> None:
+        self._on_output = on_output
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._waiting: list[str] = []
         self._taken = 0
@@ -159,7 +159,7 @@ class _Output:
     async def _flush(self) -> None:
         text, self._waiting = "".join(self._waiting), []
         if text:
-            await self._say(text)
+            await self._on_output(text)
 
 
 async def _pump(process: trio.Process, output: _Output, read: trio.Event) -> None:

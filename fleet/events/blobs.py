@@ -48,7 +48,7 @@ class Blobs(Protocol):
     async def put(self, owner: str, contents: Sequence[bytes]) -> list[str]:
         """Keep `contents` for `owner` and return their digests, in order, when they are durable: all or none.
 
-        What is there already is not kept twice. Raises ValueError for an owner that cannot be a stream's name and for
+        Existing contents are not stored again. Raises ValueError for an owner that cannot be a stream's name and for
         contents beyond `BLOB_BYTES_MAX` each or `BLOB_PUT_BYTES_MAX` together; `Unavailable` disk_full.
         """
         ...
@@ -73,7 +73,7 @@ class Blobs(Protocol):
         ...
 
     async def forget(self, owner: str) -> None:
-        """Let `owner` own nothing any more, durably. Raises `Unavailable` disk_full."""
+        """Remove everything from `owner`, durably. Raises `Unavailable` disk_full."""
         ...
 
     def statistics(self) -> BlobStatistics:

@@ -11,7 +11,7 @@ from fleet.ports.identity import Clock, Ids
 from fleet.ports.offers import Agent, McpServers, OfferedModel, SlashCommand
 from fleet.ports.opencode import OpenCode
 from fleet.ports.removals import Busy, PreservedWork, Preview, Removals
-from fleet.ports.setups import Recipe, Say, Script, ScriptEnd, Scripts
+from fleet.ports.setups import OnOutput, Recipe, Script, ScriptEnd, Scripts
 from fleet.ports.shells import Shells
 from fleet.ports.stream import (
     MessageChanged,
@@ -84,6 +84,7 @@ __all__ = [
     "NotCarried",
     "NotCarriedKind",
     "OfferedModel",
+    "OnOutput",
     "OpenCode",
     "OpenCodeEvent",
     "OpenCodeHost",
@@ -101,7 +102,6 @@ __all__ = [
     "Removals",
     "RequestClosed",
     "RequestOpened",
-    "Say",
     "Script",
     "ScriptEnd",
     "Scripts",

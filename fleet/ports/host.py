@@ -28,7 +28,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """How a process ended: exit code or signal number; both None when it was not our child."""
+    """How a process ended: exit code or signal number; both None when it was not a child of Fleet."""
 
     code: int | None = None
     signal: int | None = None

@@ -41,7 +41,7 @@ class ScriptEnd(msgspec.Struct, frozen=True):
     code: int | None
 
 
-Say = Callable[[str], Awaitable[None]]
+OnOutput = Callable[[str], Awaitable[None]]
 """Receives a piece of output as text."""
 
 
@@ -52,7 +52,7 @@ class Scripts(Protocol):
         """Return the recipe at the root of a checkout, None where there is no file or it is empty."""
         ...
 
-    async def run(self, script: Script, say: Say) -> ScriptEnd:
+    async def run(self, script: Script, on_output: OnOutput) -> ScriptEnd:
         """Run a script to its end, and end all processes that it leaves. Raises `Problem` if it cannot start."""
         ...
 

@@ -28,12 +28,12 @@ async def read(tmp_path: Path, text: str | bytes) -> Recipe | None:
 async def ran(tmp_path: Path, text: str, *, timeout_s: float = 30.0, **environment: str) -> tuple[ScriptEnd, str]:
     pieces: list[str] = []
 
-    async def say(piece: str) -> None:
+    async def on_output(piece: str) -> None:
         pieces.append(piece)
 
     variables = {"FLEET_WORKSPACE_ID": "w1"}
     script = Script("setup-w1", text, str(tmp_path), variables, timeout_s)
-    end = await scripts(tmp_path, **environment).run(script, say)
+    end = await scripts(tmp_path, **environment).run(script, on_output)
     return end, "".join(pieces)
 
 
@@ -68,12 +68,12 @@ async def test_a_checkout_without_a_set_up_file_asks_for_nothing(tmp_path: Path)
         ("[workspace", "Expected ']'"),
         ("workspace = 1", "workspace is not a table"),
         ("[workspace]\nsetpu = 'x'", "no key 'setpu'"),
-        ("[workspace]\nsetup = 1", "setup is a text with commands"),
-        ("[workspace]\nsetup = ['a', 1]", "setup is a text with commands"),
+        ("[workspace]\nsetup = 1", "setup must be a string of commands"),
+        ("[workspace]\nsetup = ['a', 1]", "setup must be a string of commands"),
         ("[workspace]\nsubmodules = 'yes'", "submodules must be true or false"),
         ("[workspace]\nsetup = " + "[" * 15_000, "too deep"),
         (b"\xff", "codec"),
-        (f"[workspace]\nsetup = '{'x' * 20_000}'", "longer than"),
+        (f"[workspace]\nsetup = '{'x' * 20_000}'", "larger than"),
     ],
 )
 async def test_a_bad_set_up_file_says_what_is_wrong_and_asks_for_nothing(
@@ -175,13 +175,13 @@ async def test_output_that_is_not_utf_8_has_replacement_characters(tmp_path: Pat
 async def test_output_of_a_script_comes_while_it_runs(tmp_path: Path) -> None:
     heard = trio.Event()
 
-    async def say(piece: str) -> None:
+    async def on_output(piece: str) -> None:
         assert piece == "first\n"
         heard.set()
 
     async with trio.open_nursery() as nursery:
         script = Script("setup-w1", "echo first; sleep 60", str(tmp_path), {}, 60.0)
-        nursery.start_soon(scripts(tmp_path).run, script, say)
+        nursery.start_soon(scripts(tmp_path).run, script, on_output)
         await heard.wait()
         nursery.cancel_scope.cancel()
 

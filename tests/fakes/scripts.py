@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from fleet.ports import Recipe, Say, Script, ScriptEnd
+from fleet.ports import OnOutput, Recipe, Script, ScriptEnd
 
 
 @dataclass
@@ -39,11 +39,11 @@ class FakeScripts:
         await trio.lowlevel.checkpoint()
         return self._world.recipes.get(directory, self._world.recipe)
 
-    async def run(self, script: Script, say: Say) -> ScriptEnd:
+    async def run(self, script: Script, on_output: OnOutput) -> ScriptEnd:
         self._world.ran.append(script)
         self._running.add(script.marker)
         try:
-            await say(self._world.output)
+            await on_output(self._world.output)
             with trio.move_on_after(script.timeout_s):
                 await trio.sleep(self._world.lasts_s)
                 return ScriptEnd(self._world.ends.get(script.text, 0))

@@ -24,7 +24,7 @@ from fleet.events.envelope import Recorded
 from fleet.events.memory_blobs import MemoryBlobs
 from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX
-from fleet.ports import ProcessIdentity, Say, Script, ScriptEnd
+from fleet.ports import OnOutput, ProcessIdentity, Script, ScriptEnd
 from fleet.projections.projections import Stores
 from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
@@ -106,12 +106,12 @@ class WatchedScripts(FakeScripts):
         super().__init__(machine.scripts)
         self._machine = machine
 
-    async def run(self, script: Script, say: Say) -> ScriptEnd:
+    async def run(self, script: Script, on_output: OnOutput) -> ScriptEnd:
         if script.marker in self.running:
             self._machine.overlaps.append(script.marker)
         ran = Ran(self._machine.clock.now_ms(), script)
         self._machine.ran.append(ran)
-        end = await super().run(script, say)
+        end = await super().run(script, on_output)
         ran.code = end.code
         return end
 

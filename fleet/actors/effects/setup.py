@@ -24,7 +24,7 @@ from fleet.core.workspace.commands import RecordSetup, ReportTornDown, Workspace
 from fleet.core.workspace.state import State as Workspace
 from fleet.errors import Problem, Rejected
 from fleet.limits import SETUP_DETAIL_CHARS, SETUP_S, TEARDOWN_S
-from fleet.ports import Recipe, Say, Script, ScriptEnd
+from fleet.ports import OnOutput, Recipe, Script, ScriptEnd
 
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Setups:
         """Wait until the commands are allowed, run them, and report the result."""
         written = _Tail()
 
-        async def say(text: str) -> None:
+        async def on_output(text: str) -> None:
             written.take(text)
             await report(ReportSetupOutput(text=text, at_ms=self._now()))
 
@@ -73,7 +73,7 @@ class Setups:
             await self._await_permission(effect, report)
             await report(ReportSetupStarted(at_ms=self._now()))
             await self._record(effect, complete=False)
-            end = await self._run(effect.workspace_id, effect.recipe.script, SETUP_S, say)
+            end = await self._run(effect.workspace_id, effect.recipe.script, SETUP_S, on_output)
             if end.code == 0:
                 await self._record(effect, complete=True)
         except Problem as problem:
@@ -101,13 +101,13 @@ class Setups:
         deliver = Deliver[WorkspaceCommand](command, cause_here(f"workspace:{effect.workspace_id}"))
         await self._context.actors.workspaces.ask(effect.workspace_id, deliver)
 
-    async def _run(self, workspace_id: str, text: str, timeout_s: float, say: Say) -> ScriptEnd:
+    async def _run(self, workspace_id: str, text: str, timeout_s: float, on_output: OnOutput) -> ScriptEnd:
         workspace = self._context.views.workspaces.get(workspace_id)
         if not text or workspace is None or workspace.order is None:
             return ScriptEnd(0)
         order = workspace.order
         script = Script(f"setup-{workspace_id}", text, order.directory, variables_of(workspace), timeout_s)
-        return await self._context.scripts.run(script, say)
+        return await self._context.scripts.run(script, on_output)
 
     async def _baseline(self, session_id: str) -> str | None:
         """Return the tree after the set-up: files that the set-up makes are not changes of the session."""
@@ -126,11 +126,11 @@ class Setups:
             return ReportTornDown(exit_code=None, detail=_NOT_ALLOWED, output="", at_ms=self._now())
         written = _Tail()
 
-        async def say(text: str) -> None:
+        async def on_output(text: str) -> None:
             written.take(text)
 
         try:
-            end = await self._run(workspace.id, recipe.teardown, TEARDOWN_S, say)
+            end = await self._run(workspace.id, recipe.teardown, TEARDOWN_S, on_output)
             detail = "" if end.code == 0 else _failure("teardown", end, TEARDOWN_S, "")
         except Problem as problem:
             end, detail = ScriptEnd(None), problem.detail

@@ -110,9 +110,9 @@ async def _carry_tracking(repository: str, making: str, prefixes: list[str]) -> 
     if not refs:
         return
     asked = "".join(f"{target}\n" for target, _ in refs).encode()
-    told = (await run("cat-file", "--batch-check=%(objecttype)", directory=making, stdin=asked)).splitlines()
+    kinds = (await run("cat-file", "--batch-check=%(objecttype)", directory=making, stdin=asked)).splitlines()
     lines = [
-        f"create {name} {at}\n" for (at, name), kind in zip(refs, told, strict=True) if not kind.endswith("missing")
+        f"create {name} {at}\n" for (at, name), kind in zip(refs, kinds, strict=True) if not kind.endswith("missing")
     ]
     await run("update-ref", "--stdin", directory=making, stdin="".join(lines).encode())
 

@@ -20,7 +20,7 @@ from fleet.adapters.git.clone_config import carry_configuration, require_whole
 from fleet.adapters.git.command import LOCAL_ALLOWED, run
 from fleet.adapters.git.files import make_directory, remove_tree
 from fleet.adapters.git.pristine_check import dirty, remove_if_blank, require_nothing_staged, require_untouched
-from fleet.adapters.git.repository import look, read_ref
+from fleet.adapters.git.repository import read_ref, read_source
 from fleet.adapters.git.sparse import carry_cone
 from fleet.adapters.git.worktrees import note_ref
 from fleet.ports import Source, WorkspaceSpec
@@ -84,7 +84,7 @@ def making_place(order: WorkspaceSpec) -> str:
 
 
 async def _is_finished(directory: str) -> bool:
-    return await trio.Path(directory).is_dir() and (await look(directory)).top == directory
+    return await trio.Path(directory).is_dir() and (await read_source(directory)).top == directory
 
 
 async def _start(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> str:

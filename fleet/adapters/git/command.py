@@ -81,16 +81,16 @@ class Output(NamedTuple):
 
     def failed(self) -> Problem:
         """Return the problem with git's error message."""
-        said = _CREDENTIALS.sub("", self.stderr.strip()) or f"exit code {self.code}"
-        if lost := _LOST.search(said):
-            return Rejected("directory_missing", f"{lost[1]!r} is not there any more", field="directory")
-        if _NO_SPACE.search(said):
+        message = _CREDENTIALS.sub("", self.stderr.strip()) or f"exit code {self.code}"
+        if lost := _LOST.search(message):
+            return Rejected("directory_missing", f"{lost[1]!r} no longer exists", field="directory")
+        if _NO_SPACE.search(message):
             hint = "Free some space on that disk, then try again."
             return Unavailable(
-                "disk_full", f"git {self.command} found the disk full: {said}", hint=hint, retry_after_s=10
+                "disk_full", f"git {self.command} found the disk full: {message}", hint=hint, retry_after_s=10
             )
         return Problem(
-            "git_failed", f"git {self.command} failed: {said}", hint="Repair what git reports, then try again."
+            "git_failed", f"git {self.command} failed: {message}", hint="Repair what git reports, then try again."
         )
 
 

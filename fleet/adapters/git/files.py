@@ -66,7 +66,5 @@ async def remove_if_empty(directory: str) -> None:
 
 def _refused(verb: str, directory: str, error: OSError) -> Problem:
     return Problem(
-        "git_failed",
-        f"Fleet cannot {verb} {directory!r}: {error.strerror}",
-        hint="Check permissions and free space there.",
+        "git_failed", f"Fleet cannot {verb} {directory!r}: {error.strerror}", hint="Check permissions and free space."
     )

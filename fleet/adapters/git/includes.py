@@ -40,8 +40,8 @@ async def carry(top: str | None, directory: str) -> tuple[NotCarried, ...]:
         names = await _included(top, patterns)
         report = await trio.to_thread.run_sync(_copy_all, top, directory, names)
     except (OSError, Problem) as error:
-        said = error.detail if isinstance(error, Problem) else str(error)
-        return (NotCarried("files", f"Fleet could not copy the files of {INCLUDE_FILE}: {said}"),)
+        reason = error.detail if isinstance(error, Problem) else str(error)
+        return (NotCarried("files", f"Fleet could not copy the files of {INCLUDE_FILE}: {reason}"),)
     return tuple(NotCarried("files", detail) for detail in report.details())
 
 
@@ -126,7 +126,7 @@ def _copy(source: int, target: int, name: str, copying: str, report: _Report) ->
             elif stat.S_ISREG(seen.st_mode):
                 _copy_file(origin, place, base, copying)
             else:
-                raise _RefusedError("is no file")
+                raise _RefusedError("is not a regular file")
     report.files += 1
     report.size_bytes += size
 
@@ -145,7 +145,7 @@ def _copy_file(origin: int, place: int, base: str, copying: str) -> None:
     try:
         seen = os.fstat(read)
         if not stat.S_ISREG(seen.st_mode):
-            raise _RefusedError("is no file")
+            raise _RefusedError("is not a regular file")
         with suppress(FileNotFoundError):
             Path(copying).unlink()
         write = os.open(copying, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -49,7 +49,7 @@ async def resolve(directory: str, allowed_roots: Iterable[str]) -> str:
     return real
 
 
-async def look(directory: str) -> Source:
+async def read_source(directory: str) -> Source:
     """Return the facts that git knows about a real directory.
 
     A broken `.git` counts as "outside of git". Raises `Rejected` directory_unreadable if git does not trust the owner
@@ -66,7 +66,7 @@ async def look(directory: str) -> Source:
 
 
 async def _read_by_steps(directory: str) -> Source:
-    """Read a repository that `look` cannot read in one call: a bare, broken or empty one, or an unusual path."""
+    """Read a repository that `read_source` cannot read in one call: a bare, broken or empty one, or an unusual path."""
     found = await _rev_parse(directory, None)
     if found.code != 0 and _ONLY_NAMED in found.stderr:  # a person named the directory, so it may be a bare repository
         found = await _rev_parse(directory, directory)
@@ -152,10 +152,10 @@ async def kind_of(repository: str, name: str) -> str | None:
     Raises `Problem` git_failed if git fails.
     """
     asked = f"{name}\n".encode()
-    told = await run(
+    printed = await run(
         "cat-file", "--batch-check=%(objecttype)", directory=repository, repository=repository, stdin=asked
     )
-    return None if told == f"{name} missing" else told
+    return None if printed == f"{name} missing" else printed
 
 
 async def is_commit(repository: str, commit: str) -> bool:

@@ -122,7 +122,7 @@ async def make_store(
 def unwritable(store: SnapshotRepository, error: OSError) -> Problem:
     """Return the problem for an error of the disk."""
     detail = f"Fleet cannot keep snapshots in {store.directory!r}: {error.strerror}"
-    return Problem("git_failed", detail, hint="Check permissions and free space there.")
+    return Problem("git_failed", detail, hint="Check permissions and free space.")
 
 
 def _make(directory: Path, object_format: str, exclude: bytes, borrowed: str | None) -> None:

@@ -20,7 +20,7 @@ from fleet.adapters.git.files import make_directory, read_file, remove_if_empty
 from fleet.adapters.git.includes import carry
 from fleet.adapters.git.not_carried import lacking
 from fleet.adapters.git.pristine_check import remove_if_blank
-from fleet.adapters.git.repository import condition, is_commit, look, resolve, why_no_repository
+from fleet.adapters.git.repository import condition, is_commit, read_source, resolve, why_no_repository
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
 from fleet.keyed_locks import Locks
@@ -41,7 +41,7 @@ class GitWorkspaces:
 
     async def inspect(self, directory: str) -> Source:
         """Resolve symlinks, check the allowed roots and return what the directory is (see the port)."""
-        return await look(await resolve(directory, self._allowed_roots))
+        return await read_source(await resolve(directory, self._allowed_roots))
 
     def plan(
         self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
@@ -98,7 +98,7 @@ class GitWorkspaces:
         left = [*await lacking(source, order), *not_carried]
         if directory is None:
             left.insert(0, _no_subdirectory(source))
-        return _prepared(await look(order.directory), directory or order.directory, tuple(left))
+        return _prepared(await read_source(order.directory), directory or order.directory, tuple(left))
 
     async def discard(self, order: WorkspaceSpec) -> None:
         """Remove the remains of `prepare`. Does nothing for `existing`, or if nothing was made.

@@ -17,7 +17,7 @@ from fleet.adapters.git import branches
 from fleet.adapters.git.command import attempt, run
 from fleet.adapters.git.files import exists, make_directory, remove_tree
 from fleet.adapters.git.pristine_check import dirty, require_nothing_staged, require_untouched
-from fleet.adapters.git.repository import look, read_refs
+from fleet.adapters.git.repository import read_refs, read_source
 from fleet.errors import Rejected
 from fleet.ports import Source, WorkspaceSpec
 
@@ -169,7 +169,7 @@ async def may_have(repository: str, directory: str) -> bool:
     """Return whether the worktree at `directory` may belong to this repository, which may have been moved."""
     if not await trio.Path(directory, ".git").exists():
         return True
-    own = (await look(directory)).repository
+    own = (await read_source(directory)).repository
     if own is not None:
         return own == repository
     # After a move, no relative path leads to its worktree.
@@ -180,7 +180,7 @@ async def may_have(repository: str, directory: str) -> bool:
 async def _is_finished(repository: str, registration: Registration) -> bool:
     if registration.torn or not await trio.Path(registration.path).is_dir():
         return False
-    seen = await look(registration.path)
+    seen = await read_source(registration.path)
     if seen.top != registration.path or seen.repository != repository:
         return False
     own = seen.git_directory

@@ -105,11 +105,11 @@ async def version(binary: Path, environment: Mapping[str, str]) -> str:
         raise not_executable(binary, error.strerror or str(error)) from error
     except trio.TooSlowError:
         raise not_executable(binary, f"--version did not end in {OPENCODE_VERSION_TIMEOUT_S:g} s") from None
-    said = done.stdout.decode(errors="replace").strip()
-    if done.returncode != 0 or not said:
+    output = done.stdout.decode(errors="replace").strip()
+    if done.returncode != 0 or not output:
         complaint = done.stderr.decode(errors="replace").strip()[:500]
         raise not_executable(binary, f"--version ended with {done.returncode}: {complaint or 'no output'}")
-    return said.splitlines()[-1]
+    return output.splitlines()[-1]
 
 
 def database(environment: Mapping[str, str]) -> Path:

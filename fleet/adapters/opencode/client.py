@@ -214,8 +214,8 @@ class OpenCodeClient:
             raise _refusal(f"its response to {method} {path} exceeds the limit of {limit}") from None
         except (*FAULTS, trio.TooSlowError) as error:
             opencode = f"OpenCode on port {self._endpoint.port}"
-            said = f"{opencode} did not respond to {method} {path}: {what_went_wrong(error)}."
-            raise Unavailable("opencode_unreachable", said, retry_after_s=1) from error
+            detail = f"{opencode} did not respond to {method} {path}: {what_went_wrong(error)}."
+            raise Unavailable("opencode_unreachable", detail, retry_after_s=1) from error
         if response.media_type.startswith("text/html"):
             raise _refusal(f"version {self._endpoint.version} does not know {method} {path}")
         return response
@@ -236,8 +236,8 @@ class OpenCodeClient:
     def _refused(self, response: HttpResponse) -> Problem:
         if response.status == 401:
             return _refusal("it does not accept this instance's password: another process may have the port now")
-        said = wire.refusal(response.body) or "without a reason"
-        return _refusal(f"it responded with {response.status}: {said}")
+        reason = wire.refusal(response.body) or "without a reason"
+        return _refusal(f"it responded with {response.status}: {reason}")
 
 
 def _refusal(reason: str) -> Problem:

@@ -95,7 +95,7 @@ async def _import(executable: Path, environment: Mapping[str, str], directory: s
             check=False,
         )
         if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()[-300:]
-            raise Problem("opencode_refused", f"`opencode import` ended with {done.returncode}: {said or 'no output'}")
+            output = done.stderr.decode(errors="replace").strip()[-300:] or "no output"
+            raise Problem("opencode_refused", f"`opencode import` ended with {done.returncode}: {output}")
         return
     raise Problem("opencode_refused", f"`opencode import` did not end in {OPENCODE_CLI_TIMEOUT_S:.0f} s")

@@ -218,8 +218,8 @@ class LocalOpenCodeHost:
                 if not alive:
                     raise self._failed_start("opencode_exited", "exited while starting", instance_id)
                 await trio.sleep(PROCESS_POLL_S)
-        said = f"was not ready within {SPAWN_READY_TIMEOUT_S:g} s"
-        raise self._failed_start("opencode_not_ready", said, instance_id)
+        reason = f"was not ready within {SPAWN_READY_TIMEOUT_S:g} s"
+        raise self._failed_start("opencode_not_ready", reason, instance_id)
 
     def _lives(self, instance_id: str, identity: ProcessIdentity) -> bool:
         child = self._child(instance_id, identity)
@@ -375,7 +375,7 @@ def _free_port() -> int:
 
 
 async def _gone(identity: ProcessIdentity) -> None:
-    """Wait until a process that is not our child has ended."""
+    """Wait until a process that is not a child of Fleet has ended."""
     try:
         pinned = open_pidfd(identity.pid)
     except ProcessLookupError:

@@ -294,7 +294,7 @@ def refusal(body: bytes) -> str:
     return _member(read.data, "message", str) or read.message
 
 
-# ------------------------------------------------------------------------------------------------------ what is sent
+# ---------------------------------------------------------------------------------------------------------- requests
 
 
 def prompt_body(prompt: Prompt) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from fleet.adapters.git.repository import condition, look
+from fleet.adapters.git.repository import condition, read_source
 from fleet.errors import Rejected
 from fleet.ports import Strategy
 from tests.adapters.git.world import GitWorld, git
@@ -121,7 +121,7 @@ async def test_a_clone_is_not_made_again_over_other_files(world: GitWorld) -> No
     assert Path(order.directory, "README.md").is_file()
 
 
-@pytest.mark.parametrize("ask", [look, condition])
+@pytest.mark.parametrize("ask", [read_source, condition])
 async def test_directory_that_is_lost_while_git_is_asked_is_missing(
     tmp_path: Path, ask: Callable[[str], Awaitable[object]]
 ) -> None:
