@@ -49,7 +49,7 @@ class _Sparing(logging.Filter):
 
 
 _accepting: Final = _Sparing(ACCEPT_FAILED_LOG_S)
-"""trio tells ten times a second that no file is left for connections: whoever opens them could fill the disk."""
+"""trio logs ten times a second that no file is left for connections: a client that opens them could fill the disk."""
 
 
 class _Lossy:

@@ -86,6 +86,7 @@ PLAIN = tuple(
     for name in (
         "actors/",
         "adapters/",
+        "cli/connect.py",
         "client/",
         "core/",
         "events/",
@@ -97,6 +98,7 @@ PLAIN = tuple(
         "ports/",
         "projections/",
         "rehearsal/",
+        "wire/",
     )
 )
 """Where they are held in all docstrings and comments as well."""

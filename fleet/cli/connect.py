@@ -197,10 +197,10 @@ def tell_loss(failure: "FleetError | None") -> None:
 
 
 def find_server(url: str | None, token_file: str | None) -> tuple[str, str | None]:
-    """Return where the server is, as given or as configured, and the token to show there.
+    """Return the server's address, as given or as configured, and the token for it.
 
-    Raises `StartupError`, and `BadParameter` for an address that is none. On the data directory of the configured one
-    lies a token for whoever owns it; it is shown to no other server.
+    Raises `StartupError`, and `BadParameter` for an invalid address. The configured server's data directory has a
+    token for the owner of that directory; it is sent to no other server.
     """
     from fleet.config import load_config
     from fleet.private_files import read_local_token

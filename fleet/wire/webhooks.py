@@ -35,8 +35,8 @@ class NewWebhookItem(WireItem, kw_only=True):
 class DeliveryItem(WireItem, kw_only=True):
     """A message to a webhook; `id` is its `webhook-id`. `status`, `detail`, `tookMs` and `at` are of the last attempt.
 
-    `outcome` is `pending`, `delivered`, or `dropped`: it is not sent (again). `status` is null where nobody
-    answered, `sessionId` and `position` are null for a test.
+    `outcome` is `pending`, `delivered`, or `dropped`: it is not sent (again). `status` is null without a response,
+    `sessionId` and `position` are null for a test.
     """
 
     id: str

@@ -16,7 +16,7 @@ async def test_commands_are_shown_allowed_listed_and_revoked(machine: Machine, l
     assert "setup_missing" in nothing.err
     machine.scripts.recipe = RECIPE
     asked = await fleet(line, "trust", REPOSITORY)
-    assert (asked.code, "say --yes" in asked.err, "Invalid value" in asked.err) == (2, True, False)
+    assert (asked.code, "use --yes" in asked.err, "Invalid value" in asked.err) == (2, True, False)
     assert "\x1b" not in asked.err
     for words in (
         "d1",
