@@ -97,7 +97,7 @@ async def test_a_symlink_of_the_commit_leads_no_copy_out(world: GitWorld) -> Non
     made = await world.workspaces.prepare(order)
     assert list(outside.iterdir()) == []
     assert made.not_carried == (
-        NotCarried("files", "Not copied: 'build/x' has 'build' above it, which is no directory"),
+        NotCarried("files", "Not copied: 'build/x' has 'build' above it, which is not a directory"),
     )
 
 
@@ -106,7 +106,7 @@ async def test_included_files_beyond_a_bound_are_reported(world: GitWorld, monke
     monkeypatch.setattr(includes, "INCLUDE_FILES_MAX", 4)
     made = await prepared(world, repository)
     assert len(list(Path(made.directory).glob("*.log"))) == 4
-    assert made.not_carried[0].detail.startswith("2 files that .worktreeinclude names were not copied")
+    assert made.not_carried[0].detail.startswith("2 files of .worktreeinclude were not copied")
     monkeypatch.setattr(includes, "INCLUDE_BYTES_MAX", 25)
     again = await world.workspaces.prepare(await ordered(world, str(repository), "clone", number=2))
     assert len(list(Path(again.directory).glob("*.log"))) == 2
@@ -118,7 +118,7 @@ async def test_a_bad_worktreeinclude_is_reported_and_fails_nothing(world: GitWor
     (repository / ".worktreeinclude").symlink_to("README.md")
     made = await prepared(world, repository)
     [said] = made.not_carried
-    assert said.detail == "Fleet could not copy what .worktreeinclude names: it is not a regular file"
+    assert said.detail == "Fleet could not copy the files of .worktreeinclude: it is not a regular file"
     assert not Path(made.directory, ".env").exists()
 
 
