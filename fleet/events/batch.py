@@ -2,7 +2,7 @@
 
 A command is appended once, a stream has the expected version, positions have no gaps, and each record is chained to the
 one before it. Later appends of a batch see the earlier ones. Nothing outside the batch changes until the log has made
-it durable (writer.py, memory_log.py).
+it durable (writer.py).
 """
 
 from collections.abc import Callable, Sequence

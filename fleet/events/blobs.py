@@ -5,7 +5,8 @@ owner: a stream whose events name it. Contents are stored durably right before t
 no transaction over both is needed. A crash in between leaves a blob that no event names; it is harmless, and `owned`
 finds it.
 
-lmdb_blobs.py implements the contract on disk, memory_blobs.py for tests. Erasing a stream: `Log.erase`, then `forget`.
+lmdb_blobs.py implements the contract on disk, tests/fakes/memory_blobs.py for tests. Erasing a stream: `Log.erase`,
+then `forget`.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The contract of an event log. `lmdb_log` implements it on disk, `memory_log` for tests; both pass one contract suite.
+"""The contract of an event log. `lmdb_log` implements it on disk; the fake of the tests passes the same suite.
 
 Appends are durable when they return. Reads are synchronous, because LMDB's pages are memory-mapped; a `limit` bounds
 them. feed.py follows the log.

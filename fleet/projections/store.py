@@ -92,24 +92,3 @@ class LmdbViewStore:
             for key in gone:
                 txn.delete(key.encode(), db=table)
             txn.put(view.encode(), f"{checkpoint} {fingerprint}".encode(), db=self._checkpoints)
-
-
-class MemoryStore:
-    """The store in memory, for tests; like the one on disk it outlives the runner."""
-
-    def __init__(self) -> None:
-        self._views: dict[str, tuple[str, int, dict[str, bytes]]] = {}
-
-    def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
-        """Return the checkpoint and the rows, by key; (0, nothing) where there are none of this fingerprint."""
-        written_by, checkpoint, rows = self._views.get(view, ("", 0, {}))
-        return (checkpoint, iter(sorted(rows.items()))) if written_by == fingerprint else (0, iter(()))
-
-    def save(
-        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
-    ) -> None:
-        """See `Store`."""
-        written_by, _, known = self._views.get(view, ("", 0, {}))
-        kept = known if written_by == fingerprint else {}
-        left = {key: row for key, row in kept.items() if key not in gone}
-        self._views[view] = (fingerprint, checkpoint, {**left, **rows})

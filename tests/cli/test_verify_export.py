@@ -8,11 +8,11 @@ import trio
 
 from fleet.events.envelope import Cause
 from fleet.events.export import export_page
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.verify import verify
 from tests.cli.test_app import fleet
 from tests.events.samples import Opened, sample_registry
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 
 @pytest.fixture

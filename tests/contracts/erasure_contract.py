@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import trio
 
-import fleet.events.memory_log
 import fleet.events.writer
+import tests.fakes.memory_log
 from fleet.errors import Rejected
 from fleet.events.envelope import ERASED_DIGEST, Cause, Erased, Recorded, StateSnapshot
 from fleet.events.feed import Feed
@@ -123,7 +123,7 @@ class ErasureContract:
         self, opening: Openings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(fleet.events.writer, "ERASE_PAGE_EVENTS", 4)
-        monkeypatch.setattr(fleet.events.memory_log, "ERASE_PAGE_EVENTS", 4)
+        monkeypatch.setattr(tests.fakes.memory_log, "ERASE_PAGE_EVENTS", 4)
         for count in (3, 4, 5, 12):
             async with opening() as log:
                 name = f"of {count}"
@@ -135,7 +135,7 @@ class ErasureContract:
         self, opening: Openings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(fleet.events.writer, "ERASE_PAGE_EVENTS", 2)
-        monkeypatch.setattr(fleet.events.memory_log, "ERASE_PAGE_EVENTS", 2)
+        monkeypatch.setattr(tests.fakes.memory_log, "ERASE_PAGE_EVENTS", 2)
 
         async def append(log: Log) -> None:
             for n in range(20):
@@ -154,7 +154,7 @@ class ErasureContract:
         self, opening: Openings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(fleet.events.writer, "ERASE_PAGE_EVENTS", 2)
-        monkeypatch.setattr(fleet.events.memory_log, "ERASE_PAGE_EVENTS", 2)
+        monkeypatch.setattr(tests.fakes.memory_log, "ERASE_PAGE_EVENTS", 2)
         async with opening() as log:
             await log.append("a", 0, [Counted(n) for n in range(40)], CAUSE)
             with trio.CancelScope() as scope:

@@ -13,10 +13,10 @@ import fleet.events.blobs
 from fleet.errors import StartupError, Unavailable
 from fleet.events.blobs import CorruptBlob, name_of, pack, unpack
 from fleet.events.lmdb_blobs import LmdbBlobs
-from fleet.events.memory_blobs import MemoryBlobs
-from fleet.events.memory_log import MemoryDisk
 from fleet.limits import DISK_FREE_BYTES_MIN
 from tests.contracts.blobs_contract import BlobsContract, Stores
+from tests.fakes.memory_blobs import MemoryBlobs
+from tests.fakes.memory_log import MemoryDisk
 
 
 class TestLmdbBlobs(BlobsContract):

@@ -8,7 +8,6 @@ import pytest
 
 from fleet.errors import Unavailable
 from fleet.events.envelope import Cause, Erased
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.verify import verify
 from fleet.limits import DISK_FREE_BYTES_MIN, ERASE_PAGE_EVENTS
 from tests.contracts.erasure_contract import SECRET, ErasureContract
@@ -16,6 +15,7 @@ from tests.contracts.log_contract import Openings
 from tests.events.samples import Counted, open_lmdb, sample_registry
 from tests.events.test_log_contract import memory_opening
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 CAUSE = Cause()
 

@@ -7,11 +7,11 @@ import pytest
 
 from fleet.events.envelope import Cause
 from fleet.events.export import ExportReport, export_page, verify_export
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.verify import verify
 from fleet.limits import EXPORT_PAGE_EVENTS
 from tests.events.samples import Opened, sample_registry
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 EVENTS = 2 * EXPORT_PAGE_EVENTS + 5
 

@@ -8,10 +8,10 @@ import trio.testing
 
 from fleet.events.envelope import Cause, Recorded
 from fleet.events.feed import Feed, FeedReader, Filter
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.limits import FEED_PAGE_EVENTS
 from tests.events.samples import Counted, sample_registry
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from tests.contracts.log_contract import APPENDS, LogContract, Openings, check_interleaving
 from tests.events.samples import open_lmdb, sample_registry
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 
 def memory_opening() -> Openings:

@@ -8,9 +8,9 @@ from trio.testing import MockClock
 
 from fleet.errors import Unavailable
 from fleet.events.envelope import Cause, StateSnapshot
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from tests.events.samples import Counted, sample_registry
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 CAUSE = Cause()
 

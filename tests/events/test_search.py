@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.events.envelope import Cause, Recorded
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.search import Search, chain, find_events
 from fleet.events.times import LogTimes
 from fleet.limits import LOG_SEARCH_PAGE_BYTES
 from tests.events.samples import Counted, Opened, sample_registry
 from tests.fakes.clock import EPOCH_MS, FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 STREAMS, ACTORS, REQUESTS = ("a", "ab", "b"), ("local", "token:ann"), (None, "r1", "r2")
 TIMES = st.integers(-3, 12).map(lambda second: EPOCH_MS + 1000 * second)

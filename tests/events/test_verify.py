@@ -7,10 +7,10 @@ import pytest
 
 from fleet.events import codec
 from fleet.events.envelope import Cause, StateSnapshot
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.verify import Break, verify
 from tests.events.samples import Counted, sample_registry
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 
 async def written() -> tuple[MemoryDisk, MemoryLog]:

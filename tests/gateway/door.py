@@ -19,8 +19,6 @@ from fleet.actors.fleet import Fleet
 from fleet.actors.supervision import Supervision
 from fleet.adapters.files import LocalFiles
 from fleet.events.catalog import make_registry
-from fleet.events.memory_blobs import MemoryBlobs
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.gateway.app import Gateway, make_app
 from fleet.gateway.live.reader import Streams
 from fleet.gateway.server.guard import Guard
@@ -28,9 +26,11 @@ from fleet.gateway.server.metrics import Metrics
 from fleet.gateway.server.middleware import Edge
 from fleet.gateway.server.page_files import Build
 from fleet.projections.projections import Stores
-from fleet.projections.store import MemoryStore
 from fleet.traces import Traces
 from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.memory_blobs import MemoryBlobs
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
+from tests.fakes.memory_store import MemoryStore
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.removals import FakeRemovals
 from tests.fakes.scripts import FakeScripts, FakeScriptsWorld

@@ -23,7 +23,7 @@ from fleet.core.webhook.decide import WEBHOOK
 from fleet.core.workspace.decide import WORKSPACE
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Recorded
-from fleet.events.memory_log import MemoryDisk, MemoryLog
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 DIRECTORY: Final = Path(__file__).parent / "v1"
 REGISTRY: Final = make_registry()

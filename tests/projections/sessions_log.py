@@ -10,8 +10,8 @@ from fleet.core.session.values import SessionSettings
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.feed import Feed
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 DAY_MS = 24 * 3600 * 1000
 

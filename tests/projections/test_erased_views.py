@@ -12,7 +12,6 @@ from fleet.core.decider import Decider
 from fleet.core.session.events import ConversationOpened
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.events.envelope import Cause
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.registry import EventRegistry
 from fleet.ports import Part
 from fleet.projections.activities import Activities
@@ -20,10 +19,12 @@ from fleet.projections.inflight import InFlight
 from fleet.projections.past import Past
 from fleet.projections.runner import Runner
 from fleet.projections.states import States
-from fleet.projections.store import LmdbViewStore, MemoryStore, ViewStore
+from fleet.projections.store import LmdbViewStore, ViewStore
 from fleet.projections.transcripts import Transcripts, Where
 from fleet.projections.views import Views
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
+from tests.fakes.memory_store import MemoryStore
 
 CAUSE = Cause()
 

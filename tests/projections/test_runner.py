@@ -7,12 +7,12 @@ import pytest
 
 from fleet.events.envelope import Cause
 from fleet.events.log import Listener
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.projections.runner import Runner
 from fleet.projections.states import States
-from fleet.projections.store import MemoryStore
 from fleet.projections.views import Views
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
+from tests.fakes.memory_store import MemoryStore
 from tests.projections.test_erased_views import PET, Born, Named, Pet, pet_registry
 
 

@@ -9,12 +9,12 @@ from fleet.core.session.events import SessionErased
 from fleet.core.session.state import State
 from fleet.events import codec
 from fleet.events.envelope import Erased, Recorded
-from fleet.events.memory_log import MemoryDisk
 from fleet.ports import ProcessIdentity
 from fleet.projections.states import States
-from fleet.projections.store import MemoryStore
 from fleet.projections.transcripts import MessageView
 from fleet.projections.views import Views
+from tests.fakes.memory_log import MemoryDisk
+from tests.fakes.memory_store import MemoryStore
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.webhooks import Got
 from tests.fakes.workspaces import FakeDisk

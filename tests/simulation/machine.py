@@ -21,14 +21,14 @@ from fleet.adapters.files import LocalFiles
 from fleet.errors import Problem, Unavailable
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Recorded
-from fleet.events.memory_blobs import MemoryBlobs
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX
 from fleet.ports import OnOutput, ProcessIdentity, Script, ScriptEnd
 from fleet.projections.projections import Stores
-from fleet.projections.store import MemoryStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.faulty import faulty
+from tests.fakes.memory_blobs import MemoryBlobs
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
+from tests.fakes.memory_store import MemoryStore
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.removals import FakeRemovals

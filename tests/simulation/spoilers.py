@@ -16,12 +16,12 @@ from fleet.core.webhook.events import DeliveryOrdered
 from fleet.core.workspace.events import WorkspaceReleased
 from fleet.errors import Rejected
 from fleet.events.envelope import StateSnapshot
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from fleet.events.snapshots import fingerprint
 from fleet.projections.runner import Runner
-from fleet.projections.store import MemoryStore
 from fleet.projections.views import Views, make_views
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
+from tests.fakes.memory_store import MemoryStore
 from tests.fakes.opencode_store import Store
 from tests.simulation import spoilt_workspaces as workspaces
 from tests.simulation.clients import Ledger, Request

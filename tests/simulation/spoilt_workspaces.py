@@ -9,12 +9,12 @@ from fleet.core.session.events import SetupEnded, SetupOutput, SetupSkipped
 from fleet.core.trust import RecipeAllowed
 from fleet.core.workspace.events import WorkspaceTornDown
 from fleet.core.workspace.state import PortRange
-from fleet.events.memory_log import MemoryLog
 from fleet.ports import WorkspaceSpec
 from fleet.projections.runner import Runner
-from fleet.projections.store import MemoryStore
 from fleet.projections.views import make_views
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryLog
+from tests.fakes.memory_store import MemoryStore
 from tests.fakes.workspaces import FakeCheckout
 from tests.simulation.evidence import Evidence
 from tests.simulation.machine import REGISTRY

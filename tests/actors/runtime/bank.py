@@ -7,9 +7,9 @@ import trio
 
 from fleet.actors.runtime.aggregate import Aggregate, Deliver, ReportBack, StateReply
 from fleet.events.envelope import Cause
-from fleet.events.memory_log import MemoryDisk, MemoryLog
 from tests.actors.runtime.account import ACCOUNT, SHAPE, Command, ConfirmPayment, Event, Pay, Split, State, registry
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 Account = Aggregate[Command, State, Event, Pay]
 

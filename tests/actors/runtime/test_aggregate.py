@@ -10,7 +10,6 @@ from fleet.actors.runtime.aggregate import Aggregate, Deliver, StateReply
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Appended, Cause, CommandRecord
 from fleet.events.log import VersionConflict
-from fleet.events.memory_log import MemoryLog
 from tests.actors.runtime.account import (
     ACCOUNT,
     SHAPE,
@@ -26,6 +25,7 @@ from tests.actors.runtime.account import (
 )
 from tests.actors.runtime.bank import Bank, ask, running, state_of
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryLog
 
 
 async def test_a_command_is_recorded_then_answered() -> None:

@@ -8,7 +8,7 @@ import msgspec
 from fleet.core.session.events import SetupEnded, WorkspaceAttached
 from fleet.core.session.state import State
 from fleet.core.session.turn_events import ChangesRecorded, TurnEnded, TurnSnapshotTaken, TurnStarted
-from fleet.events.memory_blobs import MemoryBlobs
+from tests.fakes.memory_blobs import MemoryBlobs
 from tests.simulation.evidence import Evidence
 
 Sides = dict[str, tuple[bytes | None, bytes | None]]

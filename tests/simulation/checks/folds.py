@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fleet.events.memory_log import MemoryLog
 from fleet.projections.runner import Runner
-from fleet.projections.store import MemoryStore
 from fleet.projections.views import Views, make_views
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import MemoryLog
+from tests.fakes.memory_store import MemoryStore
 from tests.simulation.evidence import Evidence
 from tests.simulation.machine import REGISTRY
 

@@ -9,7 +9,7 @@ import trio
 
 from fleet.errors import Unavailable
 from fleet.events.blobs import BlobStatistics, check_owner, check_put, name_of, pack, unpack
-from fleet.events.memory_log import MemoryDisk
+from tests.fakes.memory_log import MemoryDisk
 
 
 class MemoryBlobs:
