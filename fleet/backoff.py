@@ -4,11 +4,7 @@ from fleet.limits import RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S
 
 
 def backoff_s(
-    attempt: int,
-    jitter: float = 0.0,
-    *,
-    first_s: float = RESTART_BACKOFF_FIRST_S,
-    max_s: float = RESTART_BACKOFF_MAX_S,
+    attempt: int, jitter: float = 0.0, *, first_s: float = RESTART_BACKOFF_FIRST_S, max_s: float = RESTART_BACKOFF_MAX_S
 ) -> float:
     """Return the seconds to wait before `attempt` (from 1): `first_s`, doubled each time, never beyond `max_s`.
 

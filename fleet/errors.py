@@ -46,10 +46,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "too_many_requests": Kind(429, "Too many requests at a time"),
     "too_many_streams": Kind(429, "Too many open streams"),
     "tokens_unreadable": Kind(
-        503,
-        "The access tokens cannot be read",
-        "Repair the token file, or delete it and create new tokens.",
-        _LATER_S,
+        503, "The access tokens cannot be read", "Repair the token file, or delete it and create new tokens.", _LATER_S
     ),
     "idempotency_conflict": Kind(422, "The idempotency key was used with another body"),
     # Things that do not exist

@@ -156,8 +156,4 @@ def _for_programs() -> "list[Processor]":
     import structlog
 
     traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
-    return [
-        structlog.processors.ExceptionRenderer(traces),
-        mask_secrets,
-        structlog.processors.JSONRenderer(),
-    ]
+    return [structlog.processors.ExceptionRenderer(traces), mask_secrets, structlog.processors.JSONRenderer()]

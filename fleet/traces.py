@@ -34,13 +34,7 @@ from opentelemetry.trace import (
 
 from fleet import __version__
 from fleet.errors import Problem, Rejected
-from fleet.limits import (
-    TRACE_BATCH_SPANS,
-    TRACE_END_S,
-    TRACE_EXPORT_S,
-    TRACE_INTERVAL_S,
-    TRACE_QUEUE_SPANS,
-)
+from fleet.limits import TRACE_BATCH_SPANS, TRACE_END_S, TRACE_EXPORT_S, TRACE_INTERVAL_S, TRACE_QUEUE_SPANS
 
 _log = structlog.get_logger(__name__)
 

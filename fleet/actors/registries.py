@@ -45,13 +45,7 @@ def make_registries(
     setups = Setups(context, effects.changes)
     callbacks = Callbacks(context, projections.change_records, projections.transcripts)
     sessions = SessionEffects(
-        context,
-        conversations,
-        effects.placement,
-        effects.changes,
-        effects.erasure,
-        setups=setups,
-        callbacks=callbacks,
+        context, conversations, effects.placement, effects.changes, effects.erasure, setups=setups, callbacks=callbacks
     )
     instances = InstanceEffects(context, conversations, effects.known_offers)
 

@@ -12,10 +12,7 @@ class DemoTask(NamedTuple):
     prompt: str
 
 
-PROJECT: Final = {
-    "README.md": "# Greeter\n\nSays hello.\n",
-    "greeter.py": 'def greet() -> str:\n    return "hello"\n',
-}
+PROJECT: Final = {"README.md": "# Greeter\n\nSays hello.\n", "greeter.py": 'def greet() -> str:\n    return "hello"\n'}
 
 _FEATURE = """\
 say "I will look at the code first, then let it greet by name." at 40/s

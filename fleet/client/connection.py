@@ -153,13 +153,7 @@ class Connection:
         return self._decode(await self._send(method, path, query, body, key or str(uuid.uuid4())), kind)
 
     async def order(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Body | None = None,
-        query: Query | None = None,
-        key: str | None = None,
+        self, method: str, path: str, *, body: Body | None = None, query: Query | None = None, key: str | None = None
     ) -> None:
         """Send a command that has no response body."""
         await self._send(method, path, query, body, key or str(uuid.uuid4()))

@@ -4,23 +4,11 @@ from urllib.parse import quote
 
 from fleet.client.connection import Connection, Page
 from fleet.limits import PAGE_MAX
-from fleet.wire.bodies import (
-    InstancesQuery,
-    PageQuery,
-    PathBody,
-    WorkspaceBody,
-)
+from fleet.wire.bodies import InstancesQuery, PageQuery, PathBody, WorkspaceBody
 from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, OfferItem, RootItem
 from fleet.wire.instances import InstanceItem, OrphanItem
 from fleet.wire.items import BranchItem
-from fleet.wire.place_queries import (
-    BranchQuery,
-    DirectoryQuery,
-    FindQuery,
-    OfferQuery,
-    OffersQuery,
-    RootQuery,
-)
+from fleet.wire.place_queries import BranchQuery, DirectoryQuery, FindQuery, OfferQuery, OffersQuery, RootQuery
 from fleet.wire.setups import RecipeItem, RecipeQuery, TrustBody, TrustItem, TrustQuery
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 

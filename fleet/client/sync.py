@@ -48,9 +48,7 @@ def _wait(portal: BlockingPortal, work: Callable[[], Awaitable[Result]]) -> Resu
         raise
 
 
-def _blocking(
-    method: Callable[Concatenate[Any, P], Awaitable[Result]],
-) -> Callable[Concatenate[_Facade, P], Result]:
+def _blocking(method: Callable[Concatenate[Any, P], Awaitable[Result]]) -> Callable[Concatenate[_Facade, P], Result]:
     """Return the method as one that blocks."""
 
     @wraps(method)

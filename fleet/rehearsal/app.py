@@ -44,10 +44,7 @@ class FailureCounts:
 
 
 async def serve_rehearsal(
-    host: str = "127.0.0.1",
-    port: int = 0,
-    *,
-    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+    host: str = "127.0.0.1", port: int = 0, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Serve the model until cancelled; `nursery.start` gives back its base URL, `http://127.0.0.1:PORT/v1`.
 

@@ -18,8 +18,7 @@ class DirectoryQuery(PageQuery, frozen=True):
         msgspec.Meta(description="An absolute path; by default the user's home if it is allowed, else a root."),
     ] = None
     query: Annotated[
-        Name | None,
-        msgspec.Meta(description="Search for directories at any depth below it whose names contain this."),
+        Name | None, msgspec.Meta(description="Search for directories at any depth below it whose names contain this.")
     ] = None
 
 

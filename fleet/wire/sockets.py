@@ -4,12 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fleet.limits import (
-    IDEMPOTENCY_KEY_CHARS_MAX,
-    SOCKET_ID_CHARS_MAX,
-    SOCKET_PATH_CHARS_MAX,
-    SOCKET_SESSIONS_MAX,
-)
+from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX, SOCKET_ID_CHARS_MAX, SOCKET_PATH_CHARS_MAX, SOCKET_SESSIONS_MAX
 from fleet.wire.bodies import Position
 from fleet.wire.items import InboxItem, SessionItem
 

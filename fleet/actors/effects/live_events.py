@@ -127,11 +127,7 @@ class LiveEvents:
         conversation.retry = next((statuses[each] for each in retrying), conversation.retry)
 
     def catch_up(
-        self,
-        session_id: str,
-        messages: Sequence[Message],
-        subagents: Sequence[OpenCodeSession],
-        process_since_ms: int,
+        self, session_id: str, messages: Sequence[Message], subagents: Sequence[OpenCodeSession], process_since_ms: int
     ) -> ReportTranscript:
         """Add the turn's `messages` and `subagents` from the store, and return those that the log may not have.
 

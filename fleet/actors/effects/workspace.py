@@ -23,12 +23,7 @@ from fleet.core.workspace.commands import (
 from fleet.core.workspace.effects import Effect, Prepare, Remove, Restore
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected
-from fleet.limits import (
-    WORKSPACE_BUSY_POLL_S,
-    WORKSPACE_BUSY_S,
-    WORKSPACE_CHECK_S,
-    WORKSPACE_DISCARDS_MAX,
-)
+from fleet.limits import WORKSPACE_BUSY_POLL_S, WORKSPACE_BUSY_S, WORKSPACE_CHECK_S, WORKSPACE_DISCARDS_MAX
 from fleet.ports import Condition, WorkspaceSpec
 from fleet.projections.views import Views
 
@@ -132,9 +127,7 @@ def require_unused(views: Views, workspace_id: str, order: WorkspaceSpec) -> Non
         works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (order.directory,))
         if works and state.workspace_id != workspace_id:
             raise Rejected(
-                "workspace_busy",
-                f"the session {state.id} works in {state.directory!r}",
-                hint="terminate it first",
+                "workspace_busy", f"the session {state.id} works in {state.directory!r}", hint="terminate it first"
             )
 
 

@@ -74,10 +74,7 @@ class Actor(Generic[Command, Reply]):
         return Ref(self.name, self._inbox.put)
 
     async def run(
-        self,
-        stopping: trio.Event,
-        *,
-        task_status: trio.TaskStatus[Ref[Command, Reply]] = trio.TASK_STATUS_IGNORED,
+        self, stopping: trio.Event, *, task_status: trio.TaskStatus[Ref[Command, Reply]] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Handle messages until `stopping` is set; the current message is finished first.
 

@@ -108,11 +108,7 @@ class Shape(NamedTuple):
 
 def shape_of(kind: str, state_type: Any, revision: int = 1) -> Shape:
     """Return the shape of `state_type`. Increase `revision` if `evolve` changes and the fields do not."""
-    return Shape(
-        fingerprint(kind, state_type, revision),
-        pack,
-        msgspec.msgpack.Decoder(state_type).decode,
-    )
+    return Shape(fingerprint(kind, state_type, revision), pack, msgspec.msgpack.Decoder(state_type).decode)
 
 
 class _Running(NamedTuple, Generic[Effect]):

@@ -24,11 +24,7 @@ from fleet.actors.runtime.child import Child, ChildPhase, ChildSpec, Readiness, 
 from fleet.actors.runtime.restart import permit_restart
 from fleet.backoff import backoff_s
 from fleet.errors import Unavailable
-from fleet.limits import (
-    CHILDREN_MAX,
-    RESTART_INTENSITY,
-    RESTART_WINDOW_S,
-)
+from fleet.limits import CHILDREN_MAX, RESTART_INTENSITY, RESTART_WINDOW_S
 
 _log = structlog.get_logger(__name__)
 

@@ -124,10 +124,7 @@ class SessionUseCases:
         return commands.CreateSession(
             session_id=context.ids.uuid7(),
             settings=replace(
-                settings,
-                branch=order.branch,
-                base_ref=order.base_ref,
-                parent_id=None if parent is None else parent.id,
+                settings, branch=order.branch, base_ref=order.base_ref, parent_id=None if parent is None else parent.id
             ),
             workspace_id=order.workspace_id,
             source_directory=source.directory,

@@ -24,10 +24,7 @@ from fleet.core.webhook.commands import (
 from fleet.core.webhook.signing import secret_of
 from fleet.core.webhook.state import Delivery, State
 from fleet.errors import Rejected, Unavailable
-from fleet.limits import (
-    WEBHOOK_TEST_WAIT_S,
-    WEBHOOKS_MAX,
-)
+from fleet.limits import WEBHOOK_TEST_WAIT_S, WEBHOOKS_MAX
 from fleet.ports import Target
 
 _log = structlog.get_logger(__name__)

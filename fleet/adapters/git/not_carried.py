@@ -80,8 +80,7 @@ def _settings(entries: tuple[Entry, ...]) -> NotCarried | None:
     if not names:
         return None
     return NotCarried(
-        "config",
-        f"Settings of the repository are not in the clone: {_named(names)}. Set the ones that you need there.",
+        "config", f"Settings of the repository are not in the clone: {_named(names)}. Set the ones that you need there."
     )
 
 

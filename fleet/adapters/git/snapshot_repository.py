@@ -60,12 +60,7 @@ class SnapshotRepository(NamedTuple):
         return f"{self.directory}/{self.index_name}"
 
     async def attempt(
-        self,
-        command: str,
-        *arguments: str,
-        top: str | None = None,
-        stdin: bytes = b"",
-        head_bytes: int | None = None,
+        self, command: str, *arguments: str, top: str | None = None, stdin: bytes = b"", head_bytes: int | None = None
     ) -> Output:
         """Run git on this store and the files below `top`, and return how it ended, for every exit code."""
         environment = {"GIT_INDEX_FILE": self.index_file, "GIT_ATTR_NOSYSTEM": "1", "GIT_LITERAL_PATHSPECS": "1"}

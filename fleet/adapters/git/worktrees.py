@@ -114,11 +114,7 @@ async def discard(repository: str, order: WorkspaceSpec, branch: str) -> None:
 
 
 async def _clear(
-    repository: str,
-    order: WorkspaceSpec,
-    branch: str,
-    registration: Registration | None,
-    refs: Mapping[str, str],
+    repository: str, order: WorkspaceSpec, branch: str, registration: Registration | None, refs: Mapping[str, str]
 ) -> None:
     """Remove the workspace's directory if it is pristine. Never uses force."""
     commit = refs.get(f"refs/heads/{branch}") or refs.get(note_ref(order.workspace_id))

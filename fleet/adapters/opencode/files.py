@@ -16,12 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from fleet.errors import Unavailable
-from fleet.limits import (
-    OPENCODE_LOG_BYTES_MAX,
-    OPENCODE_LOG_HEAD_BYTES,
-    OPENCODE_LOG_TAIL_BYTES,
-    OPENCODE_LOGS_KEPT,
-)
+from fleet.limits import OPENCODE_LOG_BYTES_MAX, OPENCODE_LOG_HEAD_BYTES, OPENCODE_LOG_TAIL_BYTES, OPENCODE_LOGS_KEPT
 from fleet.private_files import make_private_directory, write_private
 
 _PASSWORD: Final = "password"  # noqa: S105 - the name of its file

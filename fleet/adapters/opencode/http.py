@@ -14,11 +14,7 @@ import msgspec
 import trio
 
 from fleet.http1 import BrokenConnectionError, HttpConnection
-from fleet.limits import (
-    OPENCODE_CONNECTIONS_KEPT_MAX,
-    OPENCODE_REQUEST_TIMEOUT_S,
-    OPENCODE_RESPONSE_BYTES_MAX,
-)
+from fleet.limits import OPENCODE_CONNECTIONS_KEPT_MAX, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
 
 _ADDRESS: Final = "127.0.0.1"
 

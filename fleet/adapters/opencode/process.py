@@ -48,16 +48,7 @@ from fleet.limits import (
     SPAWN_READY_TIMEOUT_S,
     TERM_GRACE_S,
 )
-from fleet.ports import (
-    Endpoint,
-    Exit,
-    FoundProcess,
-    Message,
-    OpenCode,
-    OpenCodeSession,
-    ProcessIdentity,
-    StopStep,
-)
+from fleet.ports import Endpoint, Exit, FoundProcess, Message, OpenCode, OpenCodeSession, ProcessIdentity, StopStep
 
 _SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _IMPORTS: Final = "imports"  # holds the files of running imports

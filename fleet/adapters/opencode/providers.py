@@ -22,11 +22,7 @@ async def own_providers(executable: Path, environment: Mapping[str, str]) -> fro
     """Return the providers that the user has set up, None if OpenCode does not report them. Takes about 1.5 s."""
     with trio.move_on_after(OPENCODE_MODELS_TIMEOUT_S):
         done = await trio.run_process(
-            [executable, "models"],
-            capture_stdout=True,
-            stderr=subprocess.DEVNULL,
-            check=False,
-            env=dict(environment),
+            [executable, "models"], capture_stdout=True, stderr=subprocess.DEVNULL, check=False, env=dict(environment)
         )
         if done.returncode == 0:
             lines = done.stdout.decode(errors="replace").splitlines()

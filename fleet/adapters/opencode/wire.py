@@ -13,16 +13,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from fleet.limits import OPENCODE_COST_USD_MAX, OPENCODE_TIME_MS_MAX, OPENCODE_TOKENS_MAX
-from fleet.ports import (
-    Message,
-    MessageInfo,
-    OpenCodeSession,
-    OpenRequest,
-    Part,
-    Prompt,
-    Tokens,
-    TurnStatus,
-)
+from fleet.ports import Message, MessageInfo, OpenCodeSession, OpenRequest, Part, Prompt, Tokens, TurnStatus
 
 T = TypeVar("T")
 

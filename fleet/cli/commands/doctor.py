@@ -19,8 +19,7 @@ _MARKS = {"ok": "[green]ok[/green]     ", "warning": "[yellow]warning[/yellow]",
 
 @configured
 def doctor(
-    config: Config,
-    json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    config: Config, json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False
 ) -> None:
     """Check git, OpenCode, the data directory, the disk and the port, and say what to do about a problem.
 

@@ -22,8 +22,7 @@ async def ls(
     search: Annotated[str | None, typer.Option(help="Only titles that contain this.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only sessions with this tag.")] = None,
     parent: Annotated[
-        str | None,
-        typer.Option(metavar="SESSION", help="Only children of this session.", autocompletion=completed),
+        str | None, typer.Option(metavar="SESSION", help="Only children of this session.", autocompletion=completed)
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="The maximum number of rows.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="Skip this number of rows.")] = 0,

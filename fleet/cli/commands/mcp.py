@@ -31,10 +31,7 @@ _INSTRUCTIONS = """Fleet runs coding sessions side by side. Make a session for w
 get a message when it is done. wait_for_session, read_session and diff_session tell what became of it."""
 
 
-def mcp(
-    url: Url = None,
-    token_file: TokenFile = None,
-) -> None:
+def mcp(url: Url = None, token_file: TokenFile = None) -> None:
     """Give agents tools to create, prompt, wait for, read and diff sessions: an MCP server on stdin and stdout.
 
     Add this to the configuration of OpenCode: {"mcp": {"fleet": {"type": "local", "command": ["fleet", "mcp"]}}}

@@ -27,10 +27,7 @@ Result = TypeVar("Result")
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-token = typer.Typer(
-    no_args_is_help=True,
-    help="Create, list and revoke access tokens.",
-)
+token = typer.Typer(no_args_is_help=True, help="Create, list and revoke access tokens.")
 
 Name = Annotated[str, typer.Argument(help="The token's name.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -101,8 +98,7 @@ def ls(config: Config, json: Json = False) -> None:
 
 @configured
 def revoke(
-    config: Config,
-    names: Annotated[list[str], typer.Argument(help="The names of the tokens.", show_default=False)],
+    config: Config, names: Annotated[list[str], typer.Argument(help="The names of the tokens.", show_default=False)]
 ) -> None:
     """Revoke tokens at once: their open streams end, and their browsers are logged out."""
     from fleet.gateway.server.tokens import revoke as revoked

@@ -51,12 +51,7 @@ StatePatch = dict[str, Any]
 
 
 def _requested(_: State, event: events.InstanceRequested) -> StatePatch:
-    return {
-        "key": event.key,
-        "directory": event.directory,
-        "created_at_ms": event.at_ms,
-        "evidence": "to be spawned",
-    }
+    return {"key": event.key, "directory": event.directory, "created_at_ms": event.at_ms, "evidence": "to be spawned"}
 
 
 def _attached(state: State, event: events.SessionAttached) -> StatePatch:

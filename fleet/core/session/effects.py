@@ -310,10 +310,7 @@ _ORDERS: Final[Mapping[type[Any], tuple[type[Effect], ...]]] = {
     events.CallbackDropped: (NotifyParent,),
     events.SessionErased: (EraseRecords,),
     events.StopRequested: (EndSession,),
-    events.InstanceDetaching: (
-        EndSession,
-        DetachInstance,
-    ),  # it restarts an `EndSession` that waits for the instance
+    events.InstanceDetaching: (EndSession, DetachInstance),  # it restarts an `EndSession` that waits for the instance
 }
 """The effects that each event adds or changes; an effect that runs unchanged is not ordered again."""
 

@@ -12,20 +12,10 @@ from msgspec.structs import replace
 from fleet.core.session import events
 from fleet.core.session.evolve_turn import TURN_CHANGES, no_requests, with_queue
 from fleet.core.session.notifications import NOTIFIES, notified
-from fleet.core.session.state import (
-    Callback,
-    Failure,
-    OpenCodeLink,
-    ParentCallbacks,
-    Setup,
-    State,
-    initial,
-)
+from fleet.core.session.state import Callback, Failure, OpenCodeLink, ParentCallbacks, Setup, State, initial
 from fleet.core.session.transitions import ENDED, TABLE
 from fleet.core.transition_table import ImpossibleEvent
-from fleet.limits import (
-    CALLBACKS_REMEMBERED_MAX,
-)
+from fleet.limits import CALLBACKS_REMEMBERED_MAX
 
 StatePatch = dict[str, Any]
 

@@ -12,19 +12,9 @@ from msgspec.structs import replace
 from fleet.core.session import turn_events
 from fleet.core.session.activity import Activity, head, of_part, prompt_words
 from fleet.core.session.context import context_of
-from fleet.core.session.state import (
-    Answered,
-    Failure,
-    QueuedPrompt,
-    Request,
-    State,
-    Turn,
-)
+from fleet.core.session.state import Answered, Failure, QueuedPrompt, Request, State, Turn
 from fleet.core.session.values import digest, is_callback
-from fleet.limits import (
-    REQUESTS_REMEMBERED_MAX,
-    TRANSCRIPT_KNOWN_MAX,
-)
+from fleet.limits import REQUESTS_REMEMBERED_MAX, TRANSCRIPT_KNOWN_MAX
 from fleet.ports import Tokens
 
 StatePatch = dict[str, Any]
@@ -39,11 +29,7 @@ def _prompt_accepted(state: State, event: turn_events.PromptAccepted) -> StatePa
     steering = () if state.turn is None else state.turn.steering
     held = state.queue.paused and is_callback(event.prompt_id) and bool(state.queue.prompts or steering)
     first = {} if state.last_line is not None else _asked(prompt, event.at_ms)
-    return {
-        **with_queue(state, prompts=(*state.queue.prompts, prompt), paused=held),
-        **_owed(state),
-        **first,
-    }
+    return {**with_queue(state, prompts=(*state.queue.prompts, prompt), paused=held), **_owed(state), **first}
 
 
 def with_queue(state: State, **changes: Any) -> StatePatch:

@@ -36,8 +36,4 @@ def signed(secret: str, message_id: str, timestamp_s: int, body: bytes) -> Mappi
     """Return the headers of a message: its id, the time of this attempt, the signature over both and the body."""
     text = f"{message_id}.{timestamp_s}.".encode() + body
     signature = base64.b64encode(hmac.new(key_of(secret), text, hashlib.sha256).digest()).decode()
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp_s),
-        "webhook-signature": f"v1,{signature}",
-    }
+    return {"webhook-id": message_id, "webhook-timestamp": str(timestamp_s), "webhook-signature": f"v1,{signature}"}

@@ -81,10 +81,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string"},
     },
     "ETag": {"description": "The version of the content, for `If-None-Match`.", "schema": {"type": "string"}},
-    "X-Total-Count": {
-        "description": "How many there are, on all pages.",
-        "schema": {"type": "integer", "minimum": 0},
-    },
+    "X-Total-Count": {"description": "How many there are, on all pages.", "schema": {"type": "integer", "minimum": 0}},
     "Retry-After": {
         "description": "Seconds until trying again makes sense.",
         "schema": {"type": "integer", "minimum": 0},

@@ -10,13 +10,7 @@ from fleet.errors import Rejected
 from fleet.gateway.items.inbox import inbox_items, inbox_items_at
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import NOTHING
-from fleet.gateway.server.requests import (
-    answer,
-    check_cursor,
-    derived,
-    done,
-    paged,
-)
+from fleet.gateway.server.requests import answer, check_cursor, derived, done, paged
 from fleet.wire.bodies import CallbackQuery, InboxQuery, NotificationQuery, ReadBody
 from fleet.wire.callbacks import CallbackItem
 from fleet.wire.items import Count, InboxItem, NotificationItem

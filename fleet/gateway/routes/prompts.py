@@ -17,14 +17,7 @@ from fleet.gateway.openapi.refusals import PROMPT
 from fleet.gateway.openapi.responses import NOTHING
 from fleet.gateway.server.requests import done, paged
 from fleet.ports import Attachment
-from fleet.wire.bodies import (
-    AnswerBody,
-    AttachmentBody,
-    CommandBody,
-    InstancePageQuery,
-    ModelBody,
-    PromptBody,
-)
+from fleet.wire.bodies import AnswerBody, AttachmentBody, CommandBody, InstancePageQuery, ModelBody, PromptBody
 from fleet.wire.items import RequestItem
 
 endpoint = Endpoints("/api/sessions", "sessions")

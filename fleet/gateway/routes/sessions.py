@@ -23,13 +23,7 @@ from fleet.gateway.openapi.responses import json
 from fleet.gateway.routes.history import read_statuses
 from fleet.gateway.routes.prompts import model_of
 from fleet.gateway.server.idempotency import changed_nothing
-from fleet.gateway.server.requests import (
-    answer,
-    answer_encoded,
-    answer_list,
-    check_cursor,
-    derived,
-)
+from fleet.gateway.server.requests import answer, answer_encoded, answer_list, check_cursor, derived
 from fleet.wire.bodies import (
     AtQuery,
     BudgetBody,
@@ -192,11 +186,7 @@ async def end_session(fleet: Fleet, items: SessionItems, session_id: str, query:
         return answer(Ended(session=None, erased=True, workspace=None), position=fleet.log.head())
     state = fleet.sessions.session(session_id, query.instance_id)
     ending = await fleet.endings.end(
-        state.id,
-        caller,
-        cleanup=query.cleanup_workspace,
-        permanent=query.permanent,
-        force=query.force,
+        state.id, caller, cleanup=query.cleanup_workspace, permanent=query.permanent, force=query.force
     )
     return answer(items.ended(ending), position=ending.position)
 

@@ -176,12 +176,7 @@ async def answer_encoded(items: Iterable[bytes], *, position: int, total: int) -
 
 
 async def _joined(
-    items: Iterable[bytes],
-    slice_items: int,
-    *,
-    position: int,
-    total: int | None,
-    headers: dict[str, str] | None = None,
+    items: Iterable[bytes], slice_items: int, *, position: int, total: int | None, headers: dict[str, str] | None = None
 ) -> Response:
     encoded: list[bytes] = []
     since, slice_bytes = 0, 0
