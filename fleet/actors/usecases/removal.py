@@ -30,7 +30,7 @@ from fleet.projections.views import Views
 _log = structlog.get_logger(__name__)
 
 NOT_ASKED: Final = "it was not asked for"
-NOT_OURS: Final = "the directory is not Fleet's to remove"
+NOT_OURS: Final = "Fleet did not make the directory: Fleet never removes it"
 LEFT: Final = "the OpenCode process {instance} does not answer: the session's turn may still work there"
 """Why a workspace is still there (removal_preview.py reports it before)."""
 _SETTLED: Final = frozenset(("ready", "removed", "failed"))

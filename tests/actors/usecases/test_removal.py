@@ -69,7 +69,9 @@ async def test_an_existing_directory_is_never_removed(
     assert ended["erased"] is permanent
     assert ended["session"] is None if permanent else ended["session"]["status"] == "stopped"
     assert ended["workspace"]["removed"] is False
-    expected = "the directory is not Fleet's to remove" if cleanup or permanent else "it was not asked for"
+    expected = (
+        "Fleet did not make the directory: Fleet never removes it" if cleanup or permanent else "it was not asked for"
+    )
     assert ended["workspace"]["reason"] == expected
     assert machine.files.contents[REPOSITORY] == {"notes.txt": b"not committed\n"}
     assert REPOSITORY in machine.files.directories
