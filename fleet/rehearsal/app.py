@@ -71,6 +71,7 @@ def _bound(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a paced token must not wait for the next one
         bound.bind((host, port))
+        bound.listen()  # two programs can bind one port as long as none of them listens
     except OSError:
         bound.close()
         raise

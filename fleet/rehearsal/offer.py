@@ -1,5 +1,6 @@
 """The rehearsal model as part of a server, at one address in every run: OpenCode processes outlive the server."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,10 @@ class Offer:
             nursery.cancel_scope.cancel()
 
     async def _start(self, nursery: trio.Nursery) -> str:
-        try:
-            last = int(self._port_file.read_text())
-            probe = await trio.open_tcp_listeners(last, host=_HOST)
-            for listener in probe:
-                await listener.aclose()
-        except (OSError, ValueError, OverflowError):
-            last = 0
-        url: str = await nursery.start(serve_rehearsal, _HOST, last)
+        with suppress(OSError, ValueError, OverflowError):  # no file yet, or another program has the port
+            return await self._serve(nursery, int(self._port_file.read_text()))
+        return await self._serve(nursery, 0)
+
+    async def _serve(self, nursery: trio.Nursery, port: int) -> str:
+        url: str = await nursery.start(serve_rehearsal, _HOST, port)
         return url
