@@ -62,6 +62,12 @@ async def test_each_route_says_what_it_does(document: dict[str, Any]) -> None:
     assert len(set(ids)) == len(ids)
 
 
+async def test_descriptions_of_schemas_have_no_indentation(document: dict[str, Any]) -> None:
+    descriptions = [schema.get("description", "") for schema in document["components"]["schemas"].values()]
+    assert any("\n" in each for each in descriptions)
+    assert [each for each in descriptions if "\n " in each] == []
+
+
 async def test_each_body_and_each_answer_has_an_example_that_its_schema_allows(document: dict[str, Any]) -> None:
     def check(content: dict[str, Any], where: str) -> None:
         for body in content.values():

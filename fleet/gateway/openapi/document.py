@@ -63,6 +63,9 @@ def make_document(endpoints: Sequence[Route]) -> dict[str, Any]:
     for parts in (more, stream_schemas()):
         _add(schemas, parts)
     _add_items(schemas)
+    for schema in schemas.values():
+        if "description" in schema:  # a docstring, which Python strips of its indentation from 3.13 on
+            schema["description"] = inspect.cleandoc(schema["description"])
     return {
         "openapi": "3.1.0",
         "info": {"title": "Fleet", "version": __version__, "description": always.ABOUT},
