@@ -4,10 +4,15 @@
 log that contains it is corrupt. A missing or unknown row or cell is an error at import.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from fleet.core.messages import Event
+
 Phase = TypeVar("Phase", bound=str)
+
+StatePatch = dict[str, Any]
+"""The fields of a state that an event changes, with their new values."""
 
 REFUSED = "x"
 STAYS = "="
@@ -31,6 +36,25 @@ def read_table(
         for event, (_, *cells) in zip(events, rows, strict=True)
         for phase, cell in zip(phases, cells, strict=True)
     }
+
+
+def patch_of(
+    table: Mapping[tuple[str, type[Any]], str | None],
+    changes: Mapping[type[Any], Callable[[Any, Any], StatePatch]],
+    state: Any,
+    event: Event,
+    of: str,
+) -> StatePatch:
+    """Return what `event` changes: its entry of `changes`, and the phase of `table` with the time at which it began.
+
+    `of` names the aggregate, as in "a session". Raises `ImpossibleEvent` if the table refuses the event.
+    """
+    kind = type(event)
+    phase = table[state.phase, kind]
+    if phase is None:
+        raise ImpossibleEvent(f"{kind.__name__} in {of} that is {state.phase}")
+    patch = changes[kind](state, event)
+    return patch if phase == state.phase else {**patch, "phase": phase, "since_ms": event.at_ms}
 
 
 def _target(cell: str, phase: Phase, phases: tuple[Phase, ...]) -> Phase | None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from fleet.core.instance import events
 from fleet.core.instance.commands import StopReason
 from fleet.core.instance.state import PHASES, State
-from fleet.core.transition_table import ImpossibleEvent, read_table
+from fleet.core.transition_table import StatePatch, patch_of, read_table
 from fleet.limits import ALLOWANCES_KEPT
 
 TABLE: Final = read_table(
@@ -35,19 +35,7 @@ TABLE: Final = read_table(
 
 def evolve(state: State, event: events.InstanceEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
-    kind = type(event)
-    phase = TABLE[state.phase, kind]
-    if phase is None:
-        raise ImpossibleEvent(f"{kind.__name__} in an instance that is {state.phase}")
-    changes = _CHANGES[kind](state, event)
-    changes["changed_at_ms"] = event.at_ms
-    if phase != state.phase:
-        changes["phase"] = phase
-        changes["since_ms"] = event.at_ms
-    return replace(state, **changes)
-
-
-StatePatch = dict[str, Any]
+    return replace(state, **patch_of(TABLE, _CHANGES, state, event, "an instance"), changed_at_ms=event.at_ms)
 
 
 def _requested(_: State, event: events.InstanceRequested) -> StatePatch:

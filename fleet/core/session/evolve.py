@@ -14,30 +14,21 @@ from fleet.core.session.evolve_turn import TURN_CHANGES, no_requests, with_queue
 from fleet.core.session.notifications import NOTIFIES, notified
 from fleet.core.session.state import Callback, Failure, OpenCodeLink, ParentCallbacks, Setup, State, initial
 from fleet.core.session.transitions import ENDED, TABLE
-from fleet.core.transition_table import ImpossibleEvent
+from fleet.core.transition_table import StatePatch, patch_of
 from fleet.limits import CALLBACKS_REMEMBERED_MAX
-
-StatePatch = dict[str, Any]
 
 
 def evolve(state: State, event: events.SessionEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
-    kind = type(event)
-    phase = TABLE[state.phase, kind]
-    if phase is None:
-        raise ImpossibleEvent(f"{kind.__name__} in a session that is {state.phase}")
-    changes = _CHANGES[kind](state, event)
-    if kind in NOTIFIES:
-        changes.update(notified(state, event))
-    changes["changed_at_ms"] = event.at_ms
-    if changes.get("evidence"):
-        changes["evidence_at_ms"] = event.at_ms
-    if phase != state.phase:
-        if state.phase == "active":  # neither while it waits for a person nor while there is no process
-            changes["running_ms"] = state.running_ms + max(0, event.at_ms - state.since_ms)
-        changes["phase"] = phase
-        changes["since_ms"] = event.at_ms
-    return replace(state, **changes)
+    patch = patch_of(TABLE, _CHANGES, state, event, "a session")
+    if state.phase == "active" and "phase" in patch:  # neither while it waits for a person nor without a process
+        patch["running_ms"] = state.running_ms + max(0, event.at_ms - state.since_ms)
+    if type(event) in NOTIFIES:
+        patch.update(notified(state, event))
+    if patch.get("evidence"):
+        patch["evidence_at_ms"] = event.at_ms
+    patch["changed_at_ms"] = event.at_ms
+    return replace(state, **patch)
 
 
 def _created(_: State, event: events.SessionCreated) -> StatePatch:

@@ -14,10 +14,10 @@ from fleet.core.session.activity import Activity, head, of_part, prompt_words
 from fleet.core.session.context import context_of
 from fleet.core.session.state import Answered, Failure, QueuedPrompt, Request, State, Turn
 from fleet.core.session.values import digest, is_callback
+from fleet.core.transition_table import StatePatch
 from fleet.limits import REQUESTS_REMEMBERED_MAX, TRANSCRIPT_KNOWN_MAX
 from fleet.ports import Tokens
 
-StatePatch = dict[str, Any]
 Known = TypeVar("Known")
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final, get_args
 
 from msgspec.structs import replace
 
-from fleet.core.transition_table import ImpossibleEvent, read_table
+from fleet.core.transition_table import StatePatch, patch_of, read_table
 from fleet.core.webhook import events
 from fleet.core.webhook.state import PHASES, Delivery, State
 from fleet.limits import WEBHOOK_DELIVERIES_REMEMBERED_MAX
@@ -30,18 +30,7 @@ TABLE: Final = read_table(
 
 def evolve(state: State, event: events.WebhookEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
-    kind = type(event)
-    phase = TABLE[state.phase, kind]
-    if phase is None:
-        raise ImpossibleEvent(f"{kind.__name__} in a webhook that is {state.phase}")
-    changes = _CHANGES[kind](state, event)
-    if phase != state.phase:
-        changes["phase"] = phase
-        changes["since_ms"] = event.at_ms
-    return replace(state, **changes)
-
-
-StatePatch = dict[str, Any]
+    return replace(state, **patch_of(TABLE, _CHANGES, state, event, "a webhook"))
 
 
 def _registered(_: State, event: events.WebhookRegistered) -> StatePatch:
