@@ -31,7 +31,7 @@ OBSERVED_S = 10.0
 ROUNDS = 5
 SWITCHES = 20
 GROWTH_S = 120.0
-"""Between the two looks at the heap, each after a collection; what it grows by is told for an hour."""
+"""Between the two measurements of the heap, each after a collection; the growth is shown per hour."""
 _FIRST: Final = """selector => new Promise(resolve => {
   const look = () => document.querySelector(selector) ? requestAnimationFrame(() => resolve(performance.now()))
                                                       : requestAnimationFrame(look);
@@ -76,7 +76,7 @@ _SWITCH: Final = """async count => {
 
 
 class Source:
-    """The server, and what its sessions are told."""
+    """The process of the server, which makes its sessions write when it gets an order."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process

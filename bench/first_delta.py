@@ -57,7 +57,7 @@ def _following(port: int, path: str, *headers: str) -> Generator[socket.socket]:
 
 def _first_delta_ms(side: Side) -> float:
     """Prompt, and return the time to the first word; then wait for the turn's end."""
-    _drain(side.stream)  # OpenCode's own stream tells of all sessions
+    _drain(side.stream)  # OpenCode's own stream has the events of all sessions
     seen = b""
     started_s = time.perf_counter()
     side.prompt()

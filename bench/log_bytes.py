@@ -53,11 +53,11 @@ def _look(data_dir: Path, home: Path) -> Bytes:
 
 
 def _on_disk(file: Path) -> int:
-    return file.stat().st_blocks * 512  # the system's unit, whatever the disk's
+    return file.stat().st_blocks * 512  # the unit of the system call, on every disk
 
 
 def _lmdb_bytes(file: Path) -> int:
-    """Return the bytes of the pages that the tables use. Nobody writes meanwhile, so it needs no lock."""
+    """Return the bytes of the pages that the tables use. No process writes meanwhile, so it needs no lock."""
     with (
         lmdb.open(str(file), subdir=False, lock=False, readonly=True, max_dbs=8) as environment,
         environment.begin() as transaction,

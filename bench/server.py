@@ -17,7 +17,7 @@ from fleet.adapters.opencode.binary import resolve_binary
 
 READY_TIMEOUT_S = 60.0
 _PROBE_TIMEOUT_S = 1.0
-"""For one look: what OpenCode is asked while it boots, it may leave unanswered for ever."""
+"""For one request: while OpenCode boots, it may never answer."""
 
 _TOOLS = Path(__file__).parent.parent / ".tools/node_modules/.bin"
 FLEET = (sys.executable, "-c", "from fleet.cli import main; main()")
@@ -82,7 +82,7 @@ def _await_ready(process: "subprocess.Popen[bytes]", http: httpx.Client, path: s
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port that no process listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         port: int = door.getsockname()[1]
         return port

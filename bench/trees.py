@@ -37,7 +37,7 @@ def _make(repository: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"file {number}\n" * 20)
     _git(repository, "init", "-q")
-    _git(repository, "config", "gc.auto", "0")  # it would go on in the background
+    _git(repository, "config", "gc.auto", "0")  # it would continue in the background
     _git(repository, "add", ".")
     _git(repository, "-c", "user.name=bench", "-c", "user.email=bench@example.org", "commit", "-q", "-m", "Begin")
 

@@ -38,7 +38,8 @@ def render() -> str:
     for package in packages:
         modules = [name for name in files if str(Path(name).parent) == package and not name.endswith("__init__.py")]
         if modules:
-            lines += ["", f"<details><summary><code>{package}</code>, {len(modules)} modules</summary>", ""]
+            count = "1 module" if len(modules) == 1 else f"{len(modules)} modules"
+            lines += ["", f"<details><summary><code>{package}</code>, {count}</summary>", ""]
             lines += ["| module | what it is |", "|---|---|"]
             lines += [f"| [{Path(name).name}]({name}) | {sentences[name]} |" for name in modules]
             lines += ["", "</details>"]

@@ -140,7 +140,7 @@ def go_on(server: Server, sessions: dict[str, str]) -> None:
 
 
 def take_at_rest(browser: Browser, server: Server, sessions: dict[str, str]) -> None:
-    """Take the picture of the diffs, before the session goes on to work."""
+    """Take the picture of the diffs, before the session continues."""
     with opened(browser, server, f"/s/{sessions[HERO]}?tab=diffs", "light") as page:
         page.get_by_role("treeitem", name="payments.py").first.click()
         page.locator('.diff-gutter-insert[data-change-key="I22"]').click()

@@ -39,7 +39,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chro
 
 
 class SetupFailed(Exception):
-    """Set-up cannot go on; the message says what to do."""
+    """Set-up cannot continue; the message says what to do."""
 
 
 def main():
@@ -64,7 +64,7 @@ def main():
     except SetupFailed as error:
         sys.exit("setup: {}".format(error))
     except KeyboardInterrupt:
-        sys.exit("setup: interrupted; run it again to go on")
+        sys.exit("setup: interrupted; run it again to continue")
 
 
 def set_up_python():
@@ -92,7 +92,7 @@ def set_up_python():
 
 
 def make_venv():
-    """Make `.venv` anew; a half-made one is replaced."""
+    """Make `.venv`; an existing one, complete or not, is replaced."""
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -144,7 +144,7 @@ def set_up_browser():
 
 
 def set_up_page(how):
-    """Build the page where its sources have changed, or install what its checks need. `try` goes on without it."""
+    """Build the page where its sources have changed, or install what its checks need. `try` continues without it."""
     try:
         if how == "tools":
             install_page_packages(tools=True)
@@ -243,7 +243,7 @@ def call(command, failure):
     try:
         subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise SetupFailed("{} ({}). Its output is above; run it again to go on.".format(failure, error)) from error
+        raise SetupFailed("{} ({}). Its output is above; run it again to continue.".format(failure, error)) from error
 
 
 def call_quietly(command, failure):

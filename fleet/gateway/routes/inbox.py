@@ -63,7 +63,7 @@ async def list_notifications(fleet: Fleet, query: NotificationQuery) -> Response
 
 @endpoint("GET /notifications/unread-count", gives=Count)
 async def count_unread(fleet: Fleet) -> Response:
-    """Count the notifications that nobody has seen.
+    """Count the unread notifications.
 
     Those of all sessions.
     """

@@ -160,11 +160,11 @@ async def abort_session(fleet: Fleet, items: SessionItems, session: Session, cal
 async def resume_session(
     fleet: Fleet, items: SessionItems, session: Session, body: ResumeBody | None, caller: Caller
 ) -> Response:
-    """Bring a session that has ended back to work.
+    """Resume a session that has ended.
 
-    It gets a process again, and goes on with its conversation in its workspace. Both have to be there still: else
-    410 says which is gone. With `fresh` it begins a new conversation there instead, whatever became of the one
-    that it had: what was said in that one can still be read, as one of its conversations.
+    It gets a process again, and continues its conversation in its workspace. If either no longer exists, 410 says
+    which. With `fresh` the session starts a new conversation in its workspace; the old one can still be read, as one
+    of its conversations.
     """
     outcome = await fleet.sessions.resume(session.id, caller, anew=body is not None and body.fresh)
     state = outcome.session

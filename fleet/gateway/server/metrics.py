@@ -31,7 +31,7 @@ from fleet.core.session.transitions import STATUSES
 from fleet.events.envelope import Recorded
 from fleet.limits import COMMIT_BUCKETS_EVENTS, REQUEST_BUCKETS_S
 
-# When each series began would stand beside it, which nobody asks for.
+# Without it, each series has another one for the time at which it began, which no reader needs.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
 
 

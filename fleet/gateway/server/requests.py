@@ -63,9 +63,9 @@ async def raw_body(request: Request) -> bytes:
 
 
 async def read_to_its_end(request: Request) -> None:
-    """Take what is on its way of a body that nobody reads, before the request is answered.
+    """Read the rest of a body that the route does not use, before the request is answered.
 
-    Where an answer overtakes the body, the server and the client lose each other: the connection's next request hangs.
+    If the response came before the end of the body, the next request on the connection would hang.
     """
     if request.method in READS and not ("Content-Length" in request.headers or "Transfer-Encoding" in request.headers):
         return  # it has none

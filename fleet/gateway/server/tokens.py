@@ -75,7 +75,7 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return next((token for token in self.tokens if token.name == name), None)
 
     def usable(self, now_ms: int) -> bool:
-        """Say whether anybody could come in."""
+        """Return whether a token is active."""
         return any(token.status(now_ms) == "active" for token in self.tokens)
 
 
@@ -95,7 +95,7 @@ class Cookie(NamedTuple):
 
 
 def recognise(register: Register, text: str, kind: Kind, now_ms: int) -> Proof | None:
-    """Return what `text` proves; the comparison takes the same time whatever it is."""
+    """Return what `text` proves; the comparison takes the same time for every text."""
     row = next((row for row in register.secrets if row.id == _id_of(text) and row.kind == kind), None)
     same = hmac.compare_digest(_digest(text), _NOBODY if row is None else row.digest)
     if row is None or not same or (row.expires_at_ms is not None and row.expires_at_ms <= now_ms):
@@ -109,7 +109,9 @@ def issue(
 ) -> tuple[Register, str]:
     """Add a token; return the register and the secret. Raises `Rejected` invalid, with the field."""
     if len(register.tokens) >= TOKENS_MAX:
-        raise Rejected("invalid", f"there are {TOKENS_MAX} tokens already", hint="Remove tokens.json and begin anew.")
+        raise Rejected(
+            "invalid", f"there are {TOKENS_MAX} tokens already", hint="Remove tokens.json and create new tokens."
+        )
     name = _free_name(register, role) if name is None else name
     if not _NAME.fullmatch(name):
         raise Rejected(
@@ -131,15 +133,15 @@ def revoke(register: Register, names: Iterable[str], now_ms: int) -> tuple[Regis
         replace(each, revoked_at_ms=now_ms) if each.name in named and each.revoked_at_ms is None else each
         for each in register.tokens
     )
-    # The digest of its own secret stays, so that whoever still uses it is told why it does not work any more.
+    # The digest of its own secret stays, so that a client that still uses it learns why it is refused.
     rows = tuple(row for row in register.secrets if row.token not in named or row.kind == "bearer")
     return replace(register, tokens=tokens, secrets=rows), None
 
 
 def link(register: Register, name: str, now_ms: int, lifetime_s: float) -> tuple[Register, str]:
-    """Add a link that opens the door once, the newest of a few; return the register and the code.
+    """Add a link that logs in one browser, once; return the register and the code. The oldest links are dropped.
 
-    Raises `Rejected` token_not_found, or invalid for a token that is not good.
+    Raises `Rejected` token_not_found, or invalid for a token that is expired or revoked.
     """
     token = _known(register, name)
     if token.status(now_ms) != "active":
@@ -181,7 +183,7 @@ def forget_cookie(register: Register, secret_id: str | None) -> tuple[Register, 
 
 
 class TokenFile:
-    """The register on disk. Whoever reads it gets what is there now, whoever wrote it."""
+    """The register on disk. A read returns the current file, also after another process has replaced it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -210,7 +212,7 @@ class TokenFile:
     def change(self, change: Callable[[Register], tuple[Register, Result]]) -> Result:
         """Replace the register by what `change` makes of it, and return what it gives beside.
 
-        Others who change it wait. Raises `Unavailable`, `OSError` and whatever `change` raises.
+        Other changes wait, of other processes as well. Raises `Unavailable`, `OSError` and the errors of `change`.
         """
         with self._alone():
             before = self.read()
@@ -233,7 +235,7 @@ class TokenFile:
         return Unavailable(
             "tokens_unreadable",
             f"{self._file} cannot be read: {why}",
-            hint="Nobody comes in until it can be: mend it, or remove it and make new tokens.",
+            hint="No client has access until Fleet can read it: repair it, or remove it and create new tokens.",
         )
 
 

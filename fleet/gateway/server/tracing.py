@@ -19,7 +19,7 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 @contextmanager
 def request_span(traces: Traces, request: Request, request_id: str) -> Generator[Callable[[Response], None]]:
-    """Give a request a span, to the head of its response, which the function that it yields is told."""
+    """Open a span for a request; call the yielded function with the response when its head is complete."""
     rule = request.url_rule
     method = request.method if rule else "_OTHER"
     attributes = {
