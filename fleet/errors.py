@@ -212,7 +212,9 @@ class StartupError(Exception):
     """Fleet cannot start; the message tells the person at the terminal why and what to do."""
 
 
-_NO_SPACE: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
+FULL_DISK: Final = frozenset((errno.ENOSPC, errno.EDQUOT))
+"""The system's errors for a full disk."""
+
 _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 
 
@@ -220,7 +222,7 @@ def problem_of(error: OSError) -> Unavailable:
     """Return the problem for an error of the operating system: disk_full, overloaded or system_failed."""
     said = error.strerror or type(error).__name__
     what = said if error.filename is None else f"{said}: {error.filename!r}"
-    if error.errno in _NO_SPACE:
+    if error.errno in FULL_DISK:
         return Unavailable("disk_full", f"The disk is full ({what}).")
     if error.errno in _EXHAUSTED:
         hint = "End other programs, or raise the limit of files, processes or memory, then try again."

@@ -1,6 +1,5 @@
 """Stores webhooks' addresses and secrets: `<data_dir>/webhooks/<webhook id>.json`, mode 0600 in a directory of 0700."""
 
-import errno
 import secrets
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import structlog
 import trio
 
 from fleet.core.webhook.signing import KEY_BYTES_MIN
-from fleet.errors import Unavailable
 from fleet.ports import Target
 from fleet.private_files import make_private_directory, write_private
 
@@ -27,17 +25,12 @@ class FileVault:
         return secrets.token_bytes(KEY_BYTES_MIN)
 
     async def keep(self, webhook_id: str, target: Target) -> None:
-        """See `Vault`."""
+        """See `WebhookSecrets`."""
         await trio.to_thread.run_sync(self._keep, webhook_id, target)
 
     def _keep(self, webhook_id: str, target: Target) -> None:
         make_private_directory(self._directory)
-        try:
-            write_private(self._file(webhook_id), msgspec.json.encode(target), durable=True)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise Unavailable("disk_full", f"{self._directory} has no space for a webhook's secret") from error
+        write_private(self._file(webhook_id), msgspec.json.encode(target), durable=True)
 
     async def read(self, webhook_id: str) -> Target | None:
         """See `WebhookSecrets`. A file that cannot be parsed counts as missing."""
@@ -53,7 +46,7 @@ class FileVault:
             return None
 
     async def forget(self, webhook_id: str) -> None:
-        """See `Vault`."""
+        """See `WebhookSecrets`."""
         await trio.to_thread.run_sync(self._forget, webhook_id)
 
     def _forget(self, webhook_id: str) -> None:
@@ -61,7 +54,7 @@ class FileVault:
             each.unlink(missing_ok=True)
 
     async def kept(self) -> list[str]:
-        """See `Vault`."""
+        """See `WebhookSecrets`."""
         return await trio.to_thread.run_sync(self._kept)
 
     def _kept(self) -> list[str]:

@@ -14,11 +14,11 @@ from typing import Final
 
 import lmdb
 
-from fleet.errors import Unavailable
+from fleet.errors import FULL_DISK, Unavailable
 from fleet.limits import DISK_FREE_BYTES_MIN, DISK_REUSABLE_BYTES_MIN
 
-NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The system's errors for a full disk."""
+NO_SPACE: Final = FULL_DISK | {errno.EFBIG}
+"""The system's errors for a file that cannot grow: the disk is full, or the file has reached its limit."""
 
 _FULL: Final = tuple(os.strerror(code) for code in NO_SPACE)
 _IO_ERROR: Final = os.strerror(errno.EIO)
