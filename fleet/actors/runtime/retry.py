@@ -1,11 +1,10 @@
-"""Retries work that fails temporarily, and decides for how long: the one place where effects retry.
+"""Retries a call that fails temporarily, decides for how long, and logs each new problem once.
 
 `Unavailable` is retried until the effect is cancelled. Most other problems are temporary too (OpenCode's database is
-locked, a directory starts), so they may be retried for a limited time; then the problem is the result.
+locked, a directory starts), so they may be retried for a limited time; then they are raised (see failures.py).
 """
 
 from collections.abc import Awaitable, Callable, Collection
-from itertools import count
 from typing import TypeVar
 
 import structlog
@@ -54,11 +53,12 @@ async def persist(work: Callable[[], Awaitable[Result]], patience: Patience, *, 
 
     It waits `every_s` before each repetition; without it, a time that grows.
     """
-    for attempt in count(1):
+    attempt = 0
+    while True:
         try:
             return await work()
         except Problem as problem:
             if patience.ends_with(problem):
                 raise
+        attempt += 1
         await trio.sleep(backoff_s(attempt) if every_s is None else every_s)
-    raise AssertionError("attempts have no end")
