@@ -10,7 +10,6 @@ from functools import partial
 from typing import Literal
 
 import msgspec
-import structlog
 import trio
 
 from fleet.actors.port_errors import with_problems
@@ -48,8 +47,6 @@ from fleet.ports import (
 )
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
-
-_log = structlog.get_logger(__name__)
 
 SessionReply = StateReply[session_state.State]
 InstanceReply = StateReply[instance_state.State]

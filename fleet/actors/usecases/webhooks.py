@@ -7,12 +7,10 @@ log. After a crash in between they belong to no webhook; the next start removes 
 from urllib.parse import urlsplit
 
 import msgspec
-import structlog
 import trio
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WebhookReply
-from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.webhook.commands import (
     DeleteWebhook,
     DisableWebhook,
@@ -26,10 +24,6 @@ from fleet.core.webhook.state import Delivery, State
 from fleet.errors import Rejected, Unavailable
 from fleet.limits import WEBHOOK_TEST_WAIT_S, WEBHOOKS_MAX
 from fleet.ports import Target
-
-_log = structlog.get_logger(__name__)
-
-Reporter = ReportBack[WebhookCommand]
 
 
 class NewWebhook(msgspec.Struct, frozen=True):
