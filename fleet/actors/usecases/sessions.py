@@ -77,7 +77,7 @@ class SessionUseCases:
         its key, unless the reason lies with the request.
         """
         async with self._one_at_a_time(caller):
-            session_id = self._created_before(caller)
+            session_id = caller.created_before(self._context.log)
             if session_id is None:
                 command = await self._creation(new)
                 session_id = command.session_id
@@ -99,16 +99,6 @@ class SessionUseCases:
             return False
         failure = session.failure
         return failure is not None and failure.step is not None and PROBLEMS[failure.code].status >= 500
-
-    def _created_before(self, caller: Caller) -> str | None:
-        if caller.idempotency_key is None:
-            return None
-        record = self._context.log.find_command(caller.idempotency_key)
-        if record is None:
-            return None
-        if not record.matches(caller.digest):
-            raise Rejected("idempotency_conflict", "the idempotency key was used with another request")
-        return record.stream.partition("-")[2]
 
     async def _creation(self, new: NewSession) -> commands.CreateSession:
         context = self._context

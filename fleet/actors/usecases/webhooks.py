@@ -46,7 +46,7 @@ class WebhookUseCases:
         """Create a webhook that gets messages about later events. Raises `Rejected`."""
         context = self._context
         async with self._registration:  # one at a time: a repetition finds the first, and the limit holds
-            webhook_id = self._registered_before(caller)
+            webhook_id = caller.created_before(context.log)
             if webhook_id is None:
                 if len(context.views.webhooks) >= WEBHOOKS_MAX:
                     raise Rejected("webhooks_full", f"there are {WEBHOOKS_MAX} webhooks", hint="delete one first")
@@ -67,15 +67,6 @@ class WebhookUseCases:
         if target is None:
             raise _missing(webhook_id)
         return self.webhook(webhook_id), target
-
-    def _registered_before(self, caller: Caller) -> str | None:
-        key = caller.idempotency_key
-        record = None if key is None else self._context.log.find_command(key)
-        if record is None:
-            return None
-        if not record.matches(caller.digest):
-            raise Rejected("idempotency_conflict", "the idempotency key was used with another request")
-        return record.stream.partition("-")[2]
 
     async def switch(self, webhook_id: str, caller: Caller, *, enabled: bool) -> State:
         """Enable or disable it."""
