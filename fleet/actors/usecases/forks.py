@@ -36,7 +36,7 @@ class Forks:
     async def fork(
         self, any_id: str, title: str | None, message_id: str | None, strategy: Strategy | None, caller: Caller
     ) -> CommandResult:
-        """Create the fork and return once it can take a prompt. Raises what `Orders.create` raises."""
+        """Create the fork and return once it can take a prompt. Raises as `SessionUseCases.create`."""
         session = self._orders.session(any_id)
         if not session.opencode.session_exists:
             raise Rejected("session_not_ready", "the session has no conversation yet that could be forked")

@@ -13,7 +13,7 @@ import trio
 from msgspec.structs import replace
 
 from fleet.actors.caller import Caller
-from fleet.actors.context import Context, SessionReply, WorkspaceReply
+from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.slash_commands import SlashCommands
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.prompt import NewPrompt
@@ -59,7 +59,7 @@ class CommandResult(msgspec.Struct, frozen=True):
 
 
 class SessionUseCases:
-    """The orders, on one Fleet."""
+    """The use cases of sessions, on one Fleet."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -83,7 +83,7 @@ class SessionUseCases:
                 session_id = command.session_id
                 await self._ask(session_id, command, caller)
             elif self._may_work_now(session_id):
-                resume = commands.ResumeSession(at_ms=self._context.clock.now_ms())
+                resume = commands.ResumeSession(at_ms=self._now())
                 await self._ask(session_id, resume, replace(caller, idempotency_key=None))
         return await self._provisioned(session_id)
 
@@ -164,8 +164,7 @@ class SessionUseCases:
         workspace = await look(self._context, session.workspace_id)
         if workspace is not None and workspace.fault == "missing":
             submission = replace(submission, lost=(described(workspace) or "", way_out(workspace)))
-        reply = await self._ask(session.id, submission, caller)
-        return CommandResult(reply.state, reply.position)
+        return await self._ask(session.id, submission, caller)
 
     def _submission(self, prompt: NewPrompt, *, resume: bool) -> commands.SubmitPrompt:
         context = self._context
@@ -185,60 +184,48 @@ class SessionUseCases:
     async def withdraw(self, any_id: str, prompt_id: str, caller: Caller) -> CommandResult:
         """Take a waiting prompt out of the queue."""
         session = self.session(any_id)
-        reply = await self._ask(
-            session.id, commands.WithdrawPrompt(prompt_id=prompt_id, at_ms=self._context.clock.now_ms()), caller
-        )
-        return CommandResult(reply.state, reply.position)
+        return await self._ask(session.id, commands.WithdrawPrompt(prompt_id=prompt_id, at_ms=self._now()), caller)
 
     async def edit_prompt(self, any_id: str, prompt_id: str, text: str, caller: Caller) -> CommandResult:
         """Replace the text of a waiting prompt."""
         session = self.session(any_id)
-        reply = await self._ask(
-            session.id, commands.EditPrompt(prompt_id=prompt_id, text=text, at_ms=self._context.clock.now_ms()), caller
+        return await self._ask(
+            session.id, commands.EditPrompt(prompt_id=prompt_id, text=text, at_ms=self._now()), caller
         )
-        return CommandResult(reply.state, reply.position)
 
     async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> CommandResult:
         """Send a waiting prompt into the running turn."""
         session = self.session(any_id)
-        command = commands.SteerPrompt(
-            prompt_id=prompt_id, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh()
-        )
-        reply = await self._ask(session.id, command, caller)
-        return CommandResult(reply.state, reply.position)
+        command = commands.SteerPrompt(prompt_id=prompt_id, at_ms=self._now(), fresh=self._context.fresh())
+        return await self._ask(session.id, command, caller)
 
     async def answer(self, any_id: str, request_id: str, answer: Answer, caller: Caller) -> CommandResult:
         """Answer a permission request or question; the answer is sent to OpenCode afterwards."""
         session = self.session(any_id)
-        command = commands.AnswerRequest(
-            request_id=request_id, answer=answer, at_ms=self._context.clock.now_ms(), actor=caller.actor
-        )
-        reply = await self._ask(session.id, command, caller)
-        return CommandResult(reply.state, reply.position)
+        command = commands.AnswerRequest(request_id=request_id, answer=answer, at_ms=self._now(), actor=caller.actor)
+        return await self._ask(session.id, command, caller)
 
     async def read_notifications(self, any_id: str, numbers: tuple[int, ...] | None, caller: Caller) -> CommandResult:
         """Mark these notifications as read; None for all."""
         session = self.session(any_id)
-        command = commands.ReadNotifications(numbers=numbers, at_ms=self._context.clock.now_ms())
-        reply = await self._ask(session.id, command, caller)
-        return CommandResult(reply.state, reply.position)
+        command = commands.ReadNotifications(numbers=numbers, at_ms=self._now())
+        return await self._ask(session.id, command, caller)
 
     async def set_budget(self, any_id: str, budget: Budget | None, caller: Caller) -> CommandResult:
         """Change or remove the session's budget."""
         session = self.session(any_id)
-        command = commands.SetBudget(budget=budget, at_ms=self._context.clock.now_ms(), fresh=self._context.fresh())
-        reply = await self._ask(session.id, command, caller)
-        return CommandResult(reply.state, reply.position)
+        command = commands.SetBudget(budget=budget, at_ms=self._now(), fresh=self._context.fresh())
+        return await self._ask(session.id, command, caller)
 
     async def abort(self, any_id: str, caller: Caller) -> tuple[CommandResult, AbortOutcome]:
         """Abort the running turn, wait for that, and return `aborted`, `nothing_to_abort` or `aborting`."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, commands.AbortTurn(at_ms=self._context.clock.now_ms()), caller)
-        if session.provisioning == "setup" and reply.state.provisioning is None:
-            return CommandResult(reply.state, reply.position), "aborted"
-        turn = reply.state.turn
+        ordered = await self._ask(session.id, commands.AbortTurn(at_ms=self._now()), caller)
+        if session.provisioning == "setup" and ordered.session.provisioning is None:
+            return ordered, "aborted"
+        turn = ordered.session.turn
         if turn is None or not turn.aborting:
-            return CommandResult(reply.state, reply.position), "nothing_to_abort"
+            return ordered, "nothing_to_abort"
         number = turn.number
         with trio.move_on_after(ABORT_WAIT_S):
             state = await self._context.views.sessions.wait(
@@ -256,21 +243,18 @@ class SessionUseCases:
         """
         session = self.session(any_id)
         opencode_id = self._context.ids.opencode("ses") if anew else None
-        await self._ask(
-            session.id, commands.ResumeSession(at_ms=self._context.clock.now_ms(), opencode_id=opencode_id), caller
-        )
+        await self._ask(session.id, commands.ResumeSession(at_ms=self._now(), opencode_id=opencode_id), caller)
         return await self._provisioned(session.id)
 
     async def skip_setup(self, any_id: str, caller: Caller) -> CommandResult:
         """Let the session continue in a workspace that is not set up; return as soon as that is ordered."""
         session = self.session(any_id)
-        reply = await self._ask(session.id, commands.SkipSetup(at_ms=self._context.clock.now_ms()), caller)
-        return CommandResult(reply.state, reply.position)
+        return await self._ask(session.id, commands.SkipSetup(at_ms=self._now()), caller)
 
     async def terminate(self, any_id: str, caller: Caller) -> CommandResult:
         """End the session and return once it has stopped."""
         session = self.session(any_id)
-        await self._ask(session.id, commands.StopSession(at_ms=self._context.clock.now_ms()), caller)
+        await self._ask(session.id, commands.StopSession(at_ms=self._now()), caller)
         # A repeated request finds an end that is over, and perhaps a session that was resumed since.
         state = await self._wait(session.id, lambda s: not s.stopping, TERMINATE_WAIT_S, "stopped")
         return self._outcome(state)
@@ -280,14 +264,11 @@ class SessionUseCases:
     ) -> CommandResult:
         """Change the session's title or tags."""
         session = self.session(any_id)
-        reply = await self._ask(
-            session.id, commands.EditSession(at_ms=self._context.clock.now_ms(), title=title, tags=tags), caller
-        )
-        return CommandResult(reply.state, reply.position)
+        return await self._ask(session.id, commands.EditSession(at_ms=self._now(), title=title, tags=tags), caller)
 
     async def describe_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
         """Set a workspace's title; None removes it. Raises `Rejected` workspace_not_found."""
-        command = EditWorkspace(title=title, at_ms=self._context.clock.now_ms())
+        command = EditWorkspace(title=title, at_ms=self._now())
         return await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
 
     # ---------------------------------------------------------------------------------------------------------- roots
@@ -301,13 +282,11 @@ class SessionUseCases:
             raise
         if not is_inside(source.directory, self._roots.configured):  # one of Fleet's own workspaces is no root
             raise outside(path, "path")
-        return await self._ask_roots(
-            roots.AddWorkspaceRoot(path=source.directory, at_ms=self._context.clock.now_ms()), caller
-        )
+        return await self._ask_roots(roots.AddWorkspaceRoot(path=source.directory, at_ms=self._now()), caller)
 
     async def withdraw_root(self, path: str, caller: Caller) -> int:
         """Withdraw a chosen workspace root and return the log position. Raises `Rejected` root_not_found."""
-        return await self._ask_roots(roots.RemoveWorkspaceRoot(path=path, at_ms=self._context.clock.now_ms()), caller)
+        return await self._ask_roots(roots.RemoveWorkspaceRoot(path=path, at_ms=self._now()), caller)
 
     async def _ask_roots(self, command: roots.WorkspaceRootCommand, caller: Caller) -> int:
         return (await self._context.actors.roots.ask(roots.ROOTS_ID, caller.deliver(command))).position
@@ -356,11 +335,15 @@ class SessionUseCases:
             retry_after_s=5,
         )
 
+    def _now(self) -> int:
+        return self._context.clock.now_ms()
+
     def _outcome(self, state: State) -> CommandResult:
         return CommandResult(state, self._context.log.head())
 
-    async def _ask(self, session_id: str, command: commands.SessionCommand, caller: Caller) -> SessionReply:
-        return await self._context.actors.sessions.ask(session_id, caller.deliver(command))
+    async def _ask(self, session_id: str, command: commands.SessionCommand, caller: Caller) -> CommandResult:
+        reply = await self._context.actors.sessions.ask(session_id, caller.deliver(command))
+        return CommandResult(reply.state, reply.position)
 
 
 def _default_title(new: NewSession, source: Source) -> str:

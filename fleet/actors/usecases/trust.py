@@ -31,7 +31,7 @@ class Trust:
     async def look(self, directory: str) -> tuple[str, Recipe]:
         """Return the repository of a directory, and what the `.fleet.toml` of its checkout asks for.
 
-        Raises as `Workspaces.inspect` and `Roots.require`, and `Rejected` not_a_repository, setup_missing.
+        Raises as `Workspaces.inspect` and `WorkspaceRoots.require`, and `Rejected` not_a_repository, setup_missing.
         """
         source = await self._context.workspaces.inspect(directory)
         self._roots.require(source.top or source.directory)  # the file is read there

@@ -36,7 +36,7 @@ class NewWebhook(msgspec.Struct, frozen=True):
 
 
 class WebhookUseCases:
-    """The orders about webhooks, on one Fleet. Each returns the state it reached."""
+    """The use cases of webhooks, on one Fleet. Each returns the state it reached."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
