@@ -17,9 +17,7 @@ from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.slash_commands import SlashCommands
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.prompt import NewPrompt
-from fleet.actors.usecases.workspace_roots import WorkspaceRoots, outside
-from fleet.core import workspace_roots as roots
-from fleet.core.paths import is_inside
+from fleet.actors.usecases.workspace_roots import WorkspaceRoots
 from fleet.core.session import commands
 from fleet.core.session.consequences import FRESH_HINT, is_gone
 from fleet.core.session.state import State
@@ -270,26 +268,6 @@ class SessionUseCases:
         """Set a workspace's title; None removes it. Raises `Rejected` workspace_not_found."""
         command = EditWorkspace(title=title, at_ms=self._now())
         return await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
-
-    # ---------------------------------------------------------------------------------------------------------- roots
-
-    async def choose_root(self, path: str, caller: Caller) -> int:
-        """Choose a workspace root and return the log position. Raises as `Workspaces.inspect`, and roots_full."""
-        try:
-            source = await self._context.workspaces.inspect(path)
-        except Rejected as rejected:
-            rejected.field = "path"
-            raise
-        if not is_inside(source.directory, self._roots.configured):  # one of Fleet's own workspaces is no root
-            raise outside(path, "path")
-        return await self._ask_roots(roots.AddWorkspaceRoot(path=source.directory, at_ms=self._now()), caller)
-
-    async def withdraw_root(self, path: str, caller: Caller) -> int:
-        """Withdraw a chosen workspace root and return the log position. Raises `Rejected` root_not_found."""
-        return await self._ask_roots(roots.RemoveWorkspaceRoot(path=path, at_ms=self._now()), caller)
-
-    async def _ask_roots(self, command: roots.WorkspaceRootCommand, caller: Caller) -> int:
-        return (await self._context.actors.roots.ask(roots.ROOTS_ID, caller.deliver(command))).position
 
     # -------------------------------------------------------------------------------------------------------- reading
 

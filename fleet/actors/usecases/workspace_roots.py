@@ -3,6 +3,7 @@
 A change applies at once to new sessions and to the directory browser. Existing sessions continue, so no work is lost.
 """
 
+from fleet.actors.caller import Caller
 from fleet.actors.context import Context
 from fleet.core import workspace_roots as m
 from fleet.core.paths import is_inside
@@ -30,6 +31,24 @@ class WorkspaceRoots:
     def allowed(self) -> tuple[str, ...]:
         """What is in force."""
         return m.allowed(self.configured, self.chosen)
+
+    async def choose(self, path: str, caller: Caller) -> int:
+        """Choose a workspace root and return the log position. Raises as `Workspaces.inspect`, and roots_full."""
+        try:
+            source = await self._context.workspaces.inspect(path)
+        except Rejected as rejected:
+            rejected.field = "path"
+            raise
+        if not is_inside(source.directory, self.configured):  # one of Fleet's own workspaces is no root
+            raise outside(path, "path")
+        return await self._ask(m.AddWorkspaceRoot(path=source.directory, at_ms=self._context.clock.now_ms()), caller)
+
+    async def withdraw(self, path: str, caller: Caller) -> int:
+        """Withdraw a chosen workspace root and return the log position. Raises `Rejected` root_not_found."""
+        return await self._ask(m.RemoveWorkspaceRoot(path=path, at_ms=self._context.clock.now_ms()), caller)
+
+    async def _ask(self, command: m.WorkspaceRootCommand, caller: Caller) -> int:
+        return (await self._context.actors.roots.ask(m.ROOTS_ID, caller.deliver(command))).position
 
     def require(self, directory: str) -> None:
         """Raise `Rejected` directory_outside_roots where no new session may work in this real directory.

@@ -78,7 +78,7 @@ async def choose_root(fleet: Fleet, body: PathBody, caller: Caller) -> Response:
 
     Existing sessions continue. A client narrows what is allowed, and never widens it.
     """
-    return _roots(fleet, await fleet.sessions.choose_root(body.path, caller), PageQuery())
+    return _roots(fleet, await fleet.roots.choose(body.path, caller), PageQuery())
 
 
 @endpoint("DELETE /workspace-roots", gives=list[RootItem], refuses=("root_not_found",))
@@ -87,7 +87,7 @@ async def withdraw_root(fleet: Fleet, query: RootQuery, caller: Caller) -> Respo
 
     Existing sessions continue. A root of the configuration cannot be withdrawn.
     """
-    return _roots(fleet, await fleet.sessions.withdraw_root(query.path, caller), PageQuery())
+    return _roots(fleet, await fleet.roots.withdraw(query.path, caller), PageQuery())
 
 
 def _roots(fleet: Fleet, position: int, query: PageQuery) -> Response:
