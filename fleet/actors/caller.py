@@ -23,7 +23,7 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def cause(self) -> Cause:
-        """The cause that the log records with what it orders."""
+        """The cause that the log records with the commands of the caller."""
         return Cause(self.actor, self.on_behalf_of, self.request_id)
 
     def deliver(self, command: Command) -> Deliver[Command]:

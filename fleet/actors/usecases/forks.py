@@ -29,15 +29,15 @@ class _Cut(NamedTuple):
 class Forks:
     """Makes forks, on one Fleet."""
 
-    def __init__(self, context: Context, orders: SessionUseCases) -> None:
+    def __init__(self, context: Context, sessions: SessionUseCases) -> None:
         self._context = context
-        self._orders = orders
+        self._sessions = sessions
 
     async def fork(
         self, any_id: str, title: str | None, message_id: str | None, strategy: Strategy | None, caller: Caller
     ) -> CommandResult:
         """Create the fork and return once it can take a prompt. Raises as `SessionUseCases.create`."""
-        session = self._orders.session(any_id)
+        session = self._sessions.session(any_id)
         if not session.opencode.session_exists:
             raise Rejected("session_not_ready", "the session has no conversation yet that could be forked")
         wanted = strategy or session.settings.strategy
@@ -65,7 +65,7 @@ class Forks:
             origin=ForkPoint(session.id, session.opencode.session_id, cut.message_id, session.workspace_id, cut.tree),
         )
         new = NewSession(session.source_directory, settings)
-        return await self._orders.create(new, caller)
+        return await self._sessions.create(new, caller)
 
     def _cut(self, session: State, message_id: str | None) -> _Cut:
         """Return where the turn that `message_id` began or steered begins; without one, the running turn, or the end.
@@ -106,7 +106,7 @@ class Forks:
                 hint="Fork at another message, or wait until the turn is over and fork without one.",
             )
         tree = await self._context.trees.take(session.workspace_id, session.directory)
-        if self._orders.session(session.id).turns != session.turns:
+        if self._sessions.session(session.id).turns != session.turns:
             raise Rejected("session_active", "a turn began while the files were read", hint="Try again.")
         return tree
 

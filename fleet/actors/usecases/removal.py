@@ -49,9 +49,9 @@ class Ending(msgspec.Struct, frozen=True):
 class RemovalUseCases:
     """Ends sessions, on one Fleet."""
 
-    def __init__(self, context: Context, orders: SessionUseCases, erasure: SessionErasure) -> None:
+    def __init__(self, context: Context, sessions: SessionUseCases, erasure: SessionErasure) -> None:
         self._context = context
-        self._orders = orders
+        self._sessions = sessions
         self._erasure = erasure
 
     async def end(self, any_id: str, caller: Caller, *, cleanup: bool, permanent: bool, force: bool) -> Ending:
@@ -60,7 +60,7 @@ class RemovalUseCases:
         Raises `Problem` workspace_dirty or workspace_busy where the workspace can't be removed without loss: the
         session has stopped then and is not erased. With `force` it is, and the workspace stays as it is.
         """
-        outcome = await self._orders.terminate(any_id, caller)
+        outcome = await self._sessions.terminate(any_id, caller)
         session, left = outcome.session, NOT_ASKED
         if cleanup or permanent:
             left = await self._remove(session, caller, force=force)

@@ -44,13 +44,13 @@ class EndingPreview(msgspec.Struct, frozen=True):
 class RemovalPreviews:
     """Makes previews, on one Fleet."""
 
-    def __init__(self, context: Context, orders: SessionUseCases) -> None:
+    def __init__(self, context: Context, sessions: SessionUseCases) -> None:
         self._context = context
-        self._orders = orders
+        self._sessions = sessions
 
     async def look(self, any_id: str, *, cleanup: bool, permanent: bool, force: bool) -> EndingPreview:
         """Return what `Endings.end` would do now. Raises `Rejected` session_not_found, `Unavailable` timed_out."""
-        session = self._orders.session(any_id)
+        session = self._sessions.session(any_id)
         workspace = self._context.views.workspaces.get(session.workspace_id)
         if workspace is None or workspace.order is None:
             return EndingPreview(session, None, permanent)

@@ -107,7 +107,7 @@ class SessionUseCases:
         if new.settings.strategy != "existing" and source.repository is not None:
             self._roots.require(source.repository)
         settings = replace(new.settings, title=new.settings.title or _default_title(new, source))
-        order = await self._workspace_order(settings, source)
+        order = await self._workspace_spec(settings, source)
         now = context.clock.now_ms()
         return commands.CreateSession(
             session_id=context.ids.uuid7(),
@@ -136,7 +136,7 @@ class SessionUseCases:
             )
         return parent
 
-    async def _workspace_order(self, settings: SessionSettings, source: Source) -> WorkspaceSpec:
+    async def _workspace_spec(self, settings: SessionSettings, source: Source) -> WorkspaceSpec:
         context = self._context
         if settings.strategy == "existing":
             for field, value in (("branch", settings.branch), ("baseRef", settings.base_ref)):

@@ -12,9 +12,9 @@ from fleet.ports import Recipe
 class Trust:
     """The trust, on one Fleet."""
 
-    def __init__(self, context: Context, orders: SessionUseCases) -> None:
+    def __init__(self, context: Context, sessions: SessionUseCases) -> None:
         self._context = context
-        self._orders = orders
+        self._sessions = sessions
         self._roots = WorkspaceRoots(context)
 
     @property
@@ -57,7 +57,7 @@ class Trust:
 
     async def allow_for(self, any_id: str, digest: str, caller: Caller) -> int:
         """Allow what the session waits for. Raises `Rejected` setup_not_waiting, setup_changed."""
-        session = self._orders.session(any_id)
+        session = self._sessions.session(any_id)
         if session.setup is None or session.source_repository is None or session.setup.status == "skipped":
             raise Rejected("setup_not_waiting", "no set-up of this session waits for a person")
         return await self._allow(session.source_repository, session.setup.recipe, digest, caller)
