@@ -63,14 +63,14 @@ class HttpSender:
         return httpx.create_ssl_context()  # once, because reading the certificates takes 20 ms
 
     async def check(self, url: str) -> None:
-        """See `Sender`."""
+        """See `WebhookSender`."""
         with trio.move_on_after(WEBHOOK_TIMEOUT_S):
             await self._locate(url)
             return
         raise _refused("its name could not be resolved in time")
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> DeliveryAttempt:
-        """See `Sender`."""
+        """See `WebhookSender`."""
         began_s = trio.current_time()
         attempt = DeliveryAttempt(None, f"no response within {WEBHOOK_TIMEOUT_S:.0f} s", 0)
         with trio.move_on_after(WEBHOOK_TIMEOUT_S):

@@ -1,4 +1,4 @@
-"""What every implementation of the `Sender` and `Vault` ports keeps. Subclass and give it a `world` fixture."""
+"""What every implementation of `WebhookSender` and `WebhookSecrets` keeps. Subclass and give it a `world` fixture."""
 
 from typing import Protocol
 

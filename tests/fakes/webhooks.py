@@ -13,7 +13,7 @@ from fleet.ports import DeliveryAttempt, Target
 
 
 class MemoryVault:
-    """`Vault` without a disk."""
+    """`WebhookSecrets` without a disk."""
 
     def __init__(self) -> None:
         self.targets: dict[str, Target] = {}
@@ -59,7 +59,7 @@ class Got(NamedTuple):
 
 
 class FakeSender:
-    """`Sender` to receivers that answer by a script: a status, with a pause; `silent`, or `absent`.
+    """`WebhookSender` to receivers that answer by a script: a status, with a pause; `silent`, or `absent`.
 
     `script[url]` is what the next attempts meet, the last of it for ever; 200 where there is none.
     """

@@ -171,7 +171,7 @@ class Page:
 
 
 def frames_of(chunk: bytes) -> Generator[Json]:
-    """Yield the frames of a write: whole ones without a mask, as framing.py makes them; pings say nothing."""
+    """Yield the frames of a write: complete and unmasked, as `hypercorn/websocket.py` makes them. Pings are skipped."""
     while chunk:
         assert chunk[:1] in (b"\x81", PING[:1])
         size, begin = chunk[1], 2

@@ -49,7 +49,7 @@ class RemovalPreviews:
         self._sessions = sessions
 
     async def look(self, any_id: str, *, cleanup: bool, permanent: bool, force: bool) -> EndingPreview:
-        """Return what `Endings.end` would do now. Raises `Rejected` session_not_found, `Unavailable` timed_out."""
+        """Return what `RemovalUseCases.end` would do. Raises `Rejected` session_not_found, `Unavailable` timed_out."""
         session = self._sessions.session(any_id)
         workspace = self._context.views.workspaces.get(session.workspace_id)
         if workspace is None or workspace.order is None:
