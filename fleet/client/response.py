@@ -10,7 +10,7 @@ import trio
 
 from fleet.client.errors import error_of
 from fleet.http1 import BrokenConnectionError, HttpConnection, TcpStream
-from fleet.limits import CLIENT_CONNECT_S
+from fleet.limits import CLIENT_CONNECT_S, PROBLEM_BYTES_MAX
 
 LOST = (
     BrokenConnectionError,
@@ -34,11 +34,11 @@ async def open_response(url: httpx.URL, headers: Mapping[str, str]) -> HttpConne
             raise
     if head.status_code == 200:
         return connection
-    content = b""
+    content = bytearray()
     with closing(connection), trio.fail_after(CLIENT_CONNECT_S):
-        while chunk := await connection.receive():
+        while len(content) < PROBLEM_BYTES_MAX and (chunk := await connection.receive()):
             content += chunk
-    raise error_of(httpx.Response(head.status_code, headers=list(head.headers), content=content))
+    raise error_of(httpx.Response(head.status_code, headers=list(head.headers), content=bytes(content)))
 
 
 async def connect(url: httpx.URL) -> TcpStream:

@@ -146,14 +146,23 @@ async def test_frames_are_read_in_pieces_of_any_size_and_with_any_text(size: int
     assert frame_of(RawFrame("new", None, b"1")) is None
 
 
-@pytest.mark.parametrize("kind", ["events", "export"])
-async def test_client_gives_up_a_stream_with_a_line_that_does_not_end(nursery: trio.Nursery, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "status", "detail", "bytes_max"),
+    [
+        ("events", 200, f"a line is longer than the limit of {CLIENT_FRAME_BYTES_MAX} bytes", CLIENT_FRAME_BYTES_MAX),
+        ("export", 200, f"a line is longer than the limit of {CLIENT_FRAME_BYTES_MAX} bytes", CLIENT_FRAME_BYTES_MAX),
+        ("events", 404, "the server sent HTTP 404: data: ", 8 * MIB),
+    ],
+)
+async def test_client_gives_up_a_stream_with_a_line_that_does_not_end(
+    nursery: trio.Nursery, kind: str, status: int, detail: str, bytes_max: int
+) -> None:
     sent = 0
 
     async def answer(connection: trio.SocketStream) -> None:
         nonlocal sent
         await connection.receive_some()
-        await connection.send_all(b"HTTP/1.1 200 OK\r\n\r\ndata: ")
+        await connection.send_all(b"HTTP/1.1 %d Words\r\n\r\ndata: " % status)
         with suppress(trio.BrokenResourceError):
             while sent < 4 * CLIENT_FRAME_BYTES_MAX:
                 await connection.send_all(bytes(MIB))
@@ -167,5 +176,5 @@ async def test_client_gives_up_a_stream_with_a_line_that_does_not_end(nursery: t
         with trio.fail_after(60), pytest.raises(FleetError) as refused:
             await anext(stream)
     assert refused.value.code == "unreadable"
-    assert f"a line is longer than the limit of {CLIENT_FRAME_BYTES_MAX} bytes" in refused.value.detail
-    assert sent < 2 * CLIENT_FRAME_BYTES_MAX
+    assert detail in refused.value.detail
+    assert sent < 2 * bytes_max
