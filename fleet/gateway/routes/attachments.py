@@ -15,7 +15,6 @@ import trio
 from quart import Response
 
 from fleet.actors.fleet import Fleet
-from fleet.core.session.state import State
 from fleet.core.session.state import State as Session
 from fleet.errors import Rejected
 from fleet.gateway.openapi.endpoint import Endpoints
@@ -64,11 +63,11 @@ async def read_part_content(fleet: Fleet, session: Session, part_id: str) -> Res
     file = await _find(fleet, session, part_id)
     content = await _content(file.url)
     if content is None:
-        raise Rejected("content_not_found", f"the part {part_id} holds no file")
+        raise Rejected("content_not_found", f"the part {part_id} contains no file")
     return _file(file, content)
 
 
-async def _find(fleet: Fleet, state: State, part_id: str) -> _File:
+async def _find(fleet: Fleet, state: Session, part_id: str) -> _File:
     stream = fleet.views.sessions.stream(state.id)
     part = await fleet.transcripts.part(stream, part_id)
     if part is not None:

@@ -10,7 +10,6 @@ from typing import Any
 from quart import Response
 
 from fleet.actors.fleet import Fleet
-from fleet.core.session.state import State
 from fleet.core.session.state import State as Session
 from fleet.errors import Rejected
 from fleet.gateway.openapi.endpoint import Endpoints
@@ -58,7 +57,7 @@ async def read_file(fleet: Fleet, session: Session, path: str) -> Response:
     return answer(await _read(fleet, session, path))
 
 
-async def _read(fleet: Fleet, state: State, path: str) -> FileItem:
+async def _read(fleet: Fleet, state: Session, path: str) -> FileItem:
     workspace = fleet.views.workspaces.get(state.workspace_id)
     if workspace is not None and workspace.phase == "removed":
         hint = f"POST /api/workspaces/{workspace.id}/restore brings it back"

@@ -9,8 +9,8 @@ from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.sessions import CommandResult, NewSession, SessionUseCases
-from fleet.core.session.state import State, status_of
 from fleet.core.session.state import State as Session
+from fleet.core.session.state import status_of
 from fleet.core.session.values import Budget, SessionSettings
 from fleet.errors import Rejected
 from fleet.gateway.items.past import items_at, sessions_at, silent_at
@@ -82,7 +82,7 @@ async def list_children(fleet: Fleet, items: SessionItems, session: Session, que
     return await answer_encoded(map(items.encoded, page), position=position, total=len(children))
 
 
-async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: State) -> SessionDetail:
+async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: Session) -> SessionDetail:
     """Return a session as it was at a log position. Raises `Rejected` session_not_found where it did not exist yet."""
     earlier = await fleet.past.sessions.one(state.id, at)
     if earlier is None:
@@ -247,9 +247,9 @@ def _budget(body: BudgetBody | None) -> Budget | None:
     return None if body is None else Budget(body.usd, body.tokens, body.minutes)
 
 
-def _ancestors(fleet: Fleet, state: State) -> list[State]:
+def _ancestors(fleet: Fleet, state: Session) -> list[Session]:
     """Return the sessions that hear of this one, the root first."""
-    found: list[State] = []
+    found: list[Session] = []
     parent_id = state.settings.parent_id
     while parent_id is not None and (parent := fleet.views.sessions.get(parent_id)) is not None:
         found.insert(0, parent)
@@ -257,7 +257,7 @@ def _ancestors(fleet: Fleet, state: State) -> list[State]:
     return found
 
 
-def _page(fleet: Fleet, query: ListQuery) -> tuple[list[State], int]:
+def _page(fleet: Fleet, query: ListQuery) -> tuple[list[Session], int]:
     """Return the page of sessions that was asked for, newest first, and how many there are on all pages."""
     sessions = fleet.views.sessions
     if (query.status, query.search, query.parent, query.tag, query.workspace) == (None,) * 5:
@@ -266,7 +266,7 @@ def _page(fleet: Fleet, query: ListQuery) -> tuple[list[State], int]:
     return found[query.offset : query.offset + query.limit], len(found)
 
 
-def _matching(fleet: Fleet, states: Iterable[State], query: ListQuery) -> list[State]:
+def _matching(fleet: Fleet, states: Iterable[Session], query: ListQuery) -> list[Session]:
     statuses = read_statuses(query.status)
     needle = None if query.search is None else query.search.casefold()
     parent = None if query.parent is None else fleet.views.sessions.find(query.parent)

@@ -11,7 +11,6 @@ import trio
 from quart import Response
 
 from fleet.actors.fleet import Fleet
-from fleet.core.session.state import State
 from fleet.core.session.state import State as Session
 from fleet.errors import Rejected
 from fleet.gateway.items.cuts import cut_part, without_diffs
@@ -51,7 +50,7 @@ async def read_messages(fleet: Fleet, session: Session, query: MessagesQuery) ->
     )
 
 
-async def _page(fleet: Fleet, state: State, query: MessagesQuery) -> TranscriptPage:
+async def _page(fleet: Fleet, state: Session, query: MessagesQuery) -> TranscriptPage:
     marks = {"before": query.before, "after": query.after, "around": query.around}
     given = [name for name, mark in marks.items() if mark is not None]
     if len(given) > 1:
@@ -117,6 +116,6 @@ async def read_part(fleet: Fleet, session: Session, part_id: str) -> Response:
     return answer(part, position=position)
 
 
-def _open_parts(fleet: Fleet, state: State) -> list[msgspec.Raw]:
+def _open_parts(fleet: Fleet, state: Session) -> list[msgspec.Raw]:
     open_parts = fleet.inflight.snapshot(frozenset((state.id,)))[state.id]
     return [part.body for part in open_parts if part.type == "tool" and part.body is not None]
