@@ -294,6 +294,7 @@ async def test_a_value_that_is_none_of_a_few_is_told_these(
 
 async def test_what_is_not_there_is_named(door: Door) -> None:
     nothing = (await door.knock("GET", "/api/nothing")).problem(404, "not_found")
-    assert nothing["detail"] == "nothing is at /api/nothing"
+    assert nothing["detail"] == "there is nothing at /api/nothing"
     assert "/api/docs" in nothing["hint"]
-    assert (await door.knock("PUT", "/api/log")).problem(405, "method_not_allowed")["detail"] == "/api/log takes no PUT"
+    refused = (await door.knock("PUT", "/api/log")).problem(405, "method_not_allowed")
+    assert refused["detail"] == "/api/log does not accept PUT"

@@ -222,4 +222,4 @@ def _cursor(fleet: Fleet, query: StreamQuery, given: str | None) -> int:
         return check_cursor(fleet, fleet.log.head() if query.after is None else query.after)
     if given.isascii() and given.isdecimal() and len(given) < 20:
         return check_cursor(fleet, int(given))
-    raise Rejected("invalid", "Last-Event-ID is no log position", field="Last-Event-ID")
+    raise Rejected("invalid", "Last-Event-ID is not a log position", field="Last-Event-ID")

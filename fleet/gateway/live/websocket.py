@@ -159,7 +159,7 @@ class SocketConnection:
         if frame.id in self._subscriptions:
             raise Rejected("invalid", f"the subscription {frame.id} exists already", field="id")
         if len(self._subscriptions) >= SOCKET_SUBSCRIPTIONS_MAX:
-            detail = f"a WebSocket has {SOCKET_SUBSCRIPTIONS_MAX} subscriptions at most"
+            detail = f"the limit is {SOCKET_SUBSCRIPTIONS_MAX} subscriptions for each WebSocket"
             raise Rejected("invalid", detail, hint="one subscription can follow many sessions")
         self._subscriptions[frame.id] = await self._views.open(frame, self._writer.wake)
         self._writer.wake()
@@ -203,7 +203,7 @@ class SocketConnection:
 def _frame(message: Any) -> w.ClientFrame:
     """Return the client's frame. Raises `Rejected` bad_json or invalid, with the field."""
     if not isinstance(message, str):
-        raise Rejected("invalid", "a frame is a text message, and this one is binary")
+        raise Rejected("invalid", "the frame is binary; it must be a text message")
     try:
         return _decoder.decode(message)
     except msgspec.ValidationError as error:
@@ -249,4 +249,4 @@ async def open_websocket() -> Response:
     `inbox`; `live`, `lagging`, `reply`, `error`. All are JSON, with their kind as `type`; docs/streams.md describes
     them.
     """
-    raise Rejected("upgrade_required", "this is a WebSocket", hint="ask for an upgrade to websocket")
+    raise Rejected("upgrade_required", "/api/ws is a WebSocket", hint="send `Upgrade: websocket`")

@@ -71,7 +71,7 @@ async def read_content(
     content = fleet.changes.content_of(state, digest, records.manifests)
     if content is None:
         hint = "read the session's diffs again: they name the contents that can be read"
-        raise Rejected("blob_not_found", f"no diff of the session names {digest}", hint=hint)
+        raise Rejected("blob_not_found", f"no diff of the session contains {digest}", hint=hint)
     headers = {"ETag": f'"{digest}"', "Cache-Control": _IMMUTABLE}
     if parse_etags(if_none_match).contains_weak(digest):
         return Response(b"", 304, headers, content_type="application/octet-stream")

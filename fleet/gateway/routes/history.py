@@ -36,7 +36,7 @@ def read_statuses(text: str | None) -> tuple[str, ...]:
     named = () if text is None else tuple(text.split(","))
     wrong = [status for status in named if status not in STATUSES]
     if wrong:
-        detail = f"{', '.join(wrong)} is no status; there are {', '.join(sorted(STATUSES))}"
+        detail = f"{', '.join(wrong)} is not a status; the statuses are {', '.join(sorted(STATUSES))}"
         raise Rejected("invalid", detail, field="status")
     return named
 

@@ -1,7 +1,7 @@
 """The login routes for browsers: a one-time link becomes a cookie that no script can read and no other site sends.
 
 `fleet token link` makes the link. The answer's redirect takes the code out of the address bar. Without a code the
-address is one of the page: it says how to come in.
+address is one of the page, which says how to log in.
 """
 
 from functools import partial
@@ -101,7 +101,7 @@ async def read_caller(visitor: Visitor) -> Response:
 
 
 def is_own_path(address: str) -> bool:
-    """Say whether a browser can take this for nothing but a path of the server that names it.
+    """Return whether every browser reads this as a path of this server.
 
     Browsers take `//host` and `/\\host` for other servers, and leave control characters out before they look.
     """
@@ -116,8 +116,8 @@ def _not_good(build: Build) -> Response:
     if build.shell is None or not opens_a_window(request):
         raise Rejected(
             "link_invalid",
-            "the link was used, is too old, or was never given",
-            hint="Make another one: fleet token link NAME",
+            "the link was used before, has expired, or does not exist",
+            hint="Create another one: fleet token link NAME",
         )
     return Response(build.shell.bodies[IDENTITY], 403, content_type=build.shell.content_type)
 

@@ -67,7 +67,7 @@ def shell_response(build: Build) -> Response:
 
 def _file_response(file: PageFile | None, cache: str) -> Response:
     if file is None:
-        raise Rejected("not_found", f"nothing is at {request.path}")
+        raise Rejected("not_found", f"there is nothing at {request.path}")
     encoding = best_encoding(request.headers.get("Accept-Encoding", ""), file.bodies)
     tag = file.tag(encoding)
     response = Response(file.bodies[encoding], content_type=file.content_type)

@@ -42,7 +42,7 @@ async def prompt_session(fleet: Fleet, session: Session, body: PromptBody, calle
     """
     fleet.sessions.session(session.id, body.instance_id)
     outcome = await fleet.sessions.prompt(session.id, _new_prompt(body), resume=body.resume, caller=caller)
-    await trio.lowlevel.checkpoint()  # the prompt leaves for OpenCode before time goes into this answer
+    await trio.lowlevel.checkpoint()  # the prompt is sent to OpenCode before this response is made
     return done(outcome.position)
 
 
@@ -80,8 +80,7 @@ async def list_requests(fleet: Fleet, session: Session, query: InstancePageQuery
 
     While one waits, so does the session (`waiting_input`). `request` is OpenCode's own JSON.
     """
-    requests = session.requests
-    return paged(requests, query, request_item, fleet.log.head())
+    return paged(session.requests, query, request_item, fleet.log.head())
 
 
 @endpoint(
@@ -114,6 +113,6 @@ _MIMES = ("text/", "image/")
 def _attachment(body: AttachmentBody) -> Attachment:
     # OpenCode stores a file of another type and then fails every later turn of the session.
     if not body.mime.startswith(_MIMES) and body.mime != "application/pdf":
-        raise Rejected("invalid", f"attachments of type {body.mime} can't be sent", field="attachments")
+        raise Rejected("invalid", f"an attachment is {body.mime}; it must be text, image or PDF", field="attachments")
     encoded = base64.b64encode(body.data).decode()
     return Attachment(body.mime, body.filename, f"data:{body.mime};base64,{encoded}")

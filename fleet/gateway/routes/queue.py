@@ -74,7 +74,7 @@ async def steer_prompt(fleet: Fleet, session: Session, prompt_id: str, caller: C
     next turn.
     """
     outcome = await fleet.sessions.steer_prompt(session.id, prompt_id, caller)
-    await trio.lowlevel.checkpoint()  # the prompt leaves for OpenCode before time goes into this answer
+    await trio.lowlevel.checkpoint()  # the prompt is sent to OpenCode before this response is made
     return done(outcome.position)
 
 

@@ -115,7 +115,7 @@ async def _setup(fleet: Fleet, session_id: str) -> Response:
     state = fleet.sessions.session(session_id)
     item, position = setup_item(state.setup), fleet.log.head()
     if item is None:
-        raise Rejected("setup_missing", "the session's workspace asks for no set-up")
+        raise Rejected("setup_missing", "the session's workspace has no set-up")
     output = (await fleet.setup_outputs.of(fleet.views.sessions.stream(state.id))).text
     return answer(setup_detail(item, output), position=position)
 

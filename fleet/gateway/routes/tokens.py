@@ -84,7 +84,7 @@ def _check_operator(visitor: Visitor, caller: Caller) -> None:
     """Raise `Rejected` read_only for a viewer, agent_refused for a session."""
     visitor.require_operator()
     if caller.on_behalf_of is not None:
-        raise Rejected("agent_refused", "the request comes on behalf of a session", hint="Ask a person to do it.")
+        raise Rejected("agent_refused", "a session cannot manage access tokens", hint="Ask a person to do it.")
 
 
 def _item(token: Token, now_ms: int) -> AccessTokenItem:

@@ -27,7 +27,7 @@ _SOON_S: Final = 1
 
 
 class Peer:
-    """One address: how much of it is under way, and its recent failures."""
+    """One client address: its open requests and streams, and its recent failures."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -36,15 +36,15 @@ class Peer:
         self._failed_at = -math.inf
 
     def failed(self) -> Rejected | None:
-        """Take note that it did not prove who it is; return the refusal where that was too often."""
+        """Record a failed login; return the refusal if there were too many."""
         now = trio.current_time()
         self._failures = max(0.0, self._failures - (now - self._failed_at) / LOGIN_FAILURE_REFILL_S)
         self._failed_at = now
         if self._failures + 1 > LOGIN_FAILURES_MAX:
             return Rejected(
                 "too_many_attempts",
-                f"{LOGIN_FAILURES_MAX} attempts to come in have failed",
-                hint="See which token your program sends; `fleet token ls` lists those that there are.",
+                f"{LOGIN_FAILURES_MAX} logins from this address have failed",
+                hint="See which token your program sends; `fleet token ls` lists all tokens.",
                 retry_after_s=math.ceil(LOGIN_FAILURE_REFILL_S),
             )
         self._failures += 1
@@ -63,18 +63,18 @@ class Visit:
         peer.requests += 1
 
     def crowded(self) -> Rejected | None:
-        """Return the refusal where its peer asks too much at a time."""
+        """Return the refusal if its client has too many open requests."""
         if self.peer.requests <= REQUESTS_PER_CLIENT_MAX:
             return None
-        why = f"{REQUESTS_PER_CLIENT_MAX} requests of this peer are under way"
+        why = f"this address has {self.peer.requests} open requests; the limit is {REQUESTS_PER_CLIENT_MAX}"
         return Rejected("too_many_requests", why, retry_after_s=_SOON_S)
 
     def stream(self) -> Rejected | None:
-        """Count it as an open stream from now on; return the refusal where its peer has too many."""
+        """Count it as an open stream from now on; return the refusal if its client has too many."""
         if self.peer.streams >= STREAMS_PER_CLIENT_MAX:
             return Rejected(
                 "too_many_streams",
-                f"{STREAMS_PER_CLIENT_MAX} streams of this peer are open",
+                f"this address has {STREAMS_PER_CLIENT_MAX} open streams, and no more are allowed",
                 hint="Follow all sessions over one stream, or close those without a reader.",
                 retry_after_s=_SOON_S,
             )
@@ -85,7 +85,7 @@ class Visit:
         return None
 
     def end(self) -> None:
-        """Count it no more."""
+        """Remove it from the count."""
         if self._streams:
             self.peer.streams -= 1
         else:
@@ -93,7 +93,7 @@ class Visit:
 
 
 class ClientLimits:
-    """The addresses that were seen lately."""
+    """The client addresses that were seen last."""
 
     def __init__(self) -> None:
         self._peers: OrderedDict[str, Peer] = OrderedDict()

@@ -71,7 +71,7 @@ class Guard:
         return not self._loopback or (self.tokens is not None and bool(self.tokens.read().tokens))
 
     def admit(self, connection: Request | Websocket, visit: Visit) -> None:
-        """Let the connection pass and set the visit's visitor.
+        """Admit the connection and set the visit's visitor.
 
         Raises `Rejected`: headers_too_large, too_many_requests, too_many_streams, forbidden_origin, token_required,
         token_invalid, too_many_attempts, unsupported_media_type, read_only; `Unavailable` tokens_unreadable.
@@ -99,7 +99,7 @@ class Guard:
             _check_media_type(connection)
 
     def still(self, visitor: Visitor) -> bool:
-        """Say whether who came in by this secret may stay."""
+        """Return whether the visitor's secret is still valid."""
         if visitor.secret_id is None or self.tokens is None:
             return True
         register, now_ms = self.tokens.read(), self._clock.now_ms()
@@ -123,13 +123,13 @@ class Guard:
     def _visitor(self, connection: Request | Websocket, visit: Visit) -> Visitor:
         kind, text = _presented(connection)
         needs_token = self.needs_token
-        if text is not None and (kind == "bearer" or needs_token):  # an old cookie is no reason to stay outside
+        if text is not None and (kind == "bearer" or needs_token):  # an old cookie is ignored where none is needed
             return self._proven(kind, text, visit)
         if self._loopback:
             _check_host(connection.headers.get("Host", ""))
         _check_no_proxy(connection)
         if needs_token:
-            raise Rejected("token_required", "the request shows no token", hint=_HOW)
+            raise Rejected("token_required", "the request has no token", hint=_HOW)
         return _LOCAL
 
     def _proven(self, kind: Kind, text: str, visit: Visit) -> Visitor:
@@ -205,7 +205,7 @@ def _check_no_proxy(connection: Request | Websocket) -> None:
     for name, _ in connection.headers:
         lower = name.lower()
         if lower in _FORWARDED or lower.startswith(_FORWARDED_PREFIX):
-            raise _foreign(f"the request was forwarded by a proxy ({name}) and shows no token", hint=_HOW)
+            raise _foreign(f"the request was forwarded by a proxy ({name}) and has no token", hint=_HOW)
 
 
 def _check_host(host: str) -> None:
@@ -237,7 +237,7 @@ def _check_media_type(request: Request) -> None:
     if (has_body or request.mimetype) and request.mimetype != "application/json":
         raise Rejected(
             "unsupported_media_type",
-            f"the body's type is {request.mimetype or 'missing'}",
+            f"the body's type is {request.mimetype or 'not given'}; the only one accepted is application/json",
             hint='send the header "Content-Type: application/json"',
         )
 

@@ -72,7 +72,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     async def measure(self, request: Request, response: Response, took_s: float) -> None:
-        """Take note of a request and its response."""
+        """Record a request and its response."""
         rule = request.url_rule
         labels = (request.method if rule else "other", rule.rule if rule else "none", str(response.status_code))
         observed = self._observed.get(labels)
@@ -99,17 +99,17 @@ def _code_of(problem: bytes) -> str:
 
 
 class _Fleet(Collector):
-    """Everything that can be read at the moment of the question."""
+    """Everything that is read when the metrics are."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
     def describe(self) -> Iterator[Metric]:
-        """Tell nothing before it is asked: Fleet may not run yet."""
+        """Return nothing: Fleet may not run yet when the registry asks."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Read it all."""
+        """Yield all current values."""
         yield _gauge("fleet_build_info", "The version that runs", {(__version__,): 1}, "version")
         yield from self._log()
         yield from self._actors()

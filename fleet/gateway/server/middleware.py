@@ -1,7 +1,7 @@
 """The outermost layer of the gateway, which applies to every request and every response.
 
-It counts what a peer has under way (client_limits.py), puts the security headers on every answer, errors included, and
-ends what is open when the token behind it is no longer good. Answers that name a header themselves keep their own.
+It counts each client's open requests and streams (client_limits.py), adds the security headers to every response,
+errors included, and ends what is open under a token that is no longer valid. A response's own headers stay.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -76,19 +76,19 @@ class Edge:
             with visit.scope:
                 await app(scope, receive, send_with_headers)
             if visit.scope.cancelled_caught and scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "the token is not good"})
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "the token is not valid"})
         finally:
             self._visits.discard(visit)
             visit.end()
 
     async def watch(self) -> None:
-        """End what is open under a token that is no longer good. Never returns."""
+        """End what is open under a token that is no longer valid. Never returns."""
         while True:
             await self._proven.wait()
             self._proven = trio.Event()
             while proven := [visit for visit in self._visits if visit.visitor and visit.visitor.secret_id]:
                 for visit in proven:
-                    if visit.visitor is not None and not self._still(visit):
+                    if not self._still(visit):
                         visit.scope.cancel()
                 await trio.sleep(TOKEN_POLL_S)
 

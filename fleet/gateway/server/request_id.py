@@ -1,7 +1,7 @@
 """The id of each request: `X-Request-Id`, the caller's own or a new one.
 
-It goes into the response, into each line of the server's log that is written on the way, and as correlation id into
-every event that follows, those of effects included.
+The response has it, each line of the server's log about the request, and as correlation id every event that the
+request causes, those of effects included.
 """
 
 import re
@@ -29,7 +29,7 @@ def name_request(request: Request, ids: Ids) -> str:
 
 
 def log_result(request: Request, response: Response, visit: Visit, took_s: float) -> None:
-    """Log what became of a request: reads that succeeded, and what the guard refused, at debug level only.
+    """Log the result of a request: successful reads, and what the guard refused, at debug level only.
 
     A client that is not admitted must not fill the disk. The query is left out, since what is in it is the caller's.
     """

@@ -122,21 +122,21 @@ async def read_caller(request: Request) -> Caller:
     if key is None:
         return Caller(actor, visit.request_id, on_behalf_of=behalf)
     if not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
-        raise Rejected("invalid", f"an idempotency key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
+        raise Rejected("invalid", f"an idempotency key must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
     whole = b"\0".join((request.method.encode(), request.full_path.encode(), await raw_body(request)))
     return Caller(actor, visit.request_id, f"http:{key}", hashlib.sha256(whole).digest(), behalf)
 
 
 def _behalf(request: Request) -> str | None:
-    """Return what the log calls the cause of the request: the session on whose behalf it says that it comes.
+    """Return the cause that the log names for the request: the session on whose behalf the caller says it acts.
 
-    Who asks (`actor`) is proven, the session is said: it explains, and allows nothing.
+    The guard has verified the caller (`actor`), but not the session: it explains, and allows nothing.
     """
     session_id = request.headers.get("Fleet-Session")
     if session_id is None:
         return None
     if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", session_id):
-        raise Rejected("invalid", "Fleet-Session is no id of a session", field="Fleet-Session")
+        raise Rejected("invalid", "Fleet-Session is not a session id", field="Fleet-Session")
     return f"session:{session_id}"
 
 

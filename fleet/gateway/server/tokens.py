@@ -33,12 +33,12 @@ Result = TypeVar("Result")
 Kind = Literal["bearer", "link", "cookie"]
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TOKEN_NAME_CHARS_MAX - 1}}}")
-_PREFIX: Final = "fleet"  # by which those who search for secrets in texts know one
+_PREFIX: Final = "fleet"  # scanners for secrets in texts recognize it
 _NOBODY: Final = "0" * 64
 
 
 class Token(msgspec.Struct, frozen=True, rename="camel"):
-    """Who may come in. Times are Unix milliseconds. One that was revoked stays listed: its name is in the log."""
+    """An access token. Times are Unix milliseconds. A revoked one stays listed, because the log has its name."""
 
     name: str
     role: Role
@@ -47,7 +47,7 @@ class Token(msgspec.Struct, frozen=True, rename="camel"):
     revoked_at_ms: int | None = None
 
     def status(self, now_ms: int) -> TokenStatus:
-        """Say whether it is good."""
+        """Return whether it is active, expired or revoked."""
         if self.revoked_at_ms is not None:
             return "revoked"
         return "expired" if self.expires_at_ms is not None and self.expires_at_ms <= now_ms else "active"
@@ -116,7 +116,7 @@ def issue(
     if not _NAME.fullmatch(name):
         raise Rejected(
             "invalid",
-            f"{name!r} is no name for a token: 1 to {TOKEN_NAME_CHARS_MAX} letters, digits, '.', '_' and '-'",
+            f"{name!r} is not a token name; it must have 1 to {TOKEN_NAME_CHARS_MAX} letters, digits, '.', '_' and '-'",
             field="name",
         )
     if register.find(name) is not None:
@@ -177,7 +177,7 @@ def redeem(
 
 
 def forget_cookie(register: Register, secret_id: str | None) -> tuple[Register, None]:
-    """Forget one cookie; no other secret goes that way."""
+    """Delete one cookie; a secret of another kind stays."""
     kept = tuple(row for row in register.secrets if row.id != secret_id or row.kind != "cookie")
     return replace(register, secrets=kept), None
 

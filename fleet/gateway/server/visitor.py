@@ -7,13 +7,13 @@ from fleet.wire.enums import Role
 
 
 class Visitor(msgspec.Struct, frozen=True):
-    """Who came in. `actor` stands in the log: `local`, or `token:<name>`. `secret_id` is what proved the token."""
+    """An admitted client. `actor` is its name in the log: `local`, or `token:<name>`; `secret_id` finds its secret."""
 
     actor: str = "local"
     role: Role = "operator"
     secret_id: str | None = None
 
     def require_operator(self) -> None:
-        """Raise `Rejected` read_only for one who may only look."""
+        """Raise `Rejected` read_only for a viewer."""
         if self.role != "operator":
-            raise Rejected("read_only", f"{self.actor} is a viewer", hint="Use the token of an operator to change it.")
+            raise Rejected("read_only", f"{self.actor} is a viewer", hint="Use the token of an operator for changes.")
