@@ -83,7 +83,7 @@ async def test_the_maker_is_the_one_at_work_and_hears_of_the_outcome(line: Line)
         assert (await fleet.session(quiet["id"]).read()).parent_id is None
 
 
-async def test_who_cannot_be_told_is_asked(line: Line) -> None:
+async def test_agent_must_name_its_session_if_several_could_be_it(line: Line) -> None:
     async with FleetClient(line.url) as fleet:
         both = [await fleet.create(PLAIN, prompt=f"bash:{seconds}") for seconds in (600, 601)]
         for session in both:

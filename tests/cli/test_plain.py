@@ -33,7 +33,7 @@ DANGEROUS = {chr(code) for code in (*range(32), *range(127, 160))} - {"\n", "\t"
         ("naïve 日本語 🙂", "naïve 日本語 🙂"),
     ],
 )
-def test_what_is_shown(text: str, shown: str) -> None:
+def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
     assert plain(text) == shown
 
 

@@ -172,7 +172,7 @@ def test_a_server_that_runs_is_asked(tmp_path: Path) -> None:
     assert f"process {orphan.pid} of instance one" in orphans.stdout
 
 
-def test_an_address_where_nothing_answers(tmp_path: Path) -> None:
+def test_address_without_a_server_is_named(tmp_path: Path) -> None:
     done = ps(tmp_path, "--url", "http://127.0.0.1:1")
     assert done.returncode == 1
     assert done.stderr.startswith("fleet: The server at http://127.0.0.1:1 cannot be asked: ")

@@ -45,25 +45,25 @@ def test_a_secret_is_shown_once_and_kept_as_a_digest(tmp_path: Path) -> None:
     assert secret not in token(tmp_path, "ls")
 
 
-def test_names(tmp_path: Path) -> None:
+def test_token_names_are_unique_and_valid(tmp_path: Path) -> None:
     token(tmp_path, "new", "--role", "operator")
     token(tmp_path, "new", "--role", "operator")
     assert [row["name"] for row in json.loads(token(tmp_path, "ls", "--json"))] == ["operator-1", "operator-2"]
     token(tmp_path, "revoke", "operator-1")
     assert "choose another name" in refused(tmp_path, "new", "--role", "viewer", "--name", "operator-1")
-    assert "is no name" in refused(tmp_path, "new", "--role", "viewer", "--name", "a\nb")
+    assert "is not a token name" in refused(tmp_path, "new", "--role", "viewer", "--name", "a\nb")
     assert "there is no token 'x'" in refused(tmp_path, "revoke", "operator-2", "x")
     assert [row["status"] for row in json.loads(token(tmp_path, "ls", "--json"))] == ["revoked", "active"]
     assert "revoked" in refused(tmp_path, "link", "operator-1")
 
 
 @pytest.mark.parametrize("expires", ["30", "tomorrow", "0d", "-1d", "2020-01-01", "99999w99", "1y"])
-def test_an_end_that_is_none(tmp_path: Path, expires: str) -> None:
+def test_invalid_expiry_is_refused(tmp_path: Path, expires: str) -> None:
     assert "--expires" in refused(tmp_path, "new", "--role", "viewer", "--expires", expires)
     assert json.loads(token(tmp_path, "ls", "--json")) == []
 
 
-def test_a_damaged_file_is_told_and_left_alone(tmp_path: Path) -> None:
+def test_damaged_token_file_is_reported_and_not_changed(tmp_path: Path) -> None:
     token(tmp_path, "new", "--role", "viewer")
     file = tmp_path / "data" / "tokens.json"
     file.write_text("{")
@@ -98,7 +98,7 @@ def test_a_link_leads_to_the_server_alone(tmp_path: Path, next_: str) -> None:
     assert "--next" in done.stderr
 
 
-def test_with_a_server_running(tmp_path: Path) -> None:
+def test_new_and_revoked_tokens_take_effect_on_a_running_server(tmp_path: Path) -> None:
     with serving(tmp_path) as url, httpx.Client(base_url=url, trust_env=False) as http:
         assert http.get("/api/sessions").status_code == 200
         secret = token(tmp_path, "new", "--role", "operator", "--name", "me")

@@ -34,7 +34,7 @@ def exported(log: MemoryLog, tmp_path: Path) -> Path:
     return file
 
 
-def test_a_whole_export(log: MemoryLog, exported: Path) -> None:
+def test_complete_export_is_verified(log: MemoryLog, exported: Path) -> None:
     done = fleet("verify-export", str(exported))
     assert (done.returncode, done.stderr) == (0, "")
     assert "Events 1 to 3 are intact" in done.stdout
@@ -43,7 +43,7 @@ def test_a_whole_export(log: MemoryLog, exported: Path) -> None:
     assert (found["intact"], found["events"], found["firstBreak"]) == (True, 3, None)
 
 
-def test_a_changed_export(exported: Path) -> None:
+def test_changed_export_is_detected(exported: Path) -> None:
     exported.write_text(exported.read_text().replace("é", "e", 1))
     done = fleet("verify-export", str(exported))
     assert done.returncode == 1
@@ -51,7 +51,7 @@ def test_a_changed_export(exported: Path) -> None:
     assert json.loads(fleet("verify-export", "--json", str(exported)).stdout)["intact"] is False
 
 
-def test_nothing_and_no_file(exported: Path) -> None:
+def test_empty_input_or_missing_file_fails(exported: Path) -> None:
     assert fleet("verify-export", "-").returncode == 1  # standard input is empty
     done = fleet("verify-export", str(exported.parent / "missing"))
     assert done.returncode == 1

@@ -219,7 +219,7 @@ async def test_a_server_that_is_busy_is_asked_again_and_then_given_up() -> None:
 
 
 @pytest.mark.parametrize("head", [b"200 OK", b"404 Not Found", b"302 Found\r\nLocation: http://example.org/"])
-async def test_what_is_no_fleet_is_told_as_such(head: bytes) -> None:
+async def test_response_of_another_program_is_an_error(head: bytes) -> None:
     page = b"HTTP/1.1 " + head + b"\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>\xff</html>"
     async with answering(page) as url, FleetClient(url, retry_for_s=0) as fleet:
         with pytest.raises(FleetError) as refused:
@@ -248,12 +248,12 @@ async def test_the_token_goes_with_every_request() -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:3000", "ftp://localhost", "http://", ""])
-async def test_what_is_no_address_is_said_at_once(url: str) -> None:
+async def test_invalid_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="not the address of a server"):
         FleetClient(url)
 
 
 @pytest.mark.parametrize("token", ["", " ", "a\nb", "ü", "a\n"])
-async def test_what_is_no_token_is_said_at_once(token: str) -> None:
+async def test_invalid_token_is_refused_at_once(token: str) -> None:
     with pytest.raises(ValueError, match="one word"):
         FleetClient(token=token)

@@ -320,7 +320,7 @@ async def test_what_is_no_fleet_is_told_as_such(answer: bytes, code: str) -> Non
     assert refused.value.code == code
 
 
-async def test_who_has_no_token_or_no_good_one_any_more_is_told(machine: Machine, tmp_path: Path) -> None:
+async def test_missing_or_revoked_token_is_an_error(machine: Machine, tmp_path: Path) -> None:
     keys = Keys(tmp_path / "data", machine)
     token = keys.new("eyes", "viewer")
     async with machine.fleet() as tree_only:

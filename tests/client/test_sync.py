@@ -61,7 +61,7 @@ async def test_an_interrupt_calls_off_what_was_waited_for(line: Line) -> None:
     assert (done.stdout, done.stderr, done.returncode) == (b"interrupted\n", b"", 0)
 
 
-async def test_and_a_stream_that_was_read_can_be_closed(line: Line) -> None:
+async def test_interrupt_closes_a_stream_that_was_read(line: Line) -> None:
     read = "\n        ".join(("with session.events() as events:", "    for _ in events:", "        pass"))
     done = await interrupted(line, read)
     assert (done.stdout, done.stderr, done.returncode) == (b"interrupted\n", b"", 0)

@@ -21,7 +21,7 @@ async def correlations(door: Door, after: int = 0) -> dict[str, set[str | None]]
     return found
 
 
-async def test_a_request_is_called_what_the_caller_calls_it(door: Door) -> None:
+async def test_request_keeps_the_id_that_the_caller_gives(door: Door) -> None:
     answer = await door.knock("GET", "/api/sessions", X_Request_Id="my-request.1")
     assert answer.headers["x-request-id"] == "my-request.1"
     refused = await door.knock("GET", "/api/sessions/none", X_Request_Id="r2")
@@ -29,14 +29,14 @@ async def test_a_request_is_called_what_the_caller_calls_it(door: Door) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "two words", "x" * 101, "naïve", "a,b"])
-async def test_a_name_that_is_none_is_replaced(door: Door, given: str) -> None:
+async def test_invalid_request_id_is_replaced(door: Door, given: str) -> None:
     first = (await door.knock("GET", "/api/sessions", X_Request_Id=given)).headers["x-request-id"]
     second = (await door.knock("GET", "/api/sessions")).headers["x-request-id"]
     assert given != first != second
     assert len(first) == len(second) == 36
 
 
-async def test_every_event_that_follows_has_it(door: Door) -> None:
+async def test_every_event_that_a_request_causes_has_its_id(door: Door) -> None:
     await door.knock("POST", "/api/sessions", {"directory": PLAIN}, X_Request_Id="make")
     made = await correlations(door)
     assert {"session.created", "workspace.ready", "instance.ready", "instance.session-attached"} < made.keys()
@@ -79,7 +79,7 @@ async def test_a_message_that_is_tried_again_after_a_restart_is_what_it_was(mach
         assert log[int(made["causationId"].removeprefix("@")) - 1]["type"] == "webhook.delivery-ordered"
 
 
-async def test_and_after_a_restart(machine: Machine) -> None:
+async def test_effects_after_a_restart_have_the_id_of_their_request(machine: Machine) -> None:
     """What is left undone then is done because of what ordered it, and not because of whatever happened last."""
     async with machine.fleet() as door:
         parent = await door.session()
@@ -109,7 +109,7 @@ async def test_each_command_of_a_websocket_has_a_name_of_its_own(door: Door) -> 
     assert not named & {None, "handshake"}
 
 
-async def test_lines_of_a_request_and_of_its_effects_have_it(machine: Machine, door: Door) -> None:
+async def test_log_lines_of_a_request_and_its_effects_have_its_id(machine: Machine, door: Door) -> None:
     machine.sender.script["https://hooks.example/x"] = [500]
     with capture_logs(MERGE) as lines:
         await door.knock("POST", "/api/webhooks", {"url": "https://hooks.example/x"}, X_Request_Id="make")

@@ -337,6 +337,8 @@ async def test_compression_is_not_taken(door: Door) -> None:
         ([], "Connection", 426),
     ],
 )
-async def test_handshakes(door: Door, headers: list[tuple[str, str]], without: str, status: int) -> None:
+async def test_response_to_a_handshake_has_the_right_status(
+    door: Door, headers: list[tuple[str, str]], without: str, status: int
+) -> None:
     async with door.listen() as port:
         assert (await refusal(port, headers, without))[0] == status

@@ -79,7 +79,7 @@ async def test_symlinks_are_followed_inside_only(door: Door, root: Path, session
 
 
 @pytest.mark.parametrize("path", ["/missing", "/file/below", "/" + "x" * 300])
-async def test_what_is_not_there(door: Door, root: Path, session_id: str, path: str) -> None:
+async def test_missing_file_is_not_found(door: Door, root: Path, session_id: str, path: str) -> None:
     (root / "file").touch()
     (await read(door, session_id, path)).problem(404, "file_not_found")
 

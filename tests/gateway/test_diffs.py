@@ -82,7 +82,9 @@ async def test_diffs_of_session_turns_and_positions(machine: Machine, door: Door
         ("turn=2&at=1", "turn"),
     ],
 )
-async def test_what_there_is_no_diff_of(machine: Machine, door: Door, query: str, field: str) -> None:
+async def test_diff_of_an_unknown_turn_position_or_session_is_refused(
+    machine: Machine, door: Door, query: str, field: str
+) -> None:
     item = await door.session()
     await changed(machine, door, item, a_txt=b"1\n")
     refused = await door.knock("GET", f"/api/sessions/{item['id']}/diffs?{query}")

@@ -47,7 +47,9 @@ async def test_who_says_for_whom_a_directory_is_made_has_to_say_it_well(door: Do
     assert not (root / "x").exists()
 
 
-async def test_it_begins_at_home(door: Door, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+async def test_directory_browser_begins_at_home_or_the_first_root(
+    door: Door, monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
     monkeypatch.setenv("HOME", str(root / "one"))
     assert (await door.knock("GET", "/api/directories")).json["path"] == f"{root}/one"
     await door.knock("POST", "/api/workspace-roots", {"path": f"{root}/two"})
@@ -115,7 +117,7 @@ async def test_choices_outlive_a_restart(machine: Machine) -> None:
         (await door.knock("POST", "/api/sessions", {"directory": REPOSITORY})).problem(422, "directory_outside_roots")
 
 
-async def test_wrong_roots(door: Door) -> None:
+async def test_invalid_roots_and_paths_are_refused(door: Door) -> None:
     answer = await door.knock("POST", "/api/workspace-roots", {"path": "/missing"})
     assert answer.problem(422, "directory_missing")["field"] == "path"
     (await door.knock("DELETE", f"/api/workspace-roots?path={PLAIN}")).problem(404, "root_not_found")

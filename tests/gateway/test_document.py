@@ -24,11 +24,11 @@ async def document(door: Door) -> dict[str, Any]:
     return document
 
 
-async def test_it_is_valid(document: dict[str, Any]) -> None:
+async def test_document_is_valid_openapi(document: dict[str, Any]) -> None:
     validate(document)
 
 
-async def test_it_has_every_route(door: Door, document: dict[str, Any]) -> None:
+async def test_document_has_every_route(door: Door, document: dict[str, Any]) -> None:
     served = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in door.app.url_map.iter_rules()
@@ -118,7 +118,7 @@ async def test_every_parameter_has_words_and_those_of_a_path_an_example(document
                 jsonschema_rs.validate(parameter["schema"], parameter["example"])
 
 
-async def test_it_says_who_may_come_in(document: dict[str, Any]) -> None:
+async def test_document_names_the_ways_to_authenticate(document: dict[str, Any]) -> None:
     assert document["security"] == [{"token": []}, {"cookie": []}, {}]  # on loopback nothing, as long as no token is
     schemes = document["components"]["securitySchemes"]
     assert (schemes["token"]["scheme"], schemes["cookie"]["name"]) == ("bearer", "fleet-3000")
@@ -130,7 +130,7 @@ async def test_it_says_who_may_come_in(document: dict[str, Any]) -> None:
     assert "Set-Cookie" in document["paths"]["/logout"]["post"]["responses"]["204"]["headers"]
 
 
-async def test_the_websocket_is_there(document: dict[str, Any]) -> None:
+async def test_document_has_the_websocket(document: dict[str, Any]) -> None:
     operation = document["paths"]["/api/ws"]["get"]
     assert operation["operationId"] == "get_open_websocket"
     assert {"101", "426"} <= operation["responses"].keys()
@@ -185,7 +185,7 @@ async def test_the_page_has_every_route_and_nothing_from_elsewhere(door: Door, d
 
 
 @pytest.mark.parametrize("path", ["/api/docs", "/api/docs.css"])
-async def test_the_page_goes_into_no_frame_and_may_use_its_style_alone(door: Door, path: str) -> None:
+async def test_docs_page_cannot_be_framed_and_loads_its_own_style_only(door: Door, path: str) -> None:
     headers = (await door.knock("GET", path)).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
     assert policy == {

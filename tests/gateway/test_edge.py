@@ -54,7 +54,7 @@ async def test_every_answer_is_protected(
     assert protected(answer), answer.headers
 
 
-async def test_so_is_one_to_a_bug(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_response_to_a_bug_has_the_security_headers(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
@@ -65,7 +65,7 @@ async def test_so_is_one_to_a_bug(door: Door, monkeypatch: pytest.MonkeyPatch) -
     assert "a-secret" not in str(logs)
 
 
-async def test_so_are_streams_and_refused_websockets(door: Door) -> None:
+async def test_streams_and_refused_websockets_have_the_security_headers(door: Door) -> None:
     async with door.listen() as port, door.follow(port, "/api/events") as stream:
         assert stream.headers.items() >= ALWAYS.items()
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
@@ -74,7 +74,7 @@ async def test_so_are_streams_and_refused_websockets(door: Door) -> None:
     assert refused.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_pages_may_use_what_comes_from_here_alone(machine: Machine) -> None:
+async def test_pages_may_load_nothing_from_other_servers(machine: Machine) -> None:
     """Also one that names no policy, as this one of another application."""
 
     async def page(_scope: Message, _receive: Any, send: Any) -> None:
@@ -101,7 +101,7 @@ async def test_pages_may_use_what_comes_from_here_alone(machine: Machine) -> Non
     assert b"unsafe" not in headers[b"content-security-policy"]
 
 
-async def test_a_peer_has_so_many_requests_at_a_time(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_open_requests_of_a_client_are_limited(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "REQUESTS_PER_CLIENT_MAX", 2)
     free = trio.Event()
 
@@ -122,7 +122,7 @@ async def test_a_peer_has_so_many_requests_at_a_time(door: Door, monkeypatch: py
     assert (await door.knock("GET", "/api/sessions")).status == 200
 
 
-async def test_a_peer_has_so_many_streams_and_they_do_not_count_as_requests(
+async def test_open_streams_of_a_client_are_limited_apart_from_its_requests(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peers, "REQUESTS_PER_CLIENT_MAX", 1)
@@ -182,7 +182,7 @@ async def _until_closed(stream: trio.SocketStream) -> None:
 
 
 @pytest.mark.parametrize("begin", [b"", b"G", b"GET /api/sessions HTTP/1.1\r\nHost: loc", HTTP_2])
-async def test_who_connects_and_asks_nothing_is_cut_off(door: Door, begin: bytes) -> None:
+async def test_connection_without_a_request_is_closed(door: Door, begin: bytes) -> None:
     async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
         began = trio.current_time()
         if begin:
@@ -201,7 +201,7 @@ async def test_who_connects_and_asks_nothing_is_cut_off(door: Door, begin: bytes
         ("1.1", "Accept: */*", b"GET /api/sessions HTTP/1.1\r\nHost: loc", KEEP_ALIVE_S),
     ],
 )
-async def test_neither_does_it_stay_after_an_answer(
+async def test_idle_connection_is_closed_after_a_response(
     door: Door, host: str, version: str, field: str, then: bytes, within_s: float
 ) -> None:
     async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
@@ -214,7 +214,7 @@ async def test_neither_does_it_stay_after_an_answer(
         assert trio.current_time() - began <= within_s + 1
 
 
-async def test_headers_that_come_byte_by_byte_do_not_hold_a_connection(door: Door) -> None:
+async def test_slow_headers_do_not_hold_a_connection(door: Door) -> None:
     head = b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\nX-Padding: " + b"x" * 100
     async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
         began = trio.current_time()
@@ -225,7 +225,7 @@ async def test_headers_that_come_byte_by_byte_do_not_hold_a_connection(door: Doo
         assert trio.current_time() - began <= KEEP_ALIVE_S + 2
 
 
-async def test_neither_does_a_body(door: Door) -> None:
+async def test_slow_body_does_not_hold_a_connection(door: Door) -> None:
     head = (
         b"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n"
     )
@@ -245,7 +245,7 @@ async def test_neither_does_a_body(door: Door) -> None:
         assert trio.current_time() - began <= BODY_READ_S + 1
 
 
-async def test_many_slow_ones_do_not_keep_others_out(door: Door) -> None:
+async def test_slow_clients_do_not_keep_others_out(door: Door) -> None:
     async with door.listen() as port:
         slow = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(200)]
         for stream in slow:
@@ -257,7 +257,7 @@ async def test_many_slow_ones_do_not_keep_others_out(door: Door) -> None:
             await stream.aclose()
 
 
-async def test_nobody_changes_to_http_2(door: Door) -> None:
+async def test_upgrade_to_http_2_is_ignored(door: Door) -> None:
     """The server would hold such a connection for ever, and limits there are others."""
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n"
     answer = await raw(door, b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")

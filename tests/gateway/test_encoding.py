@@ -53,7 +53,7 @@ def test_any_text_leads_to_an_encoding_that_is_there(accepted: str) -> None:
         ("identity;q=0.5, *;q=0.2", "identity"),
     ],
 )
-def test_preferences(accepted: str, chosen: str) -> None:
+def test_preferred_encoding_is_chosen(accepted: str, chosen: str) -> None:
     assert best_encoding(accepted, ("br", "gzip", "identity")) == chosen
 
 

@@ -6,7 +6,7 @@ from tests.fakes.opencode_process import FakeProcess
 from tests.gateway.door import NOWHERE, REPOSITORY, Door, Machine
 
 
-async def test_health(door: Door) -> None:
+async def test_health_and_readiness_are_ok(door: Door) -> None:
     await door.session()
     for path in ("/api/healthz", "/api/readyz"):
         answer = await door.knock("GET", path)
@@ -80,7 +80,7 @@ async def test_a_clone_has_a_process_of_its_own(door: Door) -> None:
     assert (await door.session(REPOSITORY, isolationStrategy="clone"))["instanceId"] != first["instanceId"]
 
 
-async def test_workspaces(door: Door) -> None:
+async def test_workspaces_are_listed_with_their_sessions(door: Door) -> None:
     shared = await door.session(REPOSITORY)
     again = await door.session(REPOSITORY)
     own = await door.session(REPOSITORY, isolationStrategy="worktree", branch="topic")
@@ -92,7 +92,7 @@ async def test_workspaces(door: Door) -> None:
     assert workspace["directory"] == own["directory"]
 
 
-async def test_unknown_ones(door: Door) -> None:
+async def test_unknown_instance_or_workspace_is_not_found(door: Door) -> None:
     problem = (await door.knock("GET", f"/api/instances/{NOWHERE}")).problem(404, "instance_not_found")
     assert problem["title"].startswith("There is no such instance"), "it speaks of no session"
     (await door.knock("GET", f"/api/workspaces/{NOWHERE}")).problem(404, "workspace_not_found")

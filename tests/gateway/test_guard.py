@@ -20,7 +20,7 @@ from tests.gateway.door import PLAIN, Door
         {"User_Agent": "curl/8.5.0", "Accept": "*/*"},
     ],
 )
-async def test_who_passes(door: Door, headers: dict[str, str]) -> None:
+async def test_local_programs_and_own_pages_are_admitted(door: Door, headers: dict[str, str]) -> None:
     assert (await door.knock("GET", "/api/sessions", **headers)).status == 200
     created = await door.knock("POST", "/api/sessions", {"directory": PLAIN}, **headers)
     assert created.status == 200
@@ -58,7 +58,7 @@ async def test_who_passes(door: Door, headers: dict[str, str]) -> None:
         {"Via": "1.1 proxy"},
     ],
 )
-async def test_who_does_not(door: Door, headers: dict[str, str]) -> None:
+async def test_foreign_pages_and_proxied_requests_are_refused(door: Door, headers: dict[str, str]) -> None:
     for method, path, body in (
         ("GET", "/api/sessions", None),
         ("GET", "/api/events", None),
@@ -77,7 +77,7 @@ async def test_who_does_not(door: Door, headers: dict[str, str]) -> None:
     "media_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json", "x"],
 )
-async def test_what_a_plain_form_can_send_is_no_order(door: Door, media_type: str) -> None:
+async def test_write_in_a_media_type_that_html_forms_can_send_is_refused(door: Door, media_type: str) -> None:
     raw = b'{"directory": "%s"}' % PLAIN.encode()
     problem = (await door.knock("POST", "/api/sessions", raw, Content_Type=media_type)).problem(
         415, "unsupported_media_type"
@@ -87,12 +87,12 @@ async def test_what_a_plain_form_can_send_is_no_order(door: Door, media_type: st
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-async def test_json_is(door: Door, media_type: str) -> None:
+async def test_write_in_json_is_accepted(door: Door, media_type: str) -> None:
     raw = b'{"directory": "%s"}' % PLAIN.encode()
     assert (await door.knock("POST", "/api/sessions", raw, Content_Type=media_type)).status == 200
 
 
-async def test_orders_without_a_body_need_no_type(door: Door) -> None:
+async def test_write_without_a_body_needs_no_media_type(door: Door) -> None:
     """As `curl -X POST …/abort` sends them."""
     item = await door.session()
     path = f"/api/sessions/{item['id']}"

@@ -90,7 +90,7 @@ async def test_from_and_to_are_days_or_times_of_the_creation(door: Door) -> None
         ("search=a&search=b", "search"),
     ],
 )
-async def test_a_wrong_search(door: Door, query: str, field: str) -> None:
+async def test_invalid_history_query_is_refused(door: Door, query: str, field: str) -> None:
     await door.session()
     refused = await door.knock("GET", f"/api/sessions/history?{query}")
     assert refused.problem(422, "invalid")["field"] == field

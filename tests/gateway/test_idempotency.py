@@ -264,7 +264,7 @@ async def test_an_erasure_whose_answer_a_crash_took(machine: Machine, monkeypatc
         assert (await door.knock("GET", f"/api/sessions/{other['id']}")).status == 200
 
 
-async def test_who_may_not_come_in_hears_no_answer_of_others(door: Door) -> None:
+async def test_refused_client_does_not_get_the_stored_response(door: Door) -> None:
     first = await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k")
     assert first.status == 200
     refused = await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k", Origin="http://elsewhere")

@@ -83,7 +83,7 @@ async def test_notifications_are_listed_counted_and_read(door: Door) -> None:
 
 
 @pytest.mark.parametrize("known", ["x", "x:1", f"{NOWHERE}:1", "{0}:x", "{0}:99", "{0}:0", "{0}:-1", "{0}:"])
-async def test_there_is_no_such_notification(door: Door, known: str) -> None:
+async def test_unknown_notification_is_not_found(door: Door, known: str) -> None:
     item = await door.session(initialPrompt="one")
     await door.settled(item["id"])
     refused = await door.knock("PATCH", f"/api/notifications/{known.format(item['id'])}", {"read": True})
@@ -103,7 +103,9 @@ async def test_there_is_no_such_notification(door: Door, known: str) -> None:
         ("PATCH", "/notifications/x:1", {"seen": True}, "seen"),
     ],
 )
-async def test_what_is_asked_wrongly(door: Door, method: str, path: str, body: Any, field: str) -> None:
+async def test_invalid_queries_and_bodies_of_the_inbox_are_refused(
+    door: Door, method: str, path: str, body: Any, field: str
+) -> None:
     assert (await door.knock(method, f"/api{path}", body)).problem(422, "invalid")["field"] == field
 
 

@@ -35,7 +35,7 @@ async def test_the_log_is_read_page_by_page(door: Door) -> None:
     assert (created["version"], created["erased"]) == (1, False)
 
 
-async def test_one_event(door: Door) -> None:
+async def test_event_is_read_by_its_position(door: Door) -> None:
     await door.session()
     head = door.fleet.log.head()
     listed = (await door.knock("GET", f"/api/log?after={head - 1}")).json
@@ -199,7 +199,7 @@ async def test_the_export_holds_every_event_and_proves_itself(door: Door) -> Non
 
 
 @pytest.mark.parametrize("path", ["export?through=99999", "verify?at=99999"])
-async def test_beyond_the_end_there_is_nothing(door: Door, path: str) -> None:
+async def test_position_beyond_the_log_is_refused(door: Door, path: str) -> None:
     problem = (await door.knock("GET", f"/api/log/{path}")).problem(422, "invalid")
     assert problem["field"] in path
 

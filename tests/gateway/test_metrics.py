@@ -33,7 +33,7 @@ async def sample(door: Door) -> Sample:
     return Sample(answer.body.decode())
 
 
-async def test_they_move_with_what_happens(machine: Machine, door: Door) -> None:
+async def test_metrics_follow_sessions_events_and_requests(machine: Machine, door: Door) -> None:
     before = await sample(door)
     assert before.of("fleet_sessions", status="idle") == 0
     item = await door.session(REPOSITORY, title="SECRETTITLE")

@@ -59,7 +59,7 @@ async def test_a_session_chooses_its_own_directory(machine: Machine, door: Door)
 
 
 @pytest.mark.parametrize("route", ["agents", "commands", "models", "find/files?query=a"])
-async def test_who_is_asked_must_be_there(door: Door, instance_id: str, route: str) -> None:
+async def test_offers_of_an_unknown_instance_or_session_are_not_found(door: Door, instance_id: str, route: str) -> None:
     (await door.knock("GET", f"/api/instances/{NOWHERE}/{route}")).problem(404, "instance_not_found")
     mark = "&" if "?" in route else "?"
     path = f"/api/instances/{instance_id}/{route}{mark}session={NOWHERE}"

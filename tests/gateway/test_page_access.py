@@ -74,7 +74,7 @@ async def test_methods_that_do_not_read_need_a_token_on_the_page_too(locked: Doo
     (await locked.knock(method, address)).problem(401, "token_required")
 
 
-async def test_the_page_says_nothing_of_this_fleet(locked: Door) -> None:
+async def test_page_contains_no_data_of_this_fleet(locked: Door) -> None:
     """The same bytes for a session that is there, one that is not, and whoever asks."""
     item = await Door(locked.fleet).session(PLAIN, title="A secret title")
     bodies = {

@@ -131,7 +131,7 @@ async def check(door: Door, said: dict[int, Said], random: Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_list_of_then_is_what_it_was(machine: Machine, seed: int) -> None:
+async def test_earlier_list_is_what_it_was_then(machine: Machine, seed: int) -> None:
     random = Random(seed)
     async with machine.fleet() as door:
         life = Life(door, random)

@@ -37,7 +37,9 @@ async def test_an_unknown_route(door: Door, path: str) -> None:
         ("BREW", "/api/sessions", "GET, HEAD, OPTIONS, POST"),
     ],
 )
-async def test_a_wrong_method_says_which_go(door: Door, method: str, path: str, allowed: str) -> None:
+async def test_response_to_a_wrong_method_names_the_allowed_ones(
+    door: Door, method: str, path: str, allowed: str
+) -> None:
     answer = await door.knock(method, path)
     answer.problem(405, "method_not_allowed")
     assert answer.headers["allow"] == allowed
@@ -191,7 +193,7 @@ async def raw(door: Door, request: bytes) -> Answer:
         return Answer(int(lines[0].split()[1]), headers, body)
 
 
-async def test_a_body_that_does_not_come(door: Door) -> None:
+async def test_request_times_out_if_its_body_is_incomplete(door: Door) -> None:
     head = b"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     answer = await raw(door, head + b"Content-Length: 100\r\n\r\n{")
     answer.problem(408, "request_timeout")
@@ -239,13 +241,13 @@ async def test_a_request_without_a_host(door: Door) -> None:
     (await raw(door, b"GET /api/sessions HTTP/1.0\r\n\r\n")).problem(403, "forbidden_origin")
 
 
-async def test_the_server_does_not_say_what_it_is_made_of(door: Door) -> None:
+async def test_responses_do_not_name_the_server_software(door: Door) -> None:
     answer = await raw(door, b"GET /api/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.status == 200
     assert "server" not in answer.headers
 
 
-async def test_no_socket_is_left_behind(door: Door) -> None:
+async def test_shutdown_leaves_no_listening_socket(door: Door) -> None:
     async with door.listen() as port, door.follow(port, "/api/events") as stream:
         await stream.frame()
     with socket.socket() as probe:
@@ -292,7 +294,7 @@ async def test_a_value_that_is_none_of_a_few_is_told_these(
     assert values in problem["hint"]
 
 
-async def test_what_is_not_there_is_named(door: Door) -> None:
+async def test_unknown_path_or_method_is_named(door: Door) -> None:
     nothing = (await door.knock("GET", "/api/nothing")).problem(404, "not_found")
     assert nothing["detail"] == "there is nothing at /api/nothing"
     assert "/api/docs" in nothing["hint"]

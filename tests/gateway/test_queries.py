@@ -3,7 +3,7 @@
 from tests.gateway.door import Door
 
 
-async def test_the_text_null_is_a_text(door: Door) -> None:
+async def test_null_is_a_text_in_a_text_parameter(door: Door) -> None:
     await door.session(title="null and void", tags=["null"])
     await door.session(title="other")
     for query in ("search=null", "tag=null"):
@@ -12,7 +12,7 @@ async def test_the_text_null_is_a_text(door: Door) -> None:
     assert (await door.knock("GET", "/api/sessions?workspace=null")).json == []
 
 
-async def test_and_no_number_and_no_choice(door: Door) -> None:
+async def test_null_is_refused_for_a_number_or_an_enum_parameter(door: Door) -> None:
     session_id = (await door.session())["id"]
     for path in (
         f"sessions/{session_id}?at=null",

@@ -71,7 +71,7 @@ async def test_a_person_may_take_longer_than_a_silent_model(door: Door, word: st
     assert (await door.settled(item["id"]))["outcome"] == "finished"
 
 
-async def test_unknown_ones(door: Door) -> None:
+async def test_unknown_request_is_not_found(door: Door) -> None:
     item, request = await asking(door)
     other = await door.session()
     for path in (

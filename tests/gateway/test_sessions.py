@@ -182,7 +182,7 @@ async def test_a_wrong_filter_is_no_filter(door: Door, query: str, field: str) -
     assert (await door.knock("GET", f"/api/sessions?{query}")).problem(422, "invalid")["field"] == field
 
 
-async def test_describe(door: Door) -> None:
+async def test_title_and_tags_of_a_session_are_changed(door: Door) -> None:
     item = await door.session(tags=["old"])
     path = f"/api/sessions/{item['id']}"
     answer = await door.knock("PATCH", path, {"title": "New", "tags": ["a", "b"]})
@@ -333,7 +333,7 @@ async def test_an_unknown_session_is_404_everywhere(door: Door, any_id: str) -> 
     assert door.fleet.log.head() == 0
 
 
-async def test_attachments(door: Door) -> None:
+async def test_prompt_has_attachments_of_some_types_only(door: Door) -> None:
     item = await door.session()
     path = f"/api/sessions/{item['id']}/prompt"
     png = {"mime": "image/png", "filename": "a.png", "data": "aGVsbG8="}

@@ -61,7 +61,7 @@ HANDSHAKE = (
         (b"Sec-Fetch-Site: same-site\r\n", "forbidden_origin"),
     ],
 )
-async def test_a_handshake_that_is_not_let_in(locked: Door, keys: Keys, headers: bytes, code: str) -> None:
+async def test_handshake_without_a_valid_token_is_refused(locked: Door, keys: Keys, headers: bytes, code: str) -> None:
     keys.new("me")
     refused = await raw(locked, HANDSHAKE + b"Host: localhost\r\n" + headers + b"\r\n")
     assert refused.json["code"] == code

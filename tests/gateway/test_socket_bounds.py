@@ -155,7 +155,7 @@ async def test_a_quiet_socket_is_pinged(door: Door) -> None:
         assert 10 * HEARTBEAT_S <= trio.current_time() - began < 11 * HEARTBEAT_S
 
 
-async def test_a_client_that_goes_leaves_nothing(door: Door) -> None:
+async def test_client_that_disconnects_leaves_nothing_behind(door: Door) -> None:
     async with door.listen() as port:
         async with connected(port) as client:
             await client.send("subscribe", "a", sessions="*")
@@ -168,7 +168,7 @@ async def test_a_client_that_goes_leaves_nothing(door: Door) -> None:
         assert len(door.fleet.feed.statistics()) == 1
 
 
-async def test_a_shutdown_closes_it(door: Door) -> None:
+async def test_shutdown_closes_the_websocket(door: Door) -> None:
     async with door.listen() as port, raw_socket(port) as (socket, _):
         await socket.send(TEXT, FOLLOW)
         assert await socket.receive()
@@ -184,7 +184,7 @@ async def test_a_shutdown_closes_it(door: Door) -> None:
     assert door.fleet.inflight.readers() == 0
 
 
-async def test_a_client_that_reads_no_answers_is_not_listened_to(door: Door) -> None:
+async def test_client_that_does_not_read_replies_is_not_read_either(door: Door) -> None:
     """What it is owed is bounded, and so is what it can send: in the end its own writes wait."""
     many = frame(TEXT, b'{"type":"ping","id":"%s"}' % (b"x" * 64)) * 1000
     async with door.listen() as port, raw_socket(port) as (socket, _):

@@ -125,7 +125,7 @@ async def test_a_session_s_stream_tells_nothing_of_others(door: Door) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "", "9" * 30, "\uff11"])
-async def test_a_cursor_that_is_none(door: Door, cursor: str) -> None:
+async def test_invalid_last_event_id_is_refused(door: Door, cursor: str) -> None:
     answer = await door.knock("GET", "/api/events", Last_Event_ID=cursor)
     assert answer.problem(422, "invalid")["field"] == "Last-Event-ID"
 
@@ -139,7 +139,7 @@ async def test_a_cursor_ahead_of_the_log_is_refused(door: Door) -> None:
         assert f"ends at {head}" in (await knock).problem(422, "invalid")["detail"]
 
 
-async def test_a_stream_of_nobody(door: Door) -> None:
+async def test_stream_of_an_unknown_session_is_not_found(door: Door) -> None:
     (await door.knock("GET", f"/api/sessions/{NOWHERE}/events")).problem(404, "session_not_found")
     item = await door.session()
     answer = await door.knock("GET", f"/api/sessions/{item['id']}/events?instanceId={NOWHERE}")
@@ -169,7 +169,7 @@ async def test_a_reader_that_goes_leaves_nothing(door: Door) -> None:
 
 
 @pytest.mark.parametrize("early", [b"", b"x", b"GET /api/caller HTTP/1.1\r\nHost: localhost\r\n\r\n"])
-async def test_nor_does_one_that_said_more_than_its_request(door: Door, early: bytes) -> None:
+async def test_client_that_sends_more_than_its_request_leaves_nothing_behind(door: Door, early: bytes) -> None:
     async with door.listen() as port:
         files = psutil.Process().num_fds()
         for _ in range(3):
@@ -224,7 +224,7 @@ async def test_a_reader_that_falls_behind_gets_a_snapshot_and_every_event(door: 
 
 
 @pytest.mark.trio(run=trio.run)
-async def test_a_reader_that_does_not_read_is_cut_off(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reader_that_does_not_read_is_disconnected(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel does that, in real time; without it even a shutdown would wait for the reader."""
     monkeypatch.setattr("fleet.gateway.app.STREAM_WRITE_TIMEOUT_S", 0.5)
     async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as connection:

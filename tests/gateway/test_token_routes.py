@@ -73,7 +73,7 @@ async def test_the_client_manages_tokens(locked: Door, keys: Keys) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_neither_viewers_nor_agents_manage_tokens(locked: Door, keys: Keys, method: str, path: str) -> None:
+async def test_viewers_and_agents_cannot_manage_tokens(locked: Door, keys: Keys, method: str, path: str) -> None:
     mine, wall = keys.new("me"), keys.new("wall", "viewer")
     before = keys.file.read()
     (await locked.knock(method, path, **bearer(wall))).problem(403, "read_only")

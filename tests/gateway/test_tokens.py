@@ -73,7 +73,7 @@ async def browse(door: Door, code: str, **headers: str) -> tuple[Answer, str]:
     return answer, answer.headers.get("set-cookie", "").partition(";")[0]
 
 
-async def test_the_first_token_closes_the_door(locked: Door, keys: Keys) -> None:
+async def test_token_is_required_once_one_exists(locked: Door, keys: Keys) -> None:
     assert (await locked.knock("GET", "/api/sessions")).status == 200
     token = keys.new("ci")
     answer = await locked.knock("GET", "/api/sessions")
@@ -82,7 +82,7 @@ async def test_the_first_token_closes_the_door(locked: Door, keys: Keys) -> None
     assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
 
 
-async def test_it_stays_closed_when_no_token_is_good_any_more(locked: Door, keys: Keys) -> None:
+async def test_token_is_required_after_all_have_expired_or_were_revoked(locked: Door, keys: Keys) -> None:
     keys.new("ci")
     keys.new("short", lifetime_s=1)
     keys.revoke("ci")
@@ -123,7 +123,7 @@ async def test_a_viewer_can_change_nothing(locked: Door, keys: Keys, method: str
     assert locked.fleet.log.head() == head
 
 
-async def test_every_route_that_is_no_read_refuses_a_viewer(locked: Door, keys: Keys) -> None:
+async def test_every_write_refuses_a_viewer(locked: Door, keys: Keys) -> None:
     """Also those that are still to be written: what the application has is asked."""
     viewer = keys.new("wall", "viewer")
     changing = [
@@ -157,7 +157,7 @@ async def test_a_viewer_can_read_everything(locked: Door, keys: Keys) -> None:
         "Bearer {token} {token}",
     ],
 )
-async def test_what_is_no_token(locked: Door, keys: Keys, shown: str) -> None:
+async def test_malformed_or_unknown_token_is_refused(locked: Door, keys: Keys, shown: str) -> None:
     token = keys.new("ci")
     text = shown.format(token=token, id=token.rpartition("_")[0] + "_")
     answer = await locked.knock("GET", "/api/sessions", Authorization=text)
@@ -165,7 +165,7 @@ async def test_what_is_no_token(locked: Door, keys: Keys, shown: str) -> None:
     assert token.encode() not in answer.body
 
 
-async def test_a_revoked_token_opens_nothing_from_the_next_request_on(locked: Door, keys: Keys) -> None:
+async def test_revoked_token_is_refused_at_once(locked: Door, keys: Keys) -> None:
     token, other = keys.new("stolen"), keys.new("me")
     assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
     keys.revoke("stolen")
@@ -204,7 +204,7 @@ async def test_an_open_stream_ends_with_its_token(locked: Door, keys: Keys, end:
         assert (await stays.frame()).id == 1
 
 
-async def test_failures_are_limited_for_each_peer(locked: Door, keys: Keys) -> None:
+async def test_failed_logins_of_each_client_are_limited(locked: Door, keys: Keys) -> None:
     token = keys.new("ci")
     with capture_logs() as logs:
         for _ in range(LOGIN_FAILURES_MAX):
@@ -260,8 +260,8 @@ async def test_newest_links_of_a_token_push_its_older_ones_out(locked: Door, key
     first, second, *_ = [keys.link("me") for _ in range(LINKS_PER_TOKEN_MAX + 1)]
     links = Counter(row.token for row in keys.file.read().secrets if row.kind == "link")
     assert links == {"me": LINKS_PER_TOKEN_MAX, "other": 1}
-    (await locked.knock("GET", f"/login?code={first}")).problem(403, "link_invalid")
     assert (await browse(locked, second))[0].status == 303
+    (await locked.knock("GET", f"/login?code={first}")).problem(403, "link_invalid")
 
 
 async def test_a_look_at_the_head_does_not_use_a_link_up(locked: Door, keys: Keys) -> None:
@@ -272,7 +272,7 @@ async def test_a_look_at_the_head_does_not_use_a_link_up(locked: Door, keys: Key
     assert (await browse(locked, code))[0].status == 303
 
 
-async def test_a_page_of_somebody_else_cannot_log_a_browser_in(locked: Door, keys: Keys) -> None:
+async def test_foreign_page_cannot_log_a_browser_in(locked: Door, keys: Keys) -> None:
     keys.new("me")
     code = keys.link("me")
     (await locked.knock("GET", f"/login?code={code}", Sec_Fetch_Site="cross-site")).problem(403, "forbidden_origin")
@@ -352,7 +352,7 @@ async def test_an_old_cookie_does_not_shut_an_open_door(locked: Door) -> None:
     assert (await locked.knock("GET", "/api/sessions", Cookie="fleet=fleet_0_0")).status == 200
 
 
-async def test_a_door_that_others_can_reach(public: Door, keys: Keys) -> None:
+async def test_server_that_other_machines_can_reach_needs_a_token(public: Door, keys: Keys) -> None:
     (await public.knock("GET", "/api/sessions")).problem(401, "token_required")
     token = keys.new("me")
     (await public.knock("GET", "/api/sessions", Host="192.168.1.7:3000")).problem(401, "token_required")

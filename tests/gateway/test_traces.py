@@ -109,7 +109,7 @@ async def test_commands_of_a_websocket_have_traces_of_their_own(machine: Machine
         assert {trace_id(span) for span in spans.named("session CreateSession")} == made
 
 
-async def test_what_is_refused(machine: Machine, spans: Spans) -> None:
+async def test_refused_requests_and_commands_are_traced(machine: Machine, spans: Spans) -> None:
     async with machine.fleet() as door:
         await door.knock("GET", "/api/sessions", Host="evil.example")
         assert spans.all() == ()  # who may not come in does not fill the collector
@@ -124,7 +124,7 @@ async def test_what_is_refused(machine: Machine, spans: Spans) -> None:
         assert refused.status.status_code is StatusCode.UNSET
 
 
-async def test_a_crash_is_told_without_its_words(machine: Machine, spans: Spans) -> None:
+async def test_span_of_a_crash_has_no_text_of_the_error(machine: Machine, spans: Spans) -> None:
     with capture_logs():
         async with machine.fleet() as door:
             item = await door.session()
@@ -141,7 +141,7 @@ def _broken(*_: object) -> None:
     raise RuntimeError("WORDS of a bug")
 
 
-async def test_what_people_and_agents_say_is_in_no_span(machine: Machine, spans: Spans) -> None:
+async def test_spans_contain_no_text_of_people_or_agents(machine: Machine, spans: Spans) -> None:
     machine.sender.script["https://hooks.example/WORDS?WORDS"] = [500, 200]
     async with machine.fleet() as door:
         url = "https://hooks.example/WORDS?WORDS"

@@ -185,7 +185,7 @@ async def test_a_webhook_that_is_not_there(door: Door) -> None:
     assert door.fleet.context.actors.webhooks.statistics().active == 0
 
 
-async def test_there_are_only_so_many(door: Door) -> None:
+async def test_webhooks_have_a_limit(door: Door) -> None:
     for number in range(WEBHOOKS_MAX):
         await register(door, f"https://hooks.example/{number}")
     (await door.knock("POST", "/api/webhooks", {"url": URL})).problem(409, "webhooks_full")

@@ -104,7 +104,7 @@ async def test_a_title_is_given_and_taken(machine: Machine) -> None:
         assert (await door.knock("PATCH", path, {"title": None})).json["title"] is None
 
 
-async def test_how_it_stands_now(machine: Machine, door: Door) -> None:
+async def test_workspace_has_its_current_branch_and_whether_it_is_dirty(machine: Machine, door: Door) -> None:
     clean = await door.session(REPOSITORY, isolationStrategy="worktree")
     stands = (await door.knock("GET", f"/api/workspaces/{clean['workspaceId']}")).json
     assert (stands["currentBranch"], stands["dirty"]) == (clean["branch"], False)
@@ -253,5 +253,5 @@ async def test_a_session_whose_project_was_moved_resumes_in_its_workspace(machin
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"title": "x"}), ("DELETE", None)])
-async def test_an_unknown_one(door: Door, method: str, body: Any) -> None:
+async def test_unknown_workspace_is_not_found(door: Door, method: str, body: Any) -> None:
     (await door.knock(method, f"/api/workspaces/{NOWHERE}", body)).problem(404, "workspace_not_found")
