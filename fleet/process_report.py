@@ -28,7 +28,7 @@ from fleet.wire.instances import InstanceItem, OrphanItem
 Item = TypeVar("Item")
 
 
-class Census(msgspec.Struct, frozen=True):
+class ProcessReport(msgspec.Struct, frozen=True):
     """Instances, newest first, and orphans. `server` is the address that was asked, None if the log was read."""
 
     instances: Sequence[InstanceItem]
@@ -47,7 +47,7 @@ def is_serving(config: Config) -> bool:
     return holder is not None
 
 
-async def take_census(config: Config, url: str | None = None, token: str | None = None) -> Census:
+async def report_processes(config: Config, url: str | None = None, token: str | None = None) -> ProcessReport:
     """Ask the server at `url`, with `token`, or the one that uses the data directory, or else read its log.
 
     Raises `StartupError` if there is no log, or the server that uses it cannot be asked.
@@ -59,7 +59,7 @@ async def take_census(config: Config, url: str | None = None, token: str | None 
     return await _ask(base_url(config.host, config.port), read_local_token(config.data_dir))
 
 
-async def _ask(url: str, token: str | None) -> Census:
+async def _ask(url: str, token: str | None) -> ProcessReport:
     shown = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
         async with httpx.AsyncClient(
@@ -71,7 +71,7 @@ async def _ask(url: str, token: str | None) -> Census:
                 instances += page
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise StartupError(f"The server at {url} cannot be asked: {error or type(error).__name__}") from error
-    return Census(instances, orphans, url)
+    return ProcessReport(instances, orphans, url)
 
 
 def _page(offset: int) -> str:
@@ -89,7 +89,7 @@ async def _get(http: httpx.AsyncClient, path: str, kind: type[Item]) -> Item:
         raise StartupError(f"The server at {http.base_url} is not this version of Fleet.") from error
 
 
-async def _read(config: Config) -> Census:
+async def _read(config: Config) -> ProcessReport:
     if not (config.data_dir / "events.mdb").exists():
         raise StartupError(f"No Fleet has ever run on {config.data_dir}. Name the directory with --data-dir.")
     with LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log:
@@ -97,7 +97,7 @@ async def _read(config: Config) -> Census:
     host = LocalOpenCodeHost(config.data_dir)
     states = {life.state.id: life.state for life in found}
     orphans = [orphan_item(process) for process in await find_orphans(host, states.get)]
-    return Census([_item(host, life) for life in reversed(found)], orphans)
+    return ProcessReport([_item(host, life) for life in reversed(found)], orphans)
 
 
 def _item(host: LocalOpenCodeHost, life: Life) -> InstanceItem:

@@ -29,7 +29,7 @@ def test_more_that_belongs_to_the_starting_shell_is_dropped(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["GIT_SSH", "GIT_SSH_COMMAND", "GIT_AUTHOR_NAME", "GIT_CONFIG_GLOBAL", "GIT_ASKPASS", "MAKE"]
 )
-def test_who_someone_is_and_how_they_connect_is_passed_on(name: str) -> None:
+def test_identity_and_connection_variables_are_passed_on(name: str) -> None:
     assert passed_on({name: "x"}) == {name: "x"}
     assert remarks({name: "x"}) == ()
 

@@ -85,7 +85,7 @@ async def test_a_collector_that_takes_nothing_costs_a_line(monkeypatch: pytest.M
         logging.getLogger().removeHandler(heard)
 
 
-async def test_neither_the_end_nor_memory_waits_for_a_collector_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_collector_that_hangs_delays_no_end_and_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traces, "TRACE_END_S", 0.1)
     monkeypatch.setattr(traces, "TRACE_QUEUE_SPANS", 600)
     monkeypatch.setattr(traces, "TRACE_BATCH_SPANS", 100)

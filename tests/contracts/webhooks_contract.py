@@ -48,7 +48,7 @@ class SenderContract:
         assert (receipt.status, receipt.retry_after_s) == (503, 120.0)
 
     @pytest.mark.parametrize("meets", ["absent", "silent"])
-    async def test_who_does_not_answer_is_told_of_without_the_address(self, world: World, meets: str) -> None:
+    async def test_receiver_that_does_not_respond_is_named_without_its_address(self, world: World, meets: str) -> None:
         receipt = await world.sender.send(world.receiver(meets), HEADERS, b"{}")
         assert (receipt.status, receipt.taken) == (None, False)
         assert receipt.detail

@@ -91,7 +91,7 @@ def live(page: Page) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_who_has_no_token_is_told_how_to_get_in(
+def test_page_without_a_token_says_how_to_log_in(
     visitor: Callable[..., BrowserContext], accessible: Callable[[Page], None], theme: str
 ) -> None:
     page = visitor(color_scheme=theme).new_page()

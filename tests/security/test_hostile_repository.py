@@ -122,7 +122,7 @@ async def test_filters_of_the_repository_do_not_run(stranger: Stranger, strategy
 
 
 @pytest.mark.parametrize("condition", ["onbranch:fleet/**", "gitdir:**/worktrees/**"])
-async def test_neither_do_those_that_only_a_new_checkout_would_see(stranger: Stranger, condition: str) -> None:
+async def test_programs_that_only_a_new_checkout_would_see_do_not_run(stranger: Stranger, condition: str) -> None:
     (stranger.directory / ".gitattributes").write_text("* filter=evil\n")
     git(stranger.directory, "add", ".")
     git(stranger.directory, "commit", "-q", "-m", "Attributes")

@@ -11,7 +11,7 @@ from fleet.escape import plain
 from fleet.limits import MIB
 
 if TYPE_CHECKING:
-    from fleet.process_report import Census
+    from fleet.process_report import ProcessReport
     from fleet.wire.instances import InstanceItem
 
 
@@ -39,22 +39,22 @@ def ps(
     import trio
 
     from fleet.cli.connect import find_server
-    from fleet.process_report import take_census
+    from fleet.process_report import report_processes
 
     address, token = (None, None) if url is None else find_server(url, None)
-    census = trio.run(take_census, config, address, token)
+    report = trio.run(report_processes, config, address, token)
     if json:
-        found = census.orphans if orphans else census.instances
+        found = report.orphans if orphans else report.instances
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
-        _show(census, only_orphans=orphans)
-    raise typer.Exit(1 if census.orphans else 0)
+        _show(report, only_orphans=orphans)
+    raise typer.Exit(1 if report.orphans else 0)
 
 
-def _show(census: "Census", *, only_orphans: bool) -> None:
+def _show(report: "ProcessReport", *, only_orphans: bool) -> None:
     if not only_orphans:
-        _show_instances(census.instances, serving=census.server is not None)
-    for orphan in census.orphans:
+        _show_instances(report.instances, serving=report.server is not None)
+    for orphan in report.orphans:
         kind = "OpenCode" if orphan.server else "started by a tool"
         print(f"orphan   process {orphan.pid} of instance {orphan.instance_id} ({kind})")
 
