@@ -46,7 +46,7 @@ LOCAL_ALLOWED: Final = {
 """Lets git copy between repositories of this machine, even if the user's configuration forbids file URLs."""
 _HARMLESS: Final = frozenset(("config", "check-ref-format", "check-ignore", "clone", "symbolic-ref"))
 """These commands read no object of their repository."""
-_READING: Final = frozenset((("rev-parse",), ("for-each-ref",), ("ls-files",), ("update-ref",), ("worktree", "list")))
+_PROGRAM_FREE: Final = frozenset(("rev-parse", "for-each-ref", "ls-files", "update-ref", "worktree list"))
 """These run a program only to fetch an object that a partial clone lacks; with `_NO_FETCH` they run none."""
 _NO_FETCH: Final = {"GIT_ALLOW_PROTOCOL": "none"}
 """Forbids every transport, regardless of the configuration. git checks it before it runs a program."""
@@ -117,7 +117,7 @@ async def attempt(
     whole = _clean_environment() | given | discarding(repository, given)
     if trusted or command in _HARMLESS:
         return await _start(command, argv, whole, stdin, head_bytes)
-    if (command,) in _READING or (command, *arguments[:1]) in _READING:
+    if not _PROGRAM_FREE.isdisjoint((command, " ".join((command, *arguments[:1])))):
         output = await _start(command, argv, whole | _NO_FETCH, stdin, head_bytes)
         if not _FETCH_REFUSED.search(output.stderr):
             return output
