@@ -68,7 +68,7 @@ def test_others_attach_each_once_and_move_with_their_directory(history: tuple[In
 
 
 @over
-def test_nobody_attaches_to_one_that_ends(history: tuple[InstanceEvent, ...]) -> None:
+def test_no_session_attaches_to_an_instance_that_ends(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history)
     story.when(i.attach("s3")).then_rejected("instance_not_found", says=story.state.phase)
 
@@ -83,12 +83,12 @@ def test_the_last_one_out_stops_it(history: tuple[InstanceEvent, ...]) -> None:
 
 
 @always
-def test_who_does_not_use_it_cannot_leave_it(history: tuple[InstanceEvent, ...]) -> None:
+def test_a_session_that_is_not_attached_cannot_detach(history: tuple[InstanceEvent, ...]) -> None:
     given(INSTANCE, "i1", *history).when(i.detach("s9")).then()
 
 
 @pytest.mark.parametrize("history", [i.REQUESTED, i.RUNS])
-def test_a_start_that_fails_is_cleaned_up_and_those_who_wait_are_told(history: tuple[InstanceEvent, ...]) -> None:
+def test_a_failed_start_is_cleaned_up_and_its_sessions_are_informed(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history).when(i.START_FAILED)
     story = story.then(InstanceStartFailed(code="opencode_exited", detail="exit code 1", at_ms=i.AT)).pending(
         "stop", "inform:s1"
@@ -110,7 +110,7 @@ def test_silence_is_not_death() -> None:
 
 @alive
 @pytest.mark.parametrize("reason", ["unused", "shutdown"])
-def test_a_stop_is_orderly_and_told_as_such(history: tuple[InstanceEvent, ...], reason: StopReason) -> None:
+def test_an_ordered_stop_is_reported_as_orderly(history: tuple[InstanceEvent, ...], reason: StopReason) -> None:
     story = given(INSTANCE, "i1", *history).when(i.stop(reason))
     story = story.then(InstanceStopRequested(reason=reason, at_ms=i.AT)).pending("stop", "inform:s1")
     inform = story.effects[1]
@@ -119,7 +119,7 @@ def test_a_stop_is_orderly_and_told_as_such(history: tuple[InstanceEvent, ...], 
     story.when(i.stop(reason)).then()
 
 
-def test_what_hangs_is_stopped_and_its_sessions_hear_that_nobody_wanted_that() -> None:
+def test_a_hung_process_is_stopped_and_its_sessions_are_disconnected() -> None:
     story = given(INSTANCE, "i1", *i.UNREACHABLE).when(i.stop("hung"))
     story = story.then(InstanceStopRequested(reason="hung", at_ms=i.AT)).pending("stop", "inform:s1")
     inform = story.effects[1]
@@ -132,7 +132,7 @@ def test_what_hangs_is_stopped_and_its_sessions_hear_that_nobody_wanted_that() -
 
 
 @pytest.mark.parametrize("history", [i.REQUESTED, i.RUNS, i.SERVES, (*i.UNREACHABLE, InstanceReachable(at_ms=i.AT))])
-def test_what_has_answered_meanwhile_does_not_hang(history: tuple[InstanceEvent, ...]) -> None:
+def test_a_process_that_responds_again_is_not_stopped_as_hung(history: tuple[InstanceEvent, ...]) -> None:
     before = given(INSTANCE, "i1", *history)
     assert before.when(i.stop("hung")).then().effects == before.effects
 
@@ -149,7 +149,7 @@ def test_what_ends_is_not_stopped_again(history: tuple[InstanceEvent, ...]) -> N
 
 
 @pytest.mark.parametrize("history", [i.SHARED, (*i.UNREACHABLE, i.attached("s2"))])
-def test_a_lost_process_is_swept_and_its_sessions_told(history: tuple[InstanceEvent, ...]) -> None:
+def test_a_lost_process_is_cleaned_up_and_its_sessions_are_informed(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history).when(i.GONE)
     story = story.then(InstanceLost(exit=Exit(signal=9), evidence="killed", at_ms=i.AT)).pending(
         "stop", "inform:s1", "inform:s2"
@@ -167,7 +167,7 @@ def test_a_lost_process_is_swept_and_its_sessions_told(history: tuple[InstanceEv
 
 
 @over
-def test_a_session_that_was_told_is_not_told_again(history: tuple[InstanceEvent, ...]) -> None:
+def test_a_session_is_informed_of_an_end_once(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history).when(i.informed("s1")).then(i.detached("s1"))
     assert "inform:s1" not in {effect.key for effect in story.effects}
     story.when(i.informed("s1")).then()
@@ -181,13 +181,13 @@ def test_late_reports_change_nothing(history: tuple[InstanceEvent, ...], report:
 
 @alive
 @pytest.mark.parametrize("report", [i.STOPPED, i.informed("s1")])
-def test_reports_of_an_end_that_nobody_ordered_change_nothing(
+def test_reports_of_an_end_that_was_not_ordered_change_nothing(
     history: tuple[InstanceEvent, ...], report: InstanceCommand
 ) -> None:
     given(INSTANCE, "i1", *history).when(report).then()
 
 
-def test_what_is_allowed_for_good_is_noted_once() -> None:
+def test_a_permanent_permission_is_recorded_once() -> None:
     allowed = PermissionAllowed(
         session_id="s1",
         request_id="r1",

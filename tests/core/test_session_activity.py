@@ -132,7 +132,7 @@ def test_the_last_line_is_of_the_prompt_then_of_the_newest_answer() -> None:
         assert line.text == words
 
 
-def test_the_context_is_that_of_the_newest_answer_that_tells_it() -> None:
+def test_the_context_size_is_that_of_the_newest_answer_with_tokens() -> None:
     own = after().opencode.session_id
     tokens = {"input": 100, "output": 20, "reasoning": 3, "cache": {"read": 10, "write": 1}}
     told = answer("msg_a", own, created_ms=5, tokens=tokens, providerID="p", modelID="m")

@@ -51,13 +51,13 @@ def test_a_turn_that_uses_up_the_budget_runs_to_its_end_and_then_the_queue_waits
     assert [prompt.prompt_id for prompt in story.state.queue.prompts] == ["p2"]
 
 
-def test_who_prompts_on_waits_as_well_and_is_not_told_twice() -> None:
+def test_a_prompt_to_a_paused_session_waits_without_a_second_notification() -> None:
     story = given(SESSION, "s1", *PAUSED).when(s.submit("p3")).then(s.accepted("p3")).pending()
     story.when(WithdrawPrompt(prompt_id="p2", at_ms=s.AT)).then(s.withdrawn("p2", "withdrawn")).pending()
 
 
 @pytest.mark.parametrize("budget", [None, Budget(usd=1.5), Budget(tokens=5), Budget()])
-def test_a_budget_with_room_lets_the_queue_go_on(budget: Budget | None) -> None:
+def test_a_budget_with_room_releases_the_queue(budget: Budget | None) -> None:
     story = given(SESSION, "s1", *PAUSED).when(set_budget(budget))
     story = story.then(budget_set(budget), s.started(2, "p2", "x")).pending("deliver:2:i1")
     assert (story.state.settings.budget, story.state.usage.exceeded) == (budget, None)
@@ -101,7 +101,7 @@ def test_a_session_without_room_from_the_start_does_not_begin() -> None:
     story.then(s.OPENED, BudgetExceeded(what="0 of 0 tokens are used", at_ms=s.AT)).pending()
 
 
-def test_a_lost_turn_goes_on_though_the_budget_is_used_up() -> None:
+def test_a_lost_turn_continues_although_the_budget_is_used_up() -> None:
     story = given(SESSION, "s1", *SPENT, s.disconnected()).when(ResumeSession(at_ms=s.AT)).when(s.workspace_ready())
     story = story.when(s.instance_ready("i2")).when(s.conversation_open()).pending("follow:1:i2")
     story.when(s.turn_ended(1)).then(s.ended(1, "finished"), EXCEEDED)

@@ -64,7 +64,7 @@ def run(story: Told, number: int) -> Told:
 
 
 @pytest.mark.parametrize("outcome", ["finished", "aborted", "interrupted"])
-def test_the_end_of_a_turn_is_told_as_what_it_was(outcome: TurnOutcome) -> None:
+def test_a_callback_names_the_outcome_of_the_turn(outcome: TurnOutcome) -> None:
     story = child(*s.ACTIVE).when(s.turn_ended(1, outcome)).pending("callback:1")
     assert outcomes(story) == [outcome]
     (effect,) = story.effects
@@ -73,20 +73,22 @@ def test_the_end_of_a_turn_is_told_as_what_it_was(outcome: TurnOutcome) -> None:
     assert f"has ended: {outcome}." in effect.text
 
 
-def test_what_was_aborted_is_never_told_as_finished() -> None:
+def test_an_aborted_turn_is_never_reported_as_finished() -> None:
     story = child(*s.ABORTING).when(s.turn_ended(1, "finished"))
     assert outcomes(story) == ["aborted"]
     assert "finished" not in story.state.callbacks.sent[0].text
 
 
-def test_an_error_is_told_as_one() -> None:
+def test_a_failed_turn_is_reported_as_an_error() -> None:
     story = child(*s.ACTIVE).when(s.turn_failed(1)).pending("callback:1")
     assert outcomes(story) == ["error"]
     assert "no credit" in story.state.callbacks.sent[0].text
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.IDLE, s.ACTIVE, s.WAITING, s.RESUMED, s.LOST_TURN])
-def test_a_child_that_is_ended_before_it_came_to_an_end_is_stopped(history: tuple[SessionEvent, ...]) -> None:
+def test_a_child_that_is_terminated_before_its_turn_ends_is_reported_as_stopped(
+    history: tuple[SessionEvent, ...],
+) -> None:
     story = child(*history, s.accepted("p2")).when(StopSession(at_ms=s.AT)).when(OVER).pending("callback:1")
     assert outcomes(story) == ["stopped"]
 
@@ -96,7 +98,7 @@ def test_a_child_that_is_ended_before_it_came_to_an_end_is_stopped(history: tupl
     [("git_failed", "error"), ("workspace_gone", "disconnected"), ("session_gone", "disconnected")],
 )
 @pytest.mark.parametrize("history", [s.CREATED, (*s.RESUMING, s.accepted("p2"))])
-def test_a_child_that_cannot_come_up_is_told_of(history: tuple[SessionEvent, ...], code: str, outcome: str) -> None:
+def test_a_child_that_cannot_start_is_reported(history: tuple[SessionEvent, ...], code: str, outcome: str) -> None:
     story = child(*history).when(s.provision_failed("workspace", code)).pending("callback:1")
     assert outcomes(story) == [outcome]
 
@@ -108,25 +110,25 @@ def test_a_child_that_cannot_come_up_is_told_of(history: tuple[SessionEvent, ...
         ((*s.RESUMING, s.accepted("p2"), s.WORKSPACE, s.attached("i1")), ("leave:i1", "callback:1")),
     ],
 )
-def test_a_child_whose_instance_dies_while_it_comes_up_is_told_of(
+def test_a_child_whose_instance_ends_while_it_starts_is_reported(
     history: tuple[SessionEvent, ...], keys: tuple[str, ...]
 ) -> None:
     assert outcomes(child(*history).when(s.instance_ended()).pending(*keys)) == ["error"]
 
 
 @pytest.mark.parametrize("end", [s.instance_ended(), s.instance_ended(orderly=True)])
-def test_a_disconnected_child_may_come_back_and_is_not_told_of_yet(end: SessionCommand) -> None:
+def test_a_disconnected_child_is_not_reported_before_it_ends(end: SessionCommand) -> None:
     story = child(*s.ACTIVE).when(end).pending()
     story = resumed(story.when(ResumeSession(at_ms=s.AT))).when(s.turn_ended(1)).pending("callback:1")
     assert outcomes(story) == ["finished"]
 
 
 @pytest.mark.parametrize("end", [s.turn_ended(1), s.turn_failed(1), s.instance_ended()])
-def test_who_has_no_parent_tells_nobody(end: SessionCommand) -> None:
+def test_a_session_without_a_parent_sends_no_callback(end: SessionCommand) -> None:
     given(SESSION, "s1", *s.ACTIVE).when(end).pending()
 
 
-def test_a_turn_that_is_followed_by_the_next_is_not_told_of() -> None:
+def test_a_turn_with_prompts_waiting_behind_it_is_not_reported() -> None:
     story = child(*s.ACTIVE, s.accepted("p2")).when(s.turn_ended(1)).pending("deliver:2:i1")
     assert outcomes(story) == []
     story = story.when(s.turn_ended(2)).pending("callback:1")
@@ -141,21 +143,21 @@ def test_an_aborted_child_with_prompts_held_back_has_come_to_rest() -> None:
 # ------------------------------------------------------------------------------------------------------ what is owed
 
 
-def test_a_parent_that_knows_is_not_told_again() -> None:
+def test_the_end_of_a_reported_child_sends_no_second_callback() -> None:
     story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1)).when(StopSession(at_ms=s.AT)).when(OVER)
     assert outcomes(story) == []
     story.pending()
 
 
 @pytest.mark.parametrize("end", [s.retire(), s.instance_ended(orderly=True), s.instance_ended()])
-def test_the_end_of_an_idle_child_that_was_told_of_is_no_outcome(end: SessionCommand) -> None:
+def test_the_instance_end_of_a_reported_idle_child_is_no_outcome(end: SessionCommand) -> None:
     story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1)).when(end)
     assert outcomes(story) == []
     story = story.when(ResumeSession(at_ms=s.AT)).when(s.provision_failed("workspace", "workspace_gone"))
     assert outcomes(story) == []
 
 
-def test_each_prompt_owes_the_parent_another_word() -> None:
+def test_each_prompt_leads_to_another_callback() -> None:
     story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1))
     assert not story.state.callbacks.owed
     story = story.when(s.submit("p2"))
@@ -164,7 +166,7 @@ def test_each_prompt_owes_the_parent_another_word() -> None:
     assert outcomes(story) == ["finished"]
 
 
-def test_a_prompt_that_waited_for_the_budget_owes_a_word_of_its_own() -> None:
+def test_a_prompt_that_waited_for_the_budget_has_its_own_callback() -> None:
     budget = Budget(usd=1)
     history = s.limited(budget, *s.ACTIVE, s.paid(1.0), s.accepted("p2"))
     story = child(*history).when(s.turn_ended(1))
@@ -173,14 +175,14 @@ def test_a_prompt_that_waited_for_the_budget_owes_a_word_of_its_own() -> None:
     assert outcomes(story.pending("callback:2")) == ["finished"]
 
 
-def test_a_prompt_that_outlived_a_failed_creation_owes_a_word_of_its_own() -> None:
+def test_a_prompt_that_outlived_a_failed_creation_has_its_own_callback() -> None:
     story = child(*s.CREATED, s.accepted("p1")).when(s.provision_failed("workspace"))
     assert outcomes(story) == ["error"]
     story = resumed(story.when(ResumeSession(at_ms=s.AT))).when(s.settled()).when(s.turn_ended(1))
     assert outcomes(story) == ["finished"]
 
 
-def test_a_turn_that_outlived_a_failed_resume_owes_a_word_of_its_own() -> None:
+def test_a_turn_that_outlived_a_failed_resume_has_its_own_callback() -> None:
     story = child(*s.LOST_TURN).when(ResumeSession(at_ms=s.AT)).when(s.provision_failed("workspace"))
     assert outcomes(story) == ["error"]
     story = story.when(ResumeSession(at_ms=s.AT)).when(s.provision_failed("workspace"))
@@ -213,7 +215,7 @@ def test_a_callback_behind_another_is_not_ordered_before_its_turn() -> None:
     assert [effect.key for effect in SESSION.react(story.state, story.events[0])] == ["callback:2"]
 
 
-def test_a_parent_that_cannot_take_it_is_tried_on_and_on() -> None:
+def test_a_callback_is_retried_until_the_parent_takes_it() -> None:
     story = (
         run(child(*s.IDLE), 1)
         .when(undelivered(1))
@@ -227,7 +229,7 @@ def test_a_parent_that_cannot_take_it_is_tried_on_and_on() -> None:
 
 @pytest.mark.parametrize("last", [delivered(1), dropped(1)])
 @pytest.mark.parametrize("again", [delivered(1), undelivered(1), dropped(1)])
-def test_what_is_over_stays_over(last: SessionCommand, again: SessionCommand) -> None:
+def test_a_delivered_or_dropped_callback_does_not_change_again(last: SessionCommand, again: SessionCommand) -> None:
     run(child(*s.IDLE), 1).when(last).when(again).then().pending()
 
 
@@ -242,11 +244,11 @@ def test_a_callback_is_delivered_wherever_the_child_is_by_then(history: tuple[Se
     child(*history, ordered).pending("callback:1").when(delivered(1)).pending()
 
 
-def test_a_callback_goes_on_beside_work() -> None:
+def test_a_callback_is_delivered_while_the_next_turn_runs() -> None:
     run(child(*s.IDLE), 1).when(s.submit("p2")).pending("deliver:2:i1", "callback:1")
 
 
-def test_what_is_over_is_shown_for_a_while_and_what_waits_for_ever() -> None:
+def test_old_callbacks_are_discarded_but_waiting_ones_are_kept() -> None:
     story = run(run(child(*s.IDLE), 1), 2).when(delivered(2))
     total = CALLBACKS_REMEMBERED_MAX + 5
     for number in range(3, total):
@@ -283,7 +285,7 @@ def test_a_child_outside_of_git_has_no_branch_and_may_have_changed_nothing() -> 
     assert text.endswith("\nFiles changed: 0 (+0 -0)\nCost: 0.0000 USD\nDirectory: /plain")
 
 
-def test_word_of_a_child_does_not_release_what_an_abort_held_back() -> None:
+def test_a_callback_from_a_child_does_not_release_a_paused_queue() -> None:
     word = s.submit("callback:child:1")
     held = given(
         SESSION, "s1", *s.ACTIVE, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted")
@@ -294,6 +296,6 @@ def test_word_of_a_child_does_not_release_what_an_abort_held_back() -> None:
     assert (story.state.turns, [p.prompt_id for p in story.state.queue.prompts]) == (2, ["callback:child:1", "p3"])
 
 
-def test_word_of_a_child_starts_a_turn_where_nothing_is_held_back() -> None:
+def test_a_callback_from_a_child_starts_a_turn_if_the_queue_is_empty() -> None:
     story = given(SESSION, "s1", *s.ACTIVE, AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted"))
     assert story.when(s.submit("callback:child:1")).state.turns == 2

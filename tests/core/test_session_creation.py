@@ -143,7 +143,7 @@ def test_what_the_agent_says_before_the_conversation_is_ours_is_not_recorded() -
     given(SESSION, "s1", *s.CREATED).when(s.transcript(s.message("msg_a"))).then()
 
 
-def test_is_described_anew_wherever_it_is() -> None:
+def test_title_and_tags_can_be_changed_in_every_phase() -> None:
     for history in (*s.LIVING.values(), s.STOPPED):
         story = given(SESSION, "s1", *history).when(EditSession(at_ms=s.AT, title="New", tags=("a",)))
         story = (

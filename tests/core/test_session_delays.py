@@ -27,7 +27,7 @@ def test_a_reason_is_the_evidence_until_another_one_comes() -> None:
     assert story.state.evidence == "turn 1: OpenCode works on"
 
 
-def test_a_person_is_told_once_a_turn() -> None:
+def test_a_long_delay_notifies_a_person_once_a_turn() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(report("a")).when(report("a", is_long=True))
     story = story.then(delayed("a", is_long=True)).when(report("b", is_long=True)).then(delayed("b"))
     assert [(each.kind, each.text) for each in story.state.notifications] == [("delayed", "a")]
@@ -42,7 +42,7 @@ def test_a_reason_of_another_turn_is_ignored() -> None:
     given(SESSION, "s1", *s.ACTIVE).when(report("a", number=2)).then()
 
 
-def test_a_request_that_was_heard_of_before_the_prompt_was_read_back_is_the_evidence() -> None:
+def test_a_request_that_arrives_before_the_prompt_is_confirmed_is_the_evidence() -> None:
     story = given(SESSION, "s1", *s.SENDING, s.request("r1")).when(
         ReportPromptDelivered(message_id="msg_p1", at_ms=s.AT)
     )

@@ -87,7 +87,7 @@ def test_what_the_turn_has_changed_is_recorded_before_it_ends(history: tuple[Ses
     assert story.state.snapshots.totals == Totals(3, 10, 3)
 
 
-def test_changes_outlive_the_turn_and_say_who_else_was_at_work() -> None:
+def test_changes_outlive_the_turn_and_name_sessions_that_worked_at_the_same_time() -> None:
     shared = ReportChanges(
         number=1,
         tree="t2",

@@ -56,7 +56,7 @@ def test_death_or_a_shutdown_in_the_middle_disconnects(history: tuple[SessionEve
     assert story.state.turn == before.state.turn
 
 
-def test_an_instance_that_goes_while_a_resumed_session_is_looked_at_disconnects() -> None:
+def test_the_end_of_the_instance_during_the_check_of_a_resumed_session_disconnects_it() -> None:
     given(SESSION, "s1", *s.RESUMED).when(s.instance_ended("i2", orderly=True)).then(s.disconnected("i2"))
 
 
@@ -72,7 +72,7 @@ def test_the_end_of_another_instance_is_none_of_its_business(situation: str) -> 
 
 
 @pytest.mark.parametrize("history", ENDED.values(), ids=ENDED.keys())
-def test_an_end_is_told_once(history: tuple[SessionEvent, ...]) -> None:
+def test_a_second_report_of_the_end_of_an_instance_changes_nothing(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(s.instance_ended()).then()
 
 
@@ -117,14 +117,14 @@ def test_termination_calls_off_what_was_coming_up(situation: str) -> None:
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.ACTIVE, s.WAITING, s.FAILED, s.ON_INSTANCE])
-def test_an_instance_that_goes_during_termination_is_only_let_go(history: tuple[SessionEvent, ...]) -> None:
+def test_the_end_of_the_instance_during_termination_only_detaches_it(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history, TERMINATED).when(s.instance_ended()).then(s.detached()).pending("end")
     assert story.effects == SESSION.react(story.state, s.detached()), "who waits for the instance would wait for ever"
     assert story.effects == (e.EndSession("end", None, "ses_1", "/trees/w1"),)
     assert story.when(OVER).state.phase == "stopped"
 
 
-def test_an_end_that_nobody_ordered_is_ignored() -> None:
+def test_the_report_of_an_end_that_was_not_ordered_is_ignored() -> None:
     given(SESSION, "s1", *s.ACTIVE).when(OVER).then()
 
 
@@ -134,7 +134,7 @@ def test_a_stopped_session_that_is_being_resumed_is_terminated_again() -> None:
     story.when(OVER).then(s.withdrawn("p2", "terminated"), STOPPED).pending()
 
 
-def test_a_stopped_session_lets_go_of_the_instance_of_a_failed_resume() -> None:
+def test_a_stopped_session_detaches_from_the_instance_of_a_failed_resume() -> None:
     story = given(SESSION, "s1", *s.STOPPED, ResumeRequested(at_ms=s.AT), s.WORKSPACE, s.attached("i2"))
     story = story.when(s.provision_failed("conversation", "session_gone")).pending("leave:i2")
     assert story.state.opencode.instance_id is None
@@ -228,7 +228,7 @@ def test_what_waits_for_a_prompt_is_back_already(history: tuple[SessionEvent, ..
     given(SESSION, "s1", *history).when(ResumeSession(at_ms=s.AT)).then()
 
 
-def test_an_instance_that_goes_during_a_resume_fails_it() -> None:
+def test_the_end_of_the_instance_during_a_resume_fails_the_resume() -> None:
     story = given(SESSION, "s1", *s.RESUMING, s.WORKSPACE, s.attached("i2")).when(s.instance_ended("i2"))
     story = story.then(s.failed("conversation", "opencode_exited", ended_early("why")), s.detached("i2")).pending(
         "leave:i2"
@@ -246,7 +246,7 @@ def test_an_instance_that_goes_during_a_resume_fails_it() -> None:
         (s.ABORTING, ("follow:1:i2", "stop:1:i2")),
     ],
 )
-def test_a_turn_goes_on_in_the_next_instance_under_the_same_ids(
+def test_a_turn_continues_in_the_next_instance_under_the_same_ids(
     history: tuple[SessionEvent, ...], keys: tuple[str, ...]
 ) -> None:
     before = given(SESSION, "s1", *history, s.accepted("p2"))

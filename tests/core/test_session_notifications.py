@@ -53,14 +53,16 @@ EXCEEDED = BudgetExceeded(what="1 of 1 USD are used", at_ms=s.AT)
         ),
     ],
 )
-def test_a_person_is_told(history: tuple[SessionEvent, ...], event: SessionEvent, kind: str, text: str) -> None:
+def test_events_that_need_a_person_make_a_notification(
+    history: tuple[SessionEvent, ...], event: SessionEvent, kind: str, text: str
+) -> None:
     assert told(given(SESSION, "s1", *history, event).state) == [(1, kind, text, False)]
 
 
 @pytest.mark.parametrize(
     "history", [s.ACTIVE, s.ABORTING, s.COMPLETED[len(s.FINISHED) :], s.RESUMED[len(s.FINISHED) :]]
 )
-def test_of_what_goes_its_way_nobody_is_told(history: tuple[SessionEvent, ...]) -> None:
+def test_normal_progress_makes_no_notification(history: tuple[SessionEvent, ...]) -> None:
     begun = given(SESSION, "s1", *(() if isinstance(history[0], SessionCreated) else s.FINISHED))
     before = told(begun.state)
     state = begun.state
@@ -100,7 +102,7 @@ def delayed(step: ProvisionStep = "instance", reason: str = "waits in line") -> 
 
 
 @pytest.mark.parametrize("history", [s.IN_WORKSPACE, (*s.RESUMING, s.WORKSPACE)])
-def test_what_waits_in_line_says_so_once(history: tuple[SessionEvent, ...]) -> None:
+def test_a_session_that_waits_in_the_queue_reports_each_reason_once(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history).when(delayed())
     story = story.then(ProvisionDelayed(step="instance", reason="waits in line", at_ms=s.AT)).pending("instance")
     assert story.state.evidence == "waits in line"
@@ -111,7 +113,7 @@ def test_what_waits_in_line_says_so_once(history: tuple[SessionEvent, ...]) -> N
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.ON_INSTANCE, s.IDLE, s.ACTIVE, s.BROKEN, s.STOPPED, s.DISCONNECTED])
-def test_late_word_of_a_delay_changes_nothing(history: tuple[SessionEvent, ...]) -> None:
+def test_a_late_report_of_a_delay_changes_nothing(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(delayed()).then()
 
 

@@ -344,7 +344,7 @@ def test_what_a_message_costs_counts_once_and_the_last_figure_holds() -> None:
     assert (story.state.usage.cost_usd, story.state.usage.tokens.output) == (1.25, 35)
 
 
-def test_a_late_word_on_the_turn_before_does_not_count_twice() -> None:
+def test_a_late_message_of_the_turn_before_is_not_charged_twice() -> None:
     story = given(SESSION, "s1", *queue_of("p2"))
     story = story.when(s.transcript(s.message("msg_a", body="1", cost_usd=0.25, output=10))).when(s.turn_ended(1))
     assert story.state.turns == 2
@@ -367,7 +367,7 @@ def test_what_is_read_back_late_is_recorded_still(history: tuple[SessionEvent, .
 
 
 @pytest.mark.parametrize("stop", [AbortTurn(at_ms=s.AT), s.turn_failed(1)], ids=("aborted", "failed"))
-def test_what_was_to_steer_a_turn_that_ended_badly_waits_for_somebody_to_prompt(stop: SessionCommand) -> None:
+def test_a_steering_prompt_waits_after_an_aborted_or_failed_turn(stop: SessionCommand) -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(s.submit("p2", steer=True)).when(stop).when(s.turn_ended(1, "aborted"))
     assert [prompt.prompt_id for prompt in story.state.queue.prompts] == ["p2"]
     assert (story.state.turns, story.state.queue.paused) == (1, True)

@@ -154,7 +154,7 @@ def test_what_may_have_been_sent_is_not_changed_and_not_sent_into_another_turn(c
         (s.RESUMED, "no turn runs"),
     ],
 )
-def test_where_no_turn_takes_it_a_prompt_goes_on_waiting(history: tuple[SessionEvent, ...], says: str) -> None:
+def test_a_prompt_that_cannot_steer_a_turn_stays_in_the_queue(history: tuple[SessionEvent, ...], says: str) -> None:
     story = given(SESSION, "s1", *history, s.accepted("p2"))
     before = story.state
     story.when(steer()).then_rejected("turn_not_steerable", says=says)

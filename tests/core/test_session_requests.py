@@ -31,7 +31,7 @@ def answered(name: str = "r1", how: Answer = ONCE) -> RequestAnswered:
     return RequestAnswered(request_id=name, answer=how, at_ms=s.AT)
 
 
-def test_opencode_is_told_and_the_session_waits_until_it_has_closed_the_request() -> None:
+def test_an_answer_is_sent_and_the_session_waits_until_opencode_closes_the_request() -> None:
     story = given(SESSION, "s1", *s.WAITING).when(answer()).then(answered()).pending("follow:1:i1", "answer:r1")
     telling = e.AnswerOpenCode("answer:r1", "i1", "ses_1", "/trees/w1", "r1", "permission", ONCE)
     assert story.effects[1] == telling
@@ -104,19 +104,19 @@ def test_a_second_answer_is_refused_also_in_the_same_words() -> None:
 
 
 @pytest.mark.parametrize("situation", [name for name in s.LIVING if name != "waiting_input"])
-def test_what_is_not_open_is_not_answered(situation: str) -> None:
+def test_a_request_that_is_not_open_cannot_be_answered(situation: str) -> None:
     given(SESSION, "s1", *s.LIVING[situation]).when(answer()).then_rejected("request_not_found", says="r1")
     given(SESSION, "s1", *s.WAITING).when(answer("r9")).then_rejected("request_not_found", says="r9")
 
 
-def test_nobody_tells_opencode_while_the_session_ends() -> None:
+def test_no_answer_is_sent_while_the_session_is_terminated() -> None:
     given(SESSION, "s1", *s.WAITING, StopRequested(at_ms=s.AT)).when(answer()).then(answered()).pending("end")
 
 
 @pytest.mark.parametrize(
     "end", [s.turn_ended(1, "aborted", "x"), s.turn_failed(1), s.request_closed("r1")], ids=("abort", "error", "closed")
 )
-def test_what_is_settled_is_not_opened_again_though_opencode_lists_it(end: SessionCommand) -> None:
+def test_a_settled_request_is_not_opened_again_although_opencode_lists_it(end: SessionCommand) -> None:
     story = given(SESSION, "s1", *s.WAITING, AbortRequested(number=1, at_ms=s.AT), s.accepted("p2")).when(end)
     story = story.when(s.submit("p3")).when(s.request_opened("r1")).then()
     assert (story.state.phase, story.state.requests) == ("active", ())
@@ -130,7 +130,7 @@ def test_what_was_open_when_the_instance_died_is_settled() -> None:
     story.when(s.request_opened("r2")).then(s.request("r2"))
 
 
-def test_what_is_settled_is_remembered_within_bounds_the_newest() -> None:
+def test_only_the_newest_settled_requests_are_remembered() -> None:
     names = [f"r{n:04d}" for n in range(REQUESTS_REMEMBERED_MAX + 3)]
     story = given(SESSION, "s1", *s.ACTIVE)
     for name in names[:-2]:

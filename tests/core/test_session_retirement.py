@@ -53,7 +53,7 @@ def test_an_idle_session_is_completed_and_leaves_its_instance() -> None:
 
 
 @pytest.mark.parametrize("situation", [n for n in s.LIVING if n != "idle" and not n.startswith("error")])
-def test_what_is_at_work_keeps_its_instance(situation: str) -> None:
+def test_a_session_at_work_keeps_its_instance(situation: str) -> None:
     given(SESSION, "s1", *s.LIVING[situation]).when(s.retire()).then()
 
 
@@ -68,7 +68,7 @@ def test_a_session_in_error_gives_its_instance_back_and_a_prompt_brings_it_back(
     story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(at_ms=s.AT)).pending("workspace")
 
 
-def test_who_was_prompted_since_keeps_its_instance() -> None:
+def test_a_session_that_was_prompted_since_keeps_its_instance() -> None:
     given(SESSION, "s1", *s.FINISHED).when(s.retire(s.AT - 1)).then()
     story = given(SESSION, "s1", *s.FINISHED).when(s.submit("p2")).when(s.retire()).then()
     story.pending("deliver:2:i1")
@@ -91,7 +91,7 @@ def test_what_waits_is_still_there_after_a_resume() -> None:
     story.then(SessionSettled(evidence="nothing runs", at_ms=s.AT), s.started(2, "p2", "x"))
 
 
-def test_who_comes_back_is_attached_after_it_has_left() -> None:
+def test_a_resumed_session_is_attached_after_it_has_detached() -> None:
     story = given(SESSION, "s1", *s.RETIRED).when(s.submit("p2", resume=True)).pending("workspace", "leave:i1")
     story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("leave:i1")
     story = story.when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending("instance")
@@ -103,7 +103,7 @@ def test_the_end_of_an_instance_that_it_is_leaving_is_none_of_its_business() -> 
     given(SESSION, "s1", *s.RETIRED).when(s.instance_ended()).then().pending("leave:i1").when(LEFT).pending()
 
 
-def test_a_termination_lets_go_of_everything() -> None:
+def test_a_termination_ends_a_pending_detachment() -> None:
     story = given(SESSION, "s1", *s.RETIRED).when(StopSession(at_ms=s.AT)).pending("end")
     assert story.effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
     story = (
@@ -137,7 +137,7 @@ def test_an_instance_that_ended_meanwhile_is_not_left() -> None:
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.COMPLETED, s.STOPPED])
-def test_who_is_not_leaving_has_not_left(history: tuple[SessionEvent, ...]) -> None:
+def test_a_report_of_a_detachment_that_was_not_ordered_changes_nothing(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(LEFT).then()
 
 
@@ -205,6 +205,6 @@ def test_only_a_stopped_session_can_have_been_erased() -> None:
     assert evolve(given(SESSION, "s1", *s.STOPPED).state, ERASED).phase == "erased"
 
 
-def test_who_asks_for_an_erased_session_hears_that_there_is_none() -> None:
+def test_a_command_to_an_erased_session_is_rejected_as_not_found() -> None:
     with pytest.raises(Rejected, match="no session s1"):
         SESSION.decide(ERASE, given(SESSION, "s1", *s.ERASED).state)

@@ -33,7 +33,7 @@ def how(state: State) -> tuple[str, str | None, str]:
     return state.setup.status, state.provisioning, status_of(state)
 
 
-def test_waits_for_leave_runs_and_goes_on() -> None:
+def test_a_set_up_waits_for_permission_then_runs_and_the_session_continues() -> None:
     story = given(SESSION, "s1", *s.CREATED).when(s.workspace_ready(s.RECIPE)).then(s.TO_SET_UP[-1]).pending("setup")
     assert how(story.state) == ("required", "setup", "created")
     story = story.when(ReportSetupHeld(at_ms=s.AT)).then(SetupHeld(at_ms=s.AT)).pending("setup")
@@ -99,7 +99,7 @@ def test_the_end_of_the_session_ends_it() -> None:
     assert how(story.state) == ("failed", None, "created")
 
 
-def test_a_person_goes_on_without_it() -> None:
+def test_a_person_can_skip_the_set_up() -> None:
     story = given(SESSION, "s1", *HELD).when(SkipSetup(at_ms=s.AT)).then(SetupSkipped(at_ms=s.AT)).pending("instance")
     assert how(story.state) == ("skipped", "instance", "created")
     story = given(SESSION, "s1", *FAILED).when(SkipSetup(at_ms=s.AT))

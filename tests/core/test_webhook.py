@@ -74,7 +74,7 @@ def test_a_failed_attempt_is_followed_by_longer_and_longer_waits() -> None:
     assert story.state.over[0].attempts == 5
 
 
-def test_nobody_waits_longer_than_the_longest_wait() -> None:
+def test_the_wait_before_a_retry_has_a_maximum() -> None:
     story = given(WEBHOOK, "w1", *w.WAITING)
     story.when(w.fails(1, w.AT, 503, pause_s=1e9)).then(w.failed(1, w.AT, 4 * 3600, 503))
 

@@ -26,7 +26,7 @@ from tests.core.given import given
 from tests.core.walks import walk
 
 
-def test_is_made_for_the_first_who_asks() -> None:
+def test_a_workspace_is_prepared_for_the_first_session_that_asks() -> None:
     story = given(WORKSPACE, "w1").when(w.prepare()).then(*w.PREPARING).pending("prepare")
     assert [effect.order for effect in story.effects] == [w.ORDER]
     story = story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).pending()
@@ -39,7 +39,7 @@ def test_is_not_there_before_it_is_asked_for(command: WorkspaceCommand) -> None:
 
 
 @pytest.mark.parametrize("history", [w.PREPARING, w.READY])
-def test_others_add_a_claim_each_and_who_claims_it_again_is_counted(history: tuple[WorkspaceEvent, ...]) -> None:
+def test_every_claim_is_counted_also_a_repeated_one(history: tuple[WorkspaceEvent, ...]) -> None:
     before = given(WORKSPACE, "w1", *history)
     story = before.when(w.claim("s2")).then(w.claimed("s2")).when(w.claim("s2")).then(w.claimed("s2"))
     story = story.when(w.prepare("s3", replace(w.ORDER, branch="other"))).then(w.claimed("s3"))
@@ -61,7 +61,7 @@ def test_one_that_failed_is_tried_again_with_the_order_of_the_first_time(command
     story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT))
 
 
-def test_somebody_else_may_try_one_that_failed() -> None:
+def test_another_session_can_retry_a_failed_workspace() -> None:
     story = given(WORKSPACE, "w1", *w.FAILED).when(w.claim("s2")).then(w.REQUESTED, w.claimed("s2"))
     assert story.state.sessions == ("s1", "s2")
 

@@ -48,7 +48,7 @@ KEPT = ReportPreserved(kept=w.KEPT, at_ms=w.AT)
 BUSY = WorkspaceRemovalFailed(code="workspace_busy", detail="pid 7 works there", at_ms=w.AT)
 
 
-def test_the_last_one_out_has_it_removed_after_what_is_only_there_was_kept() -> None:
+def test_the_last_release_removes_the_workspace_after_its_work_was_preserved() -> None:
     story = given(WORKSPACE, "w1", *w.READY).when(w.remove()).then(w.released(), w.REMOVAL).pending("remove")
     assert story.effects == (Remove("remove", w.ORDER),)
     story = story.when(KEPT).then(WorkPreserved(kept=w.KEPT, at_ms=w.AT)).pending("remove").when(KEPT).then()
@@ -56,13 +56,13 @@ def test_the_last_one_out_has_it_removed_after_what_is_only_there_was_kept() -> 
     assert (story.state.phase, story.state.kept, story.state.sessions) == ("removed", w.KEPT, ())
 
 
-def test_what_somebody_else_claims_stays() -> None:
+def test_a_workspace_that_another_session_claims_is_not_removed() -> None:
     story = given(WORKSPACE, "w1", *w.READY, w.claimed("s2")).when(w.remove("s1", 2)).then(w.released("s1")).pending()
     assert (story.state.phase, story.state.sessions) == ("ready", ("s2",))
     story.when(w.remove("s9", 2)).then().when(w.remove("s2", 2)).then(w.released("s2"), w.REMOVAL)
 
 
-def test_what_was_claimed_since_the_removal_was_decided_stays() -> None:
+def test_a_workspace_that_was_claimed_since_the_order_is_not_removed() -> None:
     story = given(WORKSPACE, "w1", *w.READY).when(w.prepare("s1")).then(w.claimed("s1"))
     story = story.when(w.remove("s1", 1)).then().pending()
     assert (story.state.phase, story.state.sessions, story.state.claims) == ("ready", ("s1",), 2)
@@ -76,13 +76,13 @@ def test_a_directory_that_was_there_before_is_never_removed() -> None:
     assert story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).state.phase == "ready"
 
 
-def test_several_leave_together_and_it_goes_with_the_last() -> None:
+def test_several_sessions_release_together_and_the_last_removes_the_workspace() -> None:
     story = given(WORKSPACE, "w1", *w.READY, w.claimed("s2"))
     both = RemoveWorkspace(session_ids=("s1", "s2", "s9"), claims=2, at_ms=w.AT)
     story.when(both).then(w.released("s1"), w.released("s2"), w.REMOVAL).pending("remove")
 
 
-def test_one_that_was_restored_and_nobody_claims_is_removed_again() -> None:
+def test_a_restored_workspace_without_claims_can_be_removed_again() -> None:
     story = given(WORKSPACE, "w1", *w.RESTORING, WorkspaceRestored(at_ms=w.AT))
     story.when(RemoveWorkspace(session_ids=(), claims=1, at_ms=w.AT)).then(w.REMOVAL).pending("remove")
 
@@ -105,7 +105,7 @@ def test_a_clone_is_removed_as_well() -> None:
 
 
 @pytest.mark.parametrize("phase", ["preparing", "failed", "removing", "removed", "restoring"])
-def test_what_is_not_there_is_only_let_go(phase: str) -> None:
+def test_a_workspace_that_is_not_ready_is_only_released(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase])
     claims = ("s1",) if "s1" in story.state.sessions else ()
     after = story.when(w.remove()).then(*(w.released() for _ in claims))
@@ -113,13 +113,13 @@ def test_what_is_not_there_is_only_let_go(phase: str) -> None:
     assert after.effects == story.effects
 
 
-def test_what_all_have_left_while_it_was_made_is_removed_when_it_is_there() -> None:
+def test_a_workspace_that_was_released_during_preparation_is_removed_when_ready() -> None:
     story = given(WORKSPACE, "w1", *w.PREPARING).when(w.remove()).then(w.released()).pending("prepare")
     story = story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT), w.REMOVAL).pending("remove")
     story.when(KEPT).when(w.GONE).then(WorkspaceRemoved(at_ms=w.AT)).pending()
 
 
-def test_what_somebody_has_claimed_meanwhile_is_not() -> None:
+def test_a_workspace_that_was_claimed_during_preparation_is_kept() -> None:
     story = given(WORKSPACE, "w1", *w.PREPARING).when(w.remove()).when(w.claim("s2")).then(w.claimed("s2"))
     story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).pending()
 
@@ -132,7 +132,7 @@ def test_a_removal_that_fails_leaves_it_as_it_was_and_says_why() -> None:
     assert (again.state.failure_code, again.state.failure_detail) == (None, "")
 
 
-def test_what_was_kept_last_is_what_is_brought_back() -> None:
+def test_the_newest_preserved_work_is_restored() -> None:
     other = replace(w.KEPT, commit="cafe")
     story = given(WORKSPACE, "w1", *w.NOT_REMOVED, w.REMOVAL, WorkPreserved(kept=w.KEPT, at_ms=w.AT))
     story = (
@@ -204,7 +204,9 @@ def test_a_given_directory_that_was_deleted_is_not_made_again() -> None:
 
 @pytest.mark.parametrize("phase", ["removing", "removed"])
 @pytest.mark.parametrize("command", [w.claim("s2"), w.prepare("s2")])
-def test_what_goes_cannot_be_claimed_and_says_how_it_is_brought_back(phase: str, command: WorkspaceCommand) -> None:
+def test_a_removed_workspace_cannot_be_claimed_and_names_the_way_to_restore_it(
+    phase: str, command: WorkspaceCommand
+) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase]).when(command)
     story.then_rejected("workspace_gone", says="POST /api/workspaces/w1/restore").then_rejected(
         "workspace_gone", says=phase
@@ -212,7 +214,7 @@ def test_what_goes_cannot_be_claimed_and_says_how_it_is_brought_back(phase: str,
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_reports_of_what_nobody_has_ordered_change_nothing(phase: str) -> None:
+def test_reports_of_work_that_was_not_ordered_change_nothing(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase])
     for ordered, reports in REPORTS.items():
         for report in reports if ordered != phase else ():

@@ -21,7 +21,7 @@ async def waiting_for_budget(door: Door) -> list[dict[str, Any]]:
         ({"usd": 0.002, "tokens": 10_000}, None, "USD"),
     ],
 )
-async def test_a_used_up_budget_pauses_after_the_turn_and_goes_on_with_another(
+async def test_a_used_up_budget_pauses_the_queue_until_it_is_raised(
     door: Door, budget: dict[str, Any], more: dict[str, Any] | None, what: str
 ) -> None:
     item = await door.session(initialPrompt="turn:2 bash:60", budget=budget)

@@ -39,7 +39,7 @@ async def over(door: Door, session_id: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("which", ["id", "opencodeId"])
-async def test_the_parent_is_told_of_every_outcome_once(door: Door, which: str) -> None:
+async def test_the_parent_gets_one_callback_for_each_outcome(door: Door, which: str) -> None:
     parent = await door.session(title="Parent")
     notify = {"notifySessionId": parent[which], "notifyInstanceId": parent["instanceId"]}
     child = await door.session(title="Child", initialPrompt="one", onComplete=notify)
@@ -90,7 +90,7 @@ async def test_the_parent_reads_which_files_have_changed_and_what_was_said_last(
     assert words.endswith(f"\n\nIts last message:\n{said}")
 
 
-async def test_details_are_those_of_the_outcome_that_is_told(machine: Machine, door: Door) -> None:
+async def test_a_late_callback_has_the_details_of_its_own_outcome(machine: Machine, door: Door) -> None:
     """A parent that has stopped hears later, when the child has changed and said more."""
     parent = await door.session(title="Parent")
     await door.knock("DELETE", f"/api/sessions/{parent['id']}")
@@ -106,7 +106,7 @@ async def test_details_are_those_of_the_outcome_that_is_told(machine: Machine, d
     assert told_of == [["- f0 (added, +1 -0)"], ["- f0 (added, +1 -0)", "- f1 (added, +1 -0)"]]
 
 
-async def test_a_parent_hears_of_its_child_although_the_list_of_files_is_damaged(machine: Machine, door: Door) -> None:
+async def test_a_damaged_list_of_files_does_not_prevent_the_callback(machine: Machine, door: Door) -> None:
     parent = await door.session(title="Parent")
     await door.knock("DELETE", f"/api/sessions/{parent['id']}")
     child = await child_of(door, parent, directory=REPOSITORY, isolationStrategy="worktree")
@@ -139,7 +139,7 @@ def test_the_last_message_is_that_of_the_last_turn_and_has_a_limit() -> None:
     assert last_words([broken]) == ""
 
 
-async def test_a_child_that_is_terminated_tells_so_once(door: Door) -> None:
+async def test_a_child_that_is_terminated_twice_sends_one_callback(door: Door) -> None:
     parent = await door.session()
     child = await child_of(door, parent, initialPrompt="hang", title="Child")
     await door.fleet.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
@@ -210,7 +210,7 @@ async def test_a_callback_that_waits_for_its_parent_is_dropped_when_that_is_eras
     assert "erased" in dropped["reason"]
 
 
-async def test_a_parent_that_has_stopped_is_told_when_it_is_resumed(door: Door) -> None:
+async def test_a_stopped_parent_gets_the_callback_when_it_is_resumed(door: Door) -> None:
     parent = await door.session(title="Parent")
     child = await child_of(door, parent, title="Child")
     await door.knock("DELETE", f"/api/sessions/{parent['id']}")

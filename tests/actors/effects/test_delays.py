@@ -72,7 +72,7 @@ async def test_mcp_servers_that_do_not_start_are_named(machine: Machine, door: D
     assert (await door.settled(session_id))["outcome"] == "finished"
 
 
-async def test_a_model_that_says_nothing_is_told_of(door: Door) -> None:
+async def test_a_silent_model_is_reported_and_later_notified(door: Door) -> None:
     session_id = await begun(door, "hang")
     await trio.sleep(130)
     assert await said(door, session_id) == "turn 1: nothing has come from the model for 2 min"

@@ -9,7 +9,7 @@ from tests.fakes.opencode_process import FakeTool
 from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
 
 
-async def test_a_directory_is_given_back_when_its_last_session_goes_and_others_remain(
+async def test_a_directory_is_released_when_its_last_session_leaves_and_others_remain(
     machine: Machine, door: Door
 ) -> None:
     stays = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="bash:60")
@@ -28,7 +28,9 @@ async def test_a_directory_is_given_back_when_its_last_session_goes_and_others_r
     assert len(machine.world.disposed) == 1  # the process goes, and all with it
 
 
-async def test_who_comes_while_a_directory_is_given_back_loses_nothing(machine: Machine, door: Door) -> None:
+async def test_a_session_that_starts_while_its_directory_is_released_loses_nothing(
+    machine: Machine, door: Door
+) -> None:
     await door.session(REPOSITORY, isolationStrategy="worktree")
     for _ in range(10):
         goes = await door.session(REPOSITORY)
@@ -72,7 +74,7 @@ async def test_what_an_ended_session_has_left_running_in_its_workspace_is_ended(
     assert left[0] not in machine.world.orphans
 
 
-async def test_in_a_directory_as_it_stands_nothing_is_ended(machine: Machine, door: Door) -> None:
+async def test_processes_in_an_existing_directory_are_not_stopped(machine: Machine, door: Door) -> None:
     first, second = await door.session(PLAIN), await door.session(PLAIN)
     assert first["instanceId"] == second["instanceId"]
     kept = shell(machine, first)

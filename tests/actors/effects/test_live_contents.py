@@ -4,7 +4,7 @@ from fleet.actors.effects.live_contents import LiveContents
 from fleet.limits import DIFF_LIVE_ENTRY_BYTES
 
 
-def test_live_contents_have_a_bound_and_the_oldest_go_first() -> None:
+def test_live_contents_are_limited_and_the_oldest_are_discarded_first() -> None:
     live = LiveContents(3 * (DIFF_LIVE_ENTRY_BYTES + 10))
     live.keep("one", {"a": b"a" * 10, "b": b"b" * 10})
     live.keep("two", {"a": b"A" * 10})

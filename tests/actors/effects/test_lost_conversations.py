@@ -81,9 +81,7 @@ async def test_a_transcript_is_that_of_the_conversation_of_its_time(machine: Mac
 
 
 @pytest.mark.parametrize("how", ["crash", "delete"])
-async def test_a_turn_that_was_left_behind_does_not_go_on_in_a_new_conversation(
-    machine: Machine, door: Door, how: str
-) -> None:
+async def test_a_lost_turn_does_not_continue_in_a_new_conversation(machine: Machine, door: Door, how: str) -> None:
     item = await door.session()
     await begun(door, item["id"], "bash:20")
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "later"})

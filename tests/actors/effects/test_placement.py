@@ -46,7 +46,7 @@ class Creation:
             await trio.sleep(0.1)
 
 
-async def test_who_comes_beyond_the_limit_waits_in_line_and_says_so(machine: Machine, door: Door) -> None:
+async def test_a_session_beyond_the_process_limit_waits_in_the_queue_and_shows_it(machine: Machine, door: Door) -> None:
     allow(door, 1)
     first = await door.session(PLAIN)
     late = Creation(door, REPOSITORY)
@@ -67,7 +67,7 @@ async def test_who_comes_beyond_the_limit_waits_in_line_and_says_so(machine: Mac
     assert len(machine.world.living()) == 1
 
 
-async def test_who_waits_too_long_is_refused_and_can_resume(machine: Machine, door: Door) -> None:
+async def test_a_session_that_waits_too_long_is_rejected_and_can_resume(machine: Machine, door: Door) -> None:
     allow(door, 1)
     await door.session(PLAIN)
     began = trio.current_time()
@@ -99,7 +99,7 @@ async def test_too_little_memory_is_a_reason_as_well(machine: Machine, door: Doo
     assert late.answer.status == 200
 
 
-async def test_those_who_wait_come_in_in_their_order_and_no_more_than_may(machine: Machine, door: Door) -> None:
+async def test_waiting_sessions_start_in_order_and_within_the_limit(machine: Machine, door: Door) -> None:
     allow(door, 1)
     first = await door.session(PLAIN)
     machine.files.add_repository("/home/user/second")
@@ -119,7 +119,7 @@ async def test_those_who_wait_come_in_in_their_order_and_no_more_than_may(machin
     assert (second.answer.status, third.answer.status, len(machine.world.living())) == (200, 200, 2)
 
 
-async def test_one_who_waits_can_be_terminated(machine: Machine, door: Door) -> None:
+async def test_a_session_that_waits_for_a_process_can_be_terminated(machine: Machine, door: Door) -> None:
     allow(door, 1)
     await door.session(PLAIN)
     late = Creation(door, REPOSITORY)
@@ -135,7 +135,7 @@ async def test_one_who_waits_can_be_terminated(machine: Machine, door: Door) -> 
     assert len(machine.world.living()) == 1
 
 
-async def test_to_end_one_who_waits_does_not_take_as_long_as_the_line(machine: Machine, door: Door) -> None:
+async def test_terminating_a_waiting_session_does_not_wait_for_the_queue(machine: Machine, door: Door) -> None:
     allow(door, 1)
     await door.session(PLAIN)
     ahead, behind = Creation(door, REPOSITORY), Creation(door, REPOSITORY)
@@ -153,7 +153,7 @@ async def test_to_end_one_who_waits_does_not_take_as_long_as_the_line(machine: M
         nursery.cancel_scope.cancel()
 
 
-async def test_who_comes_to_a_process_that_does_not_answer_gets_another(machine: Machine, door: Door) -> None:
+async def test_a_session_gets_another_process_if_the_shared_one_does_not_respond(machine: Machine, door: Door) -> None:
     first = await door.session(PLAIN)
     machine.world.hang(first["instanceId"])
     await door.fleet.views.instances.wait(first["instanceId"], lambda s: s.phase == "unreachable")
@@ -172,7 +172,7 @@ async def test_a_session_in_error_does_not_keep_a_process_for_good(machine: Mach
     assert (await door.prompt(item["id"], "again"))["outcome"] == "finished"
 
 
-async def test_an_idle_process_goes_and_its_sessions_are_completed(machine: Machine, door: Door) -> None:
+async def test_an_idle_process_is_stopped_and_its_sessions_are_completed(machine: Machine, door: Door) -> None:
     first, second = await door.session(REPOSITORY), await door.session(REPOSITORY, isolationStrategy="worktree")
     await trio.sleep(IDLE_TIMEOUT_S - 60)
     await door.prompt(second["id"], "still needed")
@@ -252,7 +252,7 @@ async def test_silence_alone_kills_nothing(machine: Machine, door: Door, monkeyp
     assert len(machine.world.living()) == 1
 
 
-async def test_nobody_overtakes_those_who_wait(machine: Machine, door: Door) -> None:
+async def test_a_new_session_does_not_overtake_waiting_ones(machine: Machine, door: Door) -> None:
     allow(door, 1)
     first = await door.session(PLAIN)
     machine.files.add_repository("/home/user/second")
@@ -272,7 +272,7 @@ async def test_nobody_overtakes_those_who_wait(machine: Machine, door: Door) -> 
     assert second.answer.status == 200
 
 
-async def test_what_a_session_says_of_itself_is_no_older_than_what_is_known(machine: Machine, door: Door) -> None:
+async def test_the_evidence_of_a_session_follows_the_state_of_its_process(machine: Machine, door: Door) -> None:
     item = await door.session()
     assert (await door.prompt(item["id"], "work"))["outcome"] == "finished"
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hang"})

@@ -41,7 +41,7 @@ async def test_a_session_s_own_messages_are_paid_once_however_much_its_sub_agent
     assert paid(after) == paid(before) + 1
 
 
-async def test_what_a_sub_agent_said_while_nobody_heard_it_is_paid(machine: Machine, door: Door) -> None:
+async def test_messages_of_a_sub_agent_during_a_lost_stream_are_charged(machine: Machine, door: Door) -> None:
     item = await door.session()
     process = machine.world.process(item["instanceId"])
     streams, process._streams = process._streams, []
@@ -49,7 +49,7 @@ async def test_what_a_sub_agent_said_while_nobody_heard_it_is_paid(machine: Mach
     process._streams = streams
 
 
-async def test_of_a_sub_agent_that_goes_on_only_the_new_messages_are_read(machine: Machine, door: Door) -> None:
+async def test_only_the_new_messages_of_a_sub_agent_that_continues_are_read(machine: Machine, door: Door) -> None:
     item = await door.session()
     await door.prompt(item["id"], "turn:70")
     client = door.fleet.context.connections.current(item["instanceId"])
@@ -105,7 +105,7 @@ def conversations(frames: list[Frame], event: str) -> set[str]:
     return {frame.data["conversation"] for frame in frames if frame.event == event}
 
 
-async def test_what_a_sub_agent_does_is_told_live_to_the_readers_of_its_session(door: Door) -> None:
+async def test_live_events_of_a_sub_agent_reach_the_readers_of_its_session(door: Door) -> None:
     item, other = await door.session(), await door.session()
     async with door.listen() as port:
         path = f"/api/sessions/{item['id']}/events"

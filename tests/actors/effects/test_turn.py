@@ -140,7 +140,7 @@ async def test_a_wait_for_the_next_retry_is_seen_after_a_restart(machine: Machin
 
 
 @pytest.mark.parametrize("who", ["", "task "])
-async def test_retries_that_ended_while_nobody_heard_it_are_forgotten(machine: Machine, door: Door, who: str) -> None:
+async def test_retries_that_ended_during_a_lost_stream_do_not_count(machine: Machine, door: Door, who: str) -> None:
     item = await door.session(initialPrompt=f"{who}retry:5 bash:{TURN_RETRY_S * 2:.0f}")
     await trio.sleep(2.0**5 + 10)
     process = machine.world.process(item["instanceId"])

@@ -78,7 +78,7 @@ async def test_ask_raises_what_the_actor_refused_with() -> None:
         assert await echo.actor.ref().ask("next") == "next!"
 
 
-async def test_tell_goes_on_at_once_and_a_refusal_hurts_nobody() -> None:
+async def test_tell_does_not_wait_and_a_rejected_command_does_not_stop_the_actor() -> None:
     echo = Echo()
     async with running(echo):
         for command in ("a", "refuse", "b"):
@@ -123,14 +123,14 @@ async def test_a_cancelled_asker_leaves_nothing_behind() -> None:
     assert echo.actor.statistics().mailbox.waiting == 0
 
 
-async def test_whoever_is_cancelled_already_sends_nothing() -> None:
+async def test_a_cancelled_caller_sends_no_message() -> None:
     echo = Echo()
     with trio.move_on_after(0):
         await echo.actor.ref().ask("never")
     assert len(echo.inbox) == 0
 
 
-async def test_a_crash_is_told_to_its_asker_and_what_waits_is_handled_after_the_restart() -> None:
+async def test_a_crash_reaches_its_caller_and_waiting_messages_are_handled_after_the_restart() -> None:
     echo = Echo()
     problems: list[Problem] = []
     replies: list[str] = []
@@ -168,7 +168,7 @@ async def test_a_cancelled_actor_interrupts_its_asker() -> None:
     assert [problem.code for problem in problems] == ["interrupted"]
 
 
-async def test_a_stop_finishes_what_is_in_hand_and_turns_away_the_rest() -> None:
+async def test_a_stop_finishes_the_current_message_and_rejects_the_waiting_ones() -> None:
     echo = Echo()
     problems: list[Problem] = []
     replies: list[str] = []

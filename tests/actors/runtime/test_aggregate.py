@@ -46,7 +46,7 @@ async def test_a_refused_command_changes_nothing() -> None:
     assert bank.log.head() == 0
 
 
-async def test_a_command_without_events_answers_where_things_stand() -> None:
+async def test_a_command_without_events_returns_the_present_state() -> None:
     bank = Bank()
     async with running(bank.account("other")) as other:
         await ask(other, Split((1, 1, 1)))

@@ -97,7 +97,7 @@ async def test_too_many_control_messages_are_refused() -> None:
     assert mailbox.statistics().refused == 1
 
 
-async def test_a_busy_receiver_lets_others_run() -> None:
+async def test_a_busy_receiver_does_not_block_other_tasks() -> None:
     mailbox: Mailbox[int, str] = Mailbox("the actor")
     for number in range(MAILBOX_BURST_MAX + 1):
         mailbox.put(number)

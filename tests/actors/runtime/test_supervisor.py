@@ -151,7 +151,9 @@ async def test_rest_for_one_restarts_those_that_were_started_after_it_too(autoju
         assert stage.take() == ["-b", "-d", "-c", "+b", "b ready", "+c", "c ready", "+d", "d ready"]
 
 
-async def test_rest_for_one_begins_anew_when_an_earlier_child_crashes_during_a_restart(autojump_clock: Clock) -> None:
+async def test_rest_for_one_restarts_again_when_an_earlier_child_crashes_during_a_restart(
+    autojump_clock: Clock,
+) -> None:
     stage = Stage()
     children = [stage.child("a"), stage.child("b"), stage.child("c", ready_s=5)]
     async with running(Supervisor("tree", children, strategy="rest_for_one", jitter=lambda: 0)):
@@ -196,7 +198,7 @@ async def test_too_many_restarts_crash_the_supervisor_with_the_causes(autojump_c
     assert stage.take()[-2:] == ["-b", "-a"]
 
 
-async def test_restarts_that_are_far_apart_go_on_for_ever(autojump_clock: Clock) -> None:
+async def test_restarts_that_are_far_apart_never_reach_the_limit(autojump_clock: Clock) -> None:
     stage = Stage()
     async with running(Supervisor("tree", [stage.child("a")], intensity=1, window_s=60)) as stopping:
         for _ in range(10):

@@ -27,7 +27,7 @@ async def worked(machine: Machine, door: Door, strategy: str, **fields: Any) -> 
 
 @pytest.mark.parametrize(("cleanup", "permanent", "force"), FLAGS)
 @pytest.mark.parametrize("strategy", ["worktree", "clone"])
-async def test_a_worktree_or_clone_goes_when_that_is_asked_for(
+async def test_a_worktree_or_clone_is_removed_on_request(
     machine: Machine, door: Door, strategy: str, cleanup: bool, permanent: bool, force: bool
 ) -> None:
     item = await worked(machine, door, strategy)
@@ -172,7 +172,7 @@ async def test_force_ends_the_session_and_leaves_the_busy_workspace(machine: Mac
     assert item["directory"] in machine.files.directories
 
 
-async def test_a_workspace_that_somebody_writes_into_stays(machine: Machine, door: Door) -> None:
+async def test_a_workspace_that_a_process_writes_into_is_not_removed(machine: Machine, door: Door) -> None:
     item = await worked(machine, door, "worktree")
     written: list[bytes] = [b""]
 
@@ -193,7 +193,7 @@ async def test_a_workspace_that_somebody_writes_into_stays(machine: Machine, doo
     assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": written[0]}
 
 
-async def test_a_process_that_others_use_forgets_a_directory_that_goes(machine: Machine, door: Door) -> None:
+async def test_a_shared_process_releases_a_directory_that_is_removed(machine: Machine, door: Door) -> None:
     item, other = await worked(machine, door, "worktree"), await door.session(REPOSITORY)
     assert item["instanceId"] == other["instanceId"]
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "ask"})).status == 204
@@ -220,7 +220,7 @@ async def test_what_a_turn_changed_that_was_ended_in_the_middle_is_in_its_diff(m
 
 
 @pytest.mark.parametrize("strategy", ["worktree", "clone"])
-async def test_restore_brings_back_what_was_removed_and_resume_goes_on(
+async def test_a_removed_workspace_is_restored_and_the_session_resumes(
     machine: Machine, door: Door, strategy: str
 ) -> None:
     item = await worked(machine, door, strategy)
