@@ -2,7 +2,7 @@
 
 Ordinary events leave some space free, so that the disk does not become full during a commit of LMDB. A file `reserve`
 in the data directory holds more space back. It is released when no other space is left, so that a server can start on a
-full disk and erase something. lmdb_log.py and lmdb_blobs.py use both.
+full disk and erase something. writer.py and lmdb_blobs.py use both.
 """
 
 import errno

@@ -73,7 +73,7 @@ class LmdbViewStore:
     def save(
         self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
     ) -> None:
-        """See `Store`."""
+        """See `ViewStore`."""
         try:
             self._save(view, fingerprint, checkpoint, rows, gone)
         except lmdb.Error as error:
