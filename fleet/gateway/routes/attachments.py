@@ -56,9 +56,9 @@ endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
     "GET /parts/<part_id>/content", gives=download(*SHOWN, _BYTES), refuses=("part_not_found", "content_not_found")
 )
 async def read_part_content(fleet: Fleet, session: Session, part_id: str) -> Response:
-    """Read the file that a part is, or an attachment of a tool's answer.
+    """Read the file in a part, or an attachment of a tool's result.
 
-    PNG, JPEG, GIF and WebP are shown in place, everything else is a download without a type.
+    PNG, JPEG, GIF and WebP have their media type; everything else is a download without one.
     """
     file = await _find(fleet, session, part_id)
     content = await _content(file.url)

@@ -52,7 +52,7 @@ async def read_directory(fleet: Fleet, session: Session) -> Response:
 async def read_file(fleet: Fleet, session: Session, path: str) -> Response:
     """Read a file, or list a directory, of the session's workspace.
 
-    As it is now. Nothing outside of the workspace is read, through links neither. What is no UTF-8 comes as base64.
+    As it is now. Nothing outside of the workspace is read, not even through links. Other content than UTF-8 is base64.
     """
     return answer(await _read(fleet, session, path))
 

@@ -19,7 +19,7 @@ endpoint = Endpoints("/api", "fleet")
 
 @endpoint("GET /fleet/summary", gives=Summary)
 async def summarize(fleet: Fleet) -> Response:
-    """Count what there is.
+    """Count sessions, processes and what they use.
 
     Sessions by status, processes and their memory, prompts and requests that wait, tokens, cost, uptime, and the
     end of the log.
@@ -29,18 +29,18 @@ async def summarize(fleet: Fleet) -> Response:
 
 @endpoint("GET /healthz", gives=Health)
 async def healthz(fleet: Fleet) -> Response:
-    """Say that the process serves.
+    """Check that the server responds.
 
-    It looks at nothing else; whether work can begin is said by `/api/readyz`.
+    Nothing else is checked; `/api/readyz` says whether work can begin.
     """
     return answer(Health(status="ok", version=__version__, position=fleet.log.head()))
 
 
 @endpoint("GET /readyz", gives=Gives({200: (Health,), 503: (Health,)}))
 async def readyz(fleet: Fleet) -> Response:
-    """Say that everything that was left by an earlier run has been taken up.
+    """Check that the server has recovered what an earlier run left behind.
 
-    Until then the answer is 503, and says `starting`.
+    Until then the response is 503, with the status `starting`.
     """
     if fleet.ready:
         return answer(Health(status="ok", version=__version__, position=fleet.log.head()))

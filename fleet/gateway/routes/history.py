@@ -17,7 +17,7 @@ endpoint = Endpoints("/api/sessions", "sessions")
 
 @endpoint("GET /history", gives=list[HistoryItem], refuses=("timed_out",))
 async def search_history(fleet: Fleet, items: SessionItems, query: WireHistoryQuery) -> Response:
-    """Search all sessions that there were: titles, prompts, answers, tool output; newest first.
+    """Search all sessions, ended ones included: titles, prompts, answers, tool output; newest first.
 
     `X-Total-Count` is counted up to 1000 where words are searched: 1000 means that many or more.
     """

@@ -48,7 +48,7 @@ class LoginQuery(Query, frozen=True):
 
 
 class CallerItem(WireItem, kw_only=True):
-    """Who asks."""
+    """The caller of a request."""
 
     actor: str
     role: Role
@@ -61,9 +61,9 @@ endpoint = Endpoints("", "access")
 async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) -> Response:
     """Exchange the code of a one-time link for a cookie, and redirect to the page.
 
-    `fleet token link` makes one. The link opens from the address bar alone, once, within ten minutes; a look at the
-    head (HEAD) does not use it up. Without a code the answer is the page, which says how to log in; so it is with
-    one that is not good, where a browser shows the answer to a person.
+    `fleet token link` creates a link. It works once, within ten minutes, and not from another site; HEAD does not
+    use it up. Without a code the response is the page, which says how to log in; so it is for an invalid code in the
+    address bar of a browser.
     """
     if query.code is None:
         return shell_response(build)
@@ -79,9 +79,9 @@ async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) ->
 
 @endpoint(f"POST {LOGOUT_PATH}", gives=LOGOUT, tells_secret=True)
 async def log_out(guard: Guard, visitor: Visitor) -> Response:
-    """Forget this browser's cookie, here and there.
+    """Log this browser out: its cookie is deleted in the browser and on the server.
 
-    The token behind it stays good; other browsers stay logged in.
+    Its token stays valid; other browsers stay logged in.
     """
     if guard.tokens is not None:
         forget = partial(forget_cookie, secret_id=visitor.secret_id)
@@ -93,9 +93,9 @@ async def log_out(guard: Guard, visitor: Visitor) -> Response:
 
 @endpoint("GET /api/caller", gives=CallerItem)
 async def read_caller(visitor: Visitor) -> Response:
-    """Say who asks, as the log would name it, and what that role may do.
+    """Read the caller's name in the log, and its role.
 
-    `actor` is what events that follow from this caller's requests say. A viewer may read, an operator may do all.
+    Events that this caller's requests cause have the name as `actor`. A viewer may read, an operator may do all.
     """
     return answer(CallerItem(actor=visitor.actor, role=visitor.role))
 

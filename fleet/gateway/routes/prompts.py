@@ -37,8 +37,8 @@ def model_of(model: ModelBody | None) -> Model | None:
 async def prompt_session(fleet: Fleet, session: Session, body: PromptBody, caller: Caller) -> Response:
     """Send a prompt; results come over the event streams.
 
-    While the session works, it waits in the queue; `steer` gives it to the turn that runs. `resume` brings a
-    session that has ended back first.
+    While the session works, it waits in the queue; `steer` gives it to the turn that runs. `resume` resumes a
+    session that has ended first.
     """
     fleet.sessions.session(session.id, body.instance_id)
     outcome = await fleet.sessions.prompt(session.id, _new_prompt(body), resume=body.resume, caller=caller)
@@ -55,7 +55,7 @@ async def prompt_session(fleet: Fleet, session: Session, body: PromptBody, calle
 async def command_session(fleet: Fleet, session: Session, body: CommandBody, caller: Caller) -> Response:
     """Run one of OpenCode's commands, as a turn of its own.
 
-    `GET /api/instances/{instance_id}/commands` lists them; one that there is not is refused with their names. While
+    `GET /api/instances/{instance_id}/commands` lists them; an unknown one is refused with their names. While
     a turn runs it waits in the queue, as prompts do. A prompt `/name arguments` does the same.
     """
     fleet.sessions.session(session.id, body.instance_id)

@@ -70,7 +70,7 @@ async def edit_prompt(fleet: Fleet, session: Session, prompt_id: str, body: Prom
 async def steer_prompt(fleet: Fleet, session: Session, prompt_id: str, caller: Caller) -> Response:
     """Send a waiting prompt into the turn that runs.
 
-    The agent takes it up at its next step. Where the turn ends before it has arrived, it waits again and begins the
+    The agent takes it up at its next step. If the turn ends before it has arrived, it waits again and begins the
     next turn.
     """
     outcome = await fleet.sessions.steer_prompt(session.id, prompt_id, caller)

@@ -21,7 +21,7 @@ endpoint = Endpoints("/api", "fleet")
 
 @endpoint("GET /info", gives=json(Info, headers=("Fleet-Position",)))
 async def read_info(fleet: Fleet) -> Response:
-    """Say what this server is.
+    """Read the versions, roots and limits of this server.
 
     `opencodeVersion` is that of the newest process, else of the executable, and null where neither has said it;
     `rehearsal` says that the scripted model answers. Both are known a second or two after the start. `roots` are

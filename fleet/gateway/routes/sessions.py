@@ -101,10 +101,10 @@ async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: Session)
     refuses=(*SESSION, *PROVISION, *PROMPT, "callback_too_deep"),
 )
 async def create_session(fleet: Fleet, items: SessionItems, body: CreateBody, caller: Caller) -> Response:
-    """Create a session; the answer comes once it can take a prompt.
+    """Create a session, and respond when it accepts prompts.
 
-    It works in the directory as it is (`existing`), in a new git worktree, or in a clone. Where no process or no
-    workspace can be had it stays, in `error`, and the problem names it as `sessionId`.
+    It works in the directory as it is (`existing`), in a new git worktree, or in a clone. If its workspace or its
+    process cannot be made, the session stays in `error`, and the problem names it as `sessionId`.
     """
     return _created(items, await fleet.sessions.create(_new_session(body), caller))
 
@@ -113,7 +113,7 @@ async def create_session(fleet: Fleet, items: SessionItems, body: CreateBody, ca
     "POST /<session_id>/fork",
     gives=Created,
     examples=({"title": "Another way"},),
-    refuses=(*SESSION, *PROVISION, "session_active"),
+    refuses=("session_not_found", *PROVISION, "session_active"),
 )
 async def fork_session(fleet: Fleet, items: SessionItems, session_id: str, body: ForkBody, caller: Caller) -> Response:
     """Create a session with this one's conversation and files, up to a message.
@@ -133,9 +133,9 @@ async def fork_session(fleet: Fleet, items: SessionItems, session_id: str, body:
 async def describe_session(
     fleet: Fleet, items: SessionItems, session: Session, body: DescribeBody, caller: Caller
 ) -> Response:
-    """Give a session another title, other tags or another budget.
+    """Change a session's title, tags or budget.
 
-    What is left out stays as it is; `null` as `budget` takes it away.
+    What is left out stays as it is; `null` as `budget` removes the budget.
     """
     outcome = await _describe(fleet.sessions, session.id, body, caller)
     return answer(items.item(outcome.session), position=outcome.position)
@@ -174,11 +174,11 @@ async def resume_session(
 
 @endpoint("DELETE /<session_id>", gives=json(Ended, EndPreview), refuses=(*SESSION, *REMOVAL, "session_not_ready"))
 async def end_session(fleet: Fleet, items: SessionItems, session_id: str, query: EndQuery, caller: Caller) -> Response:
-    """Terminate a session; with its workspace, or for good, where that is asked for.
+    """Stop a session; on request, remove its workspace or erase the session.
 
-    What is only in a workspace that goes is kept under `refs/fleet/` of the repository first, and the answer says
-    where. `permanent=true` erases what Fleet holds of the session; OpenCode's own copy of the conversation stays.
-    With `dryRun=true` nothing of that is done, and the answer, an `EndPreview`, says what would be.
+    Before a workspace is removed, what exists only there is kept under `refs/fleet/` of the repository, and the
+    response says where. `permanent=true` erases what Fleet holds of the session; OpenCode's own copy of the
+    conversation stays. With `dryRun=true` nothing is done: the response, an `EndPreview`, says what would be.
     """
     if query.dry_run:
         return await _preview_end(fleet, session_id, query)

@@ -9,7 +9,7 @@ from fleet.core.trust import RecipeAllowed
 from fleet.errors import Rejected
 from fleet.gateway.items.states import setup_detail, setup_item
 from fleet.gateway.openapi.endpoint import Endpoints
-from fleet.gateway.openapi.refusals import DIRECTORY, SESSION
+from fleet.gateway.openapi.refusals import DIRECTORY
 from fleet.gateway.openapi.responses import json
 from fleet.gateway.server.requests import answer, paged
 from fleet.ports import Recipe
@@ -71,10 +71,10 @@ async def revoke_trust(fleet: Fleet, query: TrustQuery, caller: Caller) -> Respo
     "GET /sessions/<session_id>/setup",
     gives=json(SetupDetail, headers=("Fleet-Position",)),
     tag="sessions",
-    refuses=(*SESSION, "setup_missing"),
+    refuses=("session_not_found", "setup_missing"),
 )
 async def read_setup(fleet: Fleet, session_id: str) -> Response:
-    """Read the set-up of the session's workspace: its commands, how it stands, and what it has written.
+    """Read the set-up of the session's workspace: its commands, its status and its output.
 
     The stream has the output as it comes (`session.setup-output`).
     """
@@ -87,7 +87,7 @@ async def read_setup(fleet: Fleet, session_id: str) -> Response:
     tag="sessions",
     examples=({"action": "allow", "digest": "9f86d081884c7d659a2feaa0c55ad015"},),
     refuses=(
-        *SESSION,
+        "session_not_found",
         "setup_missing",
         "setup_not_waiting",
         "setup_changed",

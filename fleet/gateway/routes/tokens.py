@@ -50,7 +50,7 @@ async def list_tokens(fleet: Fleet, guard: Guard, query: PageQuery, visitor: Vis
 async def revoke_token(fleet: Fleet, guard: Guard, token_name: str, visitor: Visitor, caller: Caller) -> Response:
     """Revoke an access token at once: open streams end, browsers are logged out, its links open nothing.
 
-    For operators only. There is no way back, and no other token can get its name.
+    For operators only. This cannot be undone, and no other token can get its name.
     """
     _check_operator(visitor, caller)
     await _change(guard, partial(revoke, names=[token_name], now_ms=fleet.context.clock.now_ms()))
@@ -62,9 +62,9 @@ async def revoke_token(fleet: Fleet, guard: Guard, token_name: str, visitor: Vis
     "POST /<token_name>/link", gives=LoginLinkItem, refuses=("token_not_found", "agent_refused"), tells_secret=True
 )
 async def make_link(fleet: Fleet, guard: Guard, token_name: str, visitor: Visitor, caller: Caller) -> Response:
-    """Make a link that logs a browser in under an access token: good once, for ten minutes.
+    """Create a link that logs a browser in under an access token, once within ten minutes.
 
-    For operators only. The answer is the one time that the link is shown; `fleet token link` makes the same.
+    For operators only. Only this response shows the link; `fleet token link` creates the same.
     """
     _check_operator(visitor, caller)
     now_ms = fleet.context.clock.now_ms()

@@ -79,8 +79,8 @@ async def _message(message: MessageView, *, cut: bool) -> MessageItem:
 async def list_turns(fleet: Fleet, session: Session, query: TurnsQuery) -> Response:
     """List the session's turns, oldest first.
 
-    What was asked and by whom, what it cost and changed, and how it ended. `position` and `endPosition` are where
-    it begins and ends in the log: `at` for what is read as of then.
+    Each has its prompt and who sent it, its cost, its changes and its outcome. `position` and `endPosition` are where
+    it begins and ends in the log; other routes take them as `at`.
     """
     if query.at is not None:
         check_cursor(fleet, query.at, "at")

@@ -39,10 +39,10 @@ async def list_webhooks(fleet: Fleet, query: PageQuery) -> Response:
     tells_secret=True,
 )
 async def register_webhook(fleet: Fleet, body: WebhookBody, caller: Caller) -> Response:
-    """Make a webhook: from now on Fleet POSTs to this address what happens to sessions.
+    """Create a webhook: from now on Fleet POSTs to this address what happens to sessions.
 
-    Messages have the shape and the signature of Standard Webhooks. The answer is the one time that the secret and
-    the whole address are shown.
+    Messages have the shape and the signature of Standard Webhooks. Only this response has the secret and the whole
+    address.
     """
     if body.secret is not None:
         try:
@@ -69,9 +69,9 @@ async def read_webhook(fleet: Fleet, webhook_id: str) -> Response:
 
 @endpoint("PATCH /<webhook_id>", gives=WebhookItem, examples=({"enabled": False},), refuses=("webhook_not_found",))
 async def switch_webhook(fleet: Fleet, webhook_id: str, body: SwitchBody, caller: Caller) -> Response:
-    """Disable a webhook, or enable it again: it continues where it stopped, with what happened meanwhile.
+    """Disable a webhook, or enable it again: it continues where it stopped, with earlier events first.
 
-    To begin afresh instead, delete it and make a new one.
+    To skip those, delete it and create another one.
     """
     state = await fleet.webhooks.switch(webhook_id, caller, enabled=body.enabled)
     return answer(webhook_item(state), position=fleet.log.head())
@@ -81,7 +81,7 @@ async def switch_webhook(fleet: Fleet, webhook_id: str, body: SwitchBody, caller
 async def delete_webhook(fleet: Fleet, webhook_id: str, caller: Caller) -> Response:
     """Delete a webhook with its address and its secret; what was not delivered is not sent any more.
 
-    There is no way back: a new one has another id.
+    This cannot be undone; another webhook has another id.
     """
     return done(await fleet.webhooks.delete(webhook_id, caller))
 
@@ -99,9 +99,9 @@ async def list_deliveries(fleet: Fleet, webhook_id: str, query: PageQuery) -> Re
 
 @endpoint("POST /<webhook_id>/test", gives=DeliveryItem, refuses=("webhook_not_found", "delivery_gone"))
 async def try_webhook(fleet: Fleet, webhook_id: str, caller: Caller) -> Response:
-    """Send a message of the type `webhook.test`, once, and say what became of it. Goes to a disabled one too.
+    """Send a message of the type `webhook.test` once, also to a disabled webhook, and return the result.
 
-    It is not tried again. A receiver that is `Gone` (410) is disabled by it, as by any message.
+    It is not retried. A webhook whose receiver responds `Gone` (410) is disabled, as by any message.
     """
     delivery = await fleet.webhooks.send_test(webhook_id, caller)
     return answer(_delivery_item(webhook_id, delivery), position=fleet.log.head())

@@ -24,7 +24,7 @@ endpoint = Endpoints("/api", "fleet")
 async def list_workspaces(fleet: Fleet, query: PageQuery) -> Response:
     """List the workspaces.
 
-    Those that were removed are listed too: they can be brought back.
+    Those that were removed are listed too: they can be restored.
     """
     return paged(list(fleet.views.workspaces), query, workspace_item, fleet.log.head())
 
@@ -35,9 +35,9 @@ async def list_workspaces(fleet: Fleet, query: PageQuery) -> Response:
     refuses=("workspace_not_found",),
 )
 async def read_workspace(fleet: Fleet, workspace_id: str) -> Response:
-    """Read a workspace, and look which branch is checked out there now and whether work is not committed.
+    """Read a workspace, with the branch that is checked out now and whether it has uncommitted changes.
 
-    Both are null where that cannot be said in a moment.
+    Both are null if that cannot be found out quickly.
     """
     _workspace(fleet, workspace_id)
     await look(fleet.context, workspace_id)
@@ -54,7 +54,7 @@ async def read_workspace(fleet: Fleet, workspace_id: str) -> Response:
 async def describe_workspace(fleet: Fleet, workspace_id: str, body: WorkspaceBody, caller: Caller) -> Response:
     """Give a workspace a title, or name where its repository is now.
 
-    A title of `null` takes it away. `sourceDirectory` is for a project that was moved or renamed: a worktree finds
+    `null` as `title` removes the title. `sourceDirectory` is for a project that was moved or renamed: a worktree finds
     its repository again. Give one of both at a time.
     """
     _workspace(fleet, workspace_id)
@@ -74,10 +74,10 @@ async def describe_workspace(fleet: Fleet, workspace_id: str, body: WorkspaceBod
     refuses=(*REMOVAL, "workspace_not_found", "workspace_existing"),
 )
 async def remove_workspace(fleet: Fleet, workspace_id: str, caller: Caller) -> Response:
-    """Remove a worktree or clone that no session needs any more; what is only in it is kept first.
+    """Remove a worktree or clone that no session needs any more.
 
-    A directory that was there before Fleet is not removed. What is kept stands under `refs/fleet/` of the
-    repository.
+    What exists only there is kept first, under `refs/fleet/` of the repository. A directory that was there before
+    Fleet is not removed.
     """
     _workspace(fleet, workspace_id)
     state = await fleet.endings.remove(workspace_id, caller)
@@ -88,9 +88,9 @@ async def remove_workspace(fleet: Fleet, workspace_id: str, caller: Caller) -> R
     "POST /workspaces/<workspace_id>/restore", gives=WorkspaceItem, refuses=(*REMOVAL, *MAKING, "workspace_not_found")
 )
 async def restore_workspace(fleet: Fleet, workspace_id: str, caller: Caller) -> Response:
-    """Bring a removed workspace back: directory, branch, and what was kept.
+    """Restore a removed workspace: its directory, its branch, and what was kept.
 
-    Sessions that worked in it can be resumed then.
+    Its sessions can be resumed then.
     """
     _workspace(fleet, workspace_id)
     state = await fleet.endings.restore(workspace_id, caller)
