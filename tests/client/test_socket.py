@@ -219,7 +219,7 @@ async def test_errors_are_of_the_stream_that_they_concern(fleet: FleetClient, li
             await socket.events().__aenter__()
         with pytest.raises(Invalid) as full:
             await anext(socket.events())
-        assert "at most" in full.value.detail
+        assert "the limit is" in full.value.detail
 
 
 async def test_an_error_of_the_block_is_no_group(fleet: FleetClient) -> None:

@@ -38,7 +38,7 @@ async def test_subscriptions_are_bounded(door: Door) -> None:
         await client.send("subscribe", "more", sessions="*")
         frames = await client.until("error")
         assert (frames[-1]["id"], frames[-1]["code"]) == ("more", "invalid")
-        assert "at most" in frames[-1]["problem"]["detail"]
+        assert "the limit is" in frames[-1]["problem"]["detail"]
         assert door.fleet.inflight.readers() == SOCKET_SUBSCRIPTIONS_MAX
 
 
