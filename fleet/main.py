@@ -37,7 +37,7 @@ from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.providers import own_providers
 from fleet.adapters.opencode.shells import LocalShells
 from fleet.adapters.scripts import LocalScripts
-from fleet.adapters.webhook_secrets import FileVault
+from fleet.adapters.webhook_secrets import FileWebhookSecrets
 from fleet.adapters.webhook_sender import HttpSender
 from fleet.config import Config
 from fleet.environment import passed_on, remarks
@@ -286,7 +286,7 @@ def _ports(config: Config, environment: Mapping[str, str], host: LocalOpenCodeHo
         trees=GitTrees(config.data_dir / "trees"),
         removals=GitRemovals(workspaces),
         files=LocalFiles(),
-        vault=FileVault(config.data_dir),
+        webhook_secrets=FileWebhookSecrets(config.data_dir),
         sender=HttpSender(clock, config.webhook_networks),
         scripts=LocalScripts(config.data_dir, environment),
         shells=shells,

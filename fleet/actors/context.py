@@ -66,7 +66,7 @@ class Ports(msgspec.Struct, frozen=True):
     trees: Trees
     removals: Removals
     files: Files
-    vault: WebhookSecrets
+    webhook_secrets: WebhookSecrets
     sender: WebhookSender
     scripts: Scripts
     shells: Shells
@@ -152,7 +152,7 @@ class Context:
         self.trees = with_problems(ports.trees)
         self.removals = with_problems(ports.removals)
         self.files = with_problems(ports.files)
-        self.vault = with_problems(ports.vault)
+        self.webhook_secrets = with_problems(ports.webhook_secrets)
         self.sender = with_problems(ports.sender)
         self.scripts = with_problems(ports.scripts)
         self.shells = with_problems(ports.shells)

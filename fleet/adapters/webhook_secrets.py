@@ -14,7 +14,7 @@ from fleet.private_files import make_private_directory, write_private
 _log = structlog.get_logger(__name__)
 
 
-class FileVault:
+class FileWebhookSecrets:
     """`WebhookSecrets` on this machine's disk."""
 
     def __init__(self, data_dir: Path) -> None:

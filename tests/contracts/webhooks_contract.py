@@ -77,22 +77,22 @@ class SenderContract:
         assert (refused.value.code, refused.value.field) == ("webhook_url_refused", "url")
 
 
-class VaultContract:
-    async def test_what_is_kept_is_there_until_it_is_forgotten(self, vault: WebhookSecrets) -> None:
+class WebhookSecretsContract:
+    async def test_what_is_kept_is_there_until_it_is_forgotten(self, webhook_secrets: WebhookSecrets) -> None:
         first, second = Target("https://a.example/x", "whsec_a"), Target("https://b.example/y", "whsec_b")
-        assert await vault.read(ID) is None
-        await vault.forget(ID)
-        await vault.keep(ID, first)
-        await vault.keep(ID, first)
-        await vault.keep(OTHER, first)
-        await vault.keep(OTHER, second)
-        assert (await vault.read(ID), await vault.read(OTHER)) == (first, second)
-        assert await vault.kept() == [ID, OTHER]
-        await vault.forget(ID)
-        assert await vault.read(ID) is None
-        assert await vault.kept() == [OTHER]
+        assert await webhook_secrets.read(ID) is None
+        await webhook_secrets.forget(ID)
+        await webhook_secrets.keep(ID, first)
+        await webhook_secrets.keep(ID, first)
+        await webhook_secrets.keep(OTHER, first)
+        await webhook_secrets.keep(OTHER, second)
+        assert (await webhook_secrets.read(ID), await webhook_secrets.read(OTHER)) == (first, second)
+        assert await webhook_secrets.kept() == [ID, OTHER]
+        await webhook_secrets.forget(ID)
+        assert await webhook_secrets.read(ID) is None
+        assert await webhook_secrets.kept() == [OTHER]
 
-    async def test_keys_are_long_and_differ(self, vault: WebhookSecrets) -> None:
-        keys = {vault.fresh_key() for _ in range(20)}
+    async def test_keys_are_long_and_differ(self, webhook_secrets: WebhookSecrets) -> None:
+        keys = {webhook_secrets.fresh_key() for _ in range(20)}
         assert len(keys) == 20
         assert all(len(key) >= 24 for key in keys)

@@ -3,8 +3,8 @@
 import pytest
 from trio.testing import MockClock
 
-from tests.contracts.webhooks_contract import SenderContract, VaultContract
-from tests.fakes.webhooks import FakeSender, MemoryVault
+from tests.contracts.webhooks_contract import SenderContract, WebhookSecretsContract
+from tests.fakes.webhooks import FakeSender, MemoryWebhookSecrets
 
 
 class FakeWorld:
@@ -26,13 +26,13 @@ def world(autojump_clock: MockClock) -> FakeWorld:
 
 
 @pytest.fixture
-def vault() -> MemoryVault:
-    return MemoryVault()
+def webhook_secrets() -> MemoryWebhookSecrets:
+    return MemoryWebhookSecrets()
 
 
 class TestFakeSender(SenderContract):
     pass
 
 
-class TestMemoryVault(VaultContract):
+class TestMemoryWebhookSecrets(WebhookSecretsContract):
     pass

@@ -12,7 +12,7 @@ from fleet.limits import WEBHOOK_TIMEOUT_S
 from fleet.ports import DeliveryAttempt, Target
 
 
-class MemoryVault:
+class MemoryWebhookSecrets:
     """`WebhookSecrets` without a disk."""
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ from tests.fakes.removals import FakeRemovals
 from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
 from tests.fakes.shells import FakeShells
 from tests.fakes.trees import FakeTrees
-from tests.fakes.webhooks import FakeSender, MemoryVault
+from tests.fakes.webhooks import FakeSender, MemoryWebhookSecrets
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
 from tests.gateway.documented import check_documented
 
@@ -215,7 +215,7 @@ class Machine:
         self.files = FakeDisk(directories={PLAIN})
         self.files.add_repository(REPOSITORY)
         self.disk = MemoryDisk()
-        self.vault = MemoryVault()
+        self.webhook_secrets = MemoryWebhookSecrets()
         self.sender = FakeSender()
         self.scripts = FakeScriptsWorld()
         self.shells = FakeShells()
@@ -235,7 +235,7 @@ class Machine:
             FakeTrees(self.files),
             FakeRemovals(self.files),
             LocalFiles(),
-            self.vault,
+            self.webhook_secrets,
             self.sender,
             FakeScripts(self.scripts),
             self.shells,

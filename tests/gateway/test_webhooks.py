@@ -141,7 +141,7 @@ async def test_a_secret_of_the_callers_own_is_used(machine: Machine, door: Door)
     secret = "whsec_" + "QUJD" * 10
     registered = await register(door, secret=secret)
     assert registered["secret"] == secret
-    assert [target.secret for target in machine.vault.targets.values()] == [secret]
+    assert [target.secret for target in machine.webhook_secrets.targets.values()] == [secret]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ async def test_a_wrong_registration_changes_nothing(
     problem = (await door.knock("POST", "/api/webhooks", body)).problem(422, code)
     assert problem["field"] == field
     assert door.fleet.log.head() == before
-    assert machine.vault.targets == {}
+    assert machine.webhook_secrets.targets == {}
 
 
 async def test_a_webhook_that_is_not_there(door: Door) -> None:
@@ -199,7 +199,7 @@ async def test_a_repeated_registration_is_one_registration(machine: Machine, doo
     first = await knock()
     assert await knock() == first
     assert (await knock(OTHER))[0] == 422
-    assert len(machine.vault.targets) == 1
+    assert len(machine.webhook_secrets.targets) == 1
 
 
 async def test_the_test_button_says_what_became_of_it(machine: Machine, door: Door) -> None:
@@ -333,7 +333,7 @@ async def test_a_deleted_webhook_is_gone_with_its_secret(machine: Machine) -> No
         await door.prompt((await door.session())["id"], "hello")
         assert (await door.knock("DELETE", f"/api/webhooks/{webhook_id}")).status == 204
         assert (await door.knock("GET", "/api/webhooks")).json == []
-        assert machine.vault.targets == {}
+        assert machine.webhook_secrets.targets == {}
         (await door.knock("DELETE", f"/api/webhooks/{webhook_id}")).problem(404, "webhook_not_found")
         machine.sender.script[URL] = [200]
     async with machine.fleet() as door:
@@ -345,14 +345,14 @@ async def test_a_deleted_webhook_is_gone_with_its_secret(machine: Machine) -> No
 async def test_a_secret_that_a_crash_left_without_its_webhook_is_swept(machine: Machine) -> None:
     async with machine.fleet(killed=True) as door:
         webhook_id = await registered_id(door)
-    machine.vault.targets[NOWHERE] = machine.vault.targets[webhook_id]
+    machine.webhook_secrets.targets[NOWHERE] = machine.webhook_secrets.targets[webhook_id]
     async with machine.fleet():
-        assert list(machine.vault.targets) == [webhook_id]
+        assert list(machine.webhook_secrets.targets) == [webhook_id]
 
 
 async def test_a_lost_secret_is_named(machine: Machine, door: Door) -> None:
     webhook_id = await registered_id(door)
-    machine.vault.targets.clear()
+    machine.webhook_secrets.targets.clear()
     item = (await door.knock("POST", f"/api/webhooks/{webhook_id}/test")).json
     assert item["outcome"] == "dropped"
     assert "are not in the data directory" in item["detail"]

@@ -35,7 +35,7 @@ from tests.fakes.removals import FakeRemovals
 from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
 from tests.fakes.shells import FakeShells
 from tests.fakes.trees import FakeTrees
-from tests.fakes.webhooks import FakeSender, MemoryVault
+from tests.fakes.webhooks import FakeSender, MemoryWebhookSecrets
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
 
 REGISTRY: Final = make_registry()
@@ -132,7 +132,7 @@ class Incarnation:
             trees=faulty(FakeTrees(machine.directories), machine.fault),
             removals=faulty(FakeRemovals(machine.directories), machine.fault, after=False),
             files=faulty(LocalFiles(), machine.fault),
-            vault=faulty(machine.vault, machine.fault),
+            webhook_secrets=faulty(machine.webhook_secrets, machine.fault),
             sender=machine.sender,
             scripts=faulty(WatchedScripts(machine), machine.fault),
             shells=faulty(machine.shells, machine.fault),
@@ -210,7 +210,7 @@ class Machine:
         self.disk = MemoryDisk()
         self.store = MemoryStore()
         self.directories = FakeDisk()
-        self.vault = MemoryVault()
+        self.webhook_secrets = MemoryWebhookSecrets()
         self.sender = FakeSender()
         self.scripts = FakeScriptsWorld()
         self.shells = FakeShells()

@@ -135,7 +135,7 @@ class WebhookEffects:
         return message_body(recorded.position, recorded.recorded_at_ms, recorded.event, session)
 
     async def _send(self, webhook_id: str, number: int, body: bytes) -> DeliveryAttempt:
-        target = await self._context.vault.read(webhook_id)
+        target = await self._context.webhook_secrets.read(webhook_id)
         if target is None:
             return DeliveryAttempt(
                 None, "its address and secret are not in the data directory: delete it, create it again", 0

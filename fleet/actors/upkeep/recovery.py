@@ -65,10 +65,10 @@ class Recovery:
 
     async def _forget_secrets(self) -> None:
         """Remove addresses and secrets that belong to no webhook. No caller can register one yet."""
-        vault = self._context.vault
-        for webhook_id in await vault.kept():
+        webhook_secrets = self._context.webhook_secrets
+        for webhook_id in await webhook_secrets.kept():
             if self._context.views.webhooks.get(webhook_id) is None:
-                await vault.forget(webhook_id)
+                await webhook_secrets.forget(webhook_id)
 
     async def _stop_strangers(self) -> None:
         """Stop marked processes that no instance uses: a crash interrupted their stop."""

@@ -1,7 +1,7 @@
 """The use cases of webhooks: register, enable or disable, delete, and test one.
 
-Address and secret are stored in the vault before the webhook is in the log, and removed after its deletion is in the
-log. After a crash in between they belong to no webhook; the next start removes them (upkeep/recovery.py).
+Address and secret are stored by `WebhookSecrets` before the webhook is in the log, and removed after its deletion is in
+the log. After a crash in between they belong to no webhook; the next start removes them (upkeep/recovery.py).
 """
 
 from urllib.parse import urlsplit
@@ -52,8 +52,8 @@ class WebhookUseCases:
                     raise Rejected("webhooks_full", f"there are {WEBHOOKS_MAX} webhooks", hint="delete one first")
                 await context.sender.check(new.url)
                 webhook_id = context.ids.uuid7()
-                secret = new.secret if new.secret is not None else secret_of(context.vault.fresh_key())
-                await context.vault.keep(webhook_id, Target(new.url, secret))
+                secret = new.secret if new.secret is not None else secret_of(context.webhook_secrets.fresh_key())
+                await context.webhook_secrets.keep(webhook_id, Target(new.url, secret))
                 parts = urlsplit(new.url)
                 register = RegisterWebhook(
                     origin=f"{parts.scheme}://{parts.netloc}",
@@ -63,7 +63,7 @@ class WebhookUseCases:
                     at_ms=self._now(),
                 )
                 await self._ask(webhook_id, register, caller)
-        target = await context.vault.read(webhook_id)
+        target = await context.webhook_secrets.read(webhook_id)
         if target is None:
             raise _missing(webhook_id)
         return self.webhook(webhook_id), target
@@ -76,7 +76,7 @@ class WebhookUseCases:
     async def delete(self, webhook_id: str, caller: Caller) -> int:
         """Delete it, address and secret included, and return the log position."""
         reply = await self._ask(webhook_id, DeleteWebhook(at_ms=self._now()), caller)
-        await self._context.vault.forget(webhook_id)
+        await self._context.webhook_secrets.forget(webhook_id)
         return reply.position
 
     async def send_test(self, webhook_id: str, caller: Caller) -> Delivery:
