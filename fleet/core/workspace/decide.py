@@ -35,12 +35,11 @@ def _claim(command: commands.ClaimWorkspace, state: State) -> Events:
             f"the workspace is {state.phase}",
             hint=f"bring it back with POST /api/workspaces/{state.id}/restore",
         )
-    retry = state.phase == "failed" and state.order is not None
-    requested = (events.WorkspaceRequested(order=state.order, at_ms=command.at_ms),) if retry and state.order else ()
-    return (
-        *requested,
-        events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms),
-    )  # again: a removal under way sees it
+    # A repeated claim is recorded too: a removal that was decided before sees it.
+    claimed = events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms)
+    if state.phase != "failed" or state.order is None:
+        return (claimed,)
+    return (events.WorkspaceRequested(order=state.order, at_ms=command.at_ms), claimed)
 
 
 def _remove(command: commands.RemoveWorkspace, state: State) -> Events:
@@ -102,10 +101,8 @@ def _torn_down(command: commands.ReportTornDown, state: State) -> Events:
 def _restore(command: commands.RestoreWorkspace, state: State) -> Events:
     if state.fault == "missing" and _is_given(state):
         raise Rejected("workspace_gone", described(state) or "the directory is missing", hint=way_out(state))
-    if state.order is not None and state.fault == "missing":
-        return (
-            events.WorkspaceRequested(order=state.order, at_ms=command.at_ms),
-        )  # made again: its branch has what was committed
+    if state.order is not None and state.fault == "missing":  # created again: its branch has what was committed
+        return (events.WorkspaceRequested(order=state.order, at_ms=command.at_ms),)
     if state.phase in ("ready", "restoring"):
         return ()
     if state.phase != "removed" or state.kept is None:
