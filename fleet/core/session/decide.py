@@ -13,7 +13,7 @@ import msgspec
 from fleet.core.decider import Decider
 from fleet.core.session import commands, events
 from fleet.core.session.consequences import FRESH_HINT, Events, is_cut_off, is_gone, setup_ended, with_consequences
-from fleet.core.session.decide_queue import QUEUE, check_prompt, check_room, takes_steering
+from fleet.core.session.decide_queue import QUEUE, check_prompt, check_room, why_not_steerable
 from fleet.core.session.decide_reports import REPORTS
 from fleet.core.session.effects import Effect, failure, pending, react
 from fleet.core.session.evolve import evolve
@@ -98,7 +98,7 @@ def _submit(command: commands.SubmitPrompt, state: State) -> Events:
     check_room(state)
     if state.provisioning is not None:
         return (accepted,)
-    if command.steer and takes_steering(state):
+    if command.steer and why_not_steerable(state) is None:
         parts = command.fresh.part_ids(1 + len(command.attachments))
         steered = TurnSteered(
             number=state.turns,

@@ -44,15 +44,19 @@ def check_room(state: State) -> None:
             raise Rejected("queue_full", f"{what} wait already", retry_after_s=30, hint=_WAIT)
 
 
-def takes_steering(state: State) -> bool:
-    """Return whether a turn runs into which a prompt can be sent.
+def why_not_steerable(state: State) -> str | None:
+    """Return why no prompt can be sent into a turn; None if one can.
 
     For a resumed turn OpenCode must have been seen working: if it has stopped, a prompt would begin another turn.
     """
     turn = state.turn
-    if state.phase not in RUNNING or turn is None or turn.resumed_at_ms != 0:
-        return False
-    return turn.delivered and not turn.aborting
+    if turn is None or state.phase not in RUNNING:
+        return "no turn runs into which the prompt could be sent"
+    if turn.aborting or not turn.delivered:
+        return f"turn {turn.number} is being {'aborted' if turn.aborting else 'sent to OpenCode'}"
+    if turn.resumed_at_ms != 0:
+        return f"turn {turn.number} was resumed, and OpenCode has not been seen to work on it yet"
+    return None
 
 
 def _size_bytes(prompts: Sequence[QueuedPrompt]) -> int:
@@ -101,8 +105,8 @@ def _steer(command: SteerPrompt, state: State) -> tuple[SessionEvent, ...]:
     prompt = _unsent(command.prompt_id, state)
     if prompt.command is not None:
         raise Rejected("invalid", f"/{prompt.command} is a command, which runs as a turn of its own")
-    if not takes_steering(state):
-        raise Rejected("turn_not_steerable", _why_not(state), hint="it begins a turn when its time comes")
+    if (reason := why_not_steerable(state)) is not None:
+        raise Rejected("turn_not_steerable", reason, hint="it begins a turn when its time comes")
     parts = command.fresh.part_ids(1 + len(prompt.attachments))
     return (
         TurnSteered(
@@ -113,15 +117,6 @@ def _steer(command: SteerPrompt, state: State) -> tuple[SessionEvent, ...]:
             at_ms=command.at_ms,
         ),
     )
-
-
-def _why_not(state: State) -> str:
-    turn = state.turn
-    if turn is None or state.phase not in RUNNING:
-        return "no turn runs into which the prompt could be sent"
-    if turn.aborting or not turn.delivered:
-        return f"turn {turn.number} is being {'aborted' if turn.aborting else 'sent to OpenCode'}"
-    return f"turn {turn.number} was resumed, and OpenCode has not been seen to work on it yet"
 
 
 QUEUE: Final[Mapping[type[Any], Callable[[Any, State], tuple[SessionEvent, ...]]]] = {
