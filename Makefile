@@ -7,9 +7,6 @@ ARGS =
 SEED =
 COUNT =
 KILLS = 50
-# A process for each core; tests that share a server stay together (tests/conftest.py). All tests take three processes:
-# those that start OpenCode or use a browser mostly wait.
-SIDE_BY_SIDE = --numprocesses=auto --maxprocesses=4
 UV_VERSION = 0.13.9
 
 BIN = .venv/bin
@@ -58,9 +55,11 @@ web-tools:
 setup:
 	@$(TOOLS_PATH) $(PYTHON) tools/setup.py
 
+# Three processes, also on two cores: tests that start OpenCode or use a browser mostly wait. Those that share a server
+# stay together (tests/conftest.py).
 test: check browser web
 	cd web && npm test --silent
-	$(TOOLS_PATH) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --numprocesses=3 --durations=20 $(ARGS)
+	$(TOOLS_PATH) $(BIN)/python -m pytest --numprocesses=3 --durations=20 $(ARGS)
 
 screenshots: setup browser web
 	@$(TOOLS_PATH) $(BIN)/python tools/screenshots.py $(ARGS)
@@ -77,7 +76,7 @@ check: setup web-tools
 	cd web && npm run --silent check
 
 sim: setup
-	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/simulation $(ARGS)
+	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 tests/simulation $(ARGS)
 
 fuzz: setup
 	count="$(COUNT)"; FLEET_FUZZ_EXAMPLES="$${count:-200}" FLEET_FUZZ_SEED="$(SEED)" $(BIN)/python -m pytest tests/gateway/test_schema.py $(ARGS)
