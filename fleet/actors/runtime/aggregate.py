@@ -121,7 +121,7 @@ class _Running(NamedTuple, Generic[Effect]):
 
 
 class Aggregate(Generic[Command, State, Event, Effect]):
-    """One aggregate's actor. `run` fits a `ChildSpec` and a directory; `ref()` is its address.
+    """One aggregate's actor. `run` fits a `ChildSpec` and a registry; `ref()` is its address.
 
     `id` is the aggregate's own id; its stream is `<decider.kind>-<id>`. A given `inbox` belongs to its creator (a
     registry); without one the aggregate has its own, and fails the waiting messages when it is stopped. `spans` need a

@@ -48,7 +48,7 @@ class Resident(Protocol):
         ...
 
 
-class DirectoryStatistics(NamedTuple):
+class RegistryStatistics(NamedTuple):
     """The statistics of a registry since its start. `busy` actors handle a message or run an effect.
 
     `deepest_mailbox` is the largest number of messages that wait for one actor.
@@ -162,9 +162,9 @@ class ActorRegistry(Generic[Command, Reply]):
             for entry in tuple(self._entries.values()):
                 self._drop(entry, partial(stopped, entry.inbox.name))
 
-    def statistics(self) -> DirectoryStatistics:
+    def statistics(self) -> RegistryStatistics:
         """Return the statistics of the registry."""
-        return DirectoryStatistics(
+        return RegistryStatistics(
             name=self.name,
             active=len(self._entries),
             busy=sum(entry.resident.busy for entry in self._entries.values()),
@@ -189,7 +189,7 @@ class ActorRegistry(Generic[Command, Reply]):
         if entry is not None:
             return entry
         if self._nursery is None:
-            raise Unavailable("stopping", f"The directory of {self.name} does not run: {id} cannot be reached")
+            raise Unavailable("stopping", f"The registry of {self.name} does not run: {id} cannot be reached")
         if len(self._entries) >= self._active_max:
             raise Unavailable(
                 "overloaded",
@@ -230,7 +230,7 @@ class ActorRegistry(Generic[Command, Reply]):
 
     def _fail(self, entry: _Resident[Command, Reply], error: Exception) -> None:
         self._failures += 1
-        _log.error("actor_failed", directory=self.name, id=entry.id, exc_info=error)
+        _log.error("actor_failed", registry=self.name, id=entry.id, exc_info=error)
         self._drop(entry, partial(_failed, entry.inbox.name))
 
     def _drop(self, entry: _Resident[Command, Reply], problem: Callable[[], Unavailable]) -> None:

@@ -79,15 +79,15 @@ class Recovery:
 
     async def _take_up(self) -> None:
         """Activate actors with unfinished effects, a few at a time, because each may use git and OpenCode at once."""
-        peers, views = self._context.actors, self._context.views
-        for directory, view in (
-            (peers.workspaces, views.workspaces),
-            (peers.instances, views.instances),
-            (peers.sessions, views.sessions),
-            (peers.webhooks, views.webhooks),
+        actors, views = self._context.actors, self._context.views
+        for registry, view in (
+            (actors.workspaces, views.workspaces),
+            (actors.instances, views.instances),
+            (actors.sessions, views.sessions),
+            (actors.webhooks, views.webhooks),
         ):
             for number, aggregate_id in enumerate(view.unfinished(), start=1):
-                directory.activate(aggregate_id)
+                registry.activate(aggregate_id)
                 if number % RECOVERY_BATCH == 0:
                     await trio.sleep(RECOVERY_PAUSE_S)
 

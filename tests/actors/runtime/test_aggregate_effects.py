@@ -136,16 +136,16 @@ async def test_an_effect_that_breaks_crashes_the_account_and_runs_again_after_it
 ) -> None:
     bank = Bank()
     bank.dies = True
-    directory: ActorRegistry[Deliver[Command], StateReply[State]] = ActorRegistry(
+    registry: ActorRegistry[Deliver[Command], StateReply[State]] = ActorRegistry(
         "account", lambda number, inbox: Aggregate(number, ACCOUNT, SHAPE, bank.log, bank.pay, inbox=inbox)
     )
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
-        await nursery.start(directory.run, stopping)
-        await directory.ask("1", Deliver(Deposit(5)))
-        await directory.ask("1", Deliver(OrderPayment("rent", 3)))
+        await nursery.start(registry.run, stopping)
+        await registry.ask("1", Deliver(Deposit(5)))
+        await registry.ask("1", Deliver(OrderPayment("rent", 3)))
         await trio.sleep(1)
-        assert (await directory.ask("1", Deliver(Split(())))).state == State("1", 2, {}, ("rent",))
-        assert directory.statistics().restarts == 1
+        assert (await registry.ask("1", Deliver(Split(())))).state == State("1", 2, {}, ("rent",))
+        assert registry.statistics().restarts == 1
         stopping.set()
     assert bank.paid == ["rent", "rent"]

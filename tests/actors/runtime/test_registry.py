@@ -59,7 +59,7 @@ class World:
         self.counts: dict[str, int] = {}
         self.residents: dict[str, Counter] = {}
         self.starts = 0
-        self.directory: ActorRegistry[str, int] = ActorRegistry(
+        self.registry: ActorRegistry[str, int] = ActorRegistry(
             "counter", self.create, passivate_after_s=100, active_max=active_max
         )
 
@@ -72,8 +72,8 @@ class World:
 async def running(world: World) -> AsyncGenerator[ActorRegistry[str, int]]:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
-        await nursery.start(world.directory.run, stopping)
-        yield world.directory
+        await nursery.start(world.registry.run, stopping)
+        yield world.registry
         stopping.set()
 
 
@@ -87,39 +87,39 @@ async def test_a_message_activates_and_concurrent_ones_share_the_actor(autojump_
     world = World(start_s=2)
     replies: list[int] = []
 
-    async def ask(directory: ActorRegistry[str, int]) -> None:
-        replies.append(await directory.ask("x", "count"))
+    async def ask(registry: ActorRegistry[str, int]) -> None:
+        replies.append(await registry.ask("x", "count"))
 
-    async with running(world) as directory:
+    async with running(world) as registry:
         async with trio.open_nursery() as nursery:
             for _ in range(50):
-                nursery.start_soon(ask, directory)
+                nursery.start_soon(ask, registry)
         assert sorted(replies) == list(range(1, 51))
         assert world.starts == 1
-        directory.tell("y", "count")
-        assert await directory.ref("y").ask("count") == 2
-        assert directory.statistics().active == 2
+        registry.tell("y", "count")
+        assert await registry.ref("y").ask("count") == 2
+        assert registry.statistics().active == 2
 
 
 async def test_an_idle_actor_leaves_and_comes_back(autojump_clock: Clock) -> None:
     world = World()
-    async with running(world) as directory:
-        await directory.ask("x", "count")
+    async with running(world) as registry:
+        await registry.ask("x", "count")
         await trio.sleep(90)
-        assert directory.statistics().active == 1
+        assert registry.statistics().active == 1
         await trio.sleep(60)
-        assert directory.statistics().active == 0
+        assert registry.statistics().active == 0
         assert world.living == {"x": 0}
-        assert await directory.ask("x", "count") == 2
-        assert directory.statistics().passivations == 1
+        assert await registry.ask("x", "count") == 2
+        assert registry.statistics().passivations == 1
 
 
 async def test_an_actor_with_traffic_or_effects_stays(autojump_clock: Clock) -> None:
     world = World()
-    async with running(world) as directory:
+    async with running(world) as registry:
         for _ in range(10):
-            await directory.ask("traffic", "count")
-            await directory.ask("effects", "count")
+            await registry.ask("traffic", "count")
+            await registry.ask("effects", "count")
             world.residents["effects"].effects = 1
             await trio.sleep(60)
         assert world.starts == 2
@@ -129,11 +129,11 @@ async def test_an_actor_with_traffic_or_effects_stays(autojump_clock: Clock) -> 
 
 async def test_a_message_to_a_passivating_actor_brings_it_back(autojump_clock: Clock) -> None:
     world = World(stop_s=5)
-    async with running(world) as directory:
-        await directory.ask("x", "count")
+    async with running(world) as registry:
+        await registry.ask("x", "count")
         await trio.sleep(126)  # the first sweep after the message is at 25 s, and from there it is idle for 100 s
         assert _stopping(world, "x")
-        assert await directory.ask("x", "count") == 2
+        assert await registry.ask("x", "count") == 2
         assert world.starts == 2
 
 
@@ -145,20 +145,20 @@ async def test_a_crash_interrupts_its_asker_and_the_rest_is_handled_after_the_re
     world = World()
     replies: list[int] = []
 
-    async def ask(directory: ActorRegistry[str, int]) -> None:
-        replies.append(await directory.ask("x", "count"))
+    async def ask(registry: ActorRegistry[str, int]) -> None:
+        replies.append(await registry.ask("x", "count"))
 
-    async with running(world) as directory:
+    async with running(world) as registry:
         async with trio.open_nursery() as nursery:
-            directory.tell("x", "crash")
-            nursery.start_soon(ask, directory)
-            nursery.start_soon(ask, directory)
+            registry.tell("x", "crash")
+            nursery.start_soon(ask, registry)
+            nursery.start_soon(ask, registry)
             await trio.testing.wait_all_tasks_blocked()
             assert replies == []
         assert sorted(replies) == [1, 2]
-        assert await code_of(directory.ask("x", "crash")) == "interrupted"
-        assert await directory.ask("x", "count") == 3
-        assert directory.statistics().restarts == 2
+        assert await code_of(registry.ask("x", "crash")) == "interrupted"
+        assert await registry.ask("x", "count") == 3
+        assert registry.statistics().restarts == 2
 
 
 async def test_an_actor_that_cannot_start_fails_what_waits_and_the_next_message_tries_again(
@@ -166,33 +166,33 @@ async def test_an_actor_that_cannot_start_fails_what_waits_and_the_next_message_
 ) -> None:
     world = World()
     world.broken.add("x")
-    async with running(world) as directory:
-        assert await code_of(directory.ask("x", "count")) == "interrupted"
-        assert await directory.ask("good", "count") == 1
+    async with running(world) as registry:
+        assert await code_of(registry.ask("x", "count")) == "interrupted"
+        assert await registry.ask("good", "count") == 1
         world.broken.clear()
-        assert await directory.ask("x", "count") == 1
-        assert directory.statistics().failures == 1
+        assert await registry.ask("x", "count") == 1
+        assert registry.statistics().failures == 1
 
 
 async def test_an_actor_that_crashes_too_often_is_given_up_and_the_next_message_tries_again(
     autojump_clock: Clock,
 ) -> None:
     world = World()
-    async with running(world) as directory:
+    async with running(world) as registry:
         for _ in range(10):
-            directory.tell("x", "crash")
-        assert await code_of(directory.ask("x", "count")) == "interrupted"
-        assert directory.statistics().failures == 1
-        assert await directory.ask("x", "count") == 1
+            registry.tell("x", "crash")
+        assert await code_of(registry.ask("x", "count")) == "interrupted"
+        assert registry.statistics().failures == 1
+        assert await registry.ask("x", "count") == 1
 
 
 async def test_active_actors_are_bounded() -> None:
     world = World(active_max=1)
-    async with running(world) as directory:
-        assert await directory.ask("x", "count") == 1
+    async with running(world) as registry:
+        assert await registry.ask("x", "count") == 1
         with pytest.raises(Unavailable, match="1 counter are active already"):
-            directory.tell("y", "count")
-        assert await directory.ask("x", "count") == 2
+            registry.tell("y", "count")
+        assert await registry.ask("x", "count") == 2
 
 
 class Lingering:
@@ -209,35 +209,35 @@ class Lingering:
                 await trio.sleep(1)
 
 
-async def test_a_directory_that_is_cancelled_refuses_while_its_actors_go(autojump_clock: Clock) -> None:
-    directory = ActorRegistry[str, int]("lingering", lambda _, __: Lingering())
+async def test_a_cancelled_registry_rejects_messages_while_its_actors_stop(autojump_clock: Clock) -> None:
+    registry = ActorRegistry[str, int]("lingering", lambda _, __: Lingering())
     async with trio.open_nursery() as nursery:
-        await nursery.start(directory.run, trio.Event())
-        directory.activate("a")
+        await nursery.start(registry.run, trio.Event())
+        registry.activate("a")
         await trio.sleep(0.1)
         nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
             await trio.sleep(0.5)
             with pytest.raises(Unavailable) as caught:
-                directory.activate("b")
+                registry.activate("b")
             assert caught.value.code == "stopping"
 
 
-async def test_an_actor_that_comes_as_the_directory_is_cancelled_is_no_failed_one() -> None:
+async def test_an_actor_that_starts_while_the_registry_is_cancelled_does_not_count_as_failed() -> None:
     for _ in range(100):  # which of the cancelled tasks runs first is trio's choice
         world = World()
         async with trio.open_nursery() as nursery:
-            await nursery.start(world.directory.run, trio.Event())
-            world.directory.activate("late")
+            await nursery.start(world.registry.run, trio.Event())
+            world.registry.activate("late")
             nursery.cancel_scope.cancel()
-        assert world.directory.statistics().failures == 0
+        assert world.registry.statistics().failures == 0
 
 
 async def test_activate_needs_no_message() -> None:
     world = World()
-    async with running(world) as directory:
-        directory.activate("x")
-        directory.activate("x")
+    async with running(world) as registry:
+        registry.activate("x")
+        registry.activate("x")
         await trio.testing.wait_all_tasks_blocked()
         assert world.living == {"x": 1}
 
@@ -246,18 +246,18 @@ async def test_stopping_turns_away_what_waits_and_what_comes(autojump_clock: Clo
     world = World()
     codes: list[str] = []
 
-    async def ask(directory: ActorRegistry[str, int]) -> None:
-        codes.append(await code_of(directory.ask("x", "count")))
+    async def ask(registry: ActorRegistry[str, int]) -> None:
+        codes.append(await code_of(registry.ask("x", "count")))
 
-    async with trio.open_nursery() as nursery, running(world) as directory:
-        directory.tell("x", "slow")
+    async with trio.open_nursery() as nursery, running(world) as registry:
+        registry.tell("x", "slow")
         await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(ask, directory)
+        nursery.start_soon(ask, registry)
         await trio.testing.wait_all_tasks_blocked()
     assert codes == ["stopping"]
     assert world.counts == {"x": 1}
     with pytest.raises(Unavailable, match="does not run"):
-        world.directory.tell("x", "count")
+        world.registry.tell("x", "count")
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -268,20 +268,20 @@ async def test_no_ask_is_lost_and_no_two_actors_share_an_id(autojump_clock: Cloc
     answered = dict.fromkeys("abc", 0)
     crashes = 0
 
-    async def ask(directory: ActorRegistry[str, int]) -> None:
+    async def ask(registry: ActorRegistry[str, int]) -> None:
         nonlocal crashes
         for _ in range(5):
             await trio.sleep(random.random() * random.choice([1, 130, 300]))
             key = random.choice("abc")
             if random.random() < 0.05:
                 crashes += 1
-                assert await code_of(directory.ask(key, "crash", timeout=1e6)) == "interrupted"
+                assert await code_of(registry.ask(key, "crash", timeout=1e6)) == "interrupted"
             else:
-                await directory.ask(key, random.choice(["count", "slow"]), timeout=1e6)
+                await registry.ask(key, random.choice(["count", "slow"]), timeout=1e6)
                 answered[key] += 1
 
-    async with running(world) as directory, trio.open_nursery() as nursery:
+    async with running(world) as registry, trio.open_nursery() as nursery:
         for _ in range(20):
-            nursery.start_soon(ask, directory)
+            nursery.start_soon(ask, registry)
     assert {key: world.counts.get(key, 0) for key in "abc"} == answered
     assert sum(answered.values()) + crashes == 100
