@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from tests.gateway.door import Door
-from tests.gateway.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket, Received, raw_socket, refusal
+from tests.gateway.raw_socket import BINARY, CLOSE, PING, PONG, TEXT, RawSocket, Received, frame, raw_socket, refusal
 
 PROTOCOL_ERROR, INVALID_DATA = 1002, 1007
 
@@ -304,10 +304,9 @@ async def test_a_close_with_bad_utf_8(door: Door) -> None:
 
 async def test_nothing_is_done_after_a_close(door: Door) -> None:
     async with door.listen() as port, raw_socket(port) as (socket, _):
-        await socket.send(TEXT, ask()[:5], fin=False)
-        await socket.send(CLOSE, b"\x03\xe8")
-        await socket.send(0, ask()[5:])
-        await socket.send(PING)
+        # In one write: the server may disconnect as soon as it has read the close.
+        sent = frame(TEXT, ask()[:5], fin=False) + frame(CLOSE, b"\x03\xe8") + frame(0, ask()[5:]) + frame(PING)
+        await socket.stream.send_all(sent)
         received = await socket.receive()
         assert received is not None
         assert received.close_code == 1000
