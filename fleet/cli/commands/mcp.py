@@ -1,9 +1,9 @@
 """`fleet mcp` gives agents tools to drive sessions, over the Model Context Protocol.
 
-An agent that makes a session is its maker: the log names it as the cause, and it gets word of the outcome. OpenCode
-tells an MCP server nothing of the session that calls (measured on 1.18.33: neither `_meta` nor environment), but the
-server inherits the mark of its instance. So the maker is the session of that instance that is at work; where several
-are, the one with this very call open; where that tells nothing either, the agent is asked to name itself.
+The session of an agent that creates a session is its maker: the log names it as the cause, and it gets a message about
+the outcome. OpenCode does not tell an MCP server which session calls (measured on 1.18.33: neither `_meta` nor
+environment), but the server inherits the marker of its instance. So the maker is the session of that instance that is
+working; if there are several, the one with this call open; if that is not clear either, the agent has to name itself.
 """
 
 import os
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_INSTRUCTIONS = """Fleet runs coding sessions side by side. Make a session for work that can continue without you; you \
-get a message when it is done. wait_for_session, read_session and diff_session tell what became of it."""
+_INSTRUCTIONS = """Fleet runs coding sessions side by side. Create a session for work that can continue without you; \
+you get a message when it is done. wait_for_session, read_session and diff_session return its results."""
 
 
 def mcp(url: Url = None, token_file: TokenFile = None) -> None:
@@ -48,7 +48,7 @@ def mcp(url: Url = None, token_file: TokenFile = None) -> None:
 
 
 async def _serve(url: str, token: str | None) -> None:
-    """Serve even if Fleet does not run: an agent gets no reason from a server that ends."""
+    """Serve even if Fleet does not run: if this process ended, the agent would not learn why."""
     from fleet.client import FleetClient
     from fleet.limits import MCP_RETRY_S
 
@@ -75,10 +75,10 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         notify: bool = True,
         maker: str = "",
     ) -> dict[str, Any]:
-        """Make a session that works on `prompt` by itself, by default in a git worktree of `directory` (yours).
+        """Create a session that works on `prompt` by itself, by default in a git worktree of `directory` (yours).
 
-        You get a message when it is done, unless `notify` is false. `maker` is your own session's id; give it where you
-        are asked for it.
+        You get a message when it is done, unless `notify` is false. `maker` is your own session's id; give it if an
+        error asks for it.
         """
         own = await _maker(fleet, instance_id, maker, prompt)
         acting = fleet if own is None else fleet.acting_for(own)
@@ -89,11 +89,11 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
             prompt=prompt,
             on_complete=own if notify else None,
         )
-        told = "you will get a message when it is done" if own and notify else "wait_for_session tells when it is done"
-        return {**_brief(await session.read()), "note": told}
+        note = "you will get a message when it is done" if own and notify else "wait_for_session waits until it is done"
+        return {**_brief(await session.read()), "note": note}
 
     async def prompt_session(session: str, text: str, maker: str = "") -> dict[str, Any]:
-        """Tell a session what to do next. While it works, prompts wait in its queue: `promptWaitsFor` says for what."""
+        """Send a session a prompt. While it works, prompts wait in its queue: `promptWaitsFor` says for what."""
         own = await _maker(fleet, instance_id, maker, text, required=False)
         found = await _named(fleet if own is None else fleet.acting_for(own), session)
         await found.prompt(text)
@@ -101,7 +101,7 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         return {**_brief(item), "promptWaitsFor": waits_behind(item)}
 
     async def wait_for_session(session: str, seconds: float = 20) -> dict[str, Any]:
-        """Wait until a session has nothing more to do or needs a person; then `answer` is what it said to that.
+        """Wait until a session has nothing more to do or needs a person; then `answer` is its last message.
 
         `needsPerson` says what a person has to do before it continues its work.
 
@@ -122,10 +122,10 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
     async def read_session(session: str, messages: int = 10) -> str:
         """Read the last messages of a session."""
         page = await (await _named(fleet, session)).messages(limit=min(max(messages, 1), 200))
-        return _cut("\n\n".join(filter(None, (_told(each.info, each.parts) for each in page.messages))))
+        return _cut("\n\n".join(filter(None, (_text_of(each.info, each.parts) for each in page.messages))))
 
     async def diff_session(session: str, turn: int = 0) -> str:
-        """Read what a session has changed in all, or in one turn, as a patch."""
+        """Read what a session has changed, in total or in one turn, as a patch."""
         import trio
 
         from fleet.cli.commands.diff import patch
@@ -139,42 +139,42 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         chosen = [status] if status else []
         return [_brief(each) for each in await fleet.sessions(search=search or None, status=chosen, limit=limit)]
 
-    told = _Telling(fleet)
-    made = (create_session, prompt_session, wait_for_session, read_session, diff_session, list_sessions)
+    errors = _ErrorTexts(fleet)
+    functions = (create_session, prompt_session, wait_for_session, read_session, diff_session, list_sessions)
     return MCPServer(
         "fleet",
         instructions=_INSTRUCTIONS,
         version=__version__,
         log_level="ERROR",
-        tools=[StrictTool.of(told.by(each)) for each in made],
+        tools=[StrictTool.of(errors.around(each)) for each in functions],
     )
 
 
-class _Telling:
-    """Lets the agent read what went wrong: the SDK hides errors that it does not know."""
+class _ErrorTexts:
+    """Shows errors to the agent: the SDK hides those that it does not know."""
 
     def __init__(self, fleet: "FleetClient") -> None:
         self._fleet = fleet
         self._reached = False
 
-    def by(self, tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """Return the tool as one that tells."""
+    def around(self, tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """Return the tool with readable errors."""
 
         @wraps(tool)
         async def call(*args: Any, **kwargs: Any) -> Any:
             await self._reach()
-            return await self._told(tool(*args, **kwargs))
+            return await self._run(tool(*args, **kwargs))
 
         return call
 
     async def _reach(self) -> None:
-        """See that Fleet is there, at once; one that was there, and restarts, the client waits for."""
+        """Fail at once if Fleet does not run at the first call; later, the client waits for a restart."""
         if not self._reached:
-            await self._told(self._fleet.health(retry=False))
+            await self._run(self._fleet.health(retry=False))
             self._reached = True
 
     @staticmethod
-    async def _told(doing: Awaitable[Result]) -> Result:
+    async def _run(doing: Awaitable[Result]) -> Result:
         from mcp.server.mcpserver.exceptions import ToolError
 
         from fleet.client import FleetError, Unreachable
@@ -201,7 +201,7 @@ async def _named(fleet: "FleetClient", name: str) -> "Session":
 async def _maker(
     fleet: "FleetClient", instance_id: str | None, given: str, text: str, *, required: bool = True
 ) -> str | None:
-    """Return the id of the session that calls, None where none does. Raises `ValueError` where nothing tells."""
+    """Return the id of the session that calls, None if none does. Raises `ValueError` if it is not clear which."""
     if given:
         return (await (await _named(fleet, given)).read()).id
     if instance_id is None:
@@ -212,8 +212,8 @@ async def _maker(
     calling = await _calling(fleet, at_work, text)
     if calling is None and required:
         raise ValueError(
-            f"{len(at_work)} sessions work in your process, so that it cannot be told which of them you are: "
-            f"name your own session as `maker`, one of {', '.join(at_work)} (list_sessions shows their directories)"
+            f"{len(at_work)} sessions work in your process, and Fleet does not know which of them is yours: "
+            f"give its id as `maker`, one of {', '.join(at_work)} (list_sessions shows their directories)"
         )
     return calling
 
@@ -226,7 +226,7 @@ async def _at_work(fleet: "FleetClient", instance_id: str) -> list[str]:
 
 
 async def _calling(fleet: "FleetClient", sessions: list[str], text: str) -> str | None:
-    """Return the session that has a call with this text open, None where none or several have."""
+    """Return the session that has a call with this text open, None unless exactly one has."""
     import trio
 
     from fleet.limits import MCP_CALLER_S
@@ -267,17 +267,17 @@ def _brief(item: "SessionItem") -> dict[str, Any]:
 
 
 async def _last_answer(session: "Session") -> str:
-    """Return what the agent said last to the last prompt, "" where it said nothing to that one."""
+    """Return the agent's last message after the last prompt, "" if there is none."""
     page = await session.messages(limit=20)
     for each in reversed(page.messages):
-        text = _told(each.info, each.parts)
+        text = _text_of(each.info, each.parts)
         if text:
             return _cut(text.removeprefix("assistant: ")) if text.startswith("assistant: ") else ""
     return ""
 
 
-def _told(info: Any, parts: list[Any]) -> str:
-    """Return the texts of a message with who said them, "" where there are none."""
+def _text_of(info: Any, parts: list[Any]) -> str:
+    """Return the texts of a message after its role, "" if it has none."""
     import msgspec
 
     role = msgspec.json.decode(info, type=dict[str, Any]).get("role")
