@@ -1,4 +1,4 @@
-"""The way of every request through the gateway: named, admitted, dispatched, measured, logged, compressed.
+"""The steps of every request in the gateway: it is named, admitted, dispatched, measured, logged, compressed.
 
 It takes the place of the framework's own hooks and signals before and after a request, which look up each function and
 the request again for each of them. A WebSocket's handshake is admitted by a hook (app.py); it has no response of ours.
@@ -27,7 +27,7 @@ from fleet.gateway.server.middleware import visit_of
 from fleet.gateway.server.request_id import HEADER, log_result, name_request
 from fleet.gateway.server.requests import read_to_its_end
 
-Tell = Callable[[Response], None]
+EndSpan = Callable[[Response], None]
 
 
 class FoundHeaders(Headers):
@@ -59,7 +59,7 @@ class Pipeline(KeyedApp):
         self.fleet = fleet
         self._guard = guard
         self._metrics = metrics
-        self._span: Callable[[Request, str], AbstractContextManager[Tell]] = _no_span
+        self._span: Callable[[Request, str], AbstractContextManager[EndSpan]] = _no_span
         if fleet.traces is not None:
             from fleet.gateway.server.tracing import request_span
 
@@ -73,13 +73,13 @@ class Pipeline(KeyedApp):
         visit.request_id = name_request(request, self.fleet.context.ids)
         try:
             self._guard.admit(request, visit)
-        except Exception as refusal:  # has no span: a client that may not come in must not fill the collector
+        except Exception as refusal:  # has no span: a client that is not admitted must not fill the collector
             return await self._finish(request, await self._of_error(refusal), visit, began_s)
-        with self._span(request, visit.request_id) as tell:
+        with self._span(request, visit.request_id) as end_span:
             response = await self._dispatch(context)
             if response.mimetype == "text/event-stream" and (too_many := visit.stream()) is not None:
                 response = problems.problem_response(too_many)
-            tell(response)
+            end_span(response)
             return await self._finish(request, response, visit, began_s)
 
     async def _dispatch(self, context: RequestContext) -> Response:
@@ -104,5 +104,5 @@ class Pipeline(KeyedApp):
         return response
 
 
-def _no_span(_: Request, __: str) -> AbstractContextManager[Tell]:
+def _no_span(_: Request, __: str) -> AbstractContextManager[EndSpan]:
     return nullcontext(lambda _: None)
