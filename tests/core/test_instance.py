@@ -144,7 +144,7 @@ def test_a_stop_knows_what_to_abort_and_where() -> None:
 
 
 @over
-def test_what_ends_is_not_stopped_again(history: tuple[InstanceEvent, ...]) -> None:
+def test_an_instance_that_ends_is_not_stopped_again(history: tuple[InstanceEvent, ...]) -> None:
     given(INSTANCE, "i1", *history).when(i.stop()).then()
 
 

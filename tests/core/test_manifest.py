@@ -251,7 +251,7 @@ def test_no_fewer_lines_would_do(old: list[bytes], new: list[bytes]) -> None:
     assert line_counts(b"".join(old), b"".join(new)) == (len(new) - common, len(old) - common)
 
 
-def test_what_is_too_long_or_too_different_is_not_counted() -> None:
+def test_lines_of_texts_that_are_too_long_or_too_different_are_not_counted() -> None:
     half = DIFF_COUNT_LINES_MAX // 2
     rows = [b"%d\n" % n for n in range(half)]
     text = b"".join(rows)

@@ -135,7 +135,7 @@ def test_a_turn_with_prompts_waiting_behind_it_is_not_reported() -> None:
     assert outcomes(story) == ["finished"]
 
 
-def test_an_aborted_child_with_prompts_held_back_has_come_to_rest() -> None:
+def test_an_aborted_child_with_a_paused_queue_is_reported() -> None:
     story = child(*s.ACTIVE, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT)).when(s.turn_ended(1, "aborted"))
     assert outcomes(story) == ["aborted"]
 
@@ -262,7 +262,7 @@ def test_old_callbacks_are_discarded_but_waiting_ones_are_kept() -> None:
 # ------------------------------------------------------------------------------------------------------------- text
 
 
-def test_the_parent_reads_what_became_of_the_child() -> None:
+def test_a_callback_names_outcome_changes_cost_and_directory() -> None:
     story = child(*s.ACTIVE, s.paid(0.125)).when(s.changes()).when(s.turn_ended(1))
     assert story.state.callbacks.sent == (
         Callback(

@@ -29,7 +29,7 @@ STEPS: dict[ProvisionStep, tuple[SessionEvent, ...]] = {
 each_step = pytest.mark.parametrize(("step", "history"), STEPS.items(), ids=STEPS.keys())
 
 
-def test_comes_up_step_by_step_and_waits_for_a_prompt() -> None:
+def test_a_session_is_provisioned_step_by_step_and_waits_for_a_prompt() -> None:
     story = given(SESSION, "s1").when(s.create()).then(*s.CREATED).pending("workspace")
     story = story.when(s.workspace_ready()).then(s.WORKSPACE).pending("instance")
     story = story.when(s.instance_ready()).then(s.attached("i1")).pending("conversation:i1")
@@ -45,7 +45,9 @@ def test_sends_its_initial_prompt_as_soon_as_it_can() -> None:
 
 
 @each_step
-def test_takes_prompts_while_it_comes_up(step: ProvisionStep, history: tuple[SessionEvent, ...]) -> None:
+def test_a_session_accepts_prompts_while_it_is_provisioned(
+    step: ProvisionStep, history: tuple[SessionEvent, ...]
+) -> None:
     story = given(SESSION, "s1", *history)
     before = story.effects
     story = story.when(s.submit("p1")).then(s.accepted("p1"))
@@ -85,7 +87,9 @@ def test_is_not_there_before_it_is_created(command: SessionCommand) -> None:
 
 
 @each_step
-def test_says_which_step_failed_and_why(step: ProvisionStep, history: tuple[SessionEvent, ...]) -> None:
+def test_a_failed_creation_names_the_step_and_the_reason(
+    step: ProvisionStep, history: tuple[SessionEvent, ...]
+) -> None:
     story = given(SESSION, "s1", *history).when(s.provision_failed(step)).then(s.failed(step)).pending()
     failure = story.state.failure
     assert story.state.phase == "error"

@@ -67,7 +67,7 @@ def test_in_error_the_instance_may_go() -> None:
 
 
 @pytest.mark.parametrize("situation", s.LIVING)
-def test_the_end_of_another_instance_is_none_of_its_business(situation: str) -> None:
+def test_the_end_of_another_instance_is_ignored(situation: str) -> None:
     given(SESSION, "s1", *s.LIVING[situation]).when(s.instance_ended("i9")).then()
 
 
@@ -93,7 +93,7 @@ def test_each_session_can_be_terminated(situation: str) -> None:
     story.when(StopSession(at_ms=s.AT)).then().when(OVER).then()
 
 
-def test_termination_aborts_the_turn_and_withdraws_what_waits() -> None:
+def test_termination_aborts_the_turn_and_withdraws_waiting_prompts() -> None:
     story = given(SESSION, "s1", *s.WAITING, s.accepted("p2"), s.accepted("p3")).when(StopSession(at_ms=s.AT))
     story = story.when(OVER).then(
         s.ended(1, "aborted", "terminated"), s.withdrawn("p2", "terminated"), s.withdrawn("p3", "terminated"), STOPPED
@@ -110,7 +110,7 @@ def test_nothing_new_begins_while_it_is_terminated() -> None:
 
 
 @pytest.mark.parametrize("situation", ["created", "created, instance ready", "resuming"])
-def test_termination_calls_off_what_was_coming_up(situation: str) -> None:
+def test_termination_cancels_the_provisioning(situation: str) -> None:
     story = given(SESSION, "s1", *s.LIVING[situation], TERMINATED)
     for report in (s.workspace_ready(), s.instance_ready(), s.conversation_open(), s.provision_failed("workspace")):
         story = story.when(report).then().pending("end")
@@ -154,7 +154,7 @@ def test_an_ended_session_refuses_prompts_and_names_resume(phase: str, history: 
 
 
 @ended
-def test_an_ended_session_comes_back_to_work(phase: str, history: tuple[SessionEvent, ...]) -> None:
+def test_an_ended_session_can_be_resumed(phase: str, history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history).when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT))
     story = story.pending("workspace").when(ResumeSession(at_ms=s.AT)).then()
     assert story.state.phase == phase
@@ -210,13 +210,13 @@ def test_a_resume_that_fails_leaves_the_session_as_it_was(
     "situation",
     ["created", "created, instance ready", "active", "active, sending", "active, resumed", "waiting_input"],
 )
-def test_what_works_is_not_resumed(situation: str) -> None:
+def test_a_working_session_cannot_be_resumed(situation: str) -> None:
     given(SESSION, "s1", *s.LIVING[situation]).when(ResumeSession(at_ms=s.AT)).then_rejected(
         "session_active", says="nothing to resume"
     )
 
 
-def test_a_session_in_error_is_brought_back_and_is_in_error_no_more() -> None:
+def test_a_resume_clears_the_error_of_a_session() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT))
     story = story.when(s.workspace_ready()).when(s.instance_ready("i1")).when(s.conversation_open())
     story = story.when(s.settled("x"))
@@ -224,7 +224,7 @@ def test_a_session_in_error_is_brought_back_and_is_in_error_no_more() -> None:
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.FINISHED])
-def test_what_waits_for_a_prompt_is_back_already(history: tuple[SessionEvent, ...]) -> None:
+def test_resume_of_an_idle_session_changes_nothing(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(ResumeSession(at_ms=s.AT)).then()
 
 

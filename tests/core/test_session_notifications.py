@@ -71,7 +71,7 @@ def test_normal_progress_makes_no_notification(history: tuple[SessionEvent, ...]
     assert [n for n in told(state) if n[1] != "disconnected"] == before
 
 
-def test_what_was_read_stays_read_and_the_others_unread() -> None:
+def test_only_the_named_notifications_are_marked_as_read() -> None:
     story = given(SESSION, "s1", *s.WAITING, s.request("r2"), s.ended(1, "finished"))
     story = (
         story.when(read(2, 9))

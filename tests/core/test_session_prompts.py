@@ -95,7 +95,7 @@ def test_part_ids_keep_their_length_and_differ() -> None:
     assert list(ids) == sorted(ids)
 
 
-def test_prompts_run_one_after_the_other_in_the_order_they_came() -> None:
+def test_prompts_run_one_at_a_time_in_their_order() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(s.submit("p2")).then(s.accepted("p2"))
     story = story.when(s.submit("p3")).then(s.accepted("p3")).pending("follow:1:i1")
     story = story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
@@ -109,7 +109,7 @@ def test_a_prompt_waits_while_a_request_is_open() -> None:
     given(SESSION, "s1", *s.WAITING).when(s.submit("p2")).then(s.accepted("p2")).pending("follow:1:i1")
 
 
-def test_a_prompt_waits_while_a_resumed_session_is_looked_at() -> None:
+def test_a_prompt_waits_while_a_resumed_session_is_checked() -> None:
     story = given(SESSION, "s1", *s.RESUMED).when(s.submit("p2")).then(s.accepted("p2")).pending("settle:i2")
     settled = SessionSettled(evidence="nothing runs", at_ms=s.AT)
     story.when(s.settled("x")).then(settled, s.started(2, "p2", "x")).pending("deliver:2:i2")
@@ -183,7 +183,7 @@ def test_attachments_alone_are_a_prompt_and_the_limits_are_reached() -> None:
 
 
 @pytest.mark.parametrize("history", [s.SENDING, s.ACTIVE, s.WAITING])
-def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(history: tuple[SessionEvent, ...]) -> None:
+def test_an_error_ends_the_turn_and_pauses_the_queue_until_the_next_prompt(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history, s.accepted("p2")).when(s.turn_failed(1))
     story = story.then(TurnFailed(number=1, code="APIError", detail="no credit", at_ms=s.AT)).pending()
     state = story.state
@@ -196,19 +196,19 @@ def test_an_error_ends_the_turn_and_holds_what_waits_until_the_next_prompt(histo
 
 
 @pytest.mark.parametrize("outcome", ["aborted", "interrupted"])
-def test_an_abort_holds_what_waits_until_the_next_prompt(outcome: TurnOutcome) -> None:
+def test_an_abort_pauses_the_queue_until_the_next_prompt(outcome: TurnOutcome) -> None:
     story = given(SESSION, "s1", *queue_of("p2")).when(AbortTurn(at_ms=s.AT))
     story = story.when(s.turn_ended(1, outcome)).then(s.ended(1, outcome)).pending()
     assert (story.state.phase, story.state.queue.paused, story.state.last_outcome) == ("idle", True, outcome)
     story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3"))
 
 
-def test_a_turn_that_was_interrupted_holds_what_waits() -> None:
+def test_an_interrupted_turn_pauses_the_queue() -> None:
     story = given(SESSION, "s1", *queue_of("p2")).when(s.turn_ended(1, "interrupted")).then(s.ended(1, "interrupted"))
     assert story.state.queue.paused
 
 
-def test_what_was_prompted_after_the_abort_is_not_held() -> None:
+def test_a_prompt_after_the_abort_is_not_paused() -> None:
     story = given(SESSION, "s1", *s.ABORTING).when(s.submit("p2")).then(s.accepted("p2"))
     story.when(s.turn_ended(1, "aborted", "x")).then(s.ended(1, "aborted"), s.started(2, "p2", "x"))
 
@@ -322,7 +322,7 @@ def part_recorded(name: str, body: str = "1") -> PartRecorded:
     )
 
 
-def test_what_is_known_is_not_recorded_again_and_the_last_write_wins() -> None:
+def test_a_known_message_is_not_recorded_again_and_the_last_write_wins() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(s.transcript(s.message("msg_a", s.part("prt_1"))))
     story = story.then(recorded("msg_a"), part_recorded("prt_1"))
     story = story.when(s.transcript(s.message("msg_a", s.part("prt_1")))).then()
@@ -336,7 +336,7 @@ def test_parts_are_recorded_when_they_are_finished() -> None:
     story.then(recorded("msg_a"))
 
 
-def test_what_a_message_costs_counts_once_and_the_last_figure_holds() -> None:
+def test_the_cost_of_a_message_counts_once_with_its_last_value() -> None:
     story = given(SESSION, "s1", *s.ACTIVE)
     story = story.when(s.transcript(s.message("msg_a", body="1", cost_usd=0.25, output=10)))
     story = story.when(s.transcript(s.message("msg_a", body="2", cost_usd=0.75, output=30)))
@@ -353,7 +353,7 @@ def test_a_late_message_of_the_turn_before_is_not_charged_twice() -> None:
     assert (story.state.usage.cost_usd, story.state.usage.tokens.output) == (0.5, 20)
 
 
-def test_what_is_known_of_earlier_turns_is_bounded_and_the_newest() -> None:
+def test_only_the_newest_messages_of_earlier_turns_are_remembered() -> None:
     names = [f"msg_{n:04d}" for n in range(TRANSCRIPT_KNOWN_MAX + 5)]
     paid = [s.message(name, cost_usd=0.25) for name in names]
     story = given(SESSION, "s1", *queue_of("p2")).when(s.transcript(*paid)).when(s.turn_ended(1))
@@ -362,7 +362,7 @@ def test_what_is_known_of_earlier_turns_is_bounded_and_the_newest() -> None:
 
 
 @pytest.mark.parametrize("history", [s.FINISHED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.STOPPED])
-def test_what_is_read_back_late_is_recorded_still(history: tuple[SessionEvent, ...]) -> None:
+def test_a_message_that_is_read_late_is_still_recorded(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(s.transcript(s.message("msg_a"))).then(recorded("msg_a"))
 
 

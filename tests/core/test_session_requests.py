@@ -96,7 +96,7 @@ def test_a_question_is_answered_in_all_of_its_parts(given_answers: tuple[tuple[s
     given(SESSION, "s1", *s.ACTIVE, two).when(answer("q2", both)).then(answered("q2", both))
 
 
-def test_a_second_answer_is_refused_also_in_the_same_words() -> None:
+def test_a_second_answer_is_rejected_even_if_it_is_equal() -> None:
     story = given(SESSION, "s1", *s.WAITING, answered())
     for other in (ONCE, Answer("always"), REJECT, CHOICE):
         story = story.when(answer("r1", other)).then_rejected("request_answered")
@@ -123,7 +123,7 @@ def test_a_settled_request_is_not_opened_again_although_opencode_lists_it(end: S
     story.when(s.request_opened("r2")).then(s.request("r2"))
 
 
-def test_what_was_open_when_the_instance_died_is_settled() -> None:
+def test_requests_that_were_open_when_the_instance_ended_are_settled() -> None:
     story = given(SESSION, "s1", *s.WAITING, answered()).when(s.instance_ended()).pending()
     story = story.when(ResumeSession(at_ms=s.AT)).when(s.workspace_ready()).when(s.instance_ready("i2"))
     story = story.when(s.conversation_open()).pending("follow:1:i2").when(s.request_opened("r1")).then()

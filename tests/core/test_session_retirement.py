@@ -57,7 +57,7 @@ def test_a_session_at_work_keeps_its_instance(situation: str) -> None:
     given(SESSION, "s1", *s.LIVING[situation]).when(s.retire()).then()
 
 
-def test_a_session_in_error_gives_its_instance_back_and_a_prompt_brings_it_back() -> None:
+def test_a_session_in_error_releases_its_instance_and_a_prompt_resumes_it() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(s.retire()).pending("leave:i1").when(s.retire()).then()
     assert (story.state.phase, story.state.opencode.instance_id, story.state.opencode.detaching_from) == (
         "error",
@@ -82,7 +82,7 @@ def test_a_session_that_is_being_terminated_is_not_retired() -> None:
     given(SESSION, "s1", *s.FINISHED, StopRequested(at_ms=s.AT)).when(s.retire()).then().pending("end")
 
 
-def test_what_waits_is_still_there_after_a_resume() -> None:
+def test_waiting_prompts_survive_a_resume() -> None:
     held = (*s.ACTIVE, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted"))
     story = given(SESSION, "s1", *held).when(s.retire()).when(LEFT)
     assert [prompt.prompt_id for prompt in story.state.queue.prompts] == ["p2"]
@@ -99,7 +99,7 @@ def test_a_resumed_session_is_attached_after_it_has_detached() -> None:
     story.when(s.instance_ready("i1")).then(s.attached("i1")).pending("conversation:i1")
 
 
-def test_the_end_of_an_instance_that_it_is_leaving_is_none_of_its_business() -> None:
+def test_the_end_of_an_instance_that_is_being_detached_is_ignored() -> None:
     given(SESSION, "s1", *s.RETIRED).when(s.instance_ended()).then().pending("leave:i1").when(LEFT).pending()
 
 
@@ -154,7 +154,7 @@ def test_a_stopped_session_is_erased_and_nothing_is_known_of_it_but_that() -> No
 
 
 @pytest.mark.parametrize("situation", s.LIVING)
-def test_what_has_not_stopped_is_not_erased(situation: str) -> None:
+def test_a_session_that_has_not_stopped_cannot_be_erased(situation: str) -> None:
     given(SESSION, "s1", *s.LIVING[situation]).when(ERASE).then_rejected("session_not_ready", says="terminate it first")
 
 

@@ -83,7 +83,7 @@ def test_large_events_fill_the_buffer_too_but_a_single_one_always_has_room() -> 
     assert (machine.phase, machine.waiting, machine.cursor) == (SubscriptionPhase.SATURATED, 0, 3)
 
 
-def test_what_does_not_concern_it_moves_its_cursor() -> None:
+def test_events_that_do_not_match_move_the_cursor() -> None:
     machine: LogSubscription[Event] = LogSubscription(0, 0, 3, ROOMY)
     machine.push(0, 5, [])
     machine.skip(7)

@@ -101,12 +101,12 @@ def test_one_message_that_is_refused_for_days_is_dropped_where_others_are_taken(
     assert "answered 400" in story.state.over[1].detail
 
 
-def test_a_receiver_that_says_it_is_gone_is_believed() -> None:
+def test_a_webhook_is_disabled_when_its_receiver_reports_gone() -> None:
     story = given(WEBHOOK, "w1", *w.WAITING).when(w.fails(1, w.AT, 410)).pending()
     assert (story.state.phase, story.state.failed) == ("disabled", True)
 
 
-def test_what_was_erased_is_not_sent() -> None:
+def test_messages_about_erased_sessions_are_not_sent() -> None:
     story = given(WEBHOOK, "w1", *w.WAITING).when(ReportDeliveryVoid(number=1, at_ms=w.AT)).pending("follow")
     assert (story.state.over[0].outcome, story.state.over[0].attempts) == ("dropped", 0)
 

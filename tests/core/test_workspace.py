@@ -34,7 +34,7 @@ def test_a_workspace_is_prepared_for_the_first_session_that_asks() -> None:
 
 
 @pytest.mark.parametrize("command", [w.claim("s1"), w.DONE, w.BROKE])
-def test_is_not_there_before_it_is_asked_for(command: WorkspaceCommand) -> None:
+def test_an_unknown_workspace_rejects_commands(command: WorkspaceCommand) -> None:
     given(WORKSPACE, "w1").when(command).then_rejected("workspace_not_found", says="w1")
 
 
@@ -48,14 +48,14 @@ def test_every_claim_is_counted_also_a_repeated_one(history: tuple[WorkspaceEven
     assert story.effects == before.effects
 
 
-def test_says_why_it_failed() -> None:
+def test_a_failed_workspace_has_the_reason() -> None:
     story = given(WORKSPACE, "w1", *w.PREPARING).when(w.BROKE)
     story = story.then(WorkspaceFailed(code="git_failed", detail="no space", at_ms=w.AT)).pending()
     assert (story.state.failure_code, story.state.failure_detail) == ("git_failed", "no space")
 
 
 @pytest.mark.parametrize("command", [w.claim("s1"), w.prepare("s1")])
-def test_one_that_failed_is_tried_again_with_the_order_of_the_first_time(command: WorkspaceCommand) -> None:
+def test_a_failed_workspace_is_retried_with_its_first_order(command: WorkspaceCommand) -> None:
     story = given(WORKSPACE, "w1", *w.FAILED).when(command).then(w.REQUESTED, w.claimed("s1")).pending("prepare")
     assert (story.state.failure_code, story.state.failure_detail) == (None, "")
     story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT))

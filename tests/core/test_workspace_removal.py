@@ -144,7 +144,7 @@ def test_the_newest_preserved_work_is_restored() -> None:
     assert story.effects == (Restore("restore", w.ORDER, other),)
 
 
-def test_is_brought_back_from_what_was_kept() -> None:
+def test_a_workspace_is_restored_from_its_preserved_work() -> None:
     story = given(WORKSPACE, "w1", *w.REMOVED).when(w.RESTORE).then(WorkspaceRestoreRequested(at_ms=w.AT))
     assert story.pending("restore").effects == (Restore("restore", w.ORDER, w.KEPT),)
     story = story.when(w.RESTORE).then().when(w.claim("s2")).then(w.claimed("s2"))
@@ -162,7 +162,7 @@ def test_a_restore_that_fails_loses_nothing_and_can_be_tried_again() -> None:
 
 
 @pytest.mark.parametrize("phase", ["preparing", "failed", "removing"])
-def test_only_what_was_removed_is_brought_back(phase: str) -> None:
+def test_only_a_removed_workspace_can_be_restored(phase: str) -> None:
     given(WORKSPACE, "w1", *PHASES[phase]).when(w.RESTORE).then_rejected("workspace_busy", says=phase)
 
 
@@ -222,5 +222,5 @@ def test_reports_of_work_that_was_not_ordered_change_nothing(phase: str) -> None
 
 
 @pytest.mark.parametrize("command", [w.remove(), w.RESTORE, KEPT, w.GONE, w.BACK])
-def test_what_was_never_there_is_neither_removed_nor_brought_back(command: WorkspaceCommand) -> None:
+def test_an_unknown_workspace_cannot_be_removed_or_restored(command: WorkspaceCommand) -> None:
     given(WORKSPACE, "w1").when(command).then_rejected("workspace_not_found", says="w1")

@@ -37,7 +37,7 @@ def recorded(scene: Scene) -> bytes:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_history_is_what_the_page_hears_today(name: str) -> None:
+def test_a_recorded_history_is_what_the_page_receives_today(name: str) -> None:
     file, lines = HERE / f"{name}.jsonl", recorded(SCENES[name])
     if os.environ.get("FLEET_WRITE_HISTORIES"):
         file.write_bytes(lines)
@@ -50,7 +50,7 @@ def test_a_history_is_what_the_page_hears_today(name: str) -> None:
     assert len(before) == len(now)
 
 
-def test_a_history_is_the_same_each_time() -> None:
+def test_recording_a_history_again_gives_the_same_bytes() -> None:
     assert recorded(SCENES["restart"]) == recorded(SCENES["restart"])
 
 
@@ -62,7 +62,7 @@ def schemas() -> Any:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_frames_are_as_their_schemas_say(name: str, schemas: Any) -> None:
+def test_recorded_frames_fit_their_schemas(name: str, schemas: Any) -> None:
     lines = [msgspec.json.decode(line) for line in (HERE / f"{name}.jsonl").read_bytes().splitlines()]
     for kind, schema in (("frame", "ServerFrame"), ("sent", "ClientFrame")):
         whole = {"components": {"schemas": schemas}, "$ref": f"#/components/schemas/{schema}"}
@@ -72,5 +72,5 @@ def test_frames_are_as_their_schemas_say(name: str, schemas: Any) -> None:
             assert not errors, (line, errors)
 
 
-def test_there_is_no_other_history() -> None:
+def test_every_recorded_history_has_a_scene() -> None:
     assert {file.stem for file in HERE.glob("*.jsonl")} == SCENES.keys()

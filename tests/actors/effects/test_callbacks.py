@@ -231,7 +231,7 @@ async def test_a_stopped_parent_gets_the_callback_when_it_is_resumed(door: Door)
     assert (await door.knock("GET", "/api/inbox")).json == []
 
 
-async def test_what_was_not_delivered_is_delivered_once_after_a_restart(machine: Machine) -> None:
+async def test_an_undelivered_callback_is_delivered_once_after_a_restart(machine: Machine) -> None:
     async with machine.fleet() as door:
         parent = await door.session()
         child = await child_of(door, parent, title="Child")

@@ -63,7 +63,7 @@ def shell(machine: Machine, item: dict[str, Any], below: str = "") -> FakeTool:
     return tool
 
 
-async def test_what_an_ended_session_has_left_running_in_its_workspace_is_ended(machine: Machine, door: Door) -> None:
+async def test_processes_that_an_ended_session_left_in_its_workspace_are_stopped(machine: Machine, door: Door) -> None:
     first, second = [await door.session(REPOSITORY, isolationStrategy="worktree") for _ in range(2)]
     assert first["instanceId"] == second["instanceId"]
     left, kept = [shell(machine, first), shell(machine, first, "/web")], shell(machine, second)
@@ -82,7 +82,7 @@ async def test_processes_in_an_existing_directory_are_not_stopped(machine: Machi
     assert machine.world.orphans == [kept]
 
 
-async def test_force_ends_what_any_session_has_left_in_a_worktree(machine: Machine, door: Door) -> None:
+async def test_force_stops_processes_that_any_session_left_in_a_worktree(machine: Machine, door: Door) -> None:
     first, second = [await door.session(REPOSITORY, isolationStrategy="worktree") for _ in range(2)]
     await door.knock("DELETE", f"/api/sessions/{first['id']}")
     late = shell(machine, first)

@@ -162,7 +162,7 @@ async def test_a_session_gets_another_process_if_the_shared_one_does_not_respond
     assert (await door.prompt(second["id"], "work"))["outcome"] == "finished"
 
 
-async def test_a_session_in_error_does_not_keep_a_process_for_good(machine: Machine, door: Door) -> None:
+async def test_a_session_in_error_does_not_keep_an_idle_process(machine: Machine, door: Door) -> None:
     item = await door.session(PLAIN)
     assert (await door.prompt(item["id"], "fail"))["status"] == "error"
     await trio.sleep(IDLE_TIMEOUT_S + 2 * IDLE_SWEEP_S)

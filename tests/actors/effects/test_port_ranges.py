@@ -19,7 +19,7 @@ async def made(door: Door, strategy: str = "worktree") -> tuple[dict[str, Any], 
     return item, ports["first"]
 
 
-async def test_each_workspace_has_its_own_ports_and_gives_them_back(machine: Machine, door: Door) -> None:
+async def test_each_workspace_has_its_own_ports_and_releases_them(machine: Machine, door: Door) -> None:
     machine.shells.taken = {20_015}
     first, one = await made(door)
     second, two = await made(door, "clone")

@@ -28,7 +28,7 @@ async def test_a_sub_agent_s_messages_are_paid_once(machine: Machine, door: Door
     assert sum(machine.world.model_calls.values()) == 2 + STEPS + 3 + 3
 
 
-async def test_a_session_s_own_messages_are_paid_once_however_much_its_sub_agents_said(door: Door) -> None:
+async def test_messages_of_a_session_are_charged_once_whatever_its_sub_agents_send(door: Door) -> None:
     item = await door.session()
     await door.prompt(item["id"], "turn:5")
     await door.prompt(item["id"], f"task turn:{STEPS}")
@@ -61,7 +61,9 @@ async def test_only_the_new_messages_of_a_sub_agent_that_continues_are_read(mach
 
 
 @pytest.mark.parametrize("end", ["terminated", "killed", "killed and terminated"])
-async def test_what_a_sub_agent_said_in_a_turn_that_was_cut_off_is_paid(machine: Machine, door: Door, end: str) -> None:
+async def test_messages_of_a_sub_agent_in_an_interrupted_turn_are_charged(
+    machine: Machine, door: Door, end: str
+) -> None:
     item = await door.session()
     await door.prompt(item["id"], "task turn:3")
     process = machine.world.process(item["instanceId"])
@@ -81,7 +83,9 @@ async def test_what_a_sub_agent_said_in_a_turn_that_was_cut_off_is_paid(machine:
 
 
 @pytest.mark.parametrize("who", ["task ", "task task "])
-async def test_what_a_sub_agent_asks_is_found_when_its_event_was_missed(machine: Machine, door: Door, who: str) -> None:
+async def test_a_request_of_a_sub_agent_is_found_when_its_event_was_missed(
+    machine: Machine, door: Door, who: str
+) -> None:
     items = [await door.session() for _ in range(2)]
     process = machine.world.process(items[0]["instanceId"])
     streams, process._streams = process._streams, []

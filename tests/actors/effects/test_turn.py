@@ -51,7 +51,7 @@ async def test_a_silent_tool_is_not_given_up_when_its_beginning_was_missed(machi
     assert (await door.settled(item["id"]))["outcome"] == "finished"
 
 
-async def test_what_happened_while_the_stream_was_broken_is_logged_at_once(machine: Machine, door: Door) -> None:
+async def test_messages_during_a_lost_stream_are_logged_when_it_returns(machine: Machine, door: Door) -> None:
     item = await running_tool(door, "turn:2 bash:60")
     process = machine.world.process(item["instanceId"])
     streams, process._streams = process._streams, []

@@ -68,7 +68,7 @@ async def test_ask_returns_the_reply() -> None:
     assert not echo.actor.statistics().running
 
 
-async def test_ask_raises_what_the_actor_refused_with() -> None:
+async def test_ask_raises_the_problem_of_the_actor() -> None:
     echo = Echo()
     async with running(echo):
         with pytest.raises(Rejected) as refusal:

@@ -109,7 +109,7 @@ def test_an_error_of_the_operating_system_has_a_code_and_helps(number: int, code
     assert problem.retry_after_s is not None
 
 
-async def test_what_awaits_a_port_meets_problems_only() -> None:
+async def test_awaited_calls_of_ports_raise_only_problems() -> None:
     class Port:
         name = "the port"
 

@@ -73,7 +73,7 @@ async def test_a_second_receiver_is_refused() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_closing_returns_what_is_left_and_refuses_more() -> None:
+async def test_closing_returns_the_waiting_messages_and_rejects_later_ones() -> None:
     mailbox: Mailbox[int, str] = Mailbox("the actor")
     mailbox.put(1)
     mailbox.put(2)

@@ -101,7 +101,7 @@ async def test_a_message_activates_and_concurrent_ones_share_the_actor(autojump_
         assert registry.statistics().active == 2
 
 
-async def test_an_idle_actor_leaves_and_comes_back(autojump_clock: Clock) -> None:
+async def test_an_idle_actor_is_passivated_and_activated_again(autojump_clock: Clock) -> None:
     world = World()
     async with running(world) as registry:
         await registry.ask("x", "count")
@@ -127,7 +127,7 @@ async def test_an_actor_with_traffic_or_effects_stays(autojump_clock: Clock) -> 
         assert world.living == {"traffic": 0, "effects": 1}
 
 
-async def test_a_message_to_a_passivating_actor_brings_it_back(autojump_clock: Clock) -> None:
+async def test_a_message_to_a_passivating_actor_activates_it_again(autojump_clock: Clock) -> None:
     world = World(stop_s=5)
     async with running(world) as registry:
         await registry.ask("x", "count")
@@ -141,7 +141,9 @@ def _stopping(world: World, key: str) -> bool:
     return world.living[key] == 1 and not world.residents[key].actor.statistics().running
 
 
-async def test_a_crash_interrupts_its_asker_and_the_rest_is_handled_after_the_restart(autojump_clock: Clock) -> None:
+async def test_a_crash_interrupts_its_caller_and_waiting_messages_are_handled_after_the_restart(
+    autojump_clock: Clock,
+) -> None:
     world = World()
     replies: list[int] = []
 
@@ -161,7 +163,7 @@ async def test_a_crash_interrupts_its_asker_and_the_rest_is_handled_after_the_re
         assert registry.statistics().restarts == 2
 
 
-async def test_an_actor_that_cannot_start_fails_what_waits_and_the_next_message_tries_again(
+async def test_a_failed_start_fails_the_waiting_messages_and_the_next_message_retries(
     autojump_clock: Clock,
 ) -> None:
     world = World()
@@ -242,7 +244,7 @@ async def test_activate_needs_no_message() -> None:
         assert world.living == {"x": 1}
 
 
-async def test_stopping_turns_away_what_waits_and_what_comes(autojump_clock: Clock) -> None:
+async def test_a_stopping_registry_rejects_waiting_and_new_messages(autojump_clock: Clock) -> None:
     world = World()
     codes: list[str] = []
 

@@ -26,7 +26,7 @@ async def tried(results: Iterator[Problem | str], patience: Patience, every_s: f
     return await persist(work, patience, every_s=every_s)
 
 
-async def test_what_is_unavailable_is_repeated_and_logged_once(autojump_clock: Clock) -> None:
+async def test_unavailable_is_retried_and_logged_once(autojump_clock: Clock) -> None:
     with capture_logs() as logs:
         assert await tried(iter([AWAY] * 100 + ["done"]), Patience("repeated", session="s"), 3) == "done"
     assert [(entry["event"], entry["code"], entry["session"]) for entry in logs] == [("repeated", AWAY.code, "s")]
@@ -51,7 +51,7 @@ async def test_a_refusal_that_lasts_is_raised_after_its_time(autojump_clock: Clo
     assert trio.current_time() == 30
 
 
-async def test_a_new_problem_has_its_own_time(autojump_clock: Clock) -> None:
+async def test_a_different_problem_starts_the_time_limit_again(autojump_clock: Clock) -> None:
     results = iter([LOCKED] * 10 + [AWAY] + [LOCKED] * 10 + ["done"])
     assert await tried(results, Patience("repeated", refused_s=21), 2) == "done"
 

@@ -18,7 +18,7 @@ async def events(door: Door, token: str, stream: str) -> list[dict[str, Any]]:
     return [event for event in log if event["stream"] == stream]
 
 
-async def test_who_caused_what(machine: Machine, tmp_path: Path) -> None:
+async def test_events_name_their_actor_and_cause(machine: Machine, tmp_path: Path) -> None:
     keys = Keys(tmp_path, machine)
     ann, ben = keys.new("ann"), keys.new("ben")
     async with machine.fleet() as running:

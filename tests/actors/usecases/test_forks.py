@@ -56,7 +56,7 @@ async def test_a_fork_at_a_prompt_that_steered_begins_with_the_turn(machine: Mac
     assert await forked(machine, door, item, messageId=steered) == (began, {"a.txt"})
 
 
-async def test_what_others_did_before_a_turn_comes_along(machine: Machine, door: Door) -> None:
+async def test_a_fork_includes_changes_by_a_person_before_the_turn(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY)
     await changed(machine, door, item, a_txt=b"1\n")
     write(machine, item, person_txt=b"by hand\n")
