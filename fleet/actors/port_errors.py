@@ -25,15 +25,15 @@ class _WithProblems:
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._port, name)
-        return _telling(member) if inspect.iscoroutinefunction(member) else member
+        return _converting(member) if inspect.iscoroutinefunction(member) else member
 
 
-def _telling(call: Callable[..., Any]) -> Callable[..., Any]:
+def _converting(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
-    async def told(*arguments: Any, **options: Any) -> Any:
+    async def converted(*arguments: Any, **options: Any) -> Any:
         try:
             return await call(*arguments, **options)
         except OSError as error:
             raise problem_of(error) from error
 
-    return told
+    return converted

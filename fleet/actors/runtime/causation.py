@@ -15,8 +15,8 @@ from fleet.events.envelope import Cause, Recorded
 from fleet.events.log import Log
 from fleet.limits import FEED_PAGE_BYTES, REPLAY_PAGE_EVENTS
 
-_NOBODY: Final = Cause()
-_cause: Final = ContextVar("cause", default=_NOBODY)
+_NO_CAUSE: Final = Cause()
+_cause: Final = ContextVar("cause", default=_NO_CAUSE)
 
 
 def cause_here(actor: str = "system") -> Cause:
