@@ -30,7 +30,7 @@ class Keys:
     """The tokens of a door, changed as `fleet token` does."""
 
     def __init__(self, directory: Path, machine: Machine) -> None:
-        self.file = TokenFile(directory)
+        self.file = TokenFile(directory, threads=False)
         self.now_ms = machine.clock.now_ms
 
     def new(self, name: str, role: Role = "operator", lifetime_s: float | None = None) -> str:

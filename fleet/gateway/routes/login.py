@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 import msgspec
 import structlog
-import trio
 from quart import Response, request
 
 from fleet.actors.fleet import Fleet
@@ -85,7 +84,7 @@ async def log_out(guard: Guard, visitor: Visitor) -> Response:
     """
     if guard.tokens is not None:
         forget = partial(forget_cookie, secret_id=visitor.secret_id)
-        await trio.to_thread.run_sync(guard.tokens.change, forget)
+        await guard.tokens.change_in_task(forget)
     response = Response(b"", 204)
     _set_cookie(response, "", 0)
     return response
@@ -127,8 +126,7 @@ async def _redeem(guard: Guard, now_ms: int, code: str) -> Cookie | None:
         return None
     old = request.cookies.get(cookie_name(request.headers.get("Host", "")), "")
     change = partial(redeem, code=code, now_ms=now_ms, lifetime_s=COOKIE_LIFETIME_S, replaced=old)
-    # In a thread: another process may hold the file's lock.
-    return await trio.to_thread.run_sync(guard.tokens.change, change)
+    return await guard.tokens.change_in_task(change)
 
 
 def _set_cookie(response: Response, text: str, seconds: int) -> None:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
-import trio
 from quart import Response
 
 from fleet.actors.caller import Caller
@@ -77,7 +76,7 @@ async def make_link(fleet: Fleet, guard: Guard, token_name: str, visitor: Visito
 async def _change(guard: Guard, change: Callable[[Register], tuple[Register, Result]]) -> Result:
     if guard.tokens is None:
         return change(Register())[1]
-    return await trio.to_thread.run_sync(guard.tokens.change, change)  # another process may hold the file's lock
+    return await guard.tokens.change_in_task(change)
 
 
 def _check_operator(visitor: Visitor, caller: Caller) -> None:

@@ -19,6 +19,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 import structlog
+import trio
 from msgspec.structs import replace
 
 from fleet.errors import Rejected, Unavailable
@@ -183,10 +184,14 @@ def forget_cookie(register: Register, secret_id: str | None) -> tuple[Register, 
 
 
 class TokenFile:
-    """The register on disk. A read returns the current file, also after another process has replaced it."""
+    """The register on disk. A read returns the current file, also after another process has replaced it.
 
-    def __init__(self, directory: Path) -> None:
+    Without `threads` all work is done in the calling task, for virtual time, which does not wait for threads.
+    """
+
+    def __init__(self, directory: Path, *, threads: bool = True) -> None:
         self._directory = directory
+        self._threads = threads
         self._file = directory / "tokens.json"
         # Threads read too: what was seen and what it held change together, or a revoked token might stay good.
         self._known: tuple[tuple[int, ...] | None, Register] = (None, Register())
@@ -220,6 +225,13 @@ class TokenFile:
             if after != before:
                 write_private(self._file, msgspec.json.format(msgspec.json.encode(after)), durable=True)
         return result
+
+    async def change_in_task(self, change: Callable[[Register], tuple[Register, Result]]) -> Result:
+        """Do `change` for a task. It works in a thread, because another process may hold the file's lock."""
+        if self._threads:
+            return await trio.to_thread.run_sync(self.change, change)
+        await trio.lowlevel.checkpoint()
+        return self.change(change)
 
     @contextmanager
     def _alone(self) -> Generator[None]:
