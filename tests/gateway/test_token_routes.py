@@ -23,7 +23,7 @@ async def test_an_operator_lists_tokens_without_their_secrets(locked: Door, keys
     assert answer.json[1]["expiresAt"] > answer.json[1]["createdAt"]
     assert answer.json[2]["revokedAt"] is not None
     for secret in (mine, viewer):
-        assert secret.rpartition("_")[2].encode() not in answer.body
+        assert secret.split("_", 2)[2].encode() not in answer.body
     digests = {row.digest.encode() for row in keys.file.read().secrets}
     assert not any(digest in answer.body for digest in digests)
     await trio.sleep(60)
@@ -50,7 +50,7 @@ async def test_a_login_link_is_shown_once_and_logs_one_browser_in(locked: Door, 
     path = made.json["path"]
     code = path.removeprefix("/login?code=")
     assert code not in str(logs)
-    assert code.rpartition("_")[2] not in keys.file.read().secrets[-1].digest
+    assert code.split("_", 2)[2] not in keys.file.read().secrets[-1].digest
     again = await locked.knock("POST", "/api/tokens/wall/link", Idempotency_Key="k", **bearer(mine))
     assert again.json["path"] != path  # no answer with a secret is kept
     _, cookie = await browse(locked, code)
