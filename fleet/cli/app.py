@@ -34,7 +34,6 @@ _COMMANDS = (
     _Command(_SERVER, "doctor", "doctor.doctor", "doctor --json"),
     _Command(_SERVER, "ps", "ps.ps", "ps --orphans"),
     _Command(_SERVER, "rehearsal", "rehearsal.rehearsal", "rehearsal --port 4100"),
-    _Command(_SERVER, "verify-export", "verify_export.verify_export", "verify-export fleet-log.jsonl"),
     _Command(_SERVER, "mcp", "mcp.mcp", "mcp --url http://localhost:3000"),
     _Command(_SERVER, "token", "token.token", "token new --role viewer --name wall --expires 90d"),
     _Command(_SESSIONS, "new", "new.new", 'new -i worktree --wait --prompt "Add error handling"'),
@@ -56,7 +55,7 @@ _COMMANDS = (
     _Command(_FLEET, "answer", "inbox.answer", "answer 0198c0de once"),
     _Command(_FLEET, "trust", "trust.trust", "trust ~/my-project"),
     _Command(_FLEET, "history", "ls.history", 'history "error handling" --from 2026-01-01'),
-    _Command(_FLEET, "log", "log.log", "log --verify"),
+    _Command(_FLEET, "log", "log.log", "log show --session 0198c0de"),
 )
 
 

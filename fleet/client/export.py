@@ -17,7 +17,7 @@ class _Position(msgspec.Struct):
 
 
 class LogExport(SseStream[bytes]):
-    """Lines of the log, each the bytes of a JSON object without its end of line: `fleet verify-export` proves them.
+    """Lines of the log: the bytes of a JSON object, without the end of line. `fleet log verify --export` proves them.
 
     It ends with the last event that there was when it began, or with the one that was asked for. It is a `Stream`, and
     resumes by itself like one; `position` is the line's that was read last.

@@ -12,10 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from fleet import __version__
 from fleet.cli.app import command_line
+from fleet.cli.commands.log import log
 from fleet.config import KEYS
 
 
@@ -63,6 +65,9 @@ def test_every_command_has_help_and_an_example() -> None:
     for command in typer.main.get_group(command_line()).commands.values():
         assert command.help
         assert f"Example: fleet {command.name}" in (command.epilog or "")
+        for below in command.commands.values() if isinstance(command, TyperGroup) else ():
+            assert below.help
+            assert f"Example: fleet {command.name} {below.name}" in (below.epilog or "")
 
 
 def test_the_doctor_ends_with_1_where_fleet_cannot_work(tmp_path: Path) -> None:
@@ -119,7 +124,8 @@ def test_a_server_whose_log_is_json_writes_nothing_else(tmp_path: Path) -> None:
 
 def test_page_of_the_command_has_each_subcommand() -> None:
     page = (Path(__file__).parents[2] / "docs/cli.md").read_text("utf-8")
-    shown = set(re.findall(r"`(?:fleet )?([a-z][a-z-]+)`", page))
+    shown = set(re.findall(r"`(?:fleet )?((?:log )?[a-z][a-z-]+)`", page))
     names = {command.name for command in command_line().registered_commands if command.name}
-    assert "verify-export" in names
+    names |= {f"log {each.callback.__name__}" for each in log.registered_commands if each.callback}
+    assert {"history", "log verify"} <= names
     assert names - shown == set()

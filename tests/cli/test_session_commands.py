@@ -151,21 +151,23 @@ def _apart(one: str, two: str) -> int:
 async def test_the_log_the_history_and_top(line: Line) -> None:
     session_id = await make(line, "--title", "Searched", "--prompt", "Something rare")
     await line.door.settled(session_id)
-    events = [json.loads(each) for each in (await fleet(line, "log", "--json", "-n", "5")).out.splitlines()]
+    events = [json.loads(each) for each in (await fleet(line, "log", "show", "--json", "-n", "5")).out.splitlines()]
     assert [event["position"] for event in events] == list(
         range(line.door.fleet.log.head() - 4, line.door.fleet.log.head() + 1)
     )
-    assert json.loads((await fleet(line, "log", "1")).out)["type"] == "session.created"
-    assert "are intact" in (await fleet(line, "log", "--verify")).out
-    assert "session.created" in (await fleet(line, "log", "--after", "0")).out
+    assert json.loads((await fleet(line, "log", "show", "1")).out)["type"] == "session.created"
+    assert "are intact" in (await fleet(line, "log", "verify")).out
+    assert "session.created" in (await fleet(line, "log", "show", "--after", "0")).out
     for options in (("--session", session_id[:12], "--type", "session.created"), ("--actor", "local", "--before", "2")):
-        found = [json.loads(each) for each in (await fleet(line, "log", "--json", *options)).out.splitlines()]
+        found = [json.loads(each) for each in (await fleet(line, "log", "show", "--json", *options)).out.splitlines()]
         assert [event["type"] for event in found] == ["session.created"]
-    newest = [json.loads(each) for each in (await fleet(line, "log", "--json", "-r", "-n", "3")).out.splitlines()]
+    newest = [
+        json.loads(each) for each in (await fleet(line, "log", "show", "--json", "-r", "-n", "3")).out.splitlines()
+    ]
     assert [event["position"] for event in newest] == [event["position"] for event in events][:1:-1]
-    nobody = await fleet(line, "log", "--from", "2099-01-01", "--json")
+    nobody = await fleet(line, "log", "show", "--from", "2099-01-01", "--json")
     assert (nobody.code, nobody.out) == (0, "")
-    wrong = await fleet(line, "log", "--type", "session.born")
+    wrong = await fleet(line, "log", "show", "--type", "session.born")
     assert (wrong.code, "--type: " in wrong.err) == (2, True)
     assert session_id[:13] in (await fleet(line, "history", "rare")).out
     assert "Nothing was found" in (await fleet(line, "history", "absent")).out

@@ -103,8 +103,8 @@ async def verify_log(fleet: Fleet, reads: LogReads, query: AtQuery) -> Response:
 async def export_log(fleet: Fleet, query: ExportQuery) -> Response:
     """Export the log as JSON lines, behind `after` up to `through` or to its end, whose position is a header.
 
-    The lines prove themselves: `fleet verify-export` checks them anywhere. An export that was cut off continues with
-    the last line's position as `after`.
+    The lines prove themselves: `fleet log verify --export` checks them anywhere. An export that was cut off continues
+    with the last line's position as `after`.
     """
     through = _through(fleet, query.through, "through")
     response = Response(ExportStream(fleet, query.after, through), content_type="application/x-ndjson")

@@ -1,4 +1,4 @@
-"""`fleet log` shows the audit log."""
+"""`fleet log show` shows events of the audit log."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @connected
-async def log(
+async def show(
     fleet: "FleetClient",
     *,
     position: Annotated[
@@ -33,25 +33,12 @@ async def log(
     before: Annotated[int | None, typer.Option(min=1, help="Only events before this position.")] = None,
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="Show the newest events first.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="The maximum number of rows.")] = 20,
-    verify: Annotated[bool, typer.Option("--verify", help="Verify that the log is complete and unchanged.")] = False,
     json: Json = False,
 ) -> int:
-    """Show events of the log, or one event, or verify the log (exit code 1 if it is damaged)."""
+    """Show events of the log, or one event with its data."""
     from fleet.cli.sanitize import SafeConsole, json_of
     from fleet.cli.show_view import table
 
-    console = SafeConsole()
-    if verify:
-        report = await fleet.verify()
-        if json:
-            print(json_of(report))
-        elif report.first_break is None:
-            console.print(
-                f"{report.events} events in {report.streams} streams are intact; the last digest is {report.digest}"
-            )
-        else:
-            console.print(f"broken at {report.first_break.position}: {report.first_break.reason}", soft_wrap=True)
-        return 0 if report.intact else 1
     if position is not None:
         print(json_of(await fleet.event(position)))
         return 0
@@ -74,6 +61,7 @@ async def log(
         (str(event.position), event.at[:19].replace("T", " "), event.type, event.actor, event.stream)
         for event in events
     ]
+    console = SafeConsole()
     headings = (">POSITION", "AT", "TYPE", "ACTOR", "STREAM")
     console.print(table(console.width, headings, rows, free="STREAM", spare=("ACTOR", "STREAM")))
     return 0

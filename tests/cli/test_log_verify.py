@@ -1,4 +1,4 @@
-"""`fleet verify-export`: an exported log is proven without a server."""
+"""`fleet log verify --export`: an exported log is proven without a server."""
 
 import json
 from pathlib import Path
@@ -35,24 +35,24 @@ def exported(log: MemoryLog, tmp_path: Path) -> Path:
 
 
 def test_complete_export_is_verified(log: MemoryLog, exported: Path) -> None:
-    done = fleet("verify-export", str(exported))
+    done = fleet("log", "verify", "--export", str(exported))
     assert (done.returncode, done.stderr) == (0, "")
     assert "Events 1 to 3 are intact" in done.stdout
     assert verify(log).digest.hex() in done.stdout
-    found = json.loads(fleet("verify-export", "--json", str(exported)).stdout)
+    found = json.loads(fleet("log", "verify", "--json", "--export", str(exported)).stdout)
     assert (found["intact"], found["events"], found["firstBreak"]) == (True, 3, None)
 
 
 def test_changed_export_is_detected(exported: Path) -> None:
     exported.write_text(exported.read_text().replace("é", "e", 1))
-    done = fleet("verify-export", str(exported))
+    done = fleet("log", "verify", "--export", str(exported))
     assert done.returncode == 1
     assert "Broken at event 1" in done.stdout
-    assert json.loads(fleet("verify-export", "--json", str(exported)).stdout)["intact"] is False
+    assert json.loads(fleet("log", "verify", "--json", "--export", str(exported)).stdout)["intact"] is False
 
 
 def test_empty_input_or_missing_file_fails(exported: Path) -> None:
-    assert fleet("verify-export", "-").returncode == 1  # standard input is empty
-    done = fleet("verify-export", str(exported.parent / "missing"))
+    assert fleet("log", "verify", "--export", "-").returncode == 1  # standard input is empty
+    done = fleet("log", "verify", "--export", str(exported.parent / "missing"))
     assert done.returncode == 1
     assert "cannot be read" in done.stderr

@@ -1,0 +1,17 @@
+"""`fleet log`: the commands for the audit log, a module for each."""
+
+from typing import Final
+
+import typer
+
+from fleet.cli.commands.log.show_events import show
+from fleet.cli.commands.log.verify import verify
+
+_COMMANDS: Final = (
+    (show, "show --session 0198c0de --type session.turn-ended"),
+    (verify, "verify --export fleet-log.jsonl"),
+)
+
+log = typer.Typer(no_args_is_help=True, help="Read, explain and verify the audit log.")
+for _command, _example in _COMMANDS:
+    log.command(epilog=f"Example: fleet log {_example}")(_command)
