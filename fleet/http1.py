@@ -35,13 +35,15 @@ class HttpConnection:
         self._http = h11.Connection(h11.CLIENT)
         self._ended = False
 
-    async def ask(self, method: str, target: str | bytes, body: bytes = b"") -> h11.Response:
+    async def ask(
+        self, method: str, target: str, body: bytes = b"", fields: Sequence[tuple[str, str]] = ()
+    ) -> h11.Response:
         """Send a request, with JSON in its body if it has one, and return the head of the response."""
         http, self._ended = self._http, False
         about_body = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        fields = [*self._fields, *(() if method == "GET" else about_body)]
+        all_fields = [*self._fields, *fields, *(() if method == "GET" else about_body)]
         pieces = [
-            http.send(h11.Request(method=method, target=target, headers=fields)),
+            http.send(h11.Request(method=method, target=target, headers=all_fields)),
             http.send(h11.Data(data=body)) if body else b"",
             http.send(h11.EndOfMessage()),
         ]

@@ -386,6 +386,7 @@ CLIENT_FRAME_BYTES_MAX: Final = 64 * MIB  # of a stream; the largest contain a p
 CLIENT_BUFFER_FRAMES_MAX: Final = 4096  # of a subscription that wait for its reader; beyond, it continues from the log
 CLIENT_BUFFER_BYTES_MAX: Final = 8 * MIB  # likewise; a single frame may be larger
 CLIENT_CONNECTIONS: Final = 20  # kept open between requests
+CLIENT_RESPONSE_BYTES_MAX: Final = 256 * MIB  # of a response that is not a stream; the largest are pages of messages
 PROBLEM_BYTES_MAX: Final = MIB  # of the error response to a stream; Fleet's own are a few kilobytes
 PROBLEM_TEXT_CHARS_MAX: Final = 500  # of another program's response, in the error about it
 MCP_WAIT_S_MAX: Final = 50.0  # one call: OpenCode cancels a tool after about a minute; the agent calls again

@@ -224,10 +224,10 @@ def configured_address(config: "Config") -> str:
 
 
 def _checked(given: str) -> str:
-    from fleet.client.connection import checked_url
+    from fleet.client.address import Address
 
     try:
-        return checked_url(given)
+        return Address(given).url
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -2,24 +2,26 @@
 
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import httpx
 import msgspec
 import trio
 
 from fleet import __version__
 from fleet.backoff import backoff_s
+from fleet.client.address import Address
 from fleet.client.errors import FleetError, error_of, unreachable, unreadable
 from fleet.client.response import LOST, open_response
 from fleet.http1 import HttpConnection
+from fleet.http_pool import HttpPool, HttpResponse, OversizedResponseError
 from fleet.limits import (
     CLIENT_BACKOFF_S_MAX,
     CLIENT_BACKOFF_S_MIN,
     CLIENT_CONNECT_S,
     CLIENT_CONNECTIONS,
+    CLIENT_RESPONSE_BYTES_MAX,
     CLIENT_RESPONSE_S,
 )
 from fleet.wire.bodies import Body, Query
@@ -42,27 +44,6 @@ def wait_before(attempt: int, failure: FleetError) -> float:
     return max(wait_s, failure.retry_after_s or 0)
 
 
-class Content(httpx.AsyncByteStream):
-    """A request's body. httpx's own is a generator, which trio complains of where a connection fails half-way."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Once(self._content)
-
-
-class _Once(AsyncIterator[bytes]):
-    def __init__(self, content: bytes) -> None:
-        self._content: bytes | None = content
-
-    async def __anext__(self) -> bytes:
-        content, self._content = self._content, None
-        if not content:
-            raise StopAsyncIteration
-        return content
-
-
 class Connection:
     """The connection to one server.
 
@@ -74,7 +55,7 @@ class Connection:
     """
 
     def __init__(self, url: str, token: str | None, retry_for_s: float) -> None:
-        self.url = checked_url(url)
+        self.address = Address(url)
         self.retry_for_s = retry_for_s
         self.notify: Callable[[FleetError | None], None] | None = None
         self._away = False
@@ -83,12 +64,12 @@ class Connection:
         self.headers = {"User-Agent": f"fleet/{__version__}"}
         if token is not None:
             self.headers["Authorization"] = f"Bearer {checked_token(token)}"
-        self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(CLIENT_RESPONSE_S, connect=CLIENT_CONNECT_S),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=CLIENT_CONNECTIONS),
-            trust_env=False,  # a proxy would not know the way to loopback
-            verify=self.url.startswith("https:"),  # certificates take 26 ms to load
-        )
+        self._http = HttpPool(self._connect, kept_max=CLIENT_CONNECTIONS, response_bytes_max=CLIENT_RESPONSE_BYTES_MAX)
+
+    @property
+    def url(self) -> str:
+        """The server's address, without a final slash."""
+        return self.address.url
 
     def with_headers(self, headers: Mapping[str, str]) -> "Connection":
         """Return the same connection, with more headers in each request."""
@@ -99,10 +80,10 @@ class Connection:
     async def aclose(self) -> None:
         """Close all connections. A stream that is being opened is closed when it is open."""
         self._closed.set()
-        with trio.CancelScope(shield=True):
-            for response in list(self._streams):
-                self.shut(response)
-            await self._http.aclose()
+        for response in list(self._streams):
+            self.shut(response)
+        self._http.close()
+        await trio.lowlevel.checkpoint()
 
     def failed(self, failure: FleetError, times: int) -> None:
         """Record the number of failed attempts and the last failure; another attempt follows."""
@@ -128,16 +109,14 @@ class Connection:
 
     async def content(self, path: str) -> bytes:
         """Return the bytes of the response to a GET."""
-        return (await self._send("GET", path, None, None, None)).content
+        return (await self._send("GET", path, None, None, None)).body
 
     async def page(self, kind: type[Item], path: str, query: Query | None = None) -> Page[Item]:
         """Return a page of a list."""
         response = await self._send("GET", path, query, None, None)
         items = self._decode(response, list[kind])  # type: ignore[valid-type]  # a type that is known at run time
-        go_on = response.headers.get("Fleet-Continue")
-        return Page(
-            items, int(response.headers.get("X-Total-Count", len(items))), None if go_on is None else int(go_on)
-        )
+        total, go_on = response.field("x-total-count"), response.field("fleet-continue")
+        return Page(items, len(items) if total is None else int(total), None if go_on is None else int(go_on))
 
     async def write(
         self,
@@ -158,25 +137,21 @@ class Connection:
         """Send a command that has no response body."""
         await self._send(method, path, query, body, key or str(uuid.uuid4()))
 
-    def _decode(self, response: httpx.Response, kind: type[Item]) -> Item:
+    def _decode(self, response: HttpResponse, kind: type[Item]) -> Item:
         try:
-            return msgspec.json.decode(response.content, type=kind)
+            return msgspec.json.decode(response.body, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise unreadable(self.url, response.status_code, error) from error
+            raise unreadable(self.url, response.status, error) from error
 
     async def _send(
         self, method: str, path: str, query: Query | None, body: Body | None, key: str | None, *, retry: bool = True
-    ) -> httpx.Response:
+    ) -> HttpResponse:
         headers = self.headers | ({} if key is None else {"Idempotency-Key": key})
-        content = None if body is None else msgspec.json.encode(body)
-        if content is not None:
-            headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
-        url = self.address(path, query)
-        headers["Host"] = url.netloc.decode("ascii")
-        request = httpx.Request(method, url, headers=headers, stream=Content(content or b""))
+        content = b"" if body is None else msgspec.json.encode(body)
+        target = self.address.target(path, query)
         end = trio.current_time() + (self.retry_for_s if retry else 0)
         for times in itertools.count(1):
-            response, failure = await self._attempt(request)
+            response, failure = await self._attempt(method, target, content, headers)
             if failure is None:
                 self.answered()
                 assert response is not None  # noqa: S101 - one or the other
@@ -188,12 +163,21 @@ class Connection:
             await trio.sleep(wait)
         raise AssertionError("the pauses have no end")
 
-    async def _attempt(self, request: httpx.Request) -> tuple[httpx.Response | None, FleetError | None]:
+    async def _attempt(
+        self, method: str, target: str, content: bytes, headers: Mapping[str, str]
+    ) -> tuple[HttpResponse | None, FleetError | None]:
         try:
-            response = await self._http.send(request)
-        except httpx.TransportError as error:
+            with trio.fail_after(CLIENT_RESPONSE_S):
+                response = await self._http.ask(method, target, content, list(headers.items()))
+        except LOST as error:
             return None, unreachable(self.url, error)
-        return response, None if response.is_success else error_of(response)
+        except OversizedResponseError as error:
+            return None, unreadable(self.url, 200, error)
+        return response, None if 200 <= response.status < 300 else error_of(response)
+
+    async def _connect(self) -> HttpConnection:
+        with trio.fail_after(CLIENT_CONNECT_S):
+            return HttpConnection(await self.address.connect(), (("Host", self.address.authority),))
 
     # -------------------------------------------------------------------------------------------------------- streams
 
@@ -201,7 +185,7 @@ class Connection:
         """Open a stream; an attempt is made once."""
         headers = {**self.headers, "Accept": "text/event-stream"}
         try:
-            response = await open_response(self.address(path, query), headers)
+            response = await open_response(self.address, self.address.target(path, query), headers)
         except LOST as error:
             raise unreachable(self.url, error) from error
         if self._closed.is_set():
@@ -214,23 +198,6 @@ class Connection:
         """Close a stream that was opened."""
         self._streams.discard(response)
         response.close()
-
-    def address(self, path: str, query: Query | None = None) -> httpx.URL:
-        """Return the whole address of a path."""
-        given: dict[str, Any] = {} if query is None else msgspec.to_builtins(query)
-        params = httpx.QueryParams({name: value for name, value in given.items() if value is not None})
-        return httpx.URL(f"{self.url}/api{path}" + (f"?{params}" if params else ""))
-
-
-def checked_url(given: str) -> str:
-    """Return the address of a server without a final slash. Raises ValueError."""
-    try:
-        url = httpx.URL(given)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"{given!r} is not the address of a server: {error}") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"{given!r} is not the address of a server; an example is http://localhost:3000")
-    return given.rstrip("/")
 
 
 def checked_token(given: str) -> str:

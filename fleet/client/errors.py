@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import httpx
 import msgspec
+import trio
 
+from fleet.http_pool import HttpResponse
 from fleet.limits import PROBLEM_TEXT_CHARS_MAX
 
 
@@ -88,15 +89,11 @@ _CLASSES: Final[Mapping[int, type[FleetError]]] = {
 
 def unreachable(url: str, error: Exception) -> Unreachable:
     """Return the error for a connection that failed."""
-    why = _said(error) if isinstance(error, OSError | httpx.ConnectError) else "the connection was lost"
-    return Unreachable("unreachable", f"there is no response from {url}: {why or type(error).__name__}")
-
-
-def _said(error: BaseException | None) -> str:
-    """Return the text of an error, or else of its cause: httpx's own errors have no text about TLS."""
-    while error is not None and not str(error):
-        error = error.__cause__ or error.__context__
-    return "" if error is None else str(error)
+    if isinstance(error, OSError):
+        why = str(error) or type(error).__name__
+    else:
+        why = "it took too long" if isinstance(error, trio.TooSlowError) else "the connection was lost"
+    return Unreachable("unreachable", f"there is no response from {url}: {why}")
 
 
 def unreadable(url: str, status: int, error: Exception) -> FleetError:
@@ -104,13 +101,13 @@ def unreadable(url: str, status: int, error: Exception) -> FleetError:
     return FleetError("unreadable", f"the server at {url} is not this version of Fleet: {error}", status=status)
 
 
-def error_of(response: httpx.Response) -> FleetError:
+def error_of(response: HttpResponse) -> FleetError:
     """Return the error that a response with a body describes."""
-    status, retry_after_s = response.status_code, _retry_after(response)
+    status, retry_after_s = response.status, _retry_after(response)
     try:
-        return problem_of(status, response.content, retry_after_s)
+        return problem_of(status, response.body, retry_after_s)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError):
-        said = response.text[:PROBLEM_TEXT_CHARS_MAX] or response.reason_phrase
+        said = response.body.decode(errors="replace")[:PROBLEM_TEXT_CHARS_MAX] or "no body"
         error = _class(status)
         return error("unreadable", f"the server sent HTTP {status}: {said}", status=status, retry_after_s=retry_after_s)
 
@@ -126,6 +123,6 @@ def _class(status: int) -> type[FleetError]:
     return _CLASSES.get(status, Unavailable if status >= 500 else FleetError)
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
+def _retry_after(response: HttpResponse) -> float | None:
+    value = response.field("retry-after") or ""
     return float(value) if value.isascii() and value.isdecimal() else None

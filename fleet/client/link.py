@@ -11,7 +11,6 @@ from copy import copy
 from typing import Final, Protocol, cast
 
 import h11
-import httpx
 import msgspec
 import trio
 import wsproto.utilities as wsproto
@@ -19,9 +18,10 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError,
 
 from fleet.client.connection import Connection
 from fleet.client.errors import FleetError, error_of, problem_of, unreachable, unreadable
-from fleet.client.response import LOST, connect
+from fleet.client.response import LOST
 from fleet.client.stream import RawFrame
 from fleet.http1 import TcpStream
+from fleet.http_pool import HttpResponse
 from fleet.limits import CLIENT_CONNECT_S, CLIENT_FRAME_BYTES_MAX, CLIENT_SILENCE_S, CLIENT_SOCKET_READ_BYTES
 from fleet.wire.sockets import Subscribe, Unsubscribe
 
@@ -148,7 +148,7 @@ class Link:
         ends: list[Exception] = []
         try:
             with trio.fail_after(CLIENT_CONNECT_S):
-                connection = await connect(self._connection.address("/ws"))
+                connection = await self._connection.address.connect()
             async with _Line(connection) as line, trio.open_nursery() as nursery:
                 await self._speak(line, nursery)
         except* _ENDS as group:
@@ -156,13 +156,13 @@ class Link:
         return _failure(self._connection.url, ends[0])
 
     async def _speak(self, line: _Line, nursery: trio.Nursery) -> None:
-        url = self._connection.address("/ws")
+        address = self._connection.address
         with trio.fail_after(CLIENT_CONNECT_S):
             socket = await wrap_client_stream(
                 nursery,
                 cast("trio.SocketStream", line),  # what it needs of one
-                url.netloc.decode("ascii"),
-                url.raw_path.decode("ascii"),
+                address.authority,
+                address.target("/ws"),
                 extra_headers=[(name.encode(), value.encode()) for name, value in self._connection.headers.items()],
                 max_message_size=CLIENT_FRAME_BYTES_MAX,
                 receive_buffer_size=CLIENT_SOCKET_READ_BYTES,
@@ -208,7 +208,9 @@ def _failure(url: str, end: Exception) -> FleetError:
     if isinstance(end, FleetError):
         return end
     if isinstance(end, ConnectionRejected):
-        return error_of(httpx.Response(end.status_code, headers=list(end.headers), content=end.body or b""))
+        return error_of(
+            HttpResponse(end.status_code, {name.lower(): value for name, value in end.headers}, end.body or b"")
+        )
     if isinstance(end, ConnectionClosed) and end.reason is not None and end.reason.code == _TOO_LARGE:
         return unreadable(url, 200, ValueError(f"a frame is larger than the limit of {CLIENT_FRAME_BYTES_MAX} bytes"))
     return unreachable(url, end)

@@ -18,8 +18,9 @@ import trio
 from fleet.adapters.opencode import offer_wire, wire
 from fleet.adapters.opencode.binary import release
 from fleet.adapters.opencode.events import OpenCodeEventStream
-from fleet.adapters.opencode.http import FAULTS, Http, HttpResponse, OversizedResponseError, what_went_wrong
+from fleet.adapters.opencode.http import pool_of, what_went_wrong
 from fleet.errors import Problem, Unavailable
+from fleet.http_pool import FAULTS, HttpPool, HttpResponse, OversizedResponseError
 from fleet.limits import COMMAND_ACCEPT_S, MCP_ANSWER_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
 from fleet.ports import (
     Agent,
@@ -44,7 +45,7 @@ _OWN_SESSION_IDS_SINCE: Final = (1, 17, 19)
 class OpenCodeClient:
     """`fleet.ports.OpenCode` for the process at `endpoint`."""
 
-    def __init__(self, endpoint: Endpoint, http: Http, authorization: str) -> None:
+    def __init__(self, endpoint: Endpoint, http: HttpPool, authorization: str) -> None:
         self._endpoint = endpoint
         self._http = http
         self._authorization = authorization
@@ -216,7 +217,7 @@ class OpenCodeClient:
             opencode = f"OpenCode on port {self._endpoint.port}"
             detail = f"{opencode} did not respond to {method} {path}: {what_went_wrong(error)}."
             raise Unavailable("opencode_unreachable", detail, retry_after_s=1) from error
-        if response.media_type.startswith("text/html"):
+        if (response.field("content-type") or "").startswith("text/html"):
             raise _refusal(f"version {self._endpoint.version} does not know {method} {path}")
         return response
 
@@ -261,7 +262,7 @@ def _must_exist(response: HttpResponse, session_id: str) -> None:
 async def open_client(endpoint: Endpoint, password: str) -> AsyncGenerator[OpenCodeClient]:
     """Open a client for the process at `endpoint`."""
     authorization = f"Basic {b64encode(f'{USERNAME}:{password}'.encode()).decode()}"
-    http = Http(endpoint.port, authorization)
+    http = pool_of(endpoint.port, authorization)
     try:
         yield OpenCodeClient(endpoint, http, authorization)
     finally:

@@ -17,9 +17,10 @@ import msgspec
 import trio
 
 from fleet.adapters.opencode import event_wire, wire
-from fleet.adapters.opencode.http import FAULTS, connect, media_type, what_went_wrong
+from fleet.adapters.opencode.http import connect, media_type, what_went_wrong
 from fleet.backoff import backoff_s
 from fleet.http1 import BrokenConnectionError, HttpConnection
+from fleet.http_pool import FAULTS
 from fleet.limits import (
     EVENT_LINE_BYTES_MAX,
     EVENT_RECONNECT_S_MAX,

@@ -67,11 +67,12 @@ async def test_refusals_are_reported(web: Web, client: OpenCodeClient, answer: b
     assert refused.value.code == "opencode_refused"
 
 
-async def test_size_of_a_response_is_limited(web: Web, client: OpenCodeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_size_of_a_response_is_limited(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.adapters.opencode.http.OPENCODE_RESPONSE_BYTES_MAX", 100)
     web.found["/session/ses/message"] = whole("200 OK", b"[" + b" " * 200 + b"]")
-    with pytest.raises(Problem, match="GET /session/ses/message exceeds the limit of") as refused:
-        await client.read_messages("ses")
+    async with open_client(Endpoint(web.port, "1.18.33"), "secret") as client:
+        with pytest.raises(Problem, match="GET /session/ses/message exceeds the limit of") as refused:
+            await client.read_messages("ses")
     assert refused.value.code == "opencode_refused"
 
 

@@ -4,7 +4,7 @@
 the inbox.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -13,7 +13,6 @@ import httpx
 import msgspec
 import trio
 
-from fleet.client.connection import Content
 from tests.e2e.drill.ledger import KINDS, Ledger
 
 AGAIN = (429, 503)
@@ -36,8 +35,24 @@ class Answer(NamedTuple):
         return "" if self.status < 400 or self.body is None else str(self.body.get("code", ""))
 
 
+class Content(httpx.AsyncByteStream, AsyncIterator[bytes]):
+    """A request's body. httpx's own is a generator, which trio complains of where a connection fails half-way."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        content, self._content = self._content, b""
+        if not content:
+            raise StopAsyncIteration
+        return content
+
+
 def request(method: str, url: str, body: Any, headers: Mapping[str, str]) -> httpx.Request:
-    """Return a request that leaves nothing behind when its server is killed half-way: httpx's own has a generator."""
+    """Return a request that leaves nothing behind when its server is killed half-way."""
     content = b"" if body is None else msgspec.json.encode(body)
     its = {"Host": httpx.URL(url).netloc.decode("ascii"), **headers}
     if content:
