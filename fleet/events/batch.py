@@ -110,8 +110,8 @@ def encode_append(
 class Batch:
     """The appends of one commit. After `add` for each, it holds what to write and publish, and the new end of the log.
 
-    `salts` holds `SALT_BYTES` for each event of the batch. `records` are in order of position; `heads` are the new
-    versions of its streams. `refusal` is the outcome of appends that a full disk does not accept.
+    `salts` holds `SALT_BYTES` for each event of the batch. `records` are in order of position; `versions` are the new
+    ones of its streams. `refusal` is the outcome of appends that a full disk does not accept.
     """
 
     def __init__(self, durable: _Durable, now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
@@ -119,9 +119,9 @@ class Batch:
         self.records: list[bytes] = []
         self.recorded: list[Recorded] = []
         self.commands: dict[str, CommandRecord] = {}
-        self.heads: dict[str, int] = {}
+        self.versions: dict[str, int] = {}
+        self.now_ms = now_ms
         self._durable = durable
-        self._now_ms = now_ms
         self._salts = salts
         self._refusal = refusal
 
@@ -131,7 +131,7 @@ class Batch:
             first = self.commands.get(append.command_id) or self._durable.find_command(append.command_id)
             if first is not None:
                 return _repeat(first, append)
-        actual = self.heads.get(append.stream)
+        actual = self.versions.get(append.stream)
         if actual is None:
             actual = self._durable.stream_version(append.stream)
         if actual != append.expected_version:
@@ -156,7 +156,7 @@ class Batch:
                 position,
                 stream,
                 version,
-                self._now_ms,
+                self.now_ms,
                 cause.actor,
                 cause.causation_id,
                 cause.correlation_id,
@@ -169,7 +169,7 @@ class Batch:
             self.records.append(record)
             self.recorded.append(recorded(header, cause, payload, event))
         self.tip = LogEnd(position, digest)
-        self.heads[stream] = version
+        self.versions[stream] = version
         if command_id is not None:
             self.commands[command_id] = CommandRecord(stream, position, version, command_digest)
         return Appended(position, version)

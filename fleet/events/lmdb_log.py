@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import lmdb
+import structlog
 import trio
 
 from fleet.errors import StartupError
@@ -14,28 +16,35 @@ from fleet.events.batch import ErasureBatch, Salts, encode_append
 from fleet.events.data_lock import DataLock
 from fleet.events.disk import Disk
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, StateSnapshot
+from fleet.events.heads import Heads
 from fleet.events.lmdb_store import LmdbStore, position_key
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
+from fleet.events.signing import open_key
 from fleet.events.verify import verify
 from fleet.events.writer import Writer
 from fleet.limits import REPLAY_PAGE_EVENTS
 from fleet.ports import Clock
+from fleet.wire.audit import SignedHead
 
 if TYPE_CHECKING:
     from fleet.traces import Traces
+
+_logger = structlog.get_logger(__name__)
 
 
 class LmdbLog:
     """A `Log` in a data directory. Open it with `open`, supervise `run`, end it with `stop` and `close` (or `with`)."""
 
-    def __init__(self, store: LmdbStore, lock: DataLock, registry: EventRegistry, writer: Writer) -> None:
+    def __init__(self, store: LmdbStore, lock: DataLock, registry: EventRegistry, writer: Writer, clock: Clock) -> None:
         self._store = store
         self._lock = lock
         self._registry = registry
         self._writer = writer
+        self._clock = clock
         if store.padded:
             self._check_everything()
+        self._check_head()
 
     @classmethod
     def open(
@@ -58,9 +67,9 @@ class LmdbLog:
         lock = DataLock(path)
         try:
             disk = Disk(path, free_bytes, reserve_bytes=reserve_bytes)
-            store = LmdbStore(path / "events.mdb")
+            store = LmdbStore(path / "events.mdb", open_key(path))
             try:
-                return cls(store, lock, registry, Writer(store, disk, clock, salts=salts, traces=traces))
+                return cls(store, lock, registry, Writer(store, disk, clock, salts=salts, traces=traces), clock)
             except BaseException:
                 store.close()
                 store.unpad()
@@ -99,6 +108,14 @@ class LmdbLog:
     def head(self) -> int:
         """See `Log`."""
         return self._store.tip.position
+
+    def heads(self) -> Heads:
+        """See `Log`."""
+        return self._store.heads
+
+    def sign(self, position: int) -> SignedHead | None:
+        """See `Log`."""
+        return self._store.sign(position, self._clock.now_ms())
 
     def stream_version(self, stream: str) -> int:
         """See `Log`."""
@@ -202,6 +219,21 @@ class LmdbLog:
         """See `Log`."""
         if not self.is_erased(stream):
             self._store.save_snapshot(stream, snapshot)
+
+    def _check_head(self) -> None:
+        """Compare the end of the log with its signed head; it was changed without Fleet where they differ."""
+        try:
+            contradicted = self._store.sign_if_unsigned(self._clock.now_ms)
+        except lmdb.Error as error:  # a full disk: the next commit signs
+            _logger.warning("log_not_signed", error=str(error))
+            return
+        if contradicted is not None:
+            _logger.error(
+                "log_changed_outside_fleet",
+                head=self._store.tip.position,
+                signed_head=contradicted.position,
+                hint="Verify the log: the end that Fleet signed is not the end that it found.",
+            )
 
     def _check_everything(self) -> None:
         """Read the whole log when its file was too short (see `LmdbStore.padded`). Raises `StartupError` for damage."""

@@ -1,7 +1,7 @@
 """Opens, reads, writes and grows the tables of the log in LMDB.
 
     records    position -> record (codec.py)            commands   command id -> its record
-    index      stream NUL position -> version           snapshots  stream -> snapshot        meta  format
+    index      stream NUL position -> version           snapshots  stream -> snapshot        meta  format, heads
 
 Three rules make LMDB safe without its lock file. One process opens it at a time (data_lock.py). Everything except the
 commit itself runs on the event-loop thread. The only read transaction is renewed between commits, so it never sees a
@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,8 +26,12 @@ from fleet.events.batch import Batch, LogEnd
 from fleet.events.codec import CorruptRecord
 from fleet.events.disk import remedy
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
+from fleet.events.head_table import HeadTable
+from fleet.events.heads import Heads
+from fleet.events.signing import SigningKey
 from fleet.limits import MAP_BYTES_INITIAL, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
 from fleet.private_files import sync_directory
+from fleet.wire.audit import SignedHead
 
 if TYPE_CHECKING:
     from lmdb import _Database
@@ -53,11 +58,11 @@ class LmdbStore:
     `tip` is the end of the log for readers, as of the last `finish_commit` or `reload`.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, key: SigningKey | None = None) -> None:
         existed = file.exists()
         self.padded = False
         self._file = file
-        self._heads: OrderedDict[str, int] = OrderedDict()
+        self._versions: OrderedDict[str, int] = OrderedDict()
         self._waiting: OrderedDict[str, StateSnapshot] = OrderedDict()  # snapshots, for the next commit
         self._map_bytes = max(MAP_BYTES_INITIAL, 2 * file.stat().st_size if existed else 0)
         try:
@@ -78,6 +83,8 @@ class LmdbStore:
                 sync_directory(file.parent)
             self._read: lmdb.Transaction[bytes] = self._environment.begin()
             self.tip = self._read_tip()
+            self._head = HeadTable(self._meta, key)
+            self._head.read(self._read)
         except lmdb.Error as error:
             self._environment.close()
             self.unpad()
@@ -120,9 +127,9 @@ class LmdbStore:
             self._index = self._environment.open_db(b"index", txn=transaction)
             self._commands = self._environment.open_db(b"commands", txn=transaction)
             self._snapshots = self._environment.open_db(b"snapshots", txn=transaction)
-            meta = self._environment.open_db(b"meta", txn=transaction)
-            if transaction.get(_FORMAT_KEY, db=meta) is None:
-                transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=meta)
+            self._meta = self._environment.open_db(b"meta", txn=transaction)
+            if transaction.get(_FORMAT_KEY, db=self._meta) is None:
+                transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=self._meta)
 
     def close(self) -> None:
         """Close the file. No commit may be under way."""
@@ -142,6 +149,22 @@ class LmdbStore:
                 f"The event log is damaged at its end ({error}): restore the data directory from a backup."
             ) from error
         return LogEnd(record.header.position, record.digest)
+
+    @property
+    def heads(self) -> Heads:
+        """The signed heads, as of the same moment as `tip`."""
+        return self._head.heads
+
+    def sign(self, position: int, now_ms: int) -> SignedHead | None:
+        """Return a head at this position, signed now; None without a key. Raises `CorruptRecord`."""
+        record = self.record(position)
+        return None if record is None else self._head.sign(LogEnd(position, codec.decode(record).digest), now_ms)
+
+    def sign_if_unsigned(self, now_ms: Callable[[], int]) -> SignedHead | None:
+        """Sign a log that has no head yet; return a stored head that does not belong to the end of this log."""
+        found = self._head.put_first(partial(self._environment.begin, write=True), self.tip, now_ms)
+        self._renew()
+        return found
 
     def records(self, after: int, limit: int | None) -> Iterator[bytes]:
         """Yield records beyond position `after`. Consume them before any other call."""
@@ -192,17 +215,17 @@ class LmdbStore:
 
     def stream_version(self, stream: str) -> int:
         """Return the version of the stream's last event, 0 where there is none."""
-        version = self._heads.get(stream)
+        version = self._versions.get(stream)
         if version is None:
             version = self._read_version(stream)
-            self._remember_head(stream, version)
+            self._remember_version(stream, version)
         return version
 
-    def _remember_head(self, stream: str, version: int) -> None:
-        self._heads[stream] = version
-        self._heads.move_to_end(stream)
-        if len(self._heads) > STREAM_HEADS_MAX:
-            self._heads.popitem(last=False)
+    def _remember_version(self, stream: str, version: int) -> None:
+        self._versions[stream] = version
+        self._versions.move_to_end(stream)
+        if len(self._versions) > STREAM_HEADS_MAX:
+            self._versions.popitem(last=False)
 
     def _read_version(self, stream: str) -> int:
         prefix = _stream_prefix(stream)
@@ -245,11 +268,11 @@ class LmdbStore:
             self._waiting.popitem(last=False)
 
     def begin_commit(self, batch: Batch, erased: Mapping[str, list[bytes]], *, snapshots: bool) -> Callable[[], None]:
-        """Write everything and return the function that makes it durable with one fsync; call that in a thread.
+        """Write everything and return the function that signs it and makes it durable with one fsync.
 
-        `erased` holds the keys in `records` of the events to erase, by stream; `snapshots`: also write the waiting
-        snapshots. Both functions may raise `lmdb.MapFullError`; call `grow` then and try again. After the commit, call
-        `finish_commit`.
+        Call that function in a thread. `erased` holds the keys in `records` of the events to erase, by stream;
+        `snapshots`: also write the waiting snapshots. Both functions may raise `lmdb.MapFullError`; call `grow` then
+        and try again. After the commit, call `finish_commit`.
         """
         self._drop_snapshots(erased)
         self._written = dict(self._waiting) if snapshots else {}
@@ -276,7 +299,15 @@ class LmdbStore:
         except BaseException:
             transaction.abort()
             raise
-        return transaction.commit
+        return partial(self._commit, transaction, batch)
+
+    def _commit(self, transaction: "lmdb.Transaction[bytes]", batch: Batch) -> None:
+        try:
+            self._head.put(transaction, batch.tip, batch.now_ms)
+        except BaseException:
+            transaction.abort()
+            raise
+        transaction.commit()
 
     def _erase(self, transaction: "lmdb.Transaction[bytes]", key: bytes) -> None:
         record = transaction.get(key, b"", db=self._records)
@@ -293,8 +324,9 @@ class LmdbStore:
         """Make the commit visible to all reads at once."""
         self._renew()
         self.tip = batch.tip
-        for stream, version in batch.heads.items():
-            self._remember_head(stream, version)
+        self._head.show()
+        for stream, version in batch.versions.items():
+            self._remember_version(stream, version)
         self._drop_snapshots(erased)
         for stream, snapshot in self._written.items():
             if self._waiting.get(stream) is snapshot:
@@ -303,8 +335,9 @@ class LmdbStore:
     def reload(self) -> None:
         """Make reads see what is on disk after a commit with an unknown result. Raises `StartupError`."""
         self._renew()
-        self._heads.clear()
+        self._versions.clear()
         self.tip = self._read_tip()
+        self._head.read(self._read)
 
     def _renew(self) -> None:
         self._read.abort()

@@ -11,6 +11,8 @@ import msgspec
 
 from fleet.events.codec import Header
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, StateSnapshot
+from fleet.events.heads import Heads
+from fleet.wire.audit import SignedHead
 
 Listener = Callable[[Sequence[Recorded]], None]
 """Called on the event loop with each commit, in log order, before its appenders continue. Must not raise."""
@@ -92,6 +94,14 @@ class Log(Protocol):
 
     def head(self) -> int:
         """Return the position of the last durable event, 0 in an empty log."""
+        ...
+
+    def heads(self) -> Heads:
+        """Return the stored heads: each commit stores a signed one, so the last record is covered as well."""
+        ...
+
+    def sign(self, position: int) -> SignedHead | None:
+        """Return a head at this position, signed now; None where there is no private key. Raises `CorruptRecord`."""
         ...
 
     def stream_version(self, stream: str) -> int:

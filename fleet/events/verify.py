@@ -1,16 +1,20 @@
-"""Verifies the log: positions, chain of digests, payloads, stream versions, index, commands, snapshots.
+"""Verifies the log: positions, chain of digests, payloads, stream versions, index, commands, snapshots, signed heads.
 
 It reads every record up to the current head by its key, which is safe on damaged pages; a million events take some
-seconds. Only the header of an erased record is verified, because its payload no longer exists.
+seconds. Only the header of an erased record is verified, because its payload no longer exists. The log has to end with
+the head that Fleet signed, and may be held to heads that were stored elsewhere.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 
 import msgspec
 
 from fleet.events import codec
+from fleet.events.heads import Expected, Heads
 from fleet.events.log import Log
+from fleet.events.signing import is_signed
 from fleet.limits import VERIFY_PAGE_EVENTS
+from fleet.wire.audit import SignedHead
 
 
 class Break(msgspec.Struct, frozen=True):
@@ -23,7 +27,7 @@ class Break(msgspec.Struct, frozen=True):
 class VerificationResult(msgspec.Struct, frozen=True):
     """The result: how many events were verified, the digest of the last of them, and the first break.
 
-    Of the `erased` events only the headers were verified.
+    Of the `erased` events only the headers were verified. `head` is the signed head that the log ends with.
     """
 
     events: int
@@ -31,11 +35,12 @@ class VerificationResult(msgspec.Struct, frozen=True):
     digest: bytes
     first_break: Break | None = None
     erased: int = 0
+    head: SignedHead | None = None
 
 
-def verify(log: Log) -> VerificationResult:
+def verify(log: Log, expected: Iterable[Expected] = ()) -> VerificationResult:
     """Verify the log from its beginning to its head, or to the first break."""
-    walk = verifying(log)
+    walk = verifying(log, expected=expected)
     while True:
         try:
             next(walk)
@@ -44,26 +49,86 @@ def verify(log: Log) -> VerificationResult:
             return report
 
 
-def verifying(log: Log, through: int | None = None) -> Generator[None, None, VerificationResult]:
+def verifying(
+    log: Log, through: int | None = None, expected: Iterable[Expected] = ()
+) -> Generator[None, None, VerificationResult]:
     """Verify in steps of `VERIFY_PAGE_EVENTS`, so that a caller can run other tasks in between; return the result.
 
-    It ends at position `through`, by default the current head.
+    It ends at position `through`, by default the current head. What is `expected` beyond it is not compared, but a log
+    that ends before an expected event is broken.
     """
     digest = codec.GENESIS_DIGEST
     versions: dict[str, int] = {}
-    erased = 0
-    head = log.head() if through is None else through
-    for position in range(1, head + 1):
-        try:
+    erased = position = 0
+    end, heads = log.head(), log.heads()
+    head = end if through is None else through
+    wanted = _by_position((*_signed(heads), *expected))
+    try:
+        for position in range(1, head + 1):
             record = _prove(log, position, digest, versions)
+            _compare(record.digest, wanted.get(position, ()))
+            digest = record.digest
+            erased += record.erased
+            versions[record.header.stream] = record.header.version
+            if position % VERIFY_PAGE_EVENTS == 0:
+                yield
+        position = end + 1
+        _prove_end(end, heads, wanted)
+    except codec.CorruptRecord as error:
+        found = Break(position, str(error))
+        return VerificationResult(min(position - 1, head), len(versions), digest, found, erased, heads.last)
+    return VerificationResult(head, len(versions), digest, erased=erased, head=heads.last)
+
+
+def find_unexpected(log: Log, expected: Iterable[Expected]) -> Break | None:
+    """Return the first event that is not as expected. Reads these events alone, so the chain has to be verified too."""
+    wanted = _by_position((*_signed(log.heads()), *expected))
+    for position in sorted(wanted):
+        if position > log.head():
+            break
+        try:
+            raw = log.read_record(position)
+            _compare(codec.GENESIS_DIGEST if raw is None else codec.decode(raw).digest, wanted[position])
         except codec.CorruptRecord as error:
-            return VerificationResult(position - 1, len(versions), digest, Break(position, str(error)), erased)
-        digest = record.digest
-        erased += record.erased
-        versions[record.header.stream] = record.header.version
-        if position % VERIFY_PAGE_EVENTS == 0:
-            yield
-    return VerificationResult(head, len(versions), digest, erased=erased)
+            return Break(position, str(error))
+    try:
+        _prove_end(log.head(), log.heads(), wanted)
+    except codec.CorruptRecord as error:
+        return Break(log.head() + 1, str(error))
+    return None
+
+
+def _signed(heads: Heads) -> list[Expected]:
+    stored = ((heads.last, "the signed head"), (heads.contradicted, "the head that an earlier run signed"))
+    return [Expected(head.position, head.digest, source) for head, source in stored if head is not None]
+
+
+def _by_position(expected: Iterable[Expected]) -> Mapping[int, list[Expected]]:
+    wanted: dict[int, list[Expected]] = {}
+    for each in expected:
+        wanted.setdefault(each.position, []).append(each)
+    return wanted
+
+
+def _compare(digest: bytes, expected: Iterable[Expected]) -> None:
+    for each in expected:
+        if each.digest != digest.hex():
+            raise codec.CorruptRecord(
+                f"{each.source} names this event with another digest: this event or an earlier one was changed"
+            )
+
+
+def _prove_end(end: int, heads: Heads, wanted: Mapping[int, list[Expected]]) -> None:
+    """Raise `CorruptRecord` unless the log ends with its signed head, and no earlier than expected."""
+    last = max(wanted, default=0)
+    if last > end:
+        source = wanted[last][0].source
+        raise codec.CorruptRecord(f"{source} names event {last}, but the log ends at {end}: its end was cut off")
+    if end and (heads.last is None or heads.last.position < end):
+        raise codec.CorruptRecord(f"no signed head covers event {end}")
+    for head in (heads.last, heads.contradicted):
+        if head is not None and (head.key != heads.key or not is_signed(head)):
+            raise codec.CorruptRecord(f"the head of event {head.position} is not signed by this log's key")
 
 
 def _prove(log: Log, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:

@@ -77,6 +77,20 @@ class EventItem(WireItem, kw_only=True):
     data: msgspec.Raw
 
 
+class SignedHead(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    """An end of the log, signed by the server: position and digest of the event that was the last one then.
+
+    `digest`, `key` (Ed25519, the public one) and `signature` are hex; `signedAtMs` is Unix time. The signed text is in
+    docs/audit.md. The digests of events are chained: a head vouches for every event up to it.
+    """
+
+    position: int
+    digest: str
+    signed_at_ms: int
+    key: str
+    signature: str
+
+
 class BreakItem(WireItem, kw_only=True):
     """The position at which the log is broken, and why."""
 

@@ -15,10 +15,15 @@ from fleet.errors import Unavailable
 from fleet.events import codec
 from fleet.events.batch import Batch, LogEnd, Salts, encode_append
 from fleet.events.envelope import ERASED_DIGEST, Appended, Cause, CommandRecord, Recorded, StateSnapshot
+from fleet.events.heads import Heads
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
+from fleet.events.signing import SigningKey
 from fleet.limits import ERASE_PAGE_EVENTS
 from fleet.ports import Clock
+from fleet.wire.audit import SignedHead
+
+KEY = SigningKey(bytes(range(32)))
 
 
 class MemoryDisk:
@@ -32,6 +37,7 @@ class MemoryDisk:
         self.records: list[bytes] = []
         self.commands: dict[str, CommandRecord] = {}
         self.snapshots: dict[str, StateSnapshot] = {}
+        self.head: SignedHead | None = None
         self.blobs: dict[str, bytes] = {}
         self.owned: dict[str, dict[str, None]] = {}
         self.full = False
@@ -68,6 +74,14 @@ class MemoryLog:
     def head(self) -> int:
         """See `Log`."""
         return self.tip.position
+
+    def heads(self) -> Heads:
+        """See `Log`."""
+        return Heads(KEY.public, self._disk.head)
+
+    def sign(self, position: int) -> SignedHead | None:
+        """See `Log`."""
+        return KEY.sign(position, codec.decode(self._disk.records[position - 1]).digest, self._clock.now_ms())
 
     def stream_version(self, stream: str) -> int:
         """See `Log`."""
@@ -205,6 +219,7 @@ class MemoryLog:
         self._snapshots.clear()
         for record in batch.records:
             self._index(codec.decode(record))
+        self._disk.head = KEY.sign(*self.tip, batch.now_ms)
         for listener in self._listeners:
             listener(batch.recorded)
 
