@@ -26,7 +26,7 @@ RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
 
 INSTANCE_VARIABLE = "FLEET_INSTANCE_ID"
-MARKER_VARIABLES = frozenset({INSTANCE_VARIABLE})
+MARKER_VARIABLES = frozenset({INSTANCE_VARIABLE, "FLEET_DATA_ID"})
 """Set by Fleet in the environment of the processes that it starts: a `fleet` in an agent's shell sees them."""
 
 TEST_VARIABLES = frozenset({"FLEET_SIM_SEED", "FLEET_SIM_COUNT", "FLEET_DRILL_SEED", "FLEET_DRILL_KILLS"})

@@ -23,6 +23,7 @@ from fleet.config import Config
 from fleet.environment import remarks
 from fleet.errors import StartupError, Unavailable
 from fleet.events.data_lock import DataLock, lock_holder
+from fleet.events.directory_identity import require_home
 from fleet.events.lmdb_store import LmdbStore
 from fleet.gateway.server.tokens import TokenFile
 from fleet.limits import DISK_FREE_BYTES_MIN, GIT_VERSION_TIMEOUT_S, MIB
@@ -115,6 +116,7 @@ def _data_directory(directory: Path, holder: int | None) -> Check:
         advice = "Make the parent writable for this user, or choose another directory with --data-dir."
         return Check("data directory", "failed", f"{directory} cannot be created in {parent}", advice)
     try:
+        require_home(directory)
         _open_log(directory)
     except StartupError as error:
         return Check("data directory", "failed", str(error))

@@ -34,7 +34,6 @@ from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces
 from fleet.adapters.ids import SystemIds
 from fleet.adapters.opencode.binary import resolve_binary
 from fleet.adapters.opencode.process import LocalOpenCodeHost
-from fleet.adapters.opencode.providers import own_providers
 from fleet.adapters.opencode.shells import LocalShells
 from fleet.adapters.scripts import LocalScripts
 from fleet.adapters.webhook_secrets import FileWebhookSecrets
@@ -43,6 +42,7 @@ from fleet.config import Config
 from fleet.environment import passed_on, remarks
 from fleet.errors import Problem, StartupError
 from fleet.events.catalog import make_registry
+from fleet.events.directory_identity import read_identity, require_home, write_identity
 from fleet.events.disk import NO_SPACE, remedy
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
@@ -61,6 +61,7 @@ from fleet.limits import (
     SWITCH_INTERVAL_S,
 )
 from fleet.logs import announce, configure_logs
+from fleet.model_choice import ModelChoice
 from fleet.network import base_url, family_of, is_loopback
 from fleet.projections.projections import Stores
 from fleet.projections.store import LmdbViewStore
@@ -110,7 +111,8 @@ def startup_error(error: BaseException) -> StartupError | None:
 
 async def stop_leftovers(config: Config) -> None:
     """Stop the OpenCode processes of a data directory whose Fleet has ended without stopping them."""
-    host = LocalOpenCodeHost(config.data_dir)
+    identity = read_identity(config.data_dir)
+    host = LocalOpenCodeHost(config.data_dir, data_id=None if identity is None else identity.id)
     for instance_id in {process.instance_id for process in await host.find()}:
         await host.stop(instance_id, None)
 
@@ -149,6 +151,7 @@ async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenera
 
     OpenCode inherits `environment`, without the variables that are not passed on. Raises `StartupError`.
     """
+    require_home(config.data_dir)
     require_token(config)
     environment = passed_on(environment)
     async with _traces(config.traces) as traces, _running(config, environment, traces) as fleet:
@@ -166,9 +169,12 @@ async def _running(config: Config, environment: Mapping[str, str], traces: "Trac
         closing(LmdbViewStore(config.data_dir / "views")) as views,
         local_token(config.data_dir) as local,
     ):
+        data_id = _identify(config.data_dir)
         executable = find_opencode(config, environment)
         stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
-        parts = _Parts(config, environment, executable, log, stores, url=_url(config, listener), traces=traces)
+        parts = _Parts(
+            config, environment, executable, log, stores, data_id=data_id, url=_url(config, listener), traces=traces
+        )
         guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
         build = read_build(installed_build())
         gateway = Gateway(listener, parts.supervision.fleet, guard, build)
@@ -200,6 +206,12 @@ async def _traces(collector: str | None) -> AsyncGenerator["Traces | None"]:
         ) from error
     async with open_traces(collector) as traces:
         yield traces
+
+
+def _identify(data_dir: Path) -> str:
+    """Return the id of the locked data directory, which a new one gets here, and one of a version without ids."""
+    identity = read_identity(data_dir)
+    return (identity or write_identity(data_dir, SystemIds(SystemClock()).uuid7())).id
 
 
 def require_token(config: Config) -> None:
@@ -239,6 +251,7 @@ class _Parts:
         log: LmdbLog,
         stores: Stores,
         *,
+        data_id: str,
         url: str,
         traces: "Traces | None",
     ) -> None:
@@ -246,13 +259,16 @@ class _Parts:
         self._offer = Offer(config.data_dir / "rehearsal.port")
         named = None if config.opencode is None else str(config.opencode)
         shells = LocalShells(config.data_dir, environment)
-        self._host = LocalOpenCodeHost(config.data_dir, named, environment=shells.environment(), url=url)
+        self._host = LocalOpenCodeHost(
+            config.data_dir, named, environment=shells.environment(), url=url, data_id=data_id
+        )
         self._host.sweep()
         if config.rehearsal != "never":
             self._host.configure(self._offer.config())  # raises at once if it cannot be merged
         self._host.hold()
         self.model = ModelChoice(config, environment, executable)
-        ports = _ports(config, environment, self._host, shells)
+        scripts = LocalScripts(config.data_dir, environment, data_id)
+        ports = _ports(config, self._host, shells, scripts)
         self.supervision = Supervision(ports, stores, policy=_policy(config), traces=traces)
 
     async def write(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
@@ -275,7 +291,7 @@ class _Parts:
             self._host.configure(self._offer.config() if model.rehearsal else {})
 
 
-def _ports(config: Config, environment: Mapping[str, str], host: LocalOpenCodeHost, shells: LocalShells) -> Ports:
+def _ports(config: Config, host: LocalOpenCodeHost, shells: LocalShells, scripts: LocalScripts) -> Ports:
     clock = SystemClock()
     workspaces = GitWorkspaces(config.data_dir / "workspaces", config.workspace_roots)
     return Ports(
@@ -288,7 +304,7 @@ def _ports(config: Config, environment: Mapping[str, str], host: LocalOpenCodeHo
         files=LocalFiles(),
         webhook_secrets=FileWebhookSecrets(config.data_dir),
         sender=HttpSender(clock, config.webhook_networks),
-        scripts=LocalScripts(config.data_dir, environment),
+        scripts=scripts,
         shells=shells,
     )
 
@@ -318,49 +334,6 @@ async def _await_signals(stopping: trio.Event, everything: trio.CancelScope) -> 
                 return
             _log.info("stopping", signal=signal.Signals(number).name, hint="send it again to stop at once")
             stopping.set()
-
-
-class ModelSource(NamedTuple):
-    """The model that OpenCode uses: the rehearsal model or its own, and why."""
-
-    rehearsal: bool
-    why: str
-
-
-class ModelChoice:
-    """Decides once whether OpenCode gets the rehearsal model; `known` waits for the decision."""
-
-    def __init__(self, config: Config, environment: Mapping[str, str], executable: Path | None) -> None:
-        self._rehearsal = config.rehearsal
-        self._environment = environment
-        self._executable = executable
-        self._chosen: ModelSource | None = None
-        self._decided = trio.Event()
-
-    async def known(self) -> ModelSource:
-        """Wait for the choice, and return it."""
-        while self._chosen is None:
-            await self._decided.wait()
-        return self._chosen
-
-    async def choose(self) -> ModelSource:
-        """Choose the model. Asks OpenCode for its providers if the choice depends on them."""
-        if self._chosen is None:
-            self._chosen = await self._choose()
-        self._decided.set()
-        return self._chosen
-
-    async def _choose(self) -> ModelSource:
-        if self._rehearsal == "never":
-            return ModelSource(False, "OpenCode's own providers")
-        if self._rehearsal == "always":
-            return ModelSource(True, "the rehearsal model, because of --rehearsal always")
-        if self._executable is None:
-            return ModelSource(True, "the rehearsal model (scripted, free), once OpenCode is installed")
-        providers = await own_providers(self._executable, self._environment)
-        if providers:
-            return ModelSource(False, f"OpenCode's own providers ({', '.join(sorted(providers))})")
-        return ModelSource(True, "the rehearsal model (scripted, free), because OpenCode has no provider of its own")
 
 
 def find_opencode(config: Config, environment: Mapping[str, str]) -> Path | None:

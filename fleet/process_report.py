@@ -17,6 +17,7 @@ from fleet.config import Config
 from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
 from fleet.events.data_lock import lock_holder
+from fleet.events.directory_identity import read_identity
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.items.states import instance_item, orphan_item
 from fleet.limits import PAGE_MAX, PROCESS_REPORT_TIMEOUT_S
@@ -94,7 +95,8 @@ async def _read(config: Config) -> ProcessReport:
         raise StartupError(f"No Fleet has ever run on {config.data_dir}. Name the directory with --data-dir.")
     with LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log:
         found = lives(log)
-    host = LocalOpenCodeHost(config.data_dir)
+    identity = read_identity(config.data_dir)
+    host = LocalOpenCodeHost(config.data_dir, data_id=None if identity is None else identity.id)
     states = {life.state.id: life.state for life in found}
     orphans = [orphan_item(process) for process in await find_orphans(host, states.get)]
     return ProcessReport([_item(host, life) for life in reversed(found)], orphans)

@@ -23,7 +23,7 @@ import trio
 
 from fleet.adapters.git.files import read_file
 from fleet.adapters.opencode.environment import inherited
-from fleet.adapters.opencode.identity import DATA_MARKER, INSTANCE_MARKER
+from fleet.adapters.opencode.identity import INSTANCE_MARKER, Owner
 from fleet.adapters.opencode.remnants import kill_marked
 from fleet.errors import Problem
 from fleet.limits import (
@@ -44,10 +44,10 @@ _FILLERS: Final = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters 
 
 
 class LocalScripts:
-    """`fleet.ports.Scripts` on this machine. Scripts inherit `environment`."""
+    """`fleet.ports.Scripts` on this machine. Scripts inherit `environment`; `data_id` is that of the data directory."""
 
-    def __init__(self, data_dir: Path, environment: Mapping[str, str]) -> None:
-        self._data_dir = str(data_dir.resolve())
+    def __init__(self, data_dir: Path, environment: Mapping[str, str], data_id: str | None = None) -> None:
+        self._owner = Owner(str(data_dir.resolve()), data_id)
         self._environment = inherited(environment, {})
         self._running: set[str] = set()
 
@@ -99,7 +99,7 @@ class LocalScripts:
                     **self._environment,
                     **script.variables,
                     INSTANCE_MARKER: script.marker,
-                    DATA_MARKER: self._data_dir,
+                    **self._owner.markers(),
                 },
                 start_new_session=True,
             )
@@ -116,7 +116,7 @@ class LocalScripts:
             _signal_group(process, signal.SIGKILL)
             with trio.move_on_after(KILL_GRACE_S):
                 await process.wait()
-            await kill_marked(self._data_dir, marker)
+            await kill_marked(self._owner, marker)
 
 
 class _Output:

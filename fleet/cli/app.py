@@ -33,6 +33,7 @@ _COMMANDS = (
     _Command(_SERVER, "open", "open.open_page", "open 0198c0de"),
     _Command(_SERVER, "doctor", "doctor.doctor", "doctor --json"),
     _Command(_SERVER, "ps", "ps.ps", "ps --orphans"),
+    _Command(_SERVER, "restore", "restore.restore", "restore --in-place ~/copy-of-fleet"),
     _Command(_SERVER, "rehearsal", "rehearsal.rehearsal", "rehearsal --port 4100"),
     _Command(_SERVER, "mcp", "mcp.mcp", "mcp --url http://localhost:3000"),
     _Command(_SERVER, "token", "token.token", "token new --role viewer --name wall --expires 90d"),

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from fleet.adapters import scripts as adapter
-from fleet.adapters.opencode.identity import marked
+from fleet.adapters.opencode.identity import Owner, marked
 from fleet.adapters.scripts import LocalScripts
 from fleet.errors import Problem
 from fleet.ports import Recipe, Script, ScriptEnd
@@ -38,7 +38,7 @@ async def ran(tmp_path: Path, text: str, *, timeout_s: float = 30.0, **environme
 
 
 def left(tmp_path: Path) -> int:
-    return len(marked(str((tmp_path / "data").resolve()), "setup-w1"))
+    return len(marked(Owner(str((tmp_path / "data").resolve())), "setup-w1"))
 
 
 # ------------------------------------------------------------------------------------------------------------ the file

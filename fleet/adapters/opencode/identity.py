@@ -4,6 +4,9 @@ No signal is sent to a pid whose identity was not verified at that moment (on Li
 belongs to Fleet only if its environment has the markers of the instance and of the data directory, so processes of
 another Fleet are never found. All calls block for microseconds, except `marked`, which reads every process of the
 machine. `process` decides what is signalled and when.
+
+A copy of a data directory holds the same instances, so a process belongs to a Fleet only if it also has the id of that
+Fleet's data directory (events/directory_identity.py). Processes of a version that set no such id are known by the path.
 """
 
 import os
@@ -11,7 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import psutil
 
@@ -19,7 +22,26 @@ from fleet.ports import FoundProcess, ProcessIdentity
 
 INSTANCE_MARKER: Final = "FLEET_INSTANCE_ID"
 DATA_MARKER: Final = "FLEET_DATA_DIR"
+DATA_ID_MARKER: Final = "FLEET_DATA_ID"
 _CHILD_OF_OPENCODE: Final = "OPENCODE_PID"  # OpenCode puts its pid into the environment of all that it starts
+
+
+class Owner(NamedTuple):
+    """The data directory that processes belong to: its real path, and its id, None where it has none yet."""
+
+    directory: str
+    data_id: str | None = None
+
+    def markers(self) -> dict[str, str]:
+        """Return the variables that a process of this owner gets."""
+        own = {DATA_MARKER: self.directory}
+        return own if self.data_id is None else {**own, DATA_ID_MARKER: self.data_id}
+
+    def owns(self, environment: Mapping[str, str]) -> bool:
+        """Return whether a process with this environment has the markers of this owner."""
+        if environment.get(DATA_MARKER) != self.directory:
+            return False
+        return environment.get(DATA_ID_MARKER) in (None, self.data_id)
 
 
 def boot_id() -> str:
@@ -111,22 +133,31 @@ def open_pidfd(pid: int) -> int | None:
         return None  # a kernel or a sandbox without pidfds
 
 
-def marked(data_dir: str, instance_id: str | None = None) -> tuple[FoundProcess, ...]:
-    """Return the live processes with the markers of `data_dir`, and of `instance_id` unless it is None."""
-    return tuple(_found(data_dir, instance_id))
+def is_foreign(identity: ProcessIdentity, owner: Owner) -> bool:
+    """Return whether the process has the markers of another data directory: the log of a copy names it, too."""
+    try:
+        environment = _environment(psutil.Process(identity.pid))
+    except psutil.Error:
+        return False
+    return DATA_MARKER in environment and not owner.owns(environment)
 
 
-def _found(data_dir: str, instance_id: str | None) -> Iterator[FoundProcess]:
+def marked(owner: Owner, instance_id: str | None = None) -> tuple[FoundProcess, ...]:
+    """Return the live processes with the markers of `owner`, and of `instance_id` unless it is None."""
+    return tuple(_found(owner, instance_id))
+
+
+def _found(owner: Owner, instance_id: str | None) -> Iterator[FoundProcess]:
     for process in psutil.process_iter():
         identity = identify(process.pid)
         if identity is None or process.pid == os.getpid():
             continue
         environment = _environment(process)
-        owner = environment.get(INSTANCE_MARKER)
-        if owner is None or environment.get(DATA_MARKER) != data_dir or instance_id not in (None, owner):
+        found = environment.get(INSTANCE_MARKER)
+        if found is None or not owner.owns(environment) or instance_id not in (None, found):
             continue
         if is_alive(identity):  # the environment belongs to the same process
-            yield FoundProcess(owner, identity, _is_server(process, environment))
+            yield FoundProcess(found, identity, _is_server(process, environment))
 
 
 def _environment(process: psutil.Process) -> Mapping[str, str]:

@@ -25,11 +25,12 @@ from fleet.adapters.opencode.copies import forget_old_imports, import_copies
 from fleet.adapters.opencode.environment import inherited
 from fleet.adapters.opencode.files import InstanceFiles, forget_old_logs, forget_old_scratch
 from fleet.adapters.opencode.identity import (
-    DATA_MARKER,
     INSTANCE_MARKER,
+    Owner,
     boot_id,
     identify,
     is_alive,
+    is_foreign,
     is_suspended,
     marked,
     memory_bytes,
@@ -60,8 +61,8 @@ class LocalOpenCodeHost:
 
     `executable` is a path, or None for `opencode` on the PATH; `extra_config` is configuration for OpenCode that the
     user's own overrides (`configure` sets it later); OpenCode inherits `environment`, by default that of this process;
-    `url` is the address of this Fleet for the tools of agents. Raises `StartupError` if the user's
-    OPENCODE_CONFIG_CONTENT cannot be merged.
+    `url` is the address of this Fleet for the tools of agents; `data_id` is the id of the data directory. Raises
+    `StartupError` if the user's OPENCODE_CONFIG_CONTENT cannot be merged.
     """
 
     def __init__(
@@ -71,8 +72,11 @@ class LocalOpenCodeHost:
         extra_config: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         url: str | None = None,
+        *,
+        data_id: str | None = None,
     ) -> None:
         self._data_dir = data_dir.resolve()
+        self._owner = Owner(str(self._data_dir), data_id)
         self._executable = executable
         self._url = {} if url is None else {"FLEET_URL": url}
         self._inherits = os.environ if environment is None else environment
@@ -182,7 +186,7 @@ class LocalOpenCodeHost:
             **self._environment,
             **self._url,
             INSTANCE_MARKER: instance_id,
-            DATA_MARKER: str(self._data_dir),
+            **self._owner.markers(),
             "BUN_TMPDIR": str(self._files(instance_id).scratch),  # not TMPDIR, in which agents create files
             "OPENCODE_SERVER_USERNAME": USERNAME,
             "OPENCODE_SERVER_PASSWORD": password,
@@ -256,7 +260,8 @@ class LocalOpenCodeHost:
 
     async def _exited(self, instance_id: str, identity: ProcessIdentity) -> Exit:
         if (child := self._child(instance_id, identity)) is None:
-            await _gone(identity)
+            if not is_foreign(identity, self._owner):
+                await _gone(identity)
             return Exit()
         code = await child.wait()
         return Exit(signal=-code) if code < 0 else Exit(code=code)
@@ -266,8 +271,10 @@ class LocalOpenCodeHost:
         async with self._launching.hold(instance_id):
             pass  # a cancelled launch continues in its thread; until it ends, no process has the marker
         leader = identity or await self._leader(instance_id)
+        if leader is not None and is_foreign(leader, self._owner):
+            leader = None
         steps = [] if leader is None else await self._end(instance_id, leader)
-        if swept := await remnants.kill_marked(str(self._data_dir), instance_id):
+        if swept := await remnants.kill_marked(self._owner, instance_id):
             steps.append(StopStep("sweep", swept))
         if (child := self._children.get(instance_id)) is not None:
             child.poll()  # reap a child that the sweep killed
@@ -300,14 +307,14 @@ class LocalOpenCodeHost:
 
     async def end_in(self, directory: str, instance_id: str | None = None) -> tuple[int, ...]:
         """See `OpenCodeHost`."""
-        return await remnants.end_in(str(self._data_dir), directory, instance_id)
+        return await remnants.end_in(self._owner, directory, instance_id)
 
     async def find(self) -> tuple[FoundProcess, ...]:
         """Read every process of the machine, in a thread."""
         return await self._marked(None)
 
     async def _marked(self, instance_id: str | None) -> tuple[FoundProcess, ...]:
-        return await trio.to_thread.run_sync(marked, str(self._data_dir), instance_id)
+        return await trio.to_thread.run_sync(marked, self._owner, instance_id)
 
     async def copy_messages(self, messages: tuple[Message, ...], session: OpenCodeSession) -> None:
         """Have OpenCode import copies of the messages into the session (copies.py)."""

@@ -51,12 +51,14 @@ class Machine:
         self.binary = root / "opencode"
         self.directory = str(root)
 
-    def host(self, body: str, data_dir: str = "data", **variables: str) -> LocalOpenCodeHost:
+    def host(
+        self, body: str, data_dir: str = "data", *, data_id: str | None = None, **variables: str
+    ) -> LocalOpenCodeHost:
         script = f'#!/bin/sh\n[ "$1" = --version ] && {{ echo 1.18.33; exit; }}\n{body}\n'
         self.binary.write_text(body if body.startswith("#!") else script)
         self.binary.chmod(0o755)
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.root), **variables}
-        return LocalOpenCodeHost(self.root / data_dir, str(self.binary), environment=environment)
+        return LocalOpenCodeHost(self.root / data_dir, str(self.binary), environment=environment, data_id=data_id)
 
 
 @pytest.fixture
@@ -296,6 +298,18 @@ async def test_another_fleets_processes_are_not_seen(machine: Machine) -> None:
     assert await ours.stop("i", None) == ()
     assert identify(identity.pid) == identity
     await theirs.stop("i", identity)
+
+
+async def test_a_process_of_a_copied_data_directory_is_neither_awaited_nor_stopped(machine: Machine) -> None:
+    original = machine.host(HEALTHY, data_id="original")
+    identity = await original.spawn("i", machine.directory)
+    for copy in (machine.host(HEALTHY, "copy", data_id="original"), machine.host(HEALTHY, data_id="another")):
+        assert await copy.find() == ()
+        assert await copy.stop("i", identity) == ()
+        assert await copy.wait_exit("i", identity) == Exit()
+    assert identify(identity.pid) == identity
+    assert [found.identity for found in await original.find()] == [identity]
+    await original.stop("i", identity)
 
 
 async def test_a_reused_pid_is_not_signalled(machine: Machine) -> None:

@@ -1,0 +1,65 @@
+"""A restored data directory: its instances are recorded as lost, and its original keeps what it has."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from fleet.adapters.clock import SystemClock
+from fleet.core.instance.events import InstanceRequested, InstanceStopRequested, SessionAttached
+from fleet.errors import StartupError
+from fleet.events.catalog import make_registry
+from fleet.events.directory_identity import read_identity, require_home, write_identity
+from fleet.events.lmdb_log import LmdbLog
+from fleet.ports import ProcessIdentity
+from fleet.projections.lives import lives
+from fleet.restoration import restore_in_place
+from tests.cli.test_ps import started, stopped, write_log
+
+LIVE = ProcessIdentity(1, 1.0, "this boot")
+
+
+def fleet_at(root: Path) -> Path:
+    """Leave a data directory in which instances of every kind have not ended."""
+    starting: list[Any] = [
+        InstanceRequested(instance_id="starting", key="key", directory="/work", at_ms=1),
+        SessionAttached(session_id="a-session", directory="/work", at_ms=1),
+    ]
+    stopping = [*started("stopping", LIVE), InstanceStopRequested(reason="unused", at_ms=2)]
+    write_log(root, ready=started("ready", LIVE), starting=starting, stopping=stopping, over=stopped("over"))
+    data = root / "data"
+    write_identity(data, "an-id")
+    (data / "instances" / "ready").mkdir(parents=True)
+    (data / "instances" / "ready" / "password").write_text("secret")
+    return data
+
+
+def test_a_copy_becomes_a_fleet_of_its_own_and_the_original_stays_as_it_is(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    original, copy = fleet_at(root), root / "copy"
+    shutil.copytree(original, copy)
+    before = (original / "events.mdb").read_bytes()
+    done = trio.run(restore_in_place, copy)
+    assert (done.directory, done.origin, done.lost) == (str(copy), str(original), 3)
+    require_home(copy)
+    identity = read_identity(copy)
+    assert identity is not None
+    assert identity.id == done.id != "an-id"
+    with LmdbLog.open(copy, make_registry(), SystemClock()) as log:
+        found = {life.state.id: life.state for life in lives(log)}
+    assert not any(state.keeps_processes for state in found.values())
+    assert (found["ready"].phase, found["ready"].sessions) == ("lost", {"a-session": "/work/project"})
+    assert f"restored from a copy of {original}" in found["ready"].evidence
+    assert not list((copy / "instances").glob("*"))
+    assert (original / "events.mdb").read_bytes() == before
+    assert (original / "instances" / "ready" / "password").exists()
+
+
+def test_a_directory_at_home_is_not_restored(tmp_path: Path) -> None:
+    data = fleet_at(tmp_path)
+    with pytest.raises(StartupError, match="is where its Fleet lives"):
+        trio.run(restore_in_place, data)
+    with pytest.raises(StartupError, match="has no identity"):
+        trio.run(restore_in_place, tmp_path)
