@@ -33,12 +33,16 @@ class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
 
 
 class LogStatistics(msgspec.Struct, frozen=True):
-    """The log's load: waiting appends and their bytes of payload, and commits and appends since the start."""
+    """The log's load: waiting appends and their bytes of payload, and commits and appends since the start.
+
+    `shortage`: why the log may accept only what ends something; None while the disk has room.
+    """
 
     waiting: int
     waiting_bytes: int
     commits: int
     appends: int
+    shortage: str | None = None
 
 
 def up_to(bytes_max: int | None, events: Iterable[Recorded]) -> list[Recorded]:

@@ -198,7 +198,8 @@ class MemoryLog:
 
     def statistics(self) -> LogStatistics:
         """See `Log`. No append waits, and each one is a commit."""
-        return LogStatistics(0, 0, self._commits, self._commits)
+        shortage = "the disk is full" if self._disk.low or self._disk.full else None
+        return LogStatistics(0, 0, self._commits, self._commits, shortage)
 
     def listen(self, listener: Listener) -> None:
         """See `Log`."""
