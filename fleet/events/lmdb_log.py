@@ -17,7 +17,8 @@ from fleet.events.data_lock import DataLock
 from fleet.events.disk import Disk
 from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, StateSnapshot
 from fleet.events.heads import Heads
-from fleet.events.lmdb_store import LmdbStore, position_key
+from fleet.events.keys import position_key
+from fleet.events.lmdb_store import LmdbStore
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
 from fleet.events.signing import open_key
@@ -157,10 +158,11 @@ class LmdbLog:
         """Return the version that the index holds for this event, for verify.py."""
         return self._store.indexed_version(stream, position)
 
-    def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
+    def replay(self, stream: str, after: int = 0, through: int | None = None) -> Iterator[tuple[int, int, Any]]:
         """See `Log`."""
         registry, decode = self._registry, codec.decode_event
-        while keys := self._store.stream_positions(stream, after, REPLAY_PAGE_EVENTS):
+        last = None if through is None else position_key(through)
+        while keys := self._store.stream_positions(stream, after, REPLAY_PAGE_EVENTS, last):
             first, after = (int.from_bytes(key, "big") for key in (keys[0], keys[-1]))
             version = self._store.indexed_version(stream, first) or 0
             page = [decode(record, registry) for record in self._store.records_at(keys)]
@@ -172,9 +174,9 @@ class LmdbLog:
         """See `Log`."""
         return self._store.find_command(command_id)
 
-    def load_snapshot(self, stream: str) -> StateSnapshot | None:
+    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
         """See `Log`."""
-        return self._store.load_snapshot(stream)
+        return self._store.load_snapshot(stream, at)
 
     def is_erased(self, stream: str) -> bool:
         """See `Log`."""
@@ -219,6 +221,11 @@ class LmdbLog:
         """See `Log`."""
         if not self.is_erased(stream):
             self._store.save_snapshot(stream, snapshot)
+
+    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
+        """See `Log`."""
+        if not self.is_erased(stream):
+            self._store.keep_snapshot(stream, snapshot)
 
     def _check_head(self) -> None:
         """Compare the end of the log with its signed head; it was changed without Fleet where they differ."""

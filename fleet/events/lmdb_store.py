@@ -1,7 +1,8 @@
 """Opens, reads, writes and grows the tables of the log in LMDB.
 
     records    position -> record (codec.py)            commands   command id -> its record
-    index      stream NUL position -> version           snapshots  stream -> snapshot        meta  format, heads
+    index      stream NUL position -> version           meta       format, heads
+    snapshots, past                                     see snapshot_tables.py
 
 Three rules make LMDB safe without its lock file. One process opens it at a time (data_lock.py). Everything except the
 commit itself runs on the event-loop thread. The only read transaction is renewed between commits, so it never sees a
@@ -28,8 +29,10 @@ from fleet.events.disk import remedy
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
 from fleet.events.head_table import HeadTable
 from fleet.events.heads import Heads
+from fleet.events.keys import position_key, stream_prefix
 from fleet.events.signing import SigningKey
-from fleet.limits import MAP_BYTES_INITIAL, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
+from fleet.events.snapshot_tables import SnapshotTables
+from fleet.limits import MAP_BYTES_INITIAL, STREAM_HEADS_MAX
 from fleet.private_files import sync_directory
 from fleet.wire.audit import SignedHead
 
@@ -45,7 +48,6 @@ _HASHED: Final = b"\0"
 _RECORDS_AT_ONCE: Final = 64  # one call costs half as much as single reads
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_command: Final = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
-_decode_snapshot: Final = msgspec.msgpack.Decoder(tuple[int, int, str, bytes]).decode
 
 
 class LmdbStore:
@@ -63,7 +65,6 @@ class LmdbStore:
         self.padded = False
         self._file = file
         self._versions: OrderedDict[str, int] = OrderedDict()
-        self._waiting: OrderedDict[str, StateSnapshot] = OrderedDict()  # snapshots, for the next commit
         self._map_bytes = max(MAP_BYTES_INITIAL, 2 * file.stat().st_size if existed else 0)
         try:
             self._environment = lmdb.open(
@@ -126,7 +127,7 @@ class LmdbStore:
             self._records = self._environment.open_db(b"records", txn=transaction)
             self._index = self._environment.open_db(b"index", txn=transaction)
             self._commands = self._environment.open_db(b"commands", txn=transaction)
-            self._snapshots = self._environment.open_db(b"snapshots", txn=transaction)
+            self._snapshots = SnapshotTables(self._environment, transaction)
             self._meta = self._environment.open_db(b"meta", txn=transaction)
             if transaction.get(_FORMAT_KEY, db=self._meta) is None:
                 transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=self._meta)
@@ -173,23 +174,23 @@ class LmdbStore:
             return iter(())
         return islice(cursor.iternext(keys=False, values=True), limit)
 
-    def stream_positions(self, stream: str, after: int, limit: int | None) -> list[bytes]:
-        """Return the keys in `records` of the stream's events beyond position `after`."""
-        prefix = _stream_prefix(stream)
+    def stream_positions(self, stream: str, after: int, limit: int | None, last: bytes | None = None) -> list[bytes]:
+        """Return the keys in `records` of the stream's events beyond position `after`, up to the key `last`."""
+        prefix = stream_prefix(stream)
         cursor = self._read.cursor(self._index)
         if not cursor.set_range(prefix + position_key(after + 1)):
             return []
         start = len(prefix)
         found: list[bytes] = []
         for key in islice(cursor.iternext(keys=True, values=False), limit):
-            if key[:start] != prefix:
+            if key[:start] != prefix or (last is not None and key[start:] > last):
                 break
             found.append(key[start:])
         return found
 
     def stream_positions_down(self, stream: str, before: int, limit: int) -> list[bytes]:
         """Return the keys in `records` of the stream's events before position `before`, last one first."""
-        prefix = _stream_prefix(stream)
+        prefix = stream_prefix(stream)
         cursor = self._read.cursor(self._index)
         if not (cursor.prev() if cursor.set_range(prefix + position_key(before)) else cursor.last()):
             return []
@@ -210,7 +211,7 @@ class LmdbStore:
 
     def indexed_version(self, stream: str, position: int) -> int | None:
         """Return the stream's version at exactly this position from the index."""
-        found = self._get(_stream_prefix(stream) + position_key(position), self._index)
+        found = self._get(stream_prefix(stream) + position_key(position), self._index)
         return None if found is None else int.from_bytes(found, "big")
 
     def stream_version(self, stream: str) -> int:
@@ -228,7 +229,7 @@ class LmdbStore:
             self._versions.popitem(last=False)
 
     def _read_version(self, stream: str) -> int:
-        prefix = _stream_prefix(stream)
+        prefix = stream_prefix(stream)
         cursor = self._read.cursor(self._index)
         before = cursor.prev() if cursor.set_range(prefix + b"\xff") else cursor.last()
         if not before or not cursor.key().startswith(prefix):
@@ -240,12 +241,9 @@ class LmdbStore:
         found = self._get(_command_key(command_id), self._commands)
         return None if found is None else CommandRecord(*_decode_command(found))
 
-    def load_snapshot(self, stream: str) -> StateSnapshot | None:
-        """Return the newest snapshot of the stream."""
-        if (waiting := self._waiting.get(stream)) is not None:
-            return waiting
-        found = self._get(stream.encode(), self._snapshots)
-        return None if found is None else StateSnapshot(*_decode_snapshot(found))
+    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
+        """Return the newest snapshot of the stream, or the newest that is not beyond position `at`."""
+        return self._snapshots.load(self._read, stream, at)
 
     def _get(self, key: bytes, table: "_Database") -> bytes | None:
         # A read by key is safe on damaged pages; a cursor that moves to one makes LMDB abort the process.
@@ -256,16 +254,18 @@ class LmdbStore:
 
     def reusable_bytes(self) -> int:
         """Return the size of the free pages in the file, which commits use before the file grows."""
-        return free_bytes_of(self._environment, (self._records, self._index, self._commands, self._snapshots))
+        tables = (self._records, self._index, self._commands, *self._snapshots.tables)
+        return free_bytes_of(self._environment, tables)
 
     # ------------------------------------------------------------------------------------------------------- writing
 
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """Write it with the next commit. It is disposable: when too many wait, the oldest are dropped."""
-        self._waiting[stream] = snapshot
-        self._waiting.move_to_end(stream)
-        if len(self._waiting) > SNAPSHOTS_WAITING_MAX:
-            self._waiting.popitem(last=False)
+        """Write it with the next commit."""
+        self._snapshots.save(self._read, stream, snapshot)
+
+    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
+        """Write it with the next commit and keep it for good."""
+        self._snapshots.keep(stream, snapshot)
 
     def begin_commit(self, batch: Batch, erased: Mapping[str, list[bytes]], *, snapshots: bool) -> Callable[[], None]:
         """Write everything and return the function that signs it and makes it durable with one fsync.
@@ -274,26 +274,21 @@ class LmdbStore:
         `snapshots`: also write the waiting snapshots. Both functions may raise `lmdb.MapFullError`; call `grow` then
         and try again. After the commit, call `finish_commit`.
         """
-        self._drop_snapshots(erased)
-        self._written = dict(self._waiting) if snapshots else {}
         transaction = self._environment.begin(write=True)
         try:
             first = batch.tip.position - len(batch.records) + 1
             keys = [position_key(first + n) for n in range(len(batch.records))]
             transaction.cursor(self._records).putmulti(zip(keys, batch.records, strict=True), append=True)
             index = [
-                (_stream_prefix(event.stream) + key, event.version.to_bytes(8, "big"))
+                (stream_prefix(event.stream) + key, event.version.to_bytes(8, "big"))
                 for key, event in zip(keys, batch.recorded, strict=True)
             ]
             transaction.cursor(self._index).putmulti(index)
             for command_id, record in batch.commands.items():
                 value = _encode((record.stream, record.position, record.version, record.digest))
                 transaction.put(_command_key(command_id), value, db=self._commands)
-            for stream, snapshot in self._written.items():
-                value = _encode((snapshot.version, snapshot.position, snapshot.schema, snapshot.state))
-                transaction.put(stream.encode(), value, db=self._snapshots)
-            for stream, erased_keys in erased.items():
-                transaction.delete(stream.encode(), db=self._snapshots)
+            self._snapshots.put(transaction, erased, waiting=snapshots)
+            for erased_keys in erased.values():
                 for key in erased_keys:
                     self._erase(transaction, key)
         except BaseException:
@@ -327,10 +322,7 @@ class LmdbStore:
         self._head.show()
         for stream, version in batch.versions.items():
             self._remember_version(stream, version)
-        self._drop_snapshots(erased)
-        for stream, snapshot in self._written.items():
-            if self._waiting.get(stream) is snapshot:
-                del self._waiting[stream]
+        self._snapshots.finish(erased)
 
     def reload(self) -> None:
         """Make reads see what is on disk after a commit with an unknown result. Raises `StartupError`."""
@@ -342,10 +334,6 @@ class LmdbStore:
     def _renew(self) -> None:
         self._read.abort()
         self._read = self._environment.begin()
-
-    def _drop_snapshots(self, erased: Iterable[str]) -> None:
-        for stream in erased:
-            self._waiting.pop(stream, None)
 
     def grow(self) -> None:
         """Double the size of LMDB's map."""
@@ -361,15 +349,6 @@ def free_bytes_of(environment: lmdb.Environment, tables: Iterable["_Database"]) 
         found = [transaction.stat(table) for table in (environment.open_db(None, txn=transaction), *tables)]
     used = sum(each["branch_pages"] + each["leaf_pages"] + each["overflow_pages"] for each in found)
     return (environment.info()["last_pgno"] + 1 - used) * environment.stat()["psize"]
-
-
-def position_key(position: int) -> bytes:
-    """Return the key in `records` of the event at this position."""
-    return position.to_bytes(8, "big")
-
-
-def _stream_prefix(stream: str) -> bytes:
-    return stream.encode() + b"\0"
 
 
 def _command_key(command_id: str) -> bytes:
