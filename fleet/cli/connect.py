@@ -135,14 +135,19 @@ def perform(work: "Callable[[FleetClient], Awaitable[int | None]]", url: str | N
 
     Raises `StartupError` for a wrong configuration, `BadParameter` for an address that is none.
     """
+    address, token = find_server(url, token_file)
+    return finish(partial(_with_client, work, address, token), address)
+
+
+def finish(work: "Callable[[], Awaitable[int | None]]", address: str = "") -> int:
+    """Run the work to its end, report what went wrong, and return the exit code. `address` is the server's, if any."""
     import trio
 
     from fleet.cli.problem_text import option_of, sentence_of
     from fleet.client import FleetError, Unreachable
 
-    address, token = find_server(url, token_file)
     try:
-        code = trio.run(_with_client, work, address, token)
+        code = trio.run(work)
         sys.stdout.flush()
     except BaseException as error:
         match _told(error):

@@ -5,7 +5,7 @@ one before it. Later appends of a batch see the earlier ones. Nothing outside th
 it durable (writer.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from fleet.errors import Problem, Rejected
@@ -105,6 +105,48 @@ def encode_append(
     return Append(
         stream, expected_version, events, encoded, cause, command_id, command_digest, size_bytes, on_full_disk
     )
+
+
+class _Placed(Protocol):
+    @property
+    def stream(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+
+class Commit(Protocol):
+    """The content of a commit: records at the end of the log, with the stream and version of each."""
+
+    @property
+    def records(self) -> Sequence[bytes]:
+        """The bytes of each record, in order."""
+        ...
+
+    @property
+    def recorded(self) -> Sequence[_Placed]:
+        """The place of each record in its stream, in the same order."""
+        ...
+
+    @property
+    def commands(self) -> Mapping[str, CommandRecord]:
+        """The records of the commands that it carries out."""
+        ...
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """The new versions of its streams."""
+        ...
+
+    @property
+    def tip(self) -> LogEnd:
+        """The new end of the log."""
+        ...
+
+    @property
+    def now_ms(self) -> int:
+        """When the new end is signed."""
+        ...
 
 
 class Batch:

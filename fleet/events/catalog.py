@@ -117,9 +117,7 @@ ON_FULL_DISK: Final = frozenset(
     {
         "session.provision-failed",
         "session.prompt-withdrawn",
-        "session.prompt-delivered",
         "session.request-closed",
-        "session.turn-continued",
         "session.abort-requested",
         "session.turn-ended",
         "session.turn-failed",
@@ -131,7 +129,6 @@ ON_FULL_DISK: Final = frozenset(
         "session.stop-requested",
         "session.stopped",
         "session.erased",
-        "session.budget-exceeded",
         "session.callback-ordered",
         "session.callback-dropped",
         "instance.session-detached",
@@ -144,7 +141,6 @@ ON_FULL_DISK: Final = frozenset(
         "workspace.released",
         "workspace.removal-requested",
         "workspace.work-preserved",
-        "workspace.torn-down",
         "workspace.removed",
         "workspace.removal-failed",
         "http-response.stored",
@@ -152,10 +148,7 @@ ON_FULL_DISK: Final = frozenset(
         "webhook.deleted",
     }
 )
-"""These events end something, free space, record the response to such a request, or come in one append with them.
-
-All of them are small. `prompt-delivered` is here because a turn can be aborted only once it is followed.
-"""
+"""These events end something, free space, or record the response to such a request. All of them are small."""
 
 
 def make_registry() -> EventRegistry:

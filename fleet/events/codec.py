@@ -22,7 +22,7 @@ SALT_BYTES: Final = 16
 GENESIS_DIGEST: Final = bytes(32)
 """The digest of the record before the first one, which does not exist."""
 
-_MARK: Final = b"erased"  # shorter than a salt, so no other record is as short
+ERASED_MARK: Final = b"erased"  # shorter than a salt, so no other record is as short
 _ERASED: Final = Erased()
 _NO_PAYLOAD: Final = b"{}"
 
@@ -118,7 +118,7 @@ def decode_header(record: bytes) -> Header:
 
 def erase(record: bytes) -> bytes:
     """Return the record without salt and payload, marked as erased. Raises `CorruptRecord`."""
-    return record[: _header_end(record)] + _MARK
+    return record[: _header_end(record)] + ERASED_MARK
 
 
 def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
@@ -171,4 +171,4 @@ def _header_end(record: bytes) -> int:
 
 
 def _is_erased(record: bytes, end: int) -> bool:
-    return len(record) == end + len(_MARK) and record.endswith(_MARK)
+    return len(record) == end + len(ERASED_MARK) and record.endswith(ERASED_MARK)

@@ -6,7 +6,8 @@ pid of the holder without taking the lock.
 
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fleet.errors import StartupError
@@ -61,6 +62,32 @@ def _make_private(directory: Path) -> None:
         )
     if status.st_mode & 0o077:
         directory.chmod(0o700)
+
+
+@contextmanager
+def shared_lock(directory: Path) -> Generator[None]:
+    """Keep servers off the directory while the block reads it; nothing is written. Without a lock file it is a copy.
+
+    Raises `StartupError` when a server has the directory.
+    """
+    try:
+        descriptor = os.open(directory / "fleet.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        yield
+        return
+    except OSError as error:
+        raise StartupError(f"The data directory {directory} cannot be read ({error.strerror}).") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+        raise StartupError(
+            f"The data directory {directory} is in use by a server (process {holder}): "
+            "ask that server, without --data-dir, or stop it first."
+        ) from error
+    finally:
+        os.close(descriptor)
 
 
 def lock_holder(directory: Path) -> int | None:

@@ -7,15 +7,18 @@ full disk and erase something. writer.py and lmdb_blobs.py use both.
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import lmdb
 
 from fleet.errors import FULL_DISK, Unavailable
 from fleet.limits import DISK_FREE_BYTES_MIN, DISK_REUSABLE_BYTES_MIN
+
+if TYPE_CHECKING:
+    from lmdb import _Database
 
 NO_SPACE: Final = FULL_DISK | {errno.EFBIG}
 """The system's errors for a file that cannot grow: the disk is full, or the file has reached its limit."""
@@ -51,13 +54,6 @@ class Disk:
                 raise self.full("Fleet cannot hold its reserve back again")
         elif reusable_bytes() < DISK_REUSABLE_BYTES_MIN + 2 * size_bytes:  # free pages are not always adjacent
             raise self.full(f"{free_bytes} bytes are free; the reserve is {DISK_FREE_BYTES_MIN}")
-
-    def shortage(self) -> str | None:
-        """Return the reason why ordinary events may be refused now; None while there is room."""
-        free_bytes = self._free_bytes()
-        if free_bytes >= DISK_FREE_BYTES_MIN:
-            return None
-        return f"{free_bytes} bytes are free on the disk of the data directory; the reserve is {DISK_FREE_BYTES_MIN}"
 
     def is_full(self, error: lmdb.Error) -> bool:
         """Return whether LMDB raised this error because the disk is full."""
@@ -128,3 +124,11 @@ def _size(file: Path) -> int:
 def _free_bytes(path: Path) -> int:
     status = os.statvfs(path)
     return status.f_bavail * status.f_frsize
+
+
+def free_bytes_of(environment: lmdb.Environment, tables: Iterable["_Database"]) -> int:
+    """Return the size of the free pages of a file; `tables` are all of its tables except the main one."""
+    with environment.begin() as transaction:
+        found = [transaction.stat(table) for table in (environment.open_db(None, txn=transaction), *tables)]
+    used = sum(each["branch_pages"] + each["leaf_pages"] + each["overflow_pages"] for each in found)
+    return (environment.info()["last_pgno"] + 1 - used) * environment.stat()["psize"]

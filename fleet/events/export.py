@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from fleet.events import codec
-from fleet.events.log import Log
+from fleet.events.log import LogReader
 from fleet.events.verify import Break
 from fleet.limits import EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS
 
@@ -50,7 +50,7 @@ class ExportReport(msgspec.Struct, frozen=True):
     first_break: Break | None = None
 
 
-def export_page(log: Log, after: int, through: int) -> tuple[bytes, int]:
+def export_page(log: LogReader, after: int, through: int) -> tuple[bytes, int]:
     """Return a bounded page of lines beyond position `after`, and the position that they reach.
 
     Raises `CorruptRecord` where the log is damaged.
@@ -87,6 +87,14 @@ def _line(raw: bytes) -> bytes:
         salt=base64.b64encode(record.salt).decode(),
     )
     return msgspec.json.encode(line) + b"\n"
+
+
+def read_record(raw: bytes) -> bytes:
+    """Return the record (codec.py) of a line, whose fields agree. Raises `CorruptRecord`."""
+    line, _, _ = _read(raw)
+    head = base64.b64decode(line.header)
+    body = codec.ERASED_MARK if line.erased else base64.b64decode(line.salt) + bytes(line.data)
+    return len(head).to_bytes(4, "big") + head + body
 
 
 def verify_export(lines: Iterable[bytes]) -> ExportReport:

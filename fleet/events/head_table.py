@@ -23,11 +23,11 @@ _decode: Final = msgspec.msgpack.Decoder(SignedHead).decode
 class HeadTable:
     """The heads in an open environment; without a `key` none is stored. `heads` are those that readers see."""
 
-    def __init__(self, table: "_Database", key: SigningKey | None) -> None:
+    def __init__(self, table: "_Database", key: SigningKey | None, public: str = "") -> None:
         self._table = table
         self._key = key
         self._signed: SignedHead | None = None
-        self.heads = Heads("" if key is None else key.public)
+        self.heads = Heads(public if key is None else key.public)
 
     def read(self, transaction: "lmdb.Transaction[bytes]") -> None:
         """Read the stored heads."""

@@ -19,8 +19,7 @@ import trio
 
 from fleet.errors import StartupError, Unavailable
 from fleet.events.blobs import BlobStatistics, CorruptBlob, check_owner, check_put, name_of, pack, unpack
-from fleet.events.disk import Disk, remedy
-from fleet.events.lmdb_store import free_bytes_of
+from fleet.events.disk import Disk, free_bytes_of, remedy
 from fleet.limits import BLOB_MAP_BYTES
 
 T = TypeVar("T")

@@ -1,15 +1,13 @@
 """Opens, reads, writes and grows the tables of the log in LMDB.
 
     records    position -> record (codec.py)            commands   command id -> its record
-    index      stream NUL position -> version           meta       format, heads
-    snapshots, past                                     see snapshot_tables.py
+    index      stream NUL position -> version           snapshots  stream -> snapshot        meta  format, heads
 
 Three rules make LMDB safe without its lock file. One process opens it at a time (data_lock.py). Everything except the
 commit itself runs on the event-loop thread. The only read transaction is renewed between commits, so it never sees a
 partial commit and never blocks a resize.
 """
 
-import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,31 +21,39 @@ import msgspec
 
 from fleet.errors import StartupError
 from fleet.events import codec
-from fleet.events.batch import Batch, LogEnd
+from fleet.events.batch import Commit, LogEnd
 from fleet.events.codec import CorruptRecord
-from fleet.events.disk import remedy
+from fleet.events.disk import free_bytes_of, remedy
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
 from fleet.events.head_table import HeadTable
 from fleet.events.heads import Heads
-from fleet.events.keys import position_key, stream_prefix
+from fleet.events.lmdb_keys import STREAM_KEY_TAIL_BYTES, command_key, position_key, stream_prefix
 from fleet.events.signing import SigningKey
-from fleet.events.snapshot_tables import SnapshotTables
-from fleet.limits import MAP_BYTES_INITIAL, STREAM_HEADS_MAX
+from fleet.limits import MAP_BYTES_INITIAL, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
 from fleet.private_files import sync_directory
 from fleet.wire.audit import SignedHead
 
 if TYPE_CHECKING:
     from lmdb import _Database
 
+LOG_FILE: Final = "events.mdb"  # in the data directory
 FORMAT: Final = 1
 """Version of the tables and records. A change that older code cannot read takes the next number."""
 
+_TABLES: Final = (b"records", b"index", b"commands", b"snapshots", b"meta")
 _FORMAT_KEY: Final = b"format"
-_COMMAND_KEY_BYTES_MAX: Final = 256  # LMDB's limit is 511; a client may choose longer ids
-_HASHED: Final = b"\0"
 _RECORDS_AT_ONCE: Final = 64  # one call costs half as much as single reads
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_command: Final = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
+_decode_snapshot: Final = msgspec.msgpack.Decoder(tuple[int, int, str, bytes]).decode
+
+
+class CutOff(Exception):  # noqa: N818 - it says what the file is
+    """The file is shorter than the pages in use, and it is only read: a copy of `needed_bytes` can be read."""
+
+    def __init__(self, needed_bytes: int) -> None:
+        super().__init__(needed_bytes)
+        self.needed_bytes = needed_bytes
 
 
 class LmdbStore:
@@ -57,18 +63,30 @@ class LmdbStore:
     the process with SIGBUS. LMDB does not write pages at the end that one transaction took and freed, so a short file
     is not always damaged. The caller then reads all of it to find out.
 
+    With `read_only` nothing is written: a missing table is an error, and a short file raises `CutOff`. Without a `key`
+    heads are compared with the `public` key.
+
     `tip` is the end of the log for readers, as of the last `finish_commit` or `reload`.
     """
 
-    def __init__(self, file: Path, key: SigningKey | None = None) -> None:
+    def __init__(self, file: Path, key: SigningKey | None = None, *, read_only: bool = False, public: str = "") -> None:
         existed = file.exists()
+        self._read_only = read_only
         self.padded = False
         self._file = file
         self._versions: OrderedDict[str, int] = OrderedDict()
+        self._waiting: OrderedDict[str, StateSnapshot] = OrderedDict()  # snapshots, for the next commit
         self._map_bytes = max(MAP_BYTES_INITIAL, 2 * file.stat().st_size if existed else 0)
         try:
             self._environment = lmdb.open(
-                str(file), subdir=False, lock=False, max_dbs=8, map_size=self._map_bytes, mode=0o600
+                str(file),
+                subdir=False,
+                lock=False,
+                max_dbs=8,
+                map_size=self._map_bytes,
+                mode=0o600,
+                readonly=read_only,
+                create=not read_only,
             )
         except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
             raise _unreadable(file, error) from error
@@ -84,7 +102,7 @@ class LmdbStore:
                 sync_directory(file.parent)
             self._read: lmdb.Transaction[bytes] = self._environment.begin()
             self.tip = self._read_tip()
-            self._head = HeadTable(self._meta, key)
+            self._head = HeadTable(self._meta, key, public)
             self._head.read(self._read)
         except lmdb.Error as error:
             self._environment.close()
@@ -99,6 +117,8 @@ class LmdbStore:
         self._size_bytes = self._file.stat().st_size
         needed_bytes = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
         if self._size_bytes < needed_bytes:
+            if self._read_only:
+                raise CutOff(needed_bytes)
             self.padded = True
             os.truncate(self._file, needed_bytes)
 
@@ -123,14 +143,16 @@ class LmdbStore:
             )
 
     def _open_tables(self) -> None:
+        if self._read_only:
+            self._take(*(self._environment.open_db(name, create=False) for name in _TABLES))
+            return
         with self._environment.begin(write=True) as transaction:
-            self._records = self._environment.open_db(b"records", txn=transaction)
-            self._index = self._environment.open_db(b"index", txn=transaction)
-            self._commands = self._environment.open_db(b"commands", txn=transaction)
-            self._snapshots = SnapshotTables(self._environment, transaction)
-            self._meta = self._environment.open_db(b"meta", txn=transaction)
+            self._take(*(self._environment.open_db(name, txn=transaction) for name in _TABLES))
             if transaction.get(_FORMAT_KEY, db=self._meta) is None:
                 transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=self._meta)
+
+    def _take(self, *tables: "_Database") -> None:
+        self._records, self._index, self._commands, self._snapshots, self._meta = tables
 
     def close(self) -> None:
         """Close the file. No commit may be under way."""
@@ -174,8 +196,18 @@ class LmdbStore:
             return iter(())
         return islice(cursor.iternext(keys=False, values=True), limit)
 
-    def stream_positions(self, stream: str, after: int, limit: int | None, last: bytes | None = None) -> list[bytes]:
-        """Return the keys in `records` of the stream's events beyond position `after`, up to the key `last`."""
+    def streams(self, beginning: str) -> Iterator[str]:
+        """Yield the names of the streams that begin like this, in order. Consume them before any other call."""
+        wanted = beginning.encode()
+        cursor = self._read.cursor(self._index)
+        found = cursor.set_range(wanted)
+        while found and cursor.key().startswith(wanted):
+            name = cursor.key()[:-STREAM_KEY_TAIL_BYTES]
+            yield name.decode()
+            found = cursor.set_range(name + b"\1")  # beyond the keys of this stream, which continue with NUL
+
+    def stream_positions(self, stream: str, after: int, limit: int | None) -> list[bytes]:
+        """Return the keys in `records` of the stream's events beyond position `after`."""
         prefix = stream_prefix(stream)
         cursor = self._read.cursor(self._index)
         if not cursor.set_range(prefix + position_key(after + 1)):
@@ -183,7 +215,7 @@ class LmdbStore:
         start = len(prefix)
         found: list[bytes] = []
         for key in islice(cursor.iternext(keys=True, values=False), limit):
-            if key[:start] != prefix or (last is not None and key[start:] > last):
+            if key[:start] != prefix:
                 break
             found.append(key[start:])
         return found
@@ -238,12 +270,15 @@ class LmdbStore:
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return the record of a command id, None for one that is new."""
-        found = self._get(_command_key(command_id), self._commands)
+        found = self._get(command_key(command_id), self._commands)
         return None if found is None else CommandRecord(*_decode_command(found))
 
-    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
-        """Return the newest snapshot of the stream, or the newest that is not beyond position `at`."""
-        return self._snapshots.load(self._read, stream, at)
+    def load_snapshot(self, stream: str) -> StateSnapshot | None:
+        """Return the newest snapshot of the stream."""
+        if (waiting := self._waiting.get(stream)) is not None:
+            return waiting
+        found = self._get(stream.encode(), self._snapshots)
+        return None if found is None else StateSnapshot(*_decode_snapshot(found))
 
     def _get(self, key: bytes, table: "_Database") -> bytes | None:
         # A read by key is safe on damaged pages; a cursor that moves to one makes LMDB abort the process.
@@ -254,26 +289,26 @@ class LmdbStore:
 
     def reusable_bytes(self) -> int:
         """Return the size of the free pages in the file, which commits use before the file grows."""
-        tables = (self._records, self._index, self._commands, *self._snapshots.tables)
-        return free_bytes_of(self._environment, tables)
+        return free_bytes_of(self._environment, (self._records, self._index, self._commands, self._snapshots))
 
     # ------------------------------------------------------------------------------------------------------- writing
 
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """Write it with the next commit."""
-        self._snapshots.save(self._read, stream, snapshot)
+        """Write it with the next commit. It is disposable: when too many wait, the oldest are dropped."""
+        self._waiting[stream] = snapshot
+        self._waiting.move_to_end(stream)
+        if len(self._waiting) > SNAPSHOTS_WAITING_MAX:
+            self._waiting.popitem(last=False)
 
-    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """Write it with the next commit and keep it for good."""
-        self._snapshots.keep(stream, snapshot)
-
-    def begin_commit(self, batch: Batch, erased: Mapping[str, list[bytes]], *, snapshots: bool) -> Callable[[], None]:
+    def begin_commit(self, batch: Commit, erased: Mapping[str, list[bytes]], *, snapshots: bool) -> Callable[[], None]:
         """Write everything and return the function that signs it and makes it durable with one fsync.
 
         Call that function in a thread. `erased` holds the keys in `records` of the events to erase, by stream;
         `snapshots`: also write the waiting snapshots. Both functions may raise `lmdb.MapFullError`; call `grow` then
         and try again. After the commit, call `finish_commit`.
         """
+        self._drop_snapshots(erased)
+        self._written = dict(self._waiting) if snapshots else {}
         transaction = self._environment.begin(write=True)
         try:
             first = batch.tip.position - len(batch.records) + 1
@@ -286,9 +321,12 @@ class LmdbStore:
             transaction.cursor(self._index).putmulti(index)
             for command_id, record in batch.commands.items():
                 value = _encode((record.stream, record.position, record.version, record.digest))
-                transaction.put(_command_key(command_id), value, db=self._commands)
-            self._snapshots.put(transaction, erased, waiting=snapshots)
-            for erased_keys in erased.values():
+                transaction.put(command_key(command_id), value, db=self._commands)
+            for stream, snapshot in self._written.items():
+                value = _encode((snapshot.version, snapshot.position, snapshot.schema, snapshot.state))
+                transaction.put(stream.encode(), value, db=self._snapshots)
+            for stream, erased_keys in erased.items():
+                transaction.delete(stream.encode(), db=self._snapshots)
                 for key in erased_keys:
                     self._erase(transaction, key)
         except BaseException:
@@ -296,7 +334,7 @@ class LmdbStore:
             raise
         return partial(self._commit, transaction, batch)
 
-    def _commit(self, transaction: "lmdb.Transaction[bytes]", batch: Batch) -> None:
+    def _commit(self, transaction: "lmdb.Transaction[bytes]", batch: Commit) -> None:
         try:
             self._head.put(transaction, batch.tip, batch.now_ms)
         except BaseException:
@@ -310,19 +348,22 @@ class LmdbStore:
         command_id = codec.decode(record).header.command_id
         if command_id is None:
             return
-        command = transaction.get(_command_key(command_id), db=self._commands)
+        command = transaction.get(command_key(command_id), db=self._commands)
         if command is not None:
             value = _encode((*_decode_command(command)[:3], ERASED_DIGEST))
-            transaction.put(_command_key(command_id), value, db=self._commands)
+            transaction.put(command_key(command_id), value, db=self._commands)
 
-    def finish_commit(self, batch: Batch, erased: Iterable[str]) -> None:
+    def finish_commit(self, batch: Commit, erased: Iterable[str]) -> None:
         """Make the commit visible to all reads at once."""
         self._renew()
         self.tip = batch.tip
         self._head.show()
         for stream, version in batch.versions.items():
             self._remember_version(stream, version)
-        self._snapshots.finish(erased)
+        self._drop_snapshots(erased)
+        for stream, snapshot in self._written.items():
+            if self._waiting.get(stream) is snapshot:
+                del self._waiting[stream]
 
     def reload(self) -> None:
         """Make reads see what is on disk after a commit with an unknown result. Raises `StartupError`."""
@@ -335,28 +376,16 @@ class LmdbStore:
         self._read.abort()
         self._read = self._environment.begin()
 
+    def _drop_snapshots(self, erased: Iterable[str]) -> None:
+        for stream in erased:
+            self._waiting.pop(stream, None)
+
     def grow(self) -> None:
         """Double the size of LMDB's map."""
         self._read.abort()
         self._map_bytes *= 2
         self._environment.set_mapsize(self._map_bytes)
         self._read = self._environment.begin()
-
-
-def free_bytes_of(environment: lmdb.Environment, tables: Iterable["_Database"]) -> int:
-    """Return the size of the free pages of a file; `tables` are all of its tables except the main one."""
-    with environment.begin() as transaction:
-        found = [transaction.stat(table) for table in (environment.open_db(None, txn=transaction), *tables)]
-    used = sum(each["branch_pages"] + each["leaf_pages"] + each["overflow_pages"] for each in found)
-    return (environment.info()["last_pgno"] + 1 - used) * environment.stat()["psize"]
-
-
-def _command_key(command_id: str) -> bytes:
-    # Short ids are used unchanged: Fleet's ids ascend, so neighbours share a page in the commit.
-    key = command_id.encode()
-    if len(key) <= _COMMAND_KEY_BYTES_MAX and key[:1] > _HASHED:
-        return key
-    return _HASHED + hashlib.sha256(key).digest()
 
 
 def _unreadable(file: Path, why: object) -> StartupError:

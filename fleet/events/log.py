@@ -33,16 +33,12 @@ class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
 
 
 class LogStatistics(msgspec.Struct, frozen=True):
-    """The log's load: waiting appends and their bytes of payload, and commits and appends since the start.
-
-    `shortage`: why the log may accept only what ends something; None while the disk has room.
-    """
+    """The log's load: waiting appends and their bytes of payload, and commits and appends since the start."""
 
     waiting: int
     waiting_bytes: int
     commits: int
     appends: int
-    shortage: str | None = None
 
 
 def up_to(bytes_max: int | None, events: Iterable[Recorded]) -> list[Recorded]:
@@ -58,43 +54,8 @@ def up_to(bytes_max: int | None, events: Iterable[Recorded]) -> list[Recorded]:
     return taken
 
 
-class Log(Protocol):
-    """An append-only log of events in streams. Its events never change, except that a stream can be erased."""
-
-    async def append(
-        self,
-        stream: str,
-        expected_version: int,
-        events: Sequence[Any],
-        cause: Cause,
-        *,
-        command_id: str | None = None,
-        command_digest: bytes = b"",
-    ) -> Appended:
-        """Append all of `events` or none, and return when they are durable.
-
-        `events` are one or more instances of registered types (registry.py), the same that listeners get. With a
-        `command_id` that has been appended before, nothing is appended and the first outcome is returned; `Rejected`
-        idempotency_conflict when `command_digest` differs. Raises `VersionConflict`; `Rejected` event_too_large;
-        `Unavailable` disk_full, overloaded, stopping or log_unavailable, and then nothing was appended;
-        `OutcomeUnknown`. A caller that is cancelled while it waits does not know the outcome either: all events are
-        appended, or none.
-        """
-        ...
-
-    async def erase(self, stream: str) -> None:
-        """Erase the stream durably: every event that it has now becomes `Erased`.
-
-        Salts, payloads, snapshots and digests of commands are removed. Headers, positions, versions and command ids
-        stay, so the chain can still be verified. Long streams are erased in pages, from the first event on. After a
-        crash, erasing again finishes the rest; repeated once it is complete, it does nothing. Raises `Unavailable` and
-        `OutcomeUnknown` as `append` does; a part may be erased then. Append events about the erasure before it.
-        """
-        ...
-
-    def is_erased(self, stream: str) -> bool:
-        """Return whether the stream's erasure has begun: its first event is `Erased`, and every fold stops there."""
-        ...
+class LogReader(Protocol):
+    """The log's events as any source has them: a running log, a data directory, or an export."""
 
     def head(self) -> int:
         """Return the position of the last durable event, 0 in an empty log."""
@@ -104,12 +65,16 @@ class Log(Protocol):
         """Return the stored heads: each commit stores a signed one, so the last record is covered as well."""
         ...
 
-    def sign(self, position: int) -> SignedHead | None:
-        """Return a head at this position, signed now; None where there is no private key. Raises `CorruptRecord`."""
-        ...
-
     def stream_version(self, stream: str) -> int:
         """Return the version of the stream's last event, 0 where there is none."""
+        ...
+
+    def is_erased(self, stream: str) -> bool:
+        """Return whether the stream's erasure has begun: its first event is `Erased`, and every fold stops there."""
+        ...
+
+    def streams(self, beginning: str = "") -> Iterator[str]:
+        """Yield the names of all streams that begin like this, in order. Consume it before any other call."""
         ...
 
     def read_stream(
@@ -144,16 +109,58 @@ class Log(Protocol):
         """Return the version that the index holds for this event, for verify.py. Raises `CorruptRecord`."""
         ...
 
-    def replay(self, stream: str, after: int = 0, through: int | None = None) -> Iterator[tuple[int, int, Any]]:
+    def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
         """Yield (version, position, event) of the stream beyond `after`, for folds, at half the cost.
 
-        The last position is `through`, None for the stream's end. Reads in pages of `REPLAY_PAGE_EVENTS`, so the caller
-        may pause between two events.
+        Reads in pages of `REPLAY_PAGE_EVENTS`, so the caller may pause between two events.
         """
         ...
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return the record of a command id, None for one that is new."""
+        ...
+
+    def load_snapshot(self, stream: str) -> StateSnapshot | None:
+        """Return the latest snapshot of the stream."""
+        ...
+
+
+class Log(LogReader, Protocol):
+    """An append-only log of events in streams. Its events never change, except that a stream can be erased."""
+
+    async def append(
+        self,
+        stream: str,
+        expected_version: int,
+        events: Sequence[Any],
+        cause: Cause,
+        *,
+        command_id: str | None = None,
+        command_digest: bytes = b"",
+    ) -> Appended:
+        """Append all of `events` or none, and return when they are durable.
+
+        `events` are one or more instances of registered types (registry.py), the same that listeners get. With a
+        `command_id` that has been appended before, nothing is appended and the first outcome is returned; `Rejected`
+        idempotency_conflict when `command_digest` differs. Raises `VersionConflict`; `Rejected` event_too_large;
+        `Unavailable` disk_full, overloaded, stopping or log_unavailable, and then nothing was appended;
+        `OutcomeUnknown`. A caller that is cancelled while it waits does not know the outcome either: all events are
+        appended, or none.
+        """
+        ...
+
+    async def erase(self, stream: str) -> None:
+        """Erase the stream durably: every event that it has now becomes `Erased`.
+
+        Salts, payloads, snapshots and digests of commands are removed. Headers, positions, versions and command ids
+        stay, so the chain can still be verified. Long streams are erased in pages, from the first event on. After a
+        crash, erasing again finishes the rest; repeated once it is complete, it does nothing. Raises `Unavailable` and
+        `OutcomeUnknown` as `append` does; a part may be erased then. Append events about the erasure before it.
+        """
+        ...
+
+    def sign(self, position: int) -> SignedHead | None:
+        """Return a head at this position, signed now; None where there is no private key. Raises `CorruptRecord`."""
         ...
 
     def listen(self, listener: Listener) -> None:
@@ -164,17 +171,6 @@ class Log(Protocol):
         """Return the load."""
         ...
 
-    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
-        """Return the latest snapshot of the stream, or the latest that is not beyond the position `at`."""
-        ...
-
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """Store a snapshot with a later commit, without waiting for it: snapshots are disposable.
-
-        It replaces the stream's last one, except that one in `PAST_SNAPSHOT_EVENTS` versions is kept for good.
-        """
-        ...
-
-    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """Store a snapshot of an earlier version for good, likewise with a later commit."""
+        """Store a snapshot with a later commit, without waiting for it: snapshots are disposable."""
         ...

@@ -14,7 +14,7 @@ import trio
 
 from fleet.events.codec import Header
 from fleet.events.envelope import Recorded
-from fleet.events.log import Log
+from fleet.events.log import LogReader
 from fleet.events.times import LogTimes
 from fleet.limits import LOG_SEARCH_EVENTS_MAX, LOG_SEARCH_PAGE_BYTES, LOG_SEARCH_PAGE_EVENTS
 
@@ -58,7 +58,7 @@ class FoundEvent(NamedTuple):
     next_cursor: int | None
 
 
-async def find_events(log: Log, times: LogTimes, search: Search) -> FoundEvent:
+async def find_events(log: LogReader, times: LogTimes, search: Search) -> FoundEvent:
     """Return the next page of events."""
     before = log.head() + 1 if search.before is None else min(search.before, log.head() + 1)
     if search.stream is None and (search.from_ms is not None or search.to_ms is not None):
@@ -78,7 +78,7 @@ async def find_events(log: Log, times: LogTimes, search: Search) -> FoundEvent:
     return _read(log, found, None)
 
 
-def _read(log: Log, positions: Iterable[int], next_cursor: int | None) -> FoundEvent:
+def _read(log: LogReader, positions: Iterable[int], next_cursor: int | None) -> FoundEvent:
     """Return these events, up to the one whose payload fills the response."""
     events: list[Recorded] = []
     size_bytes = 0
@@ -90,7 +90,7 @@ def _read(log: Log, positions: Iterable[int], next_cursor: int | None) -> FoundE
     return FoundEvent(events, next_cursor)
 
 
-def _pages(log: Log, times: LogTimes, search: Search, before: int) -> Iterator[Sequence[int]]:
+def _pages(log: LogReader, times: LogTimes, search: Search, before: int) -> Iterator[Sequence[int]]:
     """Yield pages of candidate positions, in the order of the search."""
     if search.stream is not None:
         yield from _pages_of_stream(log, search.stream, search, before)
@@ -98,14 +98,14 @@ def _pages(log: Log, times: LogTimes, search: Search, before: int) -> Iterator[S
     yield from times.stretches(search.after, before, search.from_ms, search.to_ms, newest_first=search.newest_first)
 
 
-def _pages_of_stream(log: Log, stream: str, search: Search, before: int) -> Iterator[Sequence[int]]:
+def _pages_of_stream(log: LogReader, stream: str, search: Search, before: int) -> Iterator[Sequence[int]]:
     after, down = search.after, search.newest_first
     while page := log.stream_positions(stream, after, before, LOG_SEARCH_PAGE_EVENTS, newest_first=down):
         yield page
         after, before = (after, page[-1]) if down else (page[-1], before)
 
 
-def chain(log: Log, position: int, limit: int) -> list[Recorded]:
+def chain(log: LogReader, position: int, limit: int) -> list[Recorded]:
     """Return the event, its cause, and so on up to the first cause in the log; at most `limit` events.
 
     It ends early with the event whose payload fills the response; to continue, call it with that event.

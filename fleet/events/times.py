@@ -6,11 +6,11 @@ events; other tasks run meanwhile.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import trio
 
-from fleet.events.log import Log
+from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS
 
 
@@ -19,10 +19,14 @@ class _Block(NamedTuple):
     last_ms: int
 
 
+_EMPTY: Final = _Block(1 << 63, -1)
+"""Before the first event of an export: no time is in it."""
+
+
 class LogTimes:
     """The times of a log. The incomplete block at its end is read in each search."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: LogReader) -> None:
         self._log = log
         self._blocks: list[_Block] = []
         self._extending = trio.Lock()
@@ -32,7 +36,7 @@ class LogTimes:
         async with self._extending:
             while (len(self._blocks) + 1) * LOG_SEARCH_PAGE_EVENTS <= self._log.head():
                 times = [time_ms for _, time_ms in self._read(len(self._blocks))]
-                self._blocks.append(_Block(min(times), max(times)))
+                self._blocks.append(_Block(min(times), max(times)) if times else _EMPTY)
                 await trio.lowlevel.checkpoint()
 
     def stretches(

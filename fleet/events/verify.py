@@ -11,7 +11,7 @@ import msgspec
 
 from fleet.events import codec
 from fleet.events.heads import Expected, Heads
-from fleet.events.log import Log
+from fleet.events.log import LogReader
 from fleet.events.signing import is_signed
 from fleet.limits import VERIFY_PAGE_EVENTS
 from fleet.wire.audit import SignedHead
@@ -38,7 +38,7 @@ class VerificationResult(msgspec.Struct, frozen=True):
     head: SignedHead | None = None
 
 
-def verify(log: Log, expected: Iterable[Expected] = ()) -> VerificationResult:
+def verify(log: LogReader, expected: Iterable[Expected] = ()) -> VerificationResult:
     """Verify the log from its beginning to its head, or to the first break."""
     walk = verifying(log, expected=expected)
     while True:
@@ -50,7 +50,7 @@ def verify(log: Log, expected: Iterable[Expected] = ()) -> VerificationResult:
 
 
 def verifying(
-    log: Log, through: int | None = None, expected: Iterable[Expected] = ()
+    log: LogReader, through: int | None = None, expected: Iterable[Expected] = ()
 ) -> Generator[None, None, VerificationResult]:
     """Verify in steps of `VERIFY_PAGE_EVENTS`, so that a caller can run other tasks in between; return the result.
 
@@ -80,7 +80,7 @@ def verifying(
     return VerificationResult(head, len(versions), digest, erased=erased, head=heads.last)
 
 
-def find_unexpected(log: Log, expected: Iterable[Expected]) -> Break | None:
+def find_unexpected(log: LogReader, expected: Iterable[Expected]) -> Break | None:
     """Return the first event that is not as expected. Reads these events alone, so the chain has to be verified too."""
     wanted = _by_position((*_signed(log.heads()), *expected))
     for position in sorted(wanted):
@@ -131,7 +131,7 @@ def _prove_end(end: int, heads: Heads, wanted: Mapping[int, list[Expected]]) -> 
             raise codec.CorruptRecord(f"the head of event {head.position} is not signed by this log's key")
 
 
-def _prove(log: Log, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:
+def _prove(log: LogReader, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:
     """Return the record at `position` if it is valid. Raises `CorruptRecord`."""
     raw = log.read_record(position)
     if raw is None:
@@ -155,7 +155,7 @@ def _prove(log: Log, position: int, previous: bytes, versions: dict[str, int]) -
     return record
 
 
-def _prove_command(log: Log, header: codec.Header) -> None:
+def _prove_command(log: LogReader, header: codec.Header) -> None:
     if header.command_id is None:
         return
     found = log.find_command(header.command_id)
@@ -163,7 +163,7 @@ def _prove_command(log: Log, header: codec.Header) -> None:
         raise codec.CorruptRecord(f"the command {header.command_id!r} has no record: it could be repeated")
 
 
-def _prove_snapshot(log: Log, stream: str, *, erased: bool) -> None:
+def _prove_snapshot(log: LogReader, stream: str, *, erased: bool) -> None:
     snapshot = log.load_snapshot(stream)
     if snapshot is not None and snapshot.position > log.head():
         raise codec.CorruptRecord(f"the snapshot of {stream} is ahead of the log")

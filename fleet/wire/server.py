@@ -42,9 +42,8 @@ class Info(WireItem, kw_only=True):
 
 
 class Health(WireItem, kw_only=True):
-    """Liveness and readiness. `reasons` says what Fleet cannot do now, if it is `degraded`."""
+    """Liveness and readiness."""
 
-    status: Literal["ok", "degraded", "starting"]
+    status: Literal["ok", "starting"]
     version: str
     position: int
-    reasons: list[str]

@@ -13,7 +13,6 @@ from fleet.errors import Rejected
 from fleet.events.envelope import Cause, Recorded, StateSnapshot
 from fleet.events.log import Listener, Log, VersionConflict
 from fleet.events.verify import verify
-from fleet.limits import PAST_SNAPSHOT_EVENTS
 from tests.events.samples import Counted, Opened
 
 CAUSE = Cause("local", "command-1", "request-1")
@@ -101,6 +100,14 @@ class LogContract:
             for name in ("a", "ab", "a-", "a\x01", "ÿ"):
                 assert [event.event for event in log.read_stream(name)] == [Opened(name)]
                 assert log.stream_version(name) == 1
+
+    async def test_streams_are_listed_in_order_by_their_beginning(self, opening: Openings) -> None:
+        async with opening() as log:
+            for stream in ("b-2", "a-10", "b-1", "b"):
+                await log.append(stream, 0, [Counted(1), Counted(2)], CAUSE)
+            assert list(log.streams()) == ["a-10", "b", "b-1", "b-2"]
+            assert list(log.streams("b-")) == ["b-1", "b-2"]
+            assert list(log.streams("c")) == []
 
     async def test_reads_go_beyond_a_position_up_to_a_limit(self, opening: Openings) -> None:
         async with opening() as log:
@@ -259,32 +266,6 @@ class LogContract:
         async with opening() as log:
             assert log.load_snapshot("a") == StateSnapshot(1, 1, "1", b"state")
             assert log.load_snapshot("b") is None
-
-    async def test_one_snapshot_in_so_many_versions_is_kept_for_readers_of_the_past(self, opening: Openings) -> None:
-        every = PAST_SNAPSHOT_EVENTS
-        saved = [StateSnapshot(n * every // 2, n, "1", b"state %d" % n) for n in range(1, 6)]
-        async with opening() as log:
-            await log.append("a", 0, [Counted(1)], CAUSE)
-            log.keep_snapshot("a", StateSnapshot(1, 1, "1", b"only"))
-            assert log.load_snapshot("a") is None
-            assert log.load_snapshot("a", 1) == StateSnapshot(1, 1, "1", b"only")
-            for snapshot in saved:
-                log.save_snapshot("a", snapshot)
-                await log.append("ab", log.stream_version("ab"), [Counted(1)], CAUSE)
-            late = StateSnapshot(1, 1, "1", b"late")
-            log.keep_snapshot("a", late)
-            assert log.load_snapshot("a", 1) == late
-            await log.append("ab", log.stream_version("ab"), [Counted(1)], CAUSE)
-        async with opening() as log:
-            found = [log.load_snapshot("a", at) for at in (0, 1, 2, 3, 4, 5, 9)]
-            assert found == [None, late, saved[1], saved[1], saved[3], saved[4], saved[4]]
-            assert log.load_snapshot("ab", 9) is None
-
-    async def test_a_replay_ends_at_the_position_that_it_was_given(self, opening: Openings) -> None:
-        async with opening() as log:
-            await log.append("a", 0, [Counted(1), Counted(2), Counted(3)], CAUSE)
-            assert [position for _, position, _ in log.replay("a", 1, 2)] == [2]
-            assert [position for _, position, _ in log.replay("a", 1)] == [2, 3]
 
     async def test_an_opened_log_goes_on_where_it_was(self, opening: Openings) -> None:
         for n in range(3):

@@ -19,7 +19,7 @@ from fleet.events.heads import Heads
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
 from fleet.events.signing import SigningKey
-from fleet.limits import ERASE_PAGE_EVENTS, PAST_SNAPSHOT_EVENTS
+from fleet.limits import ERASE_PAGE_EVENTS
 from fleet.ports import Clock
 from fleet.wire.audit import SignedHead
 
@@ -38,7 +38,6 @@ class MemoryDisk:
         self.commands: dict[str, CommandRecord] = {}
         self.snapshots: dict[str, StateSnapshot] = {}
         self.head: SignedHead | None = None
-        self.past: dict[str, dict[int, StateSnapshot]] = {}
         self.blobs: dict[str, bytes] = {}
         self.owned: dict[str, dict[str, None]] = {}
         self.full = False
@@ -60,7 +59,6 @@ class MemoryLog:
         self._listeners: list[Listener] = []
         self._positions: dict[str, list[int]] = {}
         self._snapshots: dict[str, StateSnapshot] = {}
-        self._past: dict[str, dict[int, StateSnapshot]] = {}
         self._crashed = False
         self._commits = 0
         self.tip = LogEnd(0, codec.GENESIS_DIGEST)
@@ -88,6 +86,10 @@ class MemoryLog:
     def stream_version(self, stream: str) -> int:
         """See `Log`."""
         return len(self._positions.get(stream, ()))
+
+    def streams(self, beginning: str = "") -> Iterator[str]:
+        """See `LogReader`."""
+        return iter(sorted(name for name in self._positions if name.startswith(beginning)))
 
     def read_stream(
         self, stream: str, after: int = 0, limit: int | None = None, bytes_max: int | None = None
@@ -125,24 +127,18 @@ class MemoryLog:
         version = bisect_right(positions, position)
         return version if version and positions[version - 1] == position else None
 
-    def replay(self, stream: str, after: int = 0, through: int | None = None) -> Iterator[tuple[int, int, Any]]:
+    def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
         """See `Log`."""
-        last = self.head() if through is None else through
-        for version, position in enumerate(self._positions.get(stream, ()), 1):
-            if after < position <= last:
-                yield version, position, codec.decode_recorded(self._disk.records[position - 1], self._registry).event
+        for recorded in self.read_stream(stream, after):
+            yield recorded.version, recorded.position, recorded.event
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """See `Log`."""
         return self._disk.commands.get(command_id)
 
-    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
+    def load_snapshot(self, stream: str) -> StateSnapshot | None:
         """See `Log`."""
-        newest = self._snapshots.get(stream) or self._disk.snapshots.get(stream)
-        if at is None or (newest is not None and newest.position <= at):
-            return newest
-        kept = {**self._disk.past.get(stream, {}), **self._past.get(stream, {})}
-        return max((each for each in kept.values() if each.position <= at), key=lambda e: e.position, default=None)
+        return self._snapshots.get(stream) or self._disk.snapshots.get(stream)
 
     def is_erased(self, stream: str) -> bool:
         """See `Log`."""
@@ -198,8 +194,6 @@ class MemoryLog:
         disk = self._disk
         self._snapshots.pop(stream, None)
         disk.snapshots.pop(stream, None)
-        self._past.pop(stream, None)
-        disk.past.pop(stream, None)
         for position in positions:
             command_id = codec.decode(disk.records[position - 1]).header.command_id
             if command_id is not None:
@@ -208,8 +202,7 @@ class MemoryLog:
 
     def statistics(self) -> LogStatistics:
         """See `Log`. No append waits, and each one is a commit."""
-        shortage = "the disk is full" if self._disk.low or self._disk.full else None
-        return LogStatistics(0, 0, self._commits, self._commits, shortage)
+        return LogStatistics(0, 0, self._commits, self._commits)
 
     def listen(self, listener: Listener) -> None:
         """See `Log`."""
@@ -218,16 +211,7 @@ class MemoryLog:
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
         """See `Log`."""
         if not self.is_erased(stream):
-            before = self.load_snapshot(stream)
-            last = 0 if before is None else before.version
-            if last // PAST_SNAPSHOT_EVENTS < snapshot.version // PAST_SNAPSHOT_EVENTS:
-                self.keep_snapshot(stream, snapshot)
             self._snapshots[stream] = snapshot
-
-    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """See `Log`."""
-        if not self.is_erased(stream):
-            self._past.setdefault(stream, {})[snapshot.position] = snapshot
 
     def _make_durable(self, batch: Batch) -> None:
         if self._disk.full:
@@ -237,9 +221,6 @@ class MemoryLog:
         self._disk.commands |= batch.commands
         self._disk.snapshots |= self._snapshots
         self._snapshots.clear()
-        for stream, kept in self._past.items():
-            self._disk.past.setdefault(stream, {}).update(kept)
-        self._past.clear()
         for record in batch.records:
             self._index(codec.decode(record))
         self._disk.head = KEY.sign(*self.tip, batch.now_ms)

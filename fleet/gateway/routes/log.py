@@ -10,10 +10,9 @@ from quart.wrappers.response import ResponseBody
 
 from fleet.actors.fleet import Fleet
 from fleet.errors import Rejected
-from fleet.events.catalog import NAMES
 from fleet.events.envelope import Recorded
 from fleet.events.export import ExportLine, export_page
-from fleet.events.search import Search, chain, find_events
+from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
 from fleet.events.verify import VerificationResult, verifying
 from fleet.gateway.items.states import event_item, verification
@@ -22,10 +21,9 @@ from fleet.gateway.openapi.responses import json, lines
 from fleet.gateway.server.requests import answer, check_cursor
 from fleet.limits import LOG_CHAIN_EVENTS_MAX
 from fleet.projections.history_query import parse_instant
+from fleet.projections.log_query import search_of
 from fleet.wire.audit import EventItem, ExportQuery, LogQuery, PositionItem, TimeQuery, Verification
 from fleet.wire.bodies import AtQuery
-
-_TYPES_HINT = "`LoggedEvent` in /api/openapi.json lists all types"
 
 
 class LogReads:
@@ -49,7 +47,7 @@ async def read_log(fleet: Fleet, reads: LogReads, query: LogQuery) -> Response:
     with names in snake_case, the same as in the event streams.
     """
     head = fleet.log.head()
-    found = await find_events(fleet.log, reads.times, _search(fleet, query))
+    found = await find_events(fleet.log, reads.times, search_of(query, _stream(fleet, query)))
     response = answer([event_item(event) for event in found.events], total=head, position=head)
     if found.next_cursor is not None:
         response.headers["Fleet-Continue"] = str(found.next_cursor)
@@ -150,22 +148,6 @@ def _event(fleet: Fleet, position: int) -> Recorded:
     return fleet.log.read_all(position - 1, 1)[0]
 
 
-def _search(fleet: Fleet, query: LogQuery) -> Search:
-    """Return the search that the query asks for. Raises `Rejected` invalid and session_not_found."""
-    return Search(
-        after=query.after,
-        before=query.before,
-        newest_first=query.order == "desc",
-        limit=query.limit,
-        stream=_stream(fleet, query),
-        types=_types(query.type),
-        actor=query.actor,
-        correlation_id=query.correlation,
-        from_ms=None if query.from_ is None else parse_instant(query.from_, "from"),
-        to_ms=None if query.to is None else parse_instant(query.to, "to", last=True),
-    )
-
-
 def _stream(fleet: Fleet, query: LogQuery) -> str | None:
     if query.session is None:
         return query.stream
@@ -175,14 +157,6 @@ def _stream(fleet: Fleet, query: LogQuery) -> str | None:
     if fleet.log.stream_version(stream):  # also of an erased session, which no view has
         return stream
     return fleet.views.sessions.stream(fleet.sessions.session(query.session).id)
-
-
-def _types(text: str | None) -> frozenset[str]:
-    named = frozenset(() if text is None else text.split(","))
-    wrong = sorted(named - NAMES.keys())
-    if wrong:
-        raise Rejected("invalid", f"unknown types of events: {', '.join(wrong)[:200]}", field="type", hint=_TYPES_HINT)
-    return named
 
 
 def _through(fleet: Fleet, position: int | None, field: str) -> int:

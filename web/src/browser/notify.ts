@@ -50,6 +50,5 @@ const TITLES: Readonly<Record<InboxItem["kind"], string>> = {
   budget: "Budget used",
   callback: "Report not delivered",
   setup: "Set-up to allow",
-  delay: "No progress",
   webhook: "Webhook off",
 };

@@ -4,16 +4,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleet.cli.connect import Json, completed, connected, named
+from fleet.cli.commands.log.source import session_id, sourced
+from fleet.cli.connect import Json, completed
 
 if TYPE_CHECKING:
-    from fleet.client import FleetClient
+    from fleet.cli.commands.log.source import LogSource
     from fleet.wire.audit import EventItem
 
 
-@connected
+@sourced
 async def show(
-    fleet: "FleetClient",
+    source: "LogSource",
     *,
     position: Annotated[
         int | None, typer.Argument(min=1, help="Show this event with its data.", show_default=False)
@@ -25,6 +26,9 @@ async def show(
         list[str] | None, typer.Option("--type", help="Only this type, such as session.created; repeatable.")
     ] = None,
     actor: Annotated[str | None, typer.Option(help="Only events that this actor caused, such as token:NAME.")] = None,
+    correlation: Annotated[
+        str | None, typer.Option(help="Only events that this request caused (`X-Request-Id`).")
+    ] = None,
     begin: Annotated[str | None, typer.Option("--from", help="Only events at or after this date or time.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Only events at or before this date or time.")] = None,
     after: Annotated[
@@ -40,17 +44,18 @@ async def show(
     from fleet.cli.show_view import table
 
     if position is not None:
-        print(json_of(await fleet.event(position)))
+        print(json_of(await source.event(position)))
         return 0
     filters: dict[str, Any] = {
-        "session": None if session is None else (await named(fleet, session)).id,
+        "session": None if session is None else await session_id(source, session),
         "types": kind or (),
         "actor": actor,
+        "correlation": correlation,
         "begin": begin,
         "end": end,
     }
     newest_first = reverse or after is None
-    events = await _found(fleet, after or 0, before, limit, newest_first=newest_first, filters=filters)
+    events = await _found(source, after or 0, before, limit, newest_first=newest_first, filters=filters)
     if newest_first and not reverse:
         events.reverse()
     if json:
@@ -68,12 +73,12 @@ async def show(
 
 
 async def _found(
-    fleet: "FleetClient", after: int, before: int | None, limit: int, *, newest_first: bool, filters: dict[str, Any]
+    source: "LogSource", after: int, before: int | None, limit: int, *, newest_first: bool, filters: dict[str, Any]
 ) -> "list[EventItem]":
     """Return so many events, over as many requests as the search takes."""
     found: list[EventItem] = []
     while True:
-        page = await fleet.log(
+        page = await source.log(
             after=after, before=before, limit=limit - len(found), newest_first=newest_first, **filters
         )
         found += page

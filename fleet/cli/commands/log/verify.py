@@ -1,29 +1,24 @@
-"""`fleet log verify` proves the log of a server, or an exported log (fleet/events/export.py)."""
+"""`fleet log verify` proves a log, or an exported log (fleet/events/export.py)."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from fleet.cli.connect import Json, TokenFile, Url, perform
+from fleet.cli.commands.log.source import DataDir, Export, run_on
+from fleet.cli.connect import Json, TokenFile, Url
 
 if TYPE_CHECKING:
-    from fleet.client import FleetClient
+    from fleet.cli.commands.log.source import LogSource
     from fleet.events.export import ExportReport
 
 
 def verify(
     *,
-    export: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Verify this output of `GET /api/log/export` instead; - reads it from standard input.",
-            show_default=False,
-        ),
-    ] = None,
     json: Json = False,
+    data_dir: DataDir = None,
+    export: Export = None,
     url: Url = None,
     token_file: TokenFile = None,
 ) -> None:
@@ -35,19 +30,19 @@ def verify(
 
     The exit code is 1 if something was changed or is missing, or if the file is empty.
     """
-    if export is not None:
+    if export is not None and data_dir is None:
         raise typer.Exit(_tell_export(_proved(export), json=json))
 
-    async def prove(fleet: "FleetClient") -> int:
-        return await _prove_server(fleet, json=json)
+    async def prove(source: "LogSource") -> int:
+        return await _prove_log(source, json=json)
 
-    raise typer.Exit(perform(prove, url, token_file))
+    raise typer.Exit(run_on(prove, data_dir=data_dir, export=export, url=url, token_file=token_file))
 
 
-async def _prove_server(fleet: "FleetClient", *, json: bool) -> int:
+async def _prove_log(source: "LogSource", *, json: bool) -> int:
     from fleet.cli.sanitize import SafeConsole, json_of
 
-    report = await fleet.verify()
+    report = await source.verify()
     if json:
         print(json_of(report))
     elif report.first_break is None:

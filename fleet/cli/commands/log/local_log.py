@@ -1,0 +1,113 @@
+"""The log of a directory or an export, with the methods that the client has for the log of a server."""
+
+from collections.abc import Sequence
+
+import trio
+
+from fleet.client.connection import Page
+from fleet.client.errors import Invalid, NotFound
+from fleet.core.session.events import ConversationOpened, SessionCreated, SessionResumed
+from fleet.errors import Rejected
+from fleet.events.log import LogReader
+from fleet.events.search import chain, find_events
+from fleet.events.times import LogTimes
+from fleet.events.verify import verifying
+from fleet.gateway.items.states import event_item, verification
+from fleet.limits import LOG_CHAIN_EVENTS_MAX
+from fleet.projections.history_query import parse_instant
+from fleet.projections.log_query import search_of
+from fleet.wire.audit import EventItem, LogQuery, Verification
+
+_SESSION = "session-"
+
+
+class LocalLog:
+    """A log that this process reads. It has the methods of `AuditLog` (client/audit.py), which raise `Problem` here."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self.reader = reader
+        self.times = LogTimes(reader)
+
+    async def log(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 50,
+        newest_first: bool = False,
+        session: str | None = None,
+        stream: str | None = None,
+        types: Sequence[str] = (),
+        actor: str | None = None,
+        correlation: str | None = None,
+        begin: str | None = None,
+        end: str | None = None,
+    ) -> Page[EventItem]:
+        """See `AuditLog`."""
+        query = LogQuery(
+            after=after,
+            limit=limit,
+            before=before,
+            order="desc" if newest_first else "asc",
+            type=",".join(types) or None,
+            actor=actor,
+            correlation=correlation,
+            from_=begin,
+            to=end,
+        )
+        search = search_of(query, stream if session is None else f"{_SESSION}{session}")
+        found = await find_events(self.reader, self.times, search)
+        return Page([event_item(event) for event in found.events], self.reader.head(), found.next_cursor)
+
+    async def event(self, position: int) -> EventItem:
+        """See `AuditLog`."""
+        self._check(position)
+        return event_item(self.reader.read_all(position - 1, 1)[0])
+
+    async def chain(self, position: int) -> Page[EventItem]:
+        """See `AuditLog`."""
+        self._check(position)
+        found = chain(self.reader, position, LOG_CHAIN_EVENTS_MAX)
+        return Page([event_item(event) for event in found], len(found))
+
+    async def position_at(self, time: str) -> int:
+        """See `AuditLog`."""
+        return await self.times.at(parse_instant(time, "time", last=True))
+
+    async def verify(self, *, at: int | None = None) -> Verification:
+        """See `AuditLog`."""
+        walk = verifying(self.reader, at)
+        while True:
+            try:
+                next(walk)
+            except StopIteration as end:
+                return verification(end.value)
+            await trio.lowlevel.checkpoint()
+
+    def _check(self, position: int) -> None:
+        if self.reader.read_record(position) is None:
+            raise Rejected("event_not_found", f"the log has no event {position}; its last one is {self.reader.head()}")
+
+    def session_id(self, name: str) -> str:
+        """Return the id of the session with this id or OpenCode id, or of the only one that begins like this."""
+        found = [stream.removeprefix(_SESSION) for stream in self.reader.streams(_SESSION + name.lower())]
+        found = found or [each for each in self._sessions() if name in self._opencode_ids(each)]
+        if not found:
+            raise NotFound("session_not_found", f"the log has no session {name!r}")
+        if len(found) > 1:
+            raise Invalid("ambiguous", f"{len(found)} sessions begin with {name!r}: {', '.join(found[:5])}")
+        return found[0]
+
+    def _sessions(self) -> list[str]:
+        return [stream.removeprefix(_SESSION) for stream in self.reader.streams(_SESSION)]
+
+    def _opencode_ids(self, session_id: str) -> set[str]:
+        """Return the ids of the session's conversations."""
+        found: set[str] = set()
+        for _, _, event in self.reader.replay(_SESSION + session_id):
+            match event:
+                case SessionCreated() | ConversationOpened() | SessionResumed():
+                    found.add(event.opencode_id)
+                case _:
+                    pass
+        return found

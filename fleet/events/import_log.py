@@ -1,0 +1,68 @@
+"""Writes records that were exported into a new log: byte for byte, so that all digests stay the same.
+
+The record of a command gets the mark of an erased one, because its header holds only a salted digest: a repeated
+command id is still known, with any request.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import lmdb
+
+from fleet.events import codec
+from fleet.events.batch import LogEnd
+from fleet.events.envelope import ERASED_DIGEST, CommandRecord
+from fleet.events.lmdb_store import LOG_FILE, LmdbStore
+from fleet.events.signing import open_key
+from fleet.limits import EXPORT_PAGE_EVENTS
+
+
+class ImportBatch:
+    """A `Commit` of records (batch.py). They begin where the log ends."""
+
+    def __init__(self, records: Iterable[bytes], now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.records = list(records)
+        self.recorded: list[codec.Header] = []
+        self.commands: dict[str, CommandRecord] = {}
+        self.versions: dict[str, int] = {}
+        self.tip = LogEnd(0, codec.GENESIS_DIGEST)
+        for record in map(codec.decode, self.records):
+            self._add(record)
+
+    def _add(self, record: codec.Record) -> None:
+        header = record.header
+        self.tip = LogEnd(header.position, record.digest)
+        self.recorded.append(header)
+        self.versions[header.stream] = header.version
+        if header.command_id is not None:
+            self.commands[header.command_id] = CommandRecord(
+                header.stream, header.position, header.version, ERASED_DIGEST
+            )
+
+
+def import_records(directory: Path, records: Iterable[bytes], now_ms: int) -> LogEnd:
+    """Write the records, which begin with position 1, into a new log in the directory; return where it ends.
+
+    The directory gets a key of its own, which signs the end.
+    """
+    store = LmdbStore(directory / LOG_FILE, open_key(directory))
+    try:
+        rest = iter(records)
+        while page := list(islice(rest, EXPORT_PAGE_EVENTS)):
+            _write(store, ImportBatch(page, now_ms))
+        return store.tip
+    finally:
+        store.close()
+
+
+def _write(store: LmdbStore, batch: ImportBatch) -> None:
+    while True:
+        try:
+            store.begin_commit(batch, {}, snapshots=False)()
+        except lmdb.MapFullError:
+            store.grow()
+        else:
+            store.finish_commit(batch, ())
+            return

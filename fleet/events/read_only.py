@@ -1,0 +1,73 @@
+"""Opens a log to read it: that of a data directory without a server, or an export. Nothing is written there."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from fleet.errors import StartupError
+from fleet.events.data_lock import shared_lock
+from fleet.events.export_store import ExportStore
+from fleet.events.lmdb_store import LOG_FILE, CutOff, LmdbStore
+from fleet.events.registry import EventRegistry
+from fleet.events.signing import read_public_key
+from fleet.events.stored_log import StoredLog
+from fleet.events.verify import verify
+
+
+@contextmanager
+def reading_directory(directory: Path, registry: EventRegistry) -> Generator[StoredLog]:
+    """Open the log of a data directory whose server has stopped, or of a copy; no server can start meanwhile.
+
+    Raises `StartupError` when a server has the directory, when there is no log, or when it is damaged.
+    """
+    file = directory / LOG_FILE
+    if not file.is_file():
+        raise StartupError(f"There is no event log in {directory}: name a Fleet's data directory with --data-dir.")
+    public = read_public_key(directory) or ""
+    with shared_lock(directory), ExitStack() as cleanup:
+        try:
+            store, padded = LmdbStore(file, read_only=True, public=public), False
+        except CutOff as cut_off:
+            copy = cleanup.enter_context(_padded(file, cut_off.needed_bytes))
+            store, padded = LmdbStore(copy, read_only=True, public=public), True
+        cleanup.callback(store.close)
+        log = StoredLog(store, registry)
+        if padded:
+            _check_everything(log)
+        yield log
+
+
+@contextmanager
+def _padded(file: Path, size_bytes: int) -> Generator[Path]:
+    """Yield a copy of this size (see `LmdbStore`): reading beyond the end of the file would kill the process."""
+    with tempfile.TemporaryDirectory(prefix="fleet-log-") as scratch:
+        copy = Path(scratch) / LOG_FILE
+        shutil.copyfile(file, copy)
+        os.truncate(copy, size_bytes)
+        yield copy
+
+
+def _check_everything(log: StoredLog) -> None:
+    found = verify(log).first_break
+    if found is not None:
+        raise StartupError(
+            f"The event log was cut off, and event {found.position} is damaged ({found.reason}): "
+            "take another copy or a backup."
+        )
+
+
+@contextmanager
+def reading_export(name: str, registry: EventRegistry) -> Generator[StoredLog]:
+    """Open an export; `-` reads it from standard input. Raises `StartupError` when it cannot be read."""
+    try:
+        with tempfile.TemporaryFile() if name == "-" else Path(name).open("rb") as file:
+            if name == "-":
+                shutil.copyfileobj(sys.stdin.buffer, file)
+                file.seek(0)
+            yield StoredLog(ExportStore(file, name), registry)
+    except OSError as error:
+        raise StartupError(f"{name} cannot be read: {error.strerror}") from error

@@ -1,0 +1,151 @@
+"""Reads the events of a store of records: the log on disk (lmdb_store.py), or an export (export_store.py)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from fleet.events import codec
+from fleet.events.batch import LogEnd
+from fleet.events.envelope import CommandRecord, Recorded, StateSnapshot
+from fleet.events.heads import Heads
+from fleet.events.lmdb_keys import position_key
+from fleet.events.log import up_to
+from fleet.events.registry import EventRegistry
+from fleet.limits import REPLAY_PAGE_EVENTS
+
+
+class RecordStore(Protocol):
+    """Raw records (codec.py) by position, with an index of streams. Keys are positions, as `position_key` has them."""
+
+    @property
+    def tip(self) -> LogEnd:
+        """Where the records end."""
+        ...
+
+    @property
+    def heads(self) -> Heads:
+        """The signed heads."""
+        ...
+
+    def records(self, after: int, limit: int | None) -> Iterator[bytes]:
+        """Yield records beyond position `after`. Consume them before any other call."""
+        ...
+
+    def records_at(self, keys: list[bytes]) -> Iterator[bytes]:
+        """Yield the records with these keys. Consume or close the iterator before any other call."""
+        ...
+
+    def record(self, position: int) -> bytes | None:
+        """Return one record."""
+        ...
+
+    def streams(self, beginning: str) -> Iterator[str]:
+        """Yield the names of the streams that begin like this, in order."""
+        ...
+
+    def stream_positions(self, stream: str, after: int, limit: int | None) -> list[bytes]:
+        """Return the keys of the stream's events beyond position `after`."""
+        ...
+
+    def stream_positions_down(self, stream: str, before: int, limit: int) -> list[bytes]:
+        """Return the keys of the stream's events before position `before`, last one first."""
+        ...
+
+    def stream_version(self, stream: str) -> int:
+        """Return the version of the stream's last event, 0 where there is none."""
+        ...
+
+    def indexed_version(self, stream: str, position: int) -> int | None:
+        """Return the stream's version at exactly this position from the index."""
+        ...
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """Return the record of a command id, None for one that is not known."""
+        ...
+
+    def load_snapshot(self, stream: str) -> StateSnapshot | None:
+        """Return the newest snapshot of the stream."""
+        ...
+
+
+class StoredLog:
+    """The events of a store: a `LogReader`."""
+
+    def __init__(self, store: RecordStore, registry: EventRegistry) -> None:
+        self._store = store
+        self._registry = registry
+
+    def head(self) -> int:
+        """See `LogReader`."""
+        return self._store.tip.position
+
+    def heads(self) -> Heads:
+        """See `LogReader`."""
+        return self._store.heads
+
+    def stream_version(self, stream: str) -> int:
+        """See `LogReader`."""
+        return self._store.stream_version(stream)
+
+    def streams(self, beginning: str = "") -> Iterator[str]:
+        """See `LogReader`."""
+        return self._store.streams(beginning)
+
+    def read_stream(
+        self, stream: str, after: int = 0, limit: int | None = None, bytes_max: int | None = None
+    ) -> list[Recorded]:
+        """See `LogReader`."""
+        registry, decode = self._registry, codec.decode_recorded
+        keys = self._store.stream_positions(stream, after, limit)
+        return up_to(bytes_max, (decode(record, registry) for record in self._store.records_at(keys)))
+
+    def read_all(self, after: int = 0, limit: int | None = None, bytes_max: int | None = None) -> list[Recorded]:
+        """See `LogReader`."""
+        registry, decode = self._registry, codec.decode_recorded
+        return up_to(bytes_max, (decode(record, registry) for record in self._store.records(after, limit)))
+
+    def read_headers(self, positions: Sequence[int]) -> list[codec.Header]:
+        """See `LogReader`."""
+        keys = [position_key(position) for position in positions]
+        return [codec.decode_header(record) for record in self._store.records_at(keys)]
+
+    def stream_positions(self, stream: str, after: int, before: int, limit: int, *, newest_first: bool) -> list[int]:
+        """See `LogReader`."""
+        keys = (
+            self._store.stream_positions_down(stream, before, limit)
+            if newest_first
+            else self._store.stream_positions(stream, after, limit)
+        )
+        found = (int.from_bytes(key, "big") for key in keys)
+        return [position for position in found if after < position < before]
+
+    def read_record(self, position: int) -> bytes | None:
+        """Return a raw record, for verify.py."""
+        return self._store.record(position)
+
+    def indexed_version(self, stream: str, position: int) -> int | None:
+        """Return the version that the index holds for this event, for verify.py."""
+        return self._store.indexed_version(stream, position)
+
+    def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
+        """See `LogReader`."""
+        registry, decode = self._registry, codec.decode_event
+        while keys := self._store.stream_positions(stream, after, REPLAY_PAGE_EVENTS):
+            first, after = (int.from_bytes(key, "big") for key in (keys[0], keys[-1]))
+            version = self._store.indexed_version(stream, first) or 0
+            page = [decode(record, registry) for record in self._store.records_at(keys)]
+            for key, event in zip(keys, page, strict=True):
+                yield version, int.from_bytes(key, "big"), event
+                version += 1
+
+    def find_command(self, command_id: str) -> CommandRecord | None:
+        """See `LogReader`."""
+        return self._store.find_command(command_id)
+
+    def load_snapshot(self, stream: str) -> StateSnapshot | None:
+        """See `LogReader`."""
+        return self._store.load_snapshot(stream)
+
+    def is_erased(self, stream: str) -> bool:
+        """See `LogReader`."""
+        record = next(self._store.records_at(self._store.stream_positions(stream, 0, 1)), None)
+        return record is not None and codec.decode(record).erased

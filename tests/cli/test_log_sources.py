@@ -1,0 +1,106 @@
+"""`fleet log` on a data directory and on an export: the same answers, and nothing is written."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fleet.cli.app import command_line
+from fleet.events.data_lock import DataLock
+from tests.cli.told_history import ALICE, CAROL, History, lay_down
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    return lay_down(tmp_path_factory.mktemp("history"))
+
+
+@pytest.fixture(params=["--data-dir", "--export"])
+def source(request: pytest.FixtureRequest, history: History) -> tuple[str, str]:
+    return request.param, str(history.data_dir if request.param == "--data-dir" else history.export)
+
+
+def log(*arguments: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(command_line(), ["log", *arguments], input=stdin)
+
+
+def shown(*arguments: str) -> list[dict[str, Any]]:
+    done = log("show", "--json", *arguments)
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_filters_work_without_a_server(history: History, source: tuple[str, str]) -> None:
+    newest = shown("-n", "3", *source)
+    assert [event["position"] for event in newest] == [history.head - 2, history.head - 1, history.head]
+    (carols,) = shown("--actor", CAROL, "--type", "session.prompt-accepted", *source)
+    assert carols["data"]["text"] == "Also document it: write"
+    alices = shown("--session", history.asking[:13], "--actor", ALICE, *source)
+    assert {event["type"] for event in alices} >= {"session.created", "session.request-answered"}
+    assert shown("--correlation", "answer", *source)[0]["type"] == "session.request-answered"
+    assert shown("--from", "2099-01-01", *source) == []
+    assert json.loads(log("show", "1", *source).stdout)["position"] == 1
+
+
+def test_whole_log_is_proven_without_a_server(history: History, source: tuple[str, str]) -> None:
+    done = log("verify", "--json", *source)
+    proof = json.loads(done.stdout)
+    assert (done.exit_code, proof["intact"], proof["events"]) == (0, True, history.head)
+
+
+def test_wrong_values_are_reported_as_by_a_server(source: tuple[str, str]) -> None:
+    for arguments, said in (
+        (["--type", "session.born"], "--type: unknown types"),
+        (["--session", "0f"], "no session"),
+        (["--from", "yesterday"], "--from: "),
+        (["99999"], "no event 99999"),
+    ):
+        done = log("show", *arguments, *source)
+        assert done.exit_code != 0
+        assert said in done.stderr
+
+
+def test_reading_writes_nothing_and_needs_no_write_access(history: History) -> None:
+    before = {file.name: sha256(file.read_bytes()).hexdigest() for file in history.data_dir.iterdir()}
+    shown("--data-dir", str(history.data_dir))
+    assert {file.name: sha256(file.read_bytes()).hexdigest() for file in history.data_dir.iterdir()} == before
+
+
+def test_directory_of_a_running_server_is_refused(tmp_path: Path, history: History) -> None:
+    (tmp_path / "events.mdb").write_bytes((history.data_dir / "events.mdb").read_bytes())
+    lock = DataLock(tmp_path)
+    done = log("show", "--data-dir", str(tmp_path))
+    lock.close()
+    assert "is in use by a server" in str(done.exception)
+    assert shown("-n", "1", "--data-dir", str(tmp_path))
+
+
+def test_log_that_was_cut_off_names_the_damaged_event(tmp_path: Path, history: History) -> None:
+    whole = (history.data_dir / "events.mdb").read_bytes()
+    (tmp_path / "events.mdb").write_bytes(whole[: len(whole) // 2])
+    done = log("show", "--data-dir", str(tmp_path))
+    assert "damaged" in str(done.exception)
+    assert (tmp_path / "events.mdb").stat().st_size == len(whole) // 2
+
+
+def test_missing_or_foreign_files_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "list.jsonl").write_text("[1, 2]\n")
+    for source, said in (
+        (("--data-dir", str(tmp_path)), "There is no event log in"),
+        (("--export", str(tmp_path / "missing")), "cannot be read"),
+        (("--export", str(tmp_path / "list.jsonl")), "is not an export"),
+    ):
+        assert said in str(log("show", *source).exception)
+
+
+def test_export_is_read_from_standard_input(history: History) -> None:
+    done = log("show", "--json", "-n", "1", "--export", "-", stdin=history.export.read_bytes())
+    assert json.loads(done.stdout)["position"] == history.head
+
+
+def test_one_log_at_a_time(history: History) -> None:
+    done = log("show", "--data-dir", str(history.data_dir), "--export", str(history.export))
+    assert (done.exit_code, "give one of them" in done.stderr) == (2, True)

@@ -1,0 +1,97 @@
+"""A small history of three people for tests of `fleet log`, made in memory and laid down as directory and export.
+
+Alice's first turn asks for permissions, and she answers "always"; Carol's prompt waits meanwhile and runs next. Bob
+aborts the turn of another session.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+from trio.testing import MockClock
+
+from fleet.actors.caller import Caller
+from fleet.actors.prompt import NewPrompt
+from fleet.actors.usecases.sessions import NewSession
+from fleet.core.session.values import Answer, SessionSettings
+from fleet.events.catalog import make_registry
+from fleet.events.export import export_page
+from fleet.events.import_log import import_records
+from fleet.events.lmdb_blobs import LmdbBlobs
+from tests.fakes.clock import EPOCH_MS, FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
+from tests.fakes.opencode import FakeOpenCodeWorld
+from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
+
+ALICE, BOB, CAROL = "token:alice", "token:bob", "token:carol"
+
+
+class History(NamedTuple):
+    """Where the history is, and the sessions in it."""
+
+    data_dir: Path
+    export: Path
+    asking: str
+    aborted: str
+    head: int
+
+
+def lay_down(directory: Path) -> History:
+    """Make the history and write it below the directory."""
+    disk, (asking, aborted) = trio.run(_happen, clock=MockClock(autojump_threshold=0))
+    data_dir, export = directory / "data", directory / "log.jsonl"
+    data_dir.mkdir(mode=0o700)
+    export.write_bytes(_exported(disk))
+    import_records(data_dir, disk.records, EPOCH_MS)
+    with LmdbBlobs(data_dir) as blobs:
+        for owner, owned in disk.owned.items():
+            trio.run(blobs.put, owner, [disk.blobs[digest] for digest in owned])
+    return History(data_dir, export, asking, aborted, len(disk.records))
+
+
+def _exported(disk: MemoryDisk) -> bytes:
+    log, position, pages = MemoryLog(disk, make_registry(), FakeClock()), 0, list[bytes]()
+    while position < log.head():
+        page, position = export_page(log, position, log.head())
+        pages.append(page)
+    return b"".join(pages)
+
+
+async def _happen() -> tuple[MemoryDisk, tuple[str, str]]:
+    async with trio.open_nursery() as nursery:
+        machine = Machine(FakeOpenCodeWorld(nursery, lost_idle_chance=0, swallowed_term_chance=0))
+        async with machine.fleet() as door:
+            sessions = await _ask_twice(door), await _abort(door)
+        nursery.cancel_scope.cancel()
+    return machine.disk, sessions
+
+
+async def _create(door: Door, directory: str, title: str, actor: str) -> str:
+    settings = SessionSettings(title=title, strategy="existing")
+    made = await door.fleet.sessions.create(NewSession(directory, settings), Caller(actor, f"create-{title}"))
+    return made.session.id
+
+
+async def _prompt(door: Door, session_id: str, text: str, actor: str) -> None:
+    caller = Caller(actor, f"request-of-{actor}")
+    await door.fleet.sessions.prompt(session_id, NewPrompt(text), resume=False, caller=caller)
+
+
+async def _ask_twice(door: Door) -> str:
+    session_id = await _create(door, REPOSITORY, "Rate limit the login", ALICE)
+    await _prompt(door, session_id, "Add a limit: ask write", ALICE)
+    waiting = await door.fleet.views.sessions.wait(session_id, lambda state: bool(state.requests))
+    await _prompt(door, session_id, "Also document it: write", CAROL)
+    answer = Answer(reply="always")
+    await door.fleet.sessions.answer(session_id, waiting.requests[0].id, answer, Caller(ALICE, "answer"))
+    await door.settled(session_id)
+    return session_id
+
+
+async def _abort(door: Door) -> str:
+    session_id = await _create(door, PLAIN, "Long build", ALICE)
+    await _prompt(door, session_id, "bash:60", ALICE)
+    await door.fleet.views.sessions.wait(session_id, lambda state: state.turn is not None and state.turn.delivered)
+    await door.fleet.sessions.abort(session_id, Caller(BOB, "abort"))
+    await door.settled(session_id)
+    return session_id
