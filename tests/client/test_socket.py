@@ -188,7 +188,7 @@ async def test_a_frame_larger_than_the_buffer_is_no_hindrance(
     assert told(seen) == logged(line)
 
 
-async def test_signals_paint_what_the_part_holds_in_the_end(fleet: FleetClient) -> None:
+async def test_signals_add_up_to_the_finished_part(fleet: FleetClient) -> None:
     session = await fleet.create(PLAIN)
     painted: dict[str, str] = {}
     async with fleet.socket() as socket, socket.events(session.id) as events:

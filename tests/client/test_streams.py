@@ -82,7 +82,7 @@ async def test_a_stream_that_was_opened_misses_nothing_from_then_on(fleet: Fleet
     assert events.position == 1
 
 
-async def test_signals_paint_what_the_part_holds_in_the_end(fleet: FleetClient) -> None:
+async def test_signals_add_up_to_the_finished_part(fleet: FleetClient) -> None:
     session = await fleet.create(PLAIN)
     painted: dict[str, str] = {}
     async with session.events() as events:
@@ -96,7 +96,7 @@ async def test_signals_paint_what_the_part_holds_in_the_end(fleet: FleetClient) 
     assert any(painted.values())
 
 
-async def test_a_loss_is_told_once_and_waited_for_as_long_as_it_lasts(line: Line) -> None:
+async def test_a_lost_connection_is_reported_once_and_waited_for(line: Line) -> None:
     told: list[str] = []
     async with FleetClient(line.url, retry_for_s=1) as client:
         client.on_loss(lambda failure: told.append("back" if failure is None else failure.code), retry_for_s=math.inf)

@@ -36,7 +36,7 @@ async def test_a_webhook_from_beginning_to_end(fleet: FleetClient, line: Line) -
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_an_export_proves_itself_however_often_it_is_cut(fleet: FleetClient, line: Line, seed: int) -> None:
+async def test_an_export_verifies_after_any_number_of_interruptions(fleet: FleetClient, line: Line, seed: int) -> None:
     chance = random.Random(seed)
     session = await fleet.create(PLAIN)
     for number in range(3):
@@ -62,7 +62,7 @@ async def test_an_export_proves_itself_however_often_it_is_cut(fleet: FleetClien
     assert (report.events, report.last, report.first_break) == (head, head, None)
 
 
-async def test_an_export_has_the_bounds_that_it_is_given(fleet: FleetClient, line: Line) -> None:
+async def test_an_export_keeps_to_its_range(fleet: FleetClient, line: Line) -> None:
     assert [each async for each in fleet.export()] == []
     await fleet.create(PLAIN)
     lines = [each async for each in fleet.export(after=1, through=3)]

@@ -75,7 +75,7 @@ def _time(got: Got) -> datetime:
     return datetime.fromtimestamp(int(got.headers["webhook-timestamp"]), UTC)
 
 
-async def test_open_requests_and_ends_are_told_of(machine: Machine, door: Door) -> None:
+async def test_open_requests_and_ends_are_sent(machine: Machine, door: Door) -> None:
     webhook_id = await registered_id(door)
     asks = await door.session(initialPrompt="question")
     await door.fleet.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
@@ -91,7 +91,7 @@ async def test_open_requests_and_ends_are_told_of(machine: Machine, door: Door) 
     assert data["requestId"]
 
 
-async def test_who_chooses_what_there_is_not_is_told_what_there_is(door: Door) -> None:
+async def test_an_unknown_message_type_is_refused_with_the_known_ones(door: Door) -> None:
     answer = await door.knock("POST", "/api/webhooks", {"url": URL, "events": ["bogus"]})
     hint = answer.problem(422, "invalid")["hint"]
     assert all(kind in hint for kind in MESSAGE_TYPES)
@@ -171,7 +171,7 @@ async def test_a_wrong_registration_changes_nothing(
     assert machine.webhook_secrets.targets == {}
 
 
-async def test_a_webhook_that_is_not_there(door: Door) -> None:
+async def test_an_unknown_webhook_is_not_found(door: Door) -> None:
     before = door.fleet.log.head()
     for method, path, body in (
         ("GET", "", None),
@@ -202,7 +202,7 @@ async def test_a_repeated_registration_is_one_registration(machine: Machine, doo
     assert len(machine.webhook_secrets.targets) == 1
 
 
-async def test_the_test_button_says_what_became_of_it(machine: Machine, door: Door) -> None:
+async def test_a_test_message_reports_its_delivery(machine: Machine, door: Door) -> None:
     webhook_id = await registered_id(door)
     item = (await door.knock("POST", f"/api/webhooks/{webhook_id}/test")).json
     assert (item["type"], item["outcome"], item["status"], item["attempts"]) == ("webhook.test", "delivered", 200, 1)
@@ -310,7 +310,7 @@ async def test_a_dead_receiver_is_given_up_and_the_inbox_says_so(machine: Machin
     assert (await door.knock("GET", "/api/inbox")).json == []
 
 
-async def test_only_so_many_messages_are_open_and_none_is_forgotten(
+async def test_simultaneous_deliveries_are_limited_and_no_message_is_lost(
     machine: Machine, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet.actors.effects.webhook.WEBHOOK_OPEN_MAX", 2)
@@ -350,7 +350,7 @@ async def test_a_secret_that_a_crash_left_without_its_webhook_is_swept(machine: 
         assert list(machine.webhook_secrets.targets) == [webhook_id]
 
 
-async def test_a_lost_secret_is_named(machine: Machine, door: Door) -> None:
+async def test_a_webhook_without_its_secret_says_so(machine: Machine, door: Door) -> None:
     webhook_id = await registered_id(door)
     machine.webhook_secrets.targets.clear()
     item = (await door.knock("POST", f"/api/webhooks/{webhook_id}/test")).json

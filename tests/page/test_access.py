@@ -102,7 +102,7 @@ def test_page_without_a_token_says_how_to_log_in(
     accessible(page)
 
 
-def test_the_commands_that_the_page_tells_are_good(visitor: Callable[..., BrowserContext], guarded: Guarded) -> None:
+def test_the_commands_on_the_login_page_work(visitor: Callable[..., BrowserContext], guarded: Guarded) -> None:
     page = visitor().new_page()
     page.goto(guarded.link("me", "--next", "/settings"))
     shown = page.get_by_role("region", name="Access", exact=True).locator("p code")

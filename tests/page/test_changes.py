@@ -107,7 +107,7 @@ def test_files_stand_in_a_tree_with_counts(page: Page, session: str, accessible:
     accessible(page)
 
 
-def test_what_is_special_of_a_file_is_said(page: Page, session: str) -> None:
+def test_special_files_say_what_they_are(page: Page, session: str) -> None:
     page.goto(f"/s/{session}?tab=diffs")
     for name, said in (
         ("renamed.py", "Renamed from old.py."),

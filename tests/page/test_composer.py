@@ -155,7 +155,7 @@ def test_commands_and_files_are_completed(page: Page, fleet: Server, shop: Path)
     expect(said(page)).to_contain_text("Say hello to see @src/total.py")
 
 
-def test_prompt_waits_is_changed_taken_back_and_steers(page: Page, fleet: Server, shop: Path) -> None:
+def test_a_waiting_prompt_is_edited_withdrawn_and_sent_at_once(page: Page, fleet: Server, shop: Path) -> None:
     item = fleet.create(shop, 'bash "sleep 20"\n---\nsay "Slept."', title="Queue")
     fleet.became(item["id"], "active")
     page.goto(f"/s/{item['id']}")

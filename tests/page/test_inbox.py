@@ -90,7 +90,7 @@ def test_a_question_is_answered_by_its_digit(page: Page, fleet: Server, asking: 
     assert event["data"]["answer"]["answers"] == [["SQLite"]]
 
 
-def test_a_failure_can_be_taken_up(page: Page, asking: Callable[[str, str], str]) -> None:
+def test_a_failed_session_is_resumed(page: Page, asking: Callable[[str, str], str]) -> None:
     asking("Ask the model", 'error 400 "the model says no"')
     page.goto("/inbox")
     mine = card(page, "Ask the model")

@@ -93,7 +93,7 @@ def test_a_directory_without_git_is_worked_in_as_it_is(page: Page, fleet: Server
     assert fleet.session(page.url.rpartition("/")[2].partition("?")[0])["directory"] == str(projects / "notes")
 
 
-def test_what_is_wrong_is_said_and_nothing_is_sent(page: Page, fleet: Server) -> None:
+def test_wrong_input_is_named_and_nothing_is_sent(page: Page, fleet: Server) -> None:
     before = len(fleet.call("GET", "/sessions?limit=200"))
     form = dialog(page)
     form.get_by_role("textbox", name="Directory").fill("relative")

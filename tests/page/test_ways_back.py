@@ -38,7 +38,7 @@ def waiting(page: Page, fleet: Server, shop: Path) -> Locator:
     return rows
 
 
-def test_the_editor_of_a_waiting_prompt_gives_the_focus_back(page: Page, waiting: Locator) -> None:
+def test_the_editor_of_a_waiting_prompt_returns_the_focus(page: Page, waiting: Locator) -> None:
     change = waiting.first.get_by_role("button", name="Change")
     change.press("Enter")
     box = page.get_by_role("textbox", name="Waiting prompt")
