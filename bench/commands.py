@@ -14,8 +14,9 @@ import trio
 
 from bench.bare_log import BareLog
 from bench.figures import Figure, best, show
-from fleet.actors.runtime.aggregate import Aggregate, Deliver, ReportBack, StateReply, shape_of
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, ReportBack, StateReply
 from fleet.actors.runtime.registry import ActorRegistry
+from fleet.actors.runtime.shape import shape_of
 from fleet.core.decider import Decider
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog

@@ -16,9 +16,10 @@ from fleet.actors.effects.shared import SharedEffects
 from fleet.actors.effects.webhook import WebhookEffects
 from fleet.actors.effects.workspace import WorkspaceEffects
 from fleet.actors.runtime.actor import Inbox
-from fleet.actors.runtime.aggregate import Aggregate, Deliver, Shape, StateReply, shape_of
+from fleet.actors.runtime.aggregate import Aggregate, Deliver, StateReply
 from fleet.actors.runtime.failures import answering
 from fleet.actors.runtime.registry import ActorRegistry
+from fleet.actors.runtime.shape import Shape, shape_of
 from fleet.core.instance.effects import OperateProcess
 from fleet.core.webhook.effects import FollowLog
 from fleet.projections.projections import Projections

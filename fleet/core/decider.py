@@ -7,6 +7,8 @@ supplies what is impure: it fills times and ids into commands, appends the event
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from fleet.core.mandate import NO_MANDATES, Mandates
+
 Command = TypeVar("Command")
 State = TypeVar("State")
 Event = TypeVar("Event")
@@ -28,6 +30,7 @@ class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
     - `pending(state)`: the effects that are ordered and not yet reported done; run again after a crash.
     - `failure(effect, code, detail, at_ms)`: the command that reports that the effect has failed; None if it has to be
       retried until it succeeds.
+    - `mandates`: which events later events and effects follow from, by any command that reports them.
     - `revision`: increased when `evolve` gives another state for the same events. Stored states are then folded again.
     """
 
@@ -39,6 +42,7 @@ class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
     pending: Callable[[State], tuple[Effect, ...]]
     revision: int = 1
     failure: Callable[[Effect, str, str, int], Command | None] = _never_fails
+    mandates: Mandates[State, Event, Effect] = NO_MANDATES
 
 
 def fold(decider: Decider[Command, State, Event, Effect], state: State, events: tuple[Event, ...]) -> State:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from fleet.errors import Problem, Rejected
 from fleet.events.codec import SALT_BYTES, Header, digest_command, digest_payload, encode, recorded
-from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded
+from fleet.events.envelope import NO_OWN_CAUSES, Appended, Cause, CommandRecord, OwnCauses, Recorded, causes_of
 from fleet.events.log import VersionConflict
 from fleet.events.registry import Encoded, EventRegistry
 from fleet.limits import EVENT_BYTES_MAX, STREAM_NAME_BYTES_MAX
@@ -38,6 +38,7 @@ class Append(NamedTuple):
     command_digest: bytes
     size_bytes: int
     on_full_disk: bool
+    own_causes: OwnCauses = NO_OWN_CAUSES
 
 
 class ErasureBatch(NamedTuple):
@@ -84,6 +85,7 @@ def encode_append(
     cause: Cause,
     command_id: str | None,
     command_digest: bytes,
+    own_causes: OwnCauses = NO_OWN_CAUSES,
 ) -> Append:
     """Encode and check an append. Raises `Rejected` event_too_large, ValueError, TypeError (not registered)."""
     name = stream.encode()
@@ -103,7 +105,16 @@ def encode_append(
         size_bytes += len(one.payload)
     on_full_disk = all(registry.is_for_full_disk(event) for event in events)
     return Append(
-        stream, expected_version, events, encoded, cause, command_id, command_digest, size_bytes, on_full_disk
+        stream,
+        expected_version,
+        events,
+        encoded,
+        cause,
+        command_id,
+        command_digest,
+        size_bytes,
+        on_full_disk,
+        own_causes,
     )
 
 
@@ -184,10 +195,11 @@ class Batch:
 
     def _place(self, append: Append) -> Appended:
         (position, digest), version = self.tip, append.expected_version
-        stream, cause = append.stream, append.cause
+        stream = append.stream
+        causes = causes_of(position + 1, len(append.events), append.cause, append.own_causes)
         command_id, command_digest = append.command_id, append.command_digest
         salts_at = SALT_BYTES * len(self.records)
-        for event, (type_name, schema, payload) in zip(append.events, append.encoded, strict=True):
+        for event, (type_name, schema, payload), cause in zip(append.events, append.encoded, causes, strict=True):
             position += 1
             version += 1
             salt = self._salts[salts_at : salts_at + SALT_BYTES]

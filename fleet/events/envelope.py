@@ -1,5 +1,6 @@
 """The envelope of an event in the log: who, when, where, and the chain of digests."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,25 @@ class Cause(msgspec.Struct, frozen=True):
     actor: str = "system"
     causation_id: str | None = None
     correlation_id: str | None = None
+
+
+OwnCauses = Mapping[int, Cause | int]
+"""Causes of single events of an append, by index; an index as value is an earlier event of the same append."""
+
+NO_OWN_CAUSES: Final[OwnCauses] = {}
+
+
+def caused_by(position: int, cause: Cause) -> Cause:
+    """Return the cause that the event at `position` is, for what was done for the same actor and request as it."""
+    return Cause(cause.actor, f"@{position}", cause.correlation_id)
+
+
+def causes_of(first_position: int, count: int, cause: Cause, own_causes: OwnCauses) -> list[Cause]:
+    """Return the causes of the `count` events of an append that begins at `first_position`."""
+    causes = [cause] * count
+    for index, own in sorted(own_causes.items()):
+        causes[index] = own if isinstance(own, Cause) else caused_by(first_position + own, causes[own])
+    return causes
 
 
 class Recorded(msgspec.Struct, frozen=True):

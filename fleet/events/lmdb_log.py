@@ -14,7 +14,7 @@ from fleet.errors import StartupError
 from fleet.events.batch import ErasureBatch, Salts, encode_append
 from fleet.events.data_lock import DataLock
 from fleet.events.disk import Disk
-from fleet.events.envelope import Appended, Cause, StateSnapshot
+from fleet.events.envelope import NO_OWN_CAUSES, Appended, Cause, OwnCauses, StateSnapshot
 from fleet.events.lmdb_store import LOG_FILE, LmdbStore
 from fleet.events.log import Listener, LogStatistics
 from fleet.events.registry import EventRegistry
@@ -114,6 +114,7 @@ class LmdbLog(StoredLog):
         events: Sequence[Any],
         cause: Cause,
         *,
+        own_causes: OwnCauses = NO_OWN_CAUSES,
         command_id: str | None = None,
         command_digest: bytes = b"",
     ) -> Appended:
@@ -126,6 +127,7 @@ class LmdbLog(StoredLog):
             cause=cause,
             command_id=command_id,
             command_digest=command_digest,
+            own_causes=own_causes,
         )
         return await self._writer.append(encoded)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from fleet.events.codec import Header
-from fleet.events.envelope import Appended, Cause, CommandRecord, Recorded, StateSnapshot
+from fleet.events.envelope import NO_OWN_CAUSES, Appended, Cause, CommandRecord, OwnCauses, Recorded, StateSnapshot
 from fleet.events.heads import Heads
 from fleet.wire.audit import SignedHead
 
@@ -135,17 +135,18 @@ class Log(LogReader, Protocol):
         events: Sequence[Any],
         cause: Cause,
         *,
+        own_causes: OwnCauses = NO_OWN_CAUSES,
         command_id: str | None = None,
         command_digest: bytes = b"",
     ) -> Appended:
         """Append all of `events` or none, and return when they are durable.
 
-        `events` are one or more instances of registered types (registry.py), the same that listeners get. With a
-        `command_id` that has been appended before, nothing is appended and the first outcome is returned; `Rejected`
-        idempotency_conflict when `command_digest` differs. Raises `VersionConflict`; `Rejected` event_too_large;
-        `Unavailable` disk_full, overloaded, stopping or log_unavailable, and then nothing was appended;
-        `OutcomeUnknown`. A caller that is cancelled while it waits does not know the outcome either: all events are
-        appended, or none.
+        `events` are one or more instances of registered types (registry.py), the same that listeners get. Their cause
+        is `cause`, except for those that have one in `own_causes`. With a `command_id` that has been appended before,
+        nothing is appended and the first outcome is returned; `Rejected` idempotency_conflict when `command_digest`
+        differs. Raises `VersionConflict`; `Rejected` event_too_large; `Unavailable` disk_full, overloaded, stopping or
+        log_unavailable, and then nothing was appended; `OutcomeUnknown`. A caller that is cancelled while it waits does
+        not know the outcome either: all events are appended, or none.
         """
         ...
 

@@ -152,6 +152,15 @@ class LogContract:
             assert [header.type for header in log.read_headers([1, 2])] == ["sample.counted", "sample.counted"]
             assert log.read_headers([]) == []
 
+    async def test_an_event_may_have_its_own_cause(self, opening: Openings) -> None:
+        async with opening() as log:
+            await log.append("a", 0, [Counted(0)], CAUSE)
+            ann, ben = Cause("token:ann", "@1", "r1"), Cause("token:ben", None, "r2")
+            appended = await log.append("b", 0, [Counted(n) for n in range(4)], ann, own_causes={1: ben, 3: 1})
+            assert appended.position == 5
+            followed = Cause("token:ben", "@3", "r2")
+            assert [event.cause for event in log.read_stream("b")] == [ann, ben, ann, followed]
+
     async def test_replay_yields_every_page(self, opening: Openings) -> None:
         async with opening() as log:
             await log.append("a", 0, [Counted(n) for n in range(2500)], CAUSE)

@@ -14,7 +14,16 @@ from msgspec.structs import replace
 from fleet.errors import Unavailable
 from fleet.events import codec
 from fleet.events.batch import Batch, LogEnd, Salts, encode_append
-from fleet.events.envelope import ERASED_DIGEST, Appended, Cause, CommandRecord, Recorded, StateSnapshot
+from fleet.events.envelope import (
+    ERASED_DIGEST,
+    NO_OWN_CAUSES,
+    Appended,
+    Cause,
+    CommandRecord,
+    OwnCauses,
+    Recorded,
+    StateSnapshot,
+)
 from fleet.events.heads import Heads
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
@@ -154,6 +163,7 @@ class MemoryLog:
         events: Sequence[Any],
         cause: Cause,
         *,
+        own_causes: OwnCauses = NO_OWN_CAUSES,
         command_id: str | None = None,
         command_digest: bytes = b"",
     ) -> Appended:
@@ -166,6 +176,7 @@ class MemoryLog:
             cause=cause,
             command_id=command_id,
             command_digest=command_digest,
+            own_causes=own_causes,
         )
         await trio.lowlevel.checkpoint()
         if self._crashed:

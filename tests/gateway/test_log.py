@@ -137,7 +137,7 @@ async def test_a_chain_leads_from_an_event_to_its_first_cause(door: Door) -> Non
     for event, cause in pairwise(links):
         assert event["causationId"] == f"@{cause['position']}"
     assert links[-1]["causationId"] is None
-    assert (links[-1]["type"], links[-1]["actor"]) == ("session.turn-started", "local")
+    assert (links[-1]["type"], links[-1]["actor"]) == ("session.prompt-accepted", "local")
     for position in (0, door.fleet.log.head() + 1):
         (await door.knock("GET", f"/api/log/{position}/chain")).problem(404, "event_not_found")
 

@@ -151,7 +151,9 @@ class Client:
 
     async def _order(self, request: Request, act: Act, *, digest: bytes = b"") -> None:
         """Order until there is an answer; only with a key is it safe to ask again."""
-        caller = Caller("tester", None, request.key, digest or request.mark.encode())
+        caller = Caller(
+            f"token:{request.mark}", f"request-{request.mark}", request.key, digest or request.mark.encode()
+        )
         while True:
             heard = await self._machine.call(lambda fleet: act(fleet, caller))
             request.heard.append(heard)

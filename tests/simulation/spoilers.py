@@ -27,6 +27,7 @@ from tests.simulation import spoilt_workspaces as workspaces
 from tests.simulation.clients import Ledger, Request
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.machine import REGISTRY
+from tests.simulation.spoilt_causes import begin_for_another, end_for_nobody
 from tests.simulation.spoilt_transcripts import lose_a_part, lose_the_turns, show_nothing
 
 Spoil = Callable[[Evidence], None]
@@ -350,6 +351,8 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("conversations_are_summed_up_once", lose_the_turns),
     ("transcripts_are_opencodes", lose_a_part),
     ("transcripts_are_shown", show_nothing),
+    ("turns_lead_to_their_prompts", begin_for_another),
+    ("turns_lead_to_their_prompts", end_for_nobody),
     ("sessions_still_work", put_a_prompt_in_vain),
     ("one_process_per_instance", start_a_second_process),
     ("processes_are_owned", lose_the_processes),

@@ -16,10 +16,10 @@ active.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import structlog
@@ -28,13 +28,14 @@ import trio
 from fleet.actors.runtime.actor import Actor, Inbox
 from fleet.actors.runtime.causation import because_of, cause_here, find_causes
 from fleet.actors.runtime.mailbox import Mailbox, MailboxStatistics
+from fleet.actors.runtime.mandates import OpenMandates
 from fleet.actors.runtime.ref import Message, Ref
 from fleet.actors.runtime.retry import Patience, persist
+from fleet.actors.runtime.shape import Shape
 from fleet.core.decider import Decider
 from fleet.errors import Problem, Rejected
-from fleet.events.envelope import Appended, Cause, StateSnapshot
+from fleet.events.envelope import Appended, Cause, OwnCauses, StateSnapshot
 from fleet.events.log import Log
-from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import REPLAY_PAGE_EVENTS, SNAPSHOT_EVERY_EVENTS
 
 if TYPE_CHECKING:
@@ -98,19 +99,6 @@ class AggregateStatistics(NamedTuple):
     mailbox: MailboxStatistics
 
 
-class Shape(NamedTuple):
-    """The format of snapshots of one kind of state. `schema` changes with the State class or with `revision`."""
-
-    schema: str
-    encode: Callable[[Any], bytes]
-    decode: Callable[[bytes], Any]
-
-
-def shape_of(kind: str, state_type: Any, revision: int = 1) -> Shape:
-    """Return the shape of `state_type`. Increase `revision` if `evolve` changes and the fields do not."""
-    return Shape(fingerprint(kind, state_type, revision), pack, msgspec.msgpack.Decoder(state_type).decode)
-
-
 class _Running(NamedTuple, Generic[Effect]):
     """A run of an effect, which sets `ended`. It begins after `before`, the end of a cancelled run of its key."""
 
@@ -139,6 +127,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         "_id",
         "_inbox",
         "_log",
+        "_mandates",
         "_nursery",
         "_perform",
         "_position",
@@ -166,6 +155,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self._id = id
         self._decider = decider
         self._decide, self._evolve, self._react = decider.decide, decider.evolve, decider.react
+        self._mandates = OpenMandates(decider.mandates)
         self._shape = shape
         self._log = log
         self._append = log.append
@@ -217,24 +207,21 @@ class Aggregate(Generic[Command, State, Event, Effect]):
     def statistics(self) -> AggregateStatistics:
         """Return the statistics of the aggregate."""
         actor = self._actor.statistics()
+        effects = tuple(str(key) for key in self._effects)
         return AggregateStatistics(
-            stream=self.stream,
-            version=self._version,
-            position=self._position,
-            running=actor.running,
-            handled=actor.handled,
-            effects=tuple(str(key) for key in self._effects),
-            mailbox=actor.mailbox,
+            self.stream, self._version, self._position, actor.running, actor.handled, effects, actor.mailbox
         )
 
     # ---------------------------------------------------------------------------------------- the state and the log
 
     async def _resume_effects(self) -> None:
-        """Order the unfinished effects of an earlier run, with the events that ordered them as causes."""
+        """Order the unfinished effects of an earlier run, with the causes that they had then."""
+        await self._mandates.find(self._log, self.stream, self._state)
         pending = tuple(self._decider.pending(self._state))
-        causes = await find_causes(self._log, self.stream, self._id, self._decider, pending)
+        unknown = [effect for effect in pending if self._mandates.of_effect(effect) is None]
+        causes = await find_causes(self._log, self.stream, self._id, self._decider, unknown)
         for effect in pending:
-            self._order((effect,), causes.get(effect.key, Cause()))
+            self._order(effect, causes.get(effect.key, Cause()))
 
     def _begin(self) -> None:
         self._state: State = self._decider.initial(self._id)
@@ -280,11 +267,13 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         if not events:
             message.answer(StateReply(self._position, self._version, self._state))
             return
+        own_causes = self._mandates.own_causes(events, self._state)
         appended = await self._append(
             self.stream,
             self._version,
             events,
             deliver.cause,
+            own_causes=own_causes,
             command_id=deliver.command_id,
             command_digest=deliver.command_digest,
         )
@@ -292,7 +281,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             message.answer(StateReply(appended.position, appended.version, self._state, repeated=True))
             return
         try:
-            self._advance(message, events, appended)
+            self._advance(message, events, appended, own_causes)
         except Problem as problem:  # it must not count as a rejection: the events are on disk
             raise RuntimeError(f"{self.stream}: evolve and react must accept every recorded event") from problem
 
@@ -304,7 +293,11 @@ class Aggregate(Generic[Command, State, Event, Effect]):
                 span.set_attribute("fleet.position", self._position)
 
     def _advance(
-        self, message: Message[Deliver[Command], StateReply[State]], events: tuple[Event, ...], appended: Appended
+        self,
+        message: Message[Deliver[Command], StateReply[State]],
+        events: tuple[Event, ...],
+        appended: Appended,
+        own_causes: OwnCauses,
     ) -> None:
         """Evolve by the durable `events`, then reply, then react."""
         state, steps = self._state, list[tuple[State, Event]]()
@@ -313,10 +306,11 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             steps.append((state, event))
         self._state, self._version, self._position = state, appended.version, appended.position
         message.answer(StateReply(appended.position, appended.version, state))
-        effects = [effect for after, event in steps for effect in self._react(after, event)]
-        if effects:
-            cause = Cause(causation_id=f"@{appended.position}", correlation_id=message.command.cause.correlation_id)
-            self._order(effects, cause)
+        first = appended.position - len(events) + 1
+        causes = self._mandates.follow(first, events, message.command.cause, own_causes, state)
+        for (after, event), cause in zip(steps, causes, strict=True):
+            for effect in self._react(after, event):
+                self._order(effect, cause)
         if self._effects:
             self._call_off()
         if appended.version - self._snapshot_version >= SNAPSHOT_EVERY_EVENTS:
@@ -337,18 +331,21 @@ class Aggregate(Generic[Command, State, Event, Effect]):
 
     # ------------------------------------------------------------------------------------------------------- effects
 
-    def _order(self, effects: Iterable[Effect], cause: Cause) -> None:
-        """Start `effects` that do not run already; an effect replaces another one with the same key."""
-        for effect in effects:
-            running = self._effects.get(effect.key)
-            if self._nursery is None or (running is not None and running.effect == effect):
-                continue
-            if running is not None:
-                self._cancel(effect.key)
-            before = self._ending.get(effect.key)
-            started = _Running(effect, trio.CancelScope(), trio.Event(), None if before is None else before.ended)
-            self._effects[effect.key] = started
-            self._nursery.start_soon(self._run_effect, started, cause, name=f"{self.stream} {effect.key}")
+    def _order(self, effect: Effect, cause: Cause) -> None:
+        """Start `effect` unless it runs already; it replaces another one with the same key.
+
+        `cause` is the event that orders it, which counts if the effect works for no mandate.
+        """
+        running = self._effects.get(effect.key)
+        if self._nursery is None or (running is not None and running.effect == effect):
+            return
+        if running is not None:
+            self._cancel(effect.key)
+        before = self._ending.get(effect.key)
+        started = _Running(effect, trio.CancelScope(), trio.Event(), None if before is None else before.ended)
+        self._effects[effect.key] = started
+        cause = self._mandates.of_effect(effect) or cause
+        self._nursery.start_soon(self._run_effect, started, cause, name=f"{self.stream} {effect.key}")
 
     def _call_off(self) -> None:
         """Cancel the effects that are no longer pending."""

@@ -17,6 +17,7 @@ from fleet.core.session.decide_queue import QUEUE, check_prompt, check_room, why
 from fleet.core.session.decide_reports import REPORTS
 from fleet.core.session.effects import Effect, failure, pending, react
 from fleet.core.session.evolve import evolve
+from fleet.core.session.mandates import MANDATES
 from fleet.core.session.report_commands import ReportSetupEnded
 from fleet.core.session.state import ENDED, RESTING, RUNNING, Request, State, initial
 from fleet.core.session.turn_events import AbortRequested, PromptAccepted, RequestAnswered, TurnEnded, TurnSteered
@@ -301,5 +302,5 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 SESSION: Final[Decider[commands.SessionCommand, State, events.SessionEvent, Effect]] = Decider(
-    "session", initial, decide, evolve, react, pending, revision=6, failure=failure
+    "session", initial, decide, evolve, react, pending, revision=6, failure=failure, mandates=MANDATES
 )

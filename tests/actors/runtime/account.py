@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fleet.actors.runtime.aggregate import shape_of
+from fleet.actors.runtime.shape import shape_of
 from fleet.core.decider import Decider
 from fleet.errors import Rejected
 from fleet.events.registry import EventRegistry

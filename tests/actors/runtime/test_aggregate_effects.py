@@ -61,7 +61,8 @@ async def test_an_effect_that_is_ordered_again_while_it_runs_is_not_started_agai
         await ask(account, Split((5,)))
         await ask(account, OrderPayment("rent", 3))
         decider = account._decider
-        account._order(decider.pending(account._state), Cause())
+        for effect in decider.pending(account._state):
+            account._order(effect, Cause())
         await trio.testing.wait_all_tasks_blocked()
         assert bank.paid == ["rent"]
         bank.go.set()

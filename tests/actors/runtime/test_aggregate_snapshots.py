@@ -11,7 +11,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.actors.runtime.aggregate import shape_of
+from fleet.actors.runtime.shape import shape_of
 from fleet.core.decider import fold
 from fleet.errors import Rejected
 from fleet.events.envelope import StateSnapshot

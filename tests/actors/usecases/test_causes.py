@@ -49,6 +49,56 @@ async def test_events_name_their_actor_and_cause(machine: Machine, tmp_path: Pat
                 assert event["causationId"].startswith("@"), event
 
 
+OF_ALL_TURNS = {"session.turn-started", "session.prompt-delivered", "session.message-recorded", "session.part-recorded"}
+
+
+async def test_every_event_of_a_turn_leads_to_the_person_who_prompted_it(machine: Machine, tmp_path: Path) -> None:
+    """Carol's prompt waits while Alice's turn runs and Bob aborts that; a restart changes nothing."""
+    keys = Keys(tmp_path, machine)
+    tokens = {name: keys.new(name) for name in ("alice", "bob", "carol")}
+
+    async def order(door: Door, name: str, path: str, body: dict[str, Any], request: str) -> Any:
+        return await door.knock("POST", path, body, **bearer(tokens[name]), X_Request_ID=request)
+
+    async with machine.fleet(killed=True) as running:
+        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        body = {"directory": PLAIN, "initialPrompt": "bash:600"}
+        made = await order(door, "alice", "/api/sessions", body, "r-alice")
+        session_id = made.json["session"]["id"]
+        path = f"/api/sessions/{session_id}"
+        await door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+        assert (await order(door, "carol", f"{path}/prompt", {"text": "ask"}, "r-carol")).status == 204
+    async with machine.fleet() as running:
+        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        await door.fleet.views.sessions.wait(session_id, lambda s: s.opencode.instance_id is not None)
+        assert (await order(door, "bob", f"{path}/abort", {}, "r-bob")).status in (200, 204)
+        await door.fleet.views.sessions.wait(session_id, lambda s: s.turn is None)
+        assert (await order(door, "bob", f"{path}/prompt", {"text": "Go on"}, "r-on")).status == 204
+        asking = await door.fleet.views.sessions.wait(session_id, lambda s: bool(s.requests))
+        answer = f"{path}/requests/{asking.requests[0].id}"
+        assert (await order(door, "alice", answer, {"reply": "once"}, "r-answer")).status == 204
+        await door.fleet.views.sessions.wait(session_id, lambda s: s.turns == 3 and s.turn is None)
+        log = await events(door, tokens["alice"], f"session-{session_id}")
+
+    by_position = {f"@{event['position']}": event for event in log}
+    number, seen = 0, dict[int, set[str]]()
+    for event in log:
+        way = [event]
+        while (cause := by_position.get(way[-1]["causationId"] or "")) is not None:
+            way.append(cause)
+        number += event["type"] == "session.turn-started"
+        if event["type"] == "session.turn-ended" and number == 1:
+            assert (event["actor"], event["correlationId"]) == ("token:bob", "r-bob")
+            assert [each["type"] for each in way] == ["session.turn-ended", "session.abort-requested"]
+        elif event["type"] in {*OF_ALL_TURNS, "session.turn-ended", "session.request-opened"}:
+            person, request = {1: ("alice", "r-alice"), 2: ("carol", "r-carol"), 3: ("bob", "r-on")}[number]
+            end = (way[-1]["type"], way[-1]["actor"], event["correlationId"])
+            assert end == ("session.prompt-accepted", f"token:{person}", request), way
+            seen.setdefault(number, set()).add(event["type"])
+    assert all(seen[each] >= OF_ALL_TURNS for each in (1, 2, 3))
+    assert "session.request-opened" in seen[2]
+
+
 async def test_without_tokens_it_is_this_machines_user(door: Door) -> None:
     await door.session()
     (first, *_) = (await door.knock("GET", "/api/log")).json
