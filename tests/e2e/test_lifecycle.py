@@ -320,8 +320,8 @@ def test_permanent_deletion_leaves_nothing_but_the_record(server: Server, projec
     assert not Path(item["directory"]).exists()
     assert git(project, "show", f"{ended['workspace']['kept']['ref']}:{word}.txt") == word
     for read in ("", "/messages", "/diffs", "/queue", "/requests", "/children"):
-        server.refused(404, "session_not_found", "GET", path + read)
-    server.refused(404, "session_not_found", "DELETE", f"{path}?permanent=true")
+        server.refused(410, "erased", "GET", path + read)
+    server.refused(410, "erased", "DELETE", f"{path}?permanent=true")
     assert server.call("GET", f"/sessions/history?search={word}") == []
     assert item["id"] not in [each["id"] for each in server.call("GET", "/sessions?limit=200")]
     assert item["id"] not in [each["sessionId"] for each in server.call("GET", "/notifications?limit=200")]

@@ -192,5 +192,5 @@ def test_every_curl_line_of_the_product_page(server: Server, project: Path) -> N
     assert curl('curl "http://localhost:3000/api/sessions/history?search=auth&status=completed&limit=10"') == "[]\n200"
     permanently = f"http://localhost:3000/api/sessions/{session}?instanceId={instance}&permanent=true"
     assert curl(f'curl -X DELETE "{permanently}"').endswith("\n200")
-    assert curl(f'curl -X DELETE "{permanently}"').endswith("\n404")
-    server.refused(404, "session_not_found", "GET", f"/sessions/{session}")
+    assert curl(f'curl -X DELETE "{permanently}"').endswith("\n410")
+    server.refused(410, "erased", "GET", f"/sessions/{session}")

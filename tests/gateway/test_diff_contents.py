@@ -89,7 +89,7 @@ async def test_contents_of_a_running_turn_can_be_read(machine: Machine, door: Do
     assert (await content(door, item["id"], live)).body == b"live\n"
     assert machine.disk.blobs == kept
     await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
-    (await content(door, item["id"], live)).problem(404, "session_not_found")
+    (await content(door, item["id"], live)).problem(410, "erased")
     assert door.fleet.changes.live.get(door.fleet.views.sessions.stream(item["id"]), live) is None
 
 

@@ -167,7 +167,7 @@ async def test_a_session_can_be_erased_on_a_full_disk(machine: Machine, door: Do
     assert (answer.status, answer.json["erased"], answer.json["workspace"]["removed"]) == (200, True, True)
     again = await door.knock("DELETE", f"{path}?permanent=true", Idempotency_Key="k")
     assert again.json == answer.json
-    (await door.knock("GET", path)).problem(404, "session_not_found")
+    (await door.knock("GET", path)).problem(410, "erased")
     await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
 
 

@@ -101,7 +101,7 @@ async def test_every_command_of_rest(door: Door) -> None:
         assert (await client.command("POST", f"{path}/abort"))["body"]["outcome"]
         ended = await client.command("DELETE", f"{path}?permanent=true")
         assert ended["status"] == 200
-    (await door.knock("GET", path)).problem(404, "session_not_found")
+    (await door.knock("GET", path)).problem(410, "erased")
 
 
 async def test_what_rest_refuses_is_an_error_with_the_same_problem(door: Door) -> None:

@@ -296,7 +296,7 @@ def test_ended_session_is_brought_back_by_a_prompt(page: Page, fleet: Server, sh
 
 
 def test_deleted_session_is_gone(page: Page, fleet: Server, shop: Path, wanted_faults: list[str]) -> None:
-    wanted_faults.append("status of 404")  # what the page read of it at that moment
+    wanted_faults.append("status of 410")  # what the page read of it at that moment
     item = fleet.create(shop, 'say "Secret."', title="Goes")
     fleet.settled(item["id"])
     page.goto(f"/s/{item['id']}")
@@ -304,7 +304,7 @@ def test_deleted_session_is_gone(page: Page, fleet: Server, shop: Path, wanted_f
     choose(page, "Delete for good")
     page.get_by_role("alertdialog").get_by_role("button", name="Delete for good").click()
     expect(page).to_have_url(re.compile(r"/$"))
-    fleet.refused(404, "session_not_found", "GET", f"/sessions/{item['id']}")
+    fleet.refused(410, "erased", "GET", f"/sessions/{item['id']}")
 
 
 def test_missing_session_says_so(page: Page, wanted_faults: list[str]) -> None:

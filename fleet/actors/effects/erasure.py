@@ -4,16 +4,20 @@ Its work was preserved before (law 9). Its stream ends with `SessionErased`, whi
 data is deleted. After a crash, `States.erasing` knows the unfinished erasures and the next start continues them.
 """
 
+import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
 from fleet.actors.effects.stored_responses import StoredResponses
+from fleet.errors import Rejected
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
+
+_FLEET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Cache(Protocol):
@@ -22,6 +26,20 @@ class Cache(Protocol):
     def forget(self, stream: str) -> None:
         """Discard the data of an erased stream."""
         ...
+
+
+def absent(log: Log, any_id: str) -> Rejected:
+    """Return the problem for a session that no view has: `erased`, with who erased it, or `session_not_found`.
+
+    Only Fleet's id leads to an erased session, because OpenCode's id was erased with it.
+    """
+    if _FLEET_ID.fullmatch(any_id):
+        last = log.stream_positions(f"session-{any_id}", 0, log.head() + 1, 1, newest_first=True)
+        header = log.read_headers(last)[0] if last else None
+        if header is not None and header.type == "session.erased":
+            said = f"session {any_id} was erased by {header.actor} at position {header.position}"
+            return Rejected("erased", said, extra={"erasedBy": header.actor, "position": header.position})
+    return Rejected("session_not_found", f"there is no session {any_id}")
 
 
 class SessionErasure:

@@ -154,7 +154,7 @@ def _implied(takes: Parameters, *, writes: bool) -> tuple[str, ...]:
     if Session not in takes.names:
         return commands
     by_instance = "instance_id" in takes.query.__struct_fields__
-    return (*commands, *(refusals.SESSION if by_instance else refusals.SESSION[:1]))
+    return (*commands, *(refusals.SESSION if by_instance else refusals.ABSENT))
 
 
 def _parameters(function: Function, path: str) -> Parameters:

@@ -30,7 +30,9 @@ WITH_PATH: Final = ("not_found",)
 WRITING: Final = ("read_only", "unsupported_media_type", "too_large", "request_timeout", "bad_json")
 """The guard, and the reading of a body."""
 
-SESSION: Final = ("session_not_found", "instance_not_found")
+ABSENT: Final = ("session_not_found", "erased")
+
+SESSION: Final = (*ABSENT, "instance_not_found")
 
 COMMAND: Final = (
     "idempotency_conflict",

@@ -49,7 +49,7 @@ async def list_callbacks(fleet: Fleet, query: CallbackQuery) -> Response:
     return paged(sorted(items, key=lambda item: item.at), query, None, fleet.log.head())
 
 
-@endpoint("GET /notifications", gives=list[NotificationItem], refuses=("session_not_found",))
+@endpoint("GET /notifications", gives=list[NotificationItem], refuses=("session_not_found", "erased", "erased"))
 async def list_notifications(fleet: Fleet, query: NotificationQuery) -> Response:
     """List notifications, newest first.
 

@@ -37,7 +37,9 @@ class LogReads:
 endpoint = Endpoints("/api/log", "log")
 
 
-@endpoint("GET", gives=json(list[EventItem], headers=("Fleet-Continue",)), refuses=("session_not_found",))
+@endpoint(
+    "GET", gives=json(list[EventItem], headers=("Fleet-Continue",)), refuses=("session_not_found", "erased", "erased")
+)
 async def read_log(fleet: Fleet, reads: LogReads, query: LogQuery) -> Response:
     """Read events of the log: all, or those that filters leave, oldest first or newest first.
 

@@ -113,7 +113,7 @@ async def create_session(fleet: Fleet, items: SessionItems, body: CreateBody, ca
     "POST /<session_id>/fork",
     gives=Created,
     examples=({"title": "Another way"},),
-    refuses=("session_not_found", *PROVISION, "session_active"),
+    refuses=("session_not_found", "erased", *PROVISION, "session_active"),
 )
 async def fork_session(fleet: Fleet, items: SessionItems, session_id: str, body: ForkBody, caller: Caller) -> Response:
     """Create a session with this one's conversation and files, up to a message.

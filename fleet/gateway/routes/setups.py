@@ -71,7 +71,7 @@ async def revoke_trust(fleet: Fleet, query: TrustQuery, caller: Caller) -> Respo
     "GET /sessions/<session_id>/setup",
     gives=json(SetupDetail, headers=("Fleet-Position",)),
     tag="sessions",
-    refuses=("session_not_found", "setup_missing"),
+    refuses=("session_not_found", "erased", "setup_missing"),
 )
 async def read_setup(fleet: Fleet, session_id: str) -> Response:
     """Read the set-up of the session's workspace: its commands, its status and its output.
@@ -88,6 +88,7 @@ async def read_setup(fleet: Fleet, session_id: str) -> Response:
     examples=({"action": "allow", "digest": "9f86d081884c7d659a2feaa0c55ad015"},),
     refuses=(
         "session_not_found",
+        "erased",
         "setup_missing",
         "setup_not_waiting",
         "setup_changed",

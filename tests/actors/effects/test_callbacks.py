@@ -280,4 +280,4 @@ async def test_a_parent_that_was_erased_is_dropped(door: Door) -> None:
     assert "erased" in dropped["reason"]
     shown = (await door.knock("GET", f"/api/sessions/{child['id']}")).json
     assert (shown["ancestors"], shown["status"]) == ([], "idle")
-    (await door.knock("GET", f"/api/sessions/{parent['id']}/children")).problem(404, "session_not_found")
+    (await door.knock("GET", f"/api/sessions/{parent['id']}/children")).problem(410, "erased")

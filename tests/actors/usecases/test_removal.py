@@ -51,9 +51,9 @@ async def test_a_worktree_or_clone_is_removed_on_request(
         assert machine.files.contents[item["directory"]] == {"notes.txt": b"not committed\n"}
     again = await door.knock("DELETE", f"{path}?{query(cleanup, permanent, force)}")
     if permanent:
-        again.problem(404, "session_not_found")
-        (await door.knock("GET", path)).problem(404, "session_not_found")
-        (await door.knock("POST", f"{path}/resume")).problem(404, "session_not_found")
+        again.problem(410, "erased")
+        assert (await door.knock("GET", path)).problem(410, "erased")["erasedBy"] == "local"
+        (await door.knock("POST", f"{path}/resume")).problem(410, "erased")
     else:
         assert again.json == ended
     await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
@@ -295,9 +295,11 @@ async def test_an_erased_session_stays_erased(machine: Machine) -> None:
         item = await worked(machine, door, "worktree")
         assert (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).json["erased"] is True
     async with machine.fleet() as door:
-        for path in (f"/api/sessions/{item['id']}", f"/api/sessions/{item['opencodeId']}/messages"):
-            (await door.knock("GET", path)).problem(404, "session_not_found")
-        (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).problem(404, "session_not_found")
+        (await door.knock("GET", f"/api/sessions/{item['opencodeId']}/messages")).problem(404, "session_not_found")
+        said = (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(410, "erased")
+        erasure = (await door.knock("GET", f"/api/log/{said['position']}")).json
+        assert (erasure["type"], erasure["actor"]) == ("session.erased", said["erasedBy"])
+        (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).problem(410, "erased")
         assert (await door.knock("GET", "/api/sessions/history")).json == []
 
 
@@ -309,14 +311,14 @@ async def test_deletions_at_the_same_time(machine: Machine, door: Door, strategy
     async def delete(flag: str) -> None:
         answer = await door.knock("DELETE", f"/api/sessions/{item['id']}?{flag}=true")
         if answer.status != 200:
-            answer.problem(404, "session_not_found")
+            assert answer.json["code"] in ("erased", "session_not_found")
         answers.append(answer.status)
 
     async with trio.open_nursery() as nursery:
         for flag in ("permanent", "cleanupWorkspace", "permanent"):
             nursery.start_soon(delete, flag)
     assert 200 in answers
-    (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(404, "session_not_found")
+    (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(410, "erased")
     assert (item["directory"] in machine.files.directories) is (strategy == "existing")
 
 

@@ -183,9 +183,9 @@ class Client:
         """Delete the session for good."""
         self._ledger.erased.add(self.id)
         path = f"/sessions/{self.id}?permanent=true"
-        answer = await self._door.call("DELETE", path, may={"session_not_found", "workspace_busy"})
+        answer = await self._door.call("DELETE", path, may={"session_not_found", "erased", "workspace_busy"})
         if answer.code == "workspace_busy":
-            await self._door.call("DELETE", f"{path}&force=true", may={"session_not_found"})
+            await self._door.call("DELETE", f"{path}&force=true", may={"session_not_found", "erased"})
         self._ledger.count("erase")
 
     async def quiet(self, killing_ends: trio.Event | None = None) -> dict[str, Any]:
@@ -218,7 +218,7 @@ _NOT_NOW = {*(f"session_{status}" for status in ENDED), "session_not_ready", "qu
 
 async def answer_requests(door: Door, ledger: Ledger, random: Random) -> None:
     """Answer whatever stands in the inbox, for ever."""
-    gone = {"request_not_found", "request_answered", "session_not_found"}
+    gone = {"request_not_found", "request_answered", "session_not_found", "erased"}
     while True:
         for item in (await door.call("GET", "/inbox")).body:
             request = item["request"]

@@ -45,7 +45,7 @@ export function Opened({ id, at, conversation, children }: OpenedProps): ReactNo
 
 function Missing({ error, retry }: { readonly error: unknown; readonly retry: () => void }): ReactNode {
   if (error === null) return <Loading what="the session" />;
-  if (!(error instanceof Refused && error.problem.code === "session_not_found"))
+  if (!(error instanceof Refused && ["session_not_found", "erased"].includes(error.problem.code)))
     return (
       <div>
         <ProblemCard trouble={said(error, "The session")} retry={retry} />
