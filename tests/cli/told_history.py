@@ -60,6 +60,7 @@ def _exported(disk: MemoryDisk) -> bytes:
 async def _happen() -> tuple[MemoryDisk, tuple[str, str]]:
     async with trio.open_nursery() as nursery:
         machine = Machine(FakeOpenCodeWorld(nursery, lost_idle_chance=0, swallowed_term_chance=0))
+        machine.world.disk = machine.files
         async with machine.fleet() as door:
             sessions = await _ask_twice(door), await _abort(door)
         nursery.cancel_scope.cancel()

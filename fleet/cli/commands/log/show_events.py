@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from fleet.cli.commands.log.source import LogSource
     from fleet.wire.audit import EventItem
 
+_NAME_CHARS_MAX = 40  # in a column
+
 
 @sourced
 async def show(
@@ -40,8 +42,11 @@ async def show(
     json: Json = False,
 ) -> int:
     """Show events of the log, or one event with its data."""
+    from fleet.cli.commands.log.naming import names_of, sentence_of_item
     from fleet.cli.sanitize import SafeConsole, json_of
     from fleet.cli.show_view import table
+    from fleet.projections.names import who
+    from fleet.projections.sentences import cut
 
     if position is not None:
         print(json_of(await source.event(position)))
@@ -62,13 +67,21 @@ async def show(
         for event in events:
             print(json_of(event, lines=True))
         return 0
+    names = await names_of(source, events)
     rows = [
-        (str(event.position), event.at[:19].replace("T", " "), event.type, event.actor, event.stream)
+        (
+            str(event.position),
+            event.at[:19].replace("T", " "),
+            event.type,
+            cut(names[event.stream], _NAME_CHARS_MAX),
+            cut(who(event.actor, names), _NAME_CHARS_MAX),
+            sentence_of_item(event),
+        )
         for event in events
     ]
+    headings = (">POSITION", "AT", "TYPE", "WHERE", "WHO", "WHAT")
     console = SafeConsole()
-    headings = (">POSITION", "AT", "TYPE", "ACTOR", "STREAM")
-    console.print(table(console.width, headings, rows, free="STREAM", spare=("ACTOR", "STREAM")))
+    console.print(table(console.width, headings, rows, free="WHAT", spare=("TYPE", "WHERE", "WHO")))
     return 0
 
 

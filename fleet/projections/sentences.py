@@ -1,0 +1,269 @@
+"""Each event of the log as one sentence: what happened, for a person who was not there.
+
+The table has a row for every type of event in fleet/events/catalog.py. The page has such sentences of its own
+(web/src/core/sentences.ts).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from fleet.core import stored_responses as responses
+from fleet.core import trust
+from fleet.core import workspace_roots as roots
+from fleet.core.instance import events as instance
+from fleet.core.session import events as session
+from fleet.core.session import turn_events as turn
+from fleet.core.session.values import Answer, Budget
+from fleet.core.webhook import events as webhook
+from fleet.core.workspace import events as workspace
+from fleet.events.envelope import Erased
+from fleet.ports import StopStep
+
+TEXT_CHARS_MAX: Final = 120  # of a prompt or reason in a sentence
+SENTENCE_CHARS_MAX: Final = 500
+
+_OUTCOMES: Final[Mapping[str, str]] = {
+    "finished": "finished",
+    "aborted": "was aborted",
+    "interrupted": "was interrupted",
+    "error": "failed",
+    "stopped": "was stopped",
+    "disconnected": "lost its process",
+}
+_FAULTS: Final[Mapping[str | None, str]] = {
+    "missing": "The directory of the workspace is missing",
+    "cut_off": "The repository of the workspace is missing",
+    None: "The workspace is complete again",
+}
+_REPLIES: Final[Mapping[str | None, str]] = {
+    "once": "allowed once",
+    "always": "allowed always",
+    "reject": "rejected",
+    None: "answered",
+}
+
+
+def cut(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
+    """Return the text on one line, and its beginning where it is longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= chars_max else f"{line[: chars_max - 1]}…"
+
+
+def quoted(text: str) -> str:
+    """Return the same in quotation marks."""
+    return f'"{cut(text)}"'
+
+
+def outcome_words(outcome: str) -> str:
+    """Return how a turn ended, as a verb."""
+    return _OUTCOMES.get(outcome, outcome)
+
+
+def reply_words(answer: Answer) -> str:
+    """Return what an answer decided, as a participle: "allowed once"."""
+    if answer.answers is not None:
+        return f"answered: {cut(answer.words)}"
+    said = _REPLIES.get(answer.reply, str(answer.reply))
+    return f"{said}: {cut(answer.message)}" if answer.message else said
+
+
+def asked_words(body: bytes) -> str:
+    """Return what a request asks for: OpenCode's permission with its subject, or the question."""
+    asked = _record(body)
+    questions = asked.get("questions")
+    if isinstance(questions, list) and questions and isinstance(questions[0], dict):
+        return cut(str(questions[0].get("question", "")))
+    known = asked.get("metadata")
+    about: dict[str, Any] = known if isinstance(known, dict) else {}
+    subject = about.get("command") or about.get("filepath") or ", ".join(map(str, asked.get("patterns") or ()))
+    return cut(f"{asked.get('permission', 'something')} {subject}".strip())
+
+
+def part_words(kind: str, body: bytes) -> str:
+    """Return what a part of the transcript is."""
+    part = _record(body)
+    if kind == "text":
+        return f"The text {quoted(str(part.get('text', '')))} was finished"
+    if kind != "tool":
+        return f"A part of the transcript ({kind}) was finished"
+    how = "failed" if _nested(part, "state").get("status") == "error" else "was used"
+    return f"The tool {tool_words(part)} {how}"
+
+
+def tool_words(part: Mapping[str, Any]) -> str:
+    """Return the name of the tool of this part, and what it was used on."""
+    given = _nested(_nested(part, "state"), "input")
+    names = ("command", "filePath", "pattern", "description", "url", "query")
+    subject = next((str(given[name]) for name in names if given.get(name)), "")
+    name = str(part.get("tool") or "?")
+    return f"{name} ({cut(subject)})" if subject else name
+
+
+def _record(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+
+
+def _nested(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = record.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _budget(budget: Budget | None) -> str:
+    limits = () if budget is None else ((budget.usd, "USD"), (budget.tokens, "tokens"), (budget.minutes, "minutes"))
+    return ", ".join(f"{limit:g} {unit}" for limit, unit in limits if limit is not None) or "no limit"
+
+
+def _steps(steps: Sequence[StopStep]) -> str:
+    return ", ".join(step.step.replace("_", " ") for step in steps) or "no step was needed"
+
+
+def _files(count: int) -> str:
+    return f"{count} changed file{'' if count == 1 else 's'}"
+
+
+def _branch(branch: str | None) -> str:
+    return f" on branch {branch}" if branch else ""
+
+
+def _tags(tags: Sequence[str]) -> str:
+    return f", with the tags {', '.join(tags)}" if tags else ""
+
+
+def _exit(code: int | None, detail: str) -> str:
+    return "succeeded" if code == 0 else f"failed: {cut(detail)}"
+
+
+SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
+    session.SessionCreated: lambda e: (
+        f"The session {quoted(e.settings.title)} was created in {e.source_directory} ({e.settings.strategy})"
+    ),
+    session.SessionEdited: lambda e: f"The session was named {quoted(e.title)}{_tags(e.tags)}",
+    session.WorkspaceAttached: lambda e: f"The session works in {e.directory}{_branch(e.branch)}",
+    session.SetupHeld: lambda _: "The set-up waits until a person allows its commands",
+    session.SetupStarted: lambda _: "The commands of the set-up were started",
+    session.SetupOutput: lambda e: f"The set-up printed {quoted(e.text[-TEXT_CHARS_MAX:])}",
+    session.SetupEnded: lambda e: f"The set-up {_exit(e.exit_code, e.detail)}",
+    session.SetupSkipped: lambda _: "The session continues without the set-up",
+    session.InstanceAttached: lambda _: "The session runs in an OpenCode process",
+    session.ConversationOpened: lambda _: "OpenCode's conversation is open and accepts prompts",
+    session.ResumeRequested: lambda e: f"A resume was requested{', with a new conversation' if e.opencode_id else ''}",
+    session.SessionResumed: lambda _: "The session was resumed",
+    session.ProvisionFailed: lambda e: f"The session could not start ({e.step}): {cut(e.detail)}",
+    session.ProvisionDelayed: lambda e: f"The start of the session waits ({e.step}): {cut(e.reason)}",
+    turn.PromptAccepted: lambda e: (
+        f"The command /{e.command} {cut(e.text)} was accepted"
+        if e.command
+        else f"The prompt {quoted(e.text)} was accepted"
+    ),
+    turn.PromptWithdrawn: lambda e: f"A waiting prompt was removed from the queue: {cut(e.reason)}",
+    turn.PromptEdited: lambda e: f"A waiting prompt was changed to {quoted(e.text)}",
+    turn.TurnStarted: lambda e: f"Turn {e.number} began",
+    turn.TurnSteered: lambda e: f"A prompt was sent into turn {e.number}",
+    turn.PromptDelivered: lambda _: "OpenCode received the prompt",
+    turn.MessageRecorded: lambda e: f"A message of the {e.role} was recorded",
+    turn.PartRecorded: lambda e: part_words(e.type, e.body),
+    turn.TurnSnapshotTaken: lambda e: f"The files before turn {e.number} were recorded",
+    turn.ChangesRecorded: lambda e: (
+        f"The changes of turn {e.number} were recorded; the session has {_files(e.totals.files)} now:"
+        f" +{e.totals.additions} -{e.totals.deletions}"
+    ),
+    turn.RequestOpened: lambda e: (
+        f"The agent asked {'for permission' if e.kind == 'permission' else 'a question'}: {asked_words(e.body)}"
+    ),
+    turn.RequestAnswered: lambda e: f"The request was {reply_words(e.answer)}",
+    turn.RequestClosed: lambda _: "A request was closed",
+    turn.TurnContinued: lambda _: "The turn continues",
+    turn.TurnDelayed: lambda e: (
+        f"The turn makes no progress: {cut(e.reason)}" if e.reason else "The turn makes progress again"
+    ),
+    turn.AbortRequested: lambda e: f"An abort of turn {e.number} was requested",
+    turn.TurnEnded: lambda e: f"Turn {e.number} {outcome_words(e.outcome)}",
+    turn.TurnFailed: lambda e: f"Turn {e.number} failed: {cut(e.detail)}",
+    session.SessionSettled: lambda e: f"After the resume, no work was left: {cut(e.evidence)}",
+    session.InstanceDetaching: lambda e: f"The session leaves its OpenCode process: {cut(e.evidence)}",
+    session.SessionCompleted: lambda e: f"The session completed: {cut(e.evidence)}",
+    session.InstanceDetached: lambda _: "The session was detached from its OpenCode process",
+    session.SessionDisconnected: lambda e: f"The session lost its OpenCode process: {cut(e.evidence)}",
+    session.StopRequested: lambda _: "A stop of the session was requested",
+    session.SessionStopped: lambda e: f"The session was stopped: {cut(e.evidence)}",
+    session.SessionErased: lambda _: "The session was erased, with its transcript",
+    session.CallbackOrdered: lambda e: f"The parent is to be told that the session {outcome_words(e.outcome)}",
+    session.CallbackDelivered: lambda _: "The parent was told",
+    session.CallbackUndelivered: lambda e: f"The parent could not be told: {cut(e.reason)}",
+    session.CallbackDropped: lambda e: f"The message to the parent was dropped: {cut(e.reason)}",
+    session.BudgetSet: lambda e: f"The budget of the session is {_budget(e.budget)}",
+    session.BudgetExceeded: lambda e: f"The budget of the session is used up: {cut(e.what)}",
+    session.NotificationsRead: lambda e: f"A person has read notifications of the session: {len(e.numbers)}",
+    instance.InstanceRequested: lambda e: f"An OpenCode process was requested for {e.directory}",
+    instance.SessionAttached: lambda _: "A session was attached to the process",
+    instance.SessionDetached: lambda _: "A session was detached from the process",
+    instance.InstanceSpawned: lambda e: f"The process was started with pid {e.identity.pid}",
+    instance.InstanceReady: lambda e: (
+        f"The process is ready{f' (OpenCode {e.endpoint.version})' if e.endpoint.version else ''}"
+    ),
+    instance.InstanceStartFailed: lambda e: f"The process did not start: {cut(e.detail)}",
+    instance.InstanceUnreachable: lambda e: f"The process does not respond: {cut(e.evidence)}",
+    instance.InstanceReachable: lambda _: "The process responds again",
+    instance.InstanceLost: lambda e: f"The process has ended unexpectedly: {cut(e.evidence)}",
+    instance.InstanceStopRequested: lambda e: f"A stop of the process was requested: {e.reason}",
+    instance.InstanceStopped: lambda e: f"The process has stopped: {_steps(e.steps)}",
+    instance.RemnantsKilled: lambda e: f"Processes that it left behind were stopped: {_steps(e.steps)}",
+    instance.PermissionAllowed: lambda e: (
+        f"{e.permission} is allowed in {e.directory} until the process ends: {cut(', '.join(e.patterns))}"
+    ),
+    workspace.WorkspaceRequested: lambda e: (
+        f"A workspace was requested: {e.order.strategy} of {e.order.source_directory}"
+    ),
+    workspace.WorkspaceClaimed: lambda _: "A session uses the workspace",
+    workspace.WorkspaceReady: lambda e: f"The workspace is ready in {e.prepared.directory}{_branch(e.prepared.branch)}",
+    workspace.WorkspaceFailed: lambda e: f"The workspace could not be created: {cut(e.detail)}",
+    workspace.WorkspaceLookedAt: lambda e: _FAULTS[e.fault],
+    workspace.WorkspaceReleased: lambda _: "A session does not use the workspace any more",
+    workspace.WorkspaceRemovalRequested: lambda _: "The removal of the workspace was requested",
+    workspace.WorkPreserved: lambda e: (
+        f"The work that existed only in the workspace is kept as {e.kept.ref}"
+        if e.kept.ref
+        else "The workspace had no work that exists nowhere else"
+    ),
+    workspace.WorkspaceRemoved: lambda _: "The workspace was removed",
+    workspace.WorkspaceRemovalFailed: lambda e: f"The workspace could not be removed: {cut(e.detail)}",
+    workspace.WorkspaceEdited: lambda e: (
+        f"The workspace was named {quoted(e.title)}" if e.title else "The workspace has no title any more"
+    ),
+    workspace.PortsLeased: lambda e: f"The workspace has the ports {e.first} to {e.first + e.count - 1}",
+    workspace.WorkspaceSetUp: lambda e: (
+        "The workspace was set up" if e.complete else "The set-up of the workspace began"
+    ),
+    workspace.WorkspaceTornDown: lambda e: f"The teardown of the workspace {_exit(e.exit_code, e.detail)}",
+    workspace.WorkspaceRebound: lambda e: f"The source of the workspace is in {e.source_directory} now",
+    workspace.WorkspaceRestoreRequested: lambda _: "The restore of the workspace was requested",
+    workspace.WorkspaceRestored: lambda _: "The workspace was restored",
+    workspace.WorkspaceRestoreFailed: lambda e: f"The workspace could not be restored: {cut(e.detail)}",
+    roots.WorkspaceRootAdded: lambda e: f"Sessions may work below {e.path}",
+    roots.WorkspaceRootRemoved: lambda e: f"The workspace root {e.path} was removed",
+    trust.RecipeAllowed: lambda e: f"The commands of .fleet.toml in {e.repository} were allowed",
+    trust.TrustRevoked: lambda e: f"The commands of .fleet.toml in {e.repository} are not allowed any more",
+    responses.ResponseStored: lambda e: f"The response to a request with a key was stored: HTTP {e.status}",
+    webhook.WebhookRegistered: lambda e: f"A webhook to {e.origin} was registered",
+    webhook.WebhookEnabled: lambda _: "The webhook was enabled",
+    webhook.WebhookDisabled: lambda e: f"The webhook was disabled: {cut(e.reason)}",
+    webhook.WebhookDeleted: lambda _: "The webhook was deleted",
+    webhook.CursorAdvanced: lambda e: f"The webhook has all events up to {e.position}",
+    webhook.DeliveryOrdered: lambda e: f"A message of type {e.type} is to be sent",
+    webhook.DeliverySucceeded: lambda e: f"The receiver accepted the message: HTTP {e.status}",
+    webhook.DeliveryFailed: lambda e: f"The message was not delivered: {cut(e.detail)}",
+    webhook.DeliveryDropped: lambda e: f"The message was dropped: {cut(e.reason)}",
+}
+
+
+def sentence(kind: str, event: Any) -> str:
+    """Return the sentence of an event of this type; a type without a row, as of a newer Fleet, is named."""
+    if isinstance(event, Erased):
+        return f"The data of this event ({kind}) was erased"
+    told = SENTENCES.get(type(event))
+    return kind if told is None else cut(told(event), SENTENCE_CHARS_MAX)
