@@ -41,6 +41,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "token_invalid": Kind(401, "The access token is not valid"),
     "link_invalid": Kind(403, "The login link is not valid"),
     "read_only": Kind(403, "The token is read-only"),
+    "read_only_server": Kind(503, "The server is read-only", "Start it without --read-only for changes.", _LATER_S),
     "agent_refused": Kind(403, "Sessions may not do this"),
     "too_many_attempts": Kind(429, "Too many failed logins"),
     "too_many_requests": Kind(429, "Too many requests at a time"),

@@ -2,7 +2,8 @@
 
     log -> model -> fleet (views, actors, recovery) -> gateway    started in this order, stopped in reverse
 
-The port is bound first, and the data directory is locked second, so that a start that must fail does so at once.
+The port is bound first, and the data directory is locked second, so that a start that must fail does so at once. A
+read-only server has neither log writer nor model nor actors. stores.py opens the data directory for both.
 """
 
 import errno
@@ -14,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -41,18 +42,15 @@ from fleet.adapters.webhook_sender import HttpSender
 from fleet.config import Config
 from fleet.environment import passed_on, remarks
 from fleet.errors import Problem, StartupError
-from fleet.events.catalog import make_registry
-from fleet.events.directory_identity import read_identity, require_home, write_identity
+from fleet.events.directory_identity import read_identity
 from fleet.events.disk import NO_SPACE, remedy
-from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.gateway.app import Gateway
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.page_files import installed_build, read_build
-from fleet.gateway.server.tokens import TokenFile, local_token
+from fleet.gateway.server.tokens import TokenFile
 from fleet.greeting import greeting, page_line
 from fleet.limits import (
-    DISK_RESERVE_BYTES,
     FILES_MAX,
     GC_THRESHOLDS,
     MIB,
@@ -63,10 +61,9 @@ from fleet.limits import (
 from fleet.logs import announce, configure_logs
 from fleet.model_choice import ModelChoice
 from fleet.network import base_url, family_of, is_loopback
-from fleet.projections.projections import Stores
-from fleet.projections.store import LmdbViewStore
 from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer
+from fleet.stores import OpenStores, open_read_only, open_stores
 
 if TYPE_CHECKING:
     from fleet.traces import Traces
@@ -74,23 +71,29 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 
-async def serve(config: Config) -> int:
-    """Run a server until SIGINT or SIGTERM and return its exit code. Raises `StartupError`."""
+async def serve(config: Config, *, read_only: bool = False) -> int:
+    """Run a server until SIGINT or SIGTERM and return its exit code. Raises `StartupError`.
+
+    With `read_only` it changes nothing: not the data directory, no process, no workspace.
+    """
     configure_logs(config.log_level, config.log_format)
     stopping = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_await_signals, stopping, nursery.cancel_scope)
-            async with running(config, os.environ) as fleet:
+            async with running(config, os.environ, read_only=read_only) as fleet:
                 _prefer_event_loop()
                 _raise_file_limit()
                 if config.log_format == "json":  # nothing else may be printed between the lines
-                    _log.info("ready", version=__version__, url=fleet.url, data_dir=str(config.data_dir))
+                    _log.info(
+                        "ready", version=__version__, url=fleet.url, data_dir=str(config.data_dir), read_only=read_only
+                    )
                     for remark in remarks(os.environ):
                         _log.warning("environment", remark=remark)
                 else:
                     announce(await _greeting(config, fleet))
-                nursery.start_soon(_announce_model, fleet, config.log_format == "json")
+                if not read_only:
+                    nursery.start_soon(_announce_model, fleet, config.log_format == "json")
                 await stopping.wait()
             nursery.cancel_scope.cancel()
     except BaseException as error:
@@ -146,41 +149,45 @@ class Running(NamedTuple):
 
 
 @asynccontextmanager
-async def running(config: Config, environment: Mapping[str, str]) -> AsyncGenerator[Running]:
+async def running(
+    config: Config, environment: Mapping[str, str], *, read_only: bool = False
+) -> AsyncGenerator[Running]:
     """Run a Fleet while the block runs, and stop it in order at the end; if the block raises, stop it at once.
 
-    OpenCode inherits `environment`, without the variables that are not passed on. Raises `StartupError`.
+    OpenCode inherits `environment`, without the variables that are not passed on. With `read_only` no OpenCode runs,
+    and nothing is changed. Raises `StartupError`.
     """
-    require_home(config.data_dir)
     require_token(config)
     environment = passed_on(environment)
-    async with _traces(config.traces) as traces, _running(config, environment, traces) as fleet:
+    async with _traces(config.traces) as traces, _running(config, environment, traces, read_only) as fleet:
         yield fleet
 
 
 @asynccontextmanager
-async def _running(config: Config, environment: Mapping[str, str], traces: "Traces | None") -> AsyncGenerator[Running]:
+async def _running(
+    config: Config, environment: Mapping[str, str], traces: "Traces | None", read_only: bool
+) -> AsyncGenerator[Running]:
     with (
         bind(config) as listener,
-        LmdbLog.open(
-            config.data_dir, make_registry(), SystemClock(), reserve_bytes=DISK_RESERVE_BYTES, traces=traces
-        ) as log,
-        LmdbBlobs(config.data_dir) as blobs,
-        closing(LmdbViewStore(config.data_dir / "views")) as views,
-        local_token(config.data_dir) as local,
+        open_read_only(config.data_dir) if read_only else open_stores(config.data_dir, traces) as opened,
     ):
-        data_id = _identify(config.data_dir)
+        log = opened.log
         executable = find_opencode(config, environment)
-        stores = Stores(log, blobs, views, config.data_dir / "views" / "history.sqlite")
         parts = _Parts(
-            config, environment, executable, log, stores, data_id=data_id, url=_url(config, listener), traces=traces
+            config,
+            environment,
+            executable,
+            opened,
+            url=_url(config, listener),
+            traces=traces,
+            read_only=read_only,
         )
-        guard = Guard(SystemClock(), TokenFile(config.data_dir), loopback=is_loopback(config.host), local=local)
+        loopback = is_loopback(config.host)
+        guard = Guard(SystemClock(), opened.tokens, loopback=loopback, local=opened.local, read_only=read_only)
         build = read_build(installed_build())
         gateway = Gateway(listener, parts.supervision.fleet, guard, build)
         children = (
-            ChildSpec("log", parts.write),
-            ChildSpec("model", parts.choose_model),
+            *(() if log is None else (ChildSpec("log", partial(_write, log)), ChildSpec("model", parts.choose_model))),
             ChildSpec("fleet", parts.supervision.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S + 10),
             ChildSpec("gateway", gateway.run),
         )
@@ -206,12 +213,6 @@ async def _traces(collector: str | None) -> AsyncGenerator["Traces | None"]:
         ) from error
     async with open_traces(collector) as traces:
         yield traces
-
-
-def _identify(data_dir: Path) -> str:
-    """Return the id of the locked data directory, which a new one gets here, and one of a version without ids."""
-    identity = read_identity(data_dir)
-    return (identity or write_identity(data_dir, SystemIds(SystemClock()).uuid7())).id
 
 
 def require_token(config: Config) -> None:
@@ -248,35 +249,26 @@ class _Parts:
         config: Config,
         environment: Mapping[str, str],
         executable: Path | None,
-        log: LmdbLog,
-        stores: Stores,
+        opened: OpenStores,
         *,
-        data_id: str,
         url: str,
         traces: "Traces | None",
+        read_only: bool,
     ) -> None:
-        self._log = log
         self._offer = Offer(config.data_dir / "rehearsal.port")
         named = None if config.opencode is None else str(config.opencode)
         shells = LocalShells(config.data_dir, environment)
-        self._host = LocalOpenCodeHost(
-            config.data_dir, named, environment=shells.environment(), url=url, data_id=data_id
-        )
-        self._host.sweep()
+        passed = environment if read_only else shells.environment()
+        self._host = LocalOpenCodeHost(config.data_dir, named, environment=passed, url=url, data_id=opened.data_id)
+        if not read_only:
+            self._host.sweep()
         if config.rehearsal != "never":
             self._host.configure(self._offer.config())  # raises at once if it cannot be merged
         self._host.hold()
         self.model = ModelChoice(config, environment, executable)
-        scripts = LocalScripts(config.data_dir, environment, data_id)
+        scripts = LocalScripts(config.data_dir, environment, opened.data_id)
         ports = _ports(config, self._host, shells, scripts)
-        self.supervision = Supervision(ports, stores, policy=_policy(config), traces=traces)
-
-    async def write(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(self._log.run)
-            task_status.started()
-            await stopping.wait()
-            self._log.stop()
+        self.supervision = Supervision(ports, opened.stores, policy=_policy(config), traces=traces, read_only=read_only)
 
     async def choose_model(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         """Choose the model, and serve the rehearsal model. It takes 1.5 s, for which only starts of OpenCode wait."""
@@ -289,6 +281,14 @@ class _Parts:
                 await nursery.start(self._offer.run, stopping)
             self.supervision.fleet.rehearse(PROVIDER if model.rehearsal else None)
             self._host.configure(self._offer.config() if model.rehearsal else {})
+
+
+async def _write(log: LmdbLog, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(log.run)
+        task_status.started()
+        await stopping.wait()
+        log.stop()
 
 
 def _ports(config: Config, host: LocalOpenCodeHost, shells: LocalShells, scripts: LocalScripts) -> Ports:

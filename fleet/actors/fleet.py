@@ -37,6 +37,8 @@ class Fleet:
         effects: SharedEffects,
         command_seconds: Histogram,
         traces: "Traces | None",
+        *,
+        read_only: bool = False,
     ) -> None:
         self.context = context
         self.command_seconds = command_seconds
@@ -70,6 +72,7 @@ class Fleet:
         self.repositories = Repositories(context, effects.known_offers, self.roots)
         self.webhooks = WebhookUseCases(context)
         # The state of the server.
+        self.read_only = read_only
         self.ready = False
         self.rehearsal: str | None = None
         self.started_at_ms = 0

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class Supervision:
     """The children of one Fleet. `run` fits a `ChildSpec`; `fleet` is what the gateway may use.
 
-    Without `threads`, writes run in the caller's thread, for simulations. Without `traces` there are no spans.
+    Without `threads`, writes run in the caller's thread, for simulations. Without `traces` there are no spans. With
+    `read_only` no actor runs, so nothing is started, adopted, stopped or sent.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Supervision:
         policy: Policy = Policy(),  # noqa: B008 - a frozen value
         threads: bool = True,
         traces: "Traces | None" = None,
+        read_only: bool = False,
     ) -> None:
         projections = open_projections(stores, ports.clock.now_ms, threads=threads)
         views, inflight = projections.views, projections.inflight
@@ -49,8 +51,8 @@ class Supervision:
         effects = make_shared_effects(context, projections)
         seconds = _command_seconds()
         context.actors = make_registries(context, projections, effects, seconds, traces)
-        self.fleet = Fleet(context, projections, effects, seconds, traces)
-        self._children = _children(context, projections, effects)
+        self.fleet = Fleet(context, projections, effects, seconds, traces, read_only=read_only)
+        self._children = _followers(projections) if read_only else _children(context, projections, effects)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Run everything until `stopping`."""
@@ -60,6 +62,10 @@ class Supervision:
             await nursery.start(supervisor.run, stopping)
             self.fleet.ready = True
             task_status.started(supervisor)
+
+
+def _followers(projections: Projections) -> tuple[ChildSpec, ...]:
+    return (ChildSpec("signals", projections.inflight.run), ChildSpec("history", projections.history.run))
 
 
 def _children(context: Context, projections: Projections, effects: SharedEffects) -> tuple[ChildSpec, ...]:

@@ -28,21 +28,33 @@ T = TypeVar("T")
 class LmdbBlobs:
     """`Blobs` in a data directory that this process has locked (data_lock.py). Close it with `close` or `with`."""
 
-    def __init__(self, path: Path, *, free_bytes: Callable[[], int] | None = None) -> None:
-        """Open the store in the data directory `path`, and create it if it is missing. Raises `StartupError`."""
+    def __init__(self, path: Path, *, free_bytes: Callable[[], int] | None = None, read_only: bool = False) -> None:
+        """Open the store in the data directory `path`, and create it if it is missing. Raises `StartupError`.
+
+        With `read_only` no file is changed, and no method that changes something may be called.
+        """
         self._disk = Disk(path, free_bytes)
         self._thread = trio.CapacityLimiter(1)
         self._puts = self._repeated = self._content_bytes = 0
         file = path / "blobs.mdb"
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not read_only:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._environment = lmdb.open(
-                str(file), subdir=False, max_dbs=4, map_size=BLOB_MAP_BYTES, mode=0o600, readahead=False
+                str(file),
+                subdir=False,
+                max_dbs=4,
+                map_size=BLOB_MAP_BYTES,
+                mode=0o600,
+                readahead=False,
+                readonly=read_only,
+                lock=not read_only,
             )
-            _lengthen(file, self._environment)
-            self._contents = self._environment.open_db(b"contents")
-            self._owned = self._environment.open_db(b"owned")
-            self._owners = self._environment.open_db(b"owners")
+            if not read_only:
+                _lengthen(file, self._environment)
+            self._contents = self._environment.open_db(b"contents", create=not read_only)
+            self._owned = self._environment.open_db(b"owned", create=not read_only)
+            self._owners = self._environment.open_db(b"owners", create=not read_only)
         except (OSError, lmdb.Error) as error:
             advice = "make it readable and writable for this user, or restore the data directory from a backup."
             raise StartupError(f"{file} cannot be opened ({error}): {remedy(error, advice)}") from error

@@ -15,11 +15,12 @@ from fleet.events.lmdb_store import LOG_FILE, CutOff, LmdbStore
 from fleet.events.registry import EventRegistry
 from fleet.events.signing import read_public_key
 from fleet.events.stored_log import StoredLog
+from fleet.events.unchanged_log import UnchangedLog
 from fleet.events.verify import verify
 
 
 @contextmanager
-def reading_directory(directory: Path, registry: EventRegistry) -> Generator[StoredLog]:
+def reading_directory(directory: Path, registry: EventRegistry) -> Generator[UnchangedLog]:
     """Open the log of a data directory whose server has stopped, or of a copy; no server can start meanwhile.
 
     Raises `StartupError` when a server has the directory, when there is no log, or when it is damaged.
@@ -35,7 +36,7 @@ def reading_directory(directory: Path, registry: EventRegistry) -> Generator[Sto
             copy = cleanup.enter_context(_padded(file, cut_off.needed_bytes))
             store, padded = LmdbStore(copy, read_only=True, public=public), True
         cleanup.callback(store.close)
-        log = StoredLog(store, registry)
+        log = UnchangedLog(store, registry)
         if padded:
             _check_everything(log)
         yield log

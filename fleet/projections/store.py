@@ -5,8 +5,9 @@ another fingerprint are dropped. Rows and checkpoint are written in one transact
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import lmdb
 
@@ -14,6 +15,9 @@ from fleet.errors import StartupError
 from fleet.events.disk import remedy
 from fleet.limits import VIEW_MAP_BYTES
 from fleet.private_files import make_private_directory
+
+if TYPE_CHECKING:
+    from lmdb import _Database
 
 _CHECKPOINTS = b"checkpoints"
 
@@ -39,6 +43,37 @@ class ViewStore(Protocol):
         ...
 
 
+class UnchangedViewStore:
+    """The store of a read-only server: the rows that the last server wrote, and no writes.
+
+    Newer events are folded from the log into memory. Where the rows cannot be read, everything is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._env: lmdb.Environment | None = None
+        with suppress(lmdb.Error):
+            self._env = lmdb.open(str(path), map_size=VIEW_MAP_BYTES, max_dbs=16, readonly=True, lock=False)
+
+    def close(self) -> None:
+        """Close the environment."""
+        if self._env is not None:
+            self._env.close()
+
+    def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
+        """See `ViewStore`."""
+        if self._env is None:
+            return 0, iter(())
+        try:
+            return _load(self._env, self._env.open_db(_CHECKPOINTS, create=False), view, fingerprint)
+        except lmdb.Error:
+            return 0, iter(())
+
+    def save(
+        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
+    ) -> None:
+        """Write nothing."""
+
+
 class LmdbViewStore:
     """The store on disk."""
 
@@ -57,18 +92,7 @@ class LmdbViewStore:
 
     def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
         """Return the checkpoint and the rows; (0, nothing) where there are none of this fingerprint."""
-        with self._env.begin(db=self._checkpoints) as txn:
-            known = bytes(txn.get(view.encode()) or b"")
-        position, _, written_by = known.partition(b" ")
-        if written_by.decode() != fingerprint:
-            return 0, iter(())
-        return int(position), self._rows(view)
-
-    def _rows(self, view: str) -> Iterator[tuple[str, bytes]]:
-        table = self._env.open_db(view.encode())
-        with self._env.begin(db=table) as txn:
-            for key, row in txn.cursor():
-                yield bytes(key).decode(), bytes(row)
+        return _load(self._env, self._checkpoints, view, fingerprint)
 
     def save(
         self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
@@ -92,3 +116,20 @@ class LmdbViewStore:
             for key in gone:
                 txn.delete(key.encode(), db=table)
             txn.put(view.encode(), f"{checkpoint} {fingerprint}".encode(), db=self._checkpoints)
+
+
+def _load(
+    env: lmdb.Environment, checkpoints: "_Database", view: str, fingerprint: str
+) -> tuple[int, Iterator[tuple[str, bytes]]]:
+    with env.begin(db=checkpoints) as txn:
+        known = bytes(txn.get(view.encode()) or b"")
+    position, _, written_by = known.partition(b" ")
+    if written_by.decode() != fingerprint:
+        return 0, iter(())
+    return int(position), _rows(env, env.open_db(view.encode(), create=False))
+
+
+def _rows(env: lmdb.Environment, table: "_Database") -> Iterator[tuple[str, bytes]]:
+    with env.begin(db=table) as txn:
+        for key, row in txn.cursor():
+            yield bytes(key).decode(), bytes(row)

@@ -35,6 +35,7 @@ class Info(WireItem, kw_only=True):
     opencode_version: str | None
     rehearsal: bool
     ready: bool
+    read_only: bool
     started_at: str
     roots: list[str]
     limits: LimitsItem

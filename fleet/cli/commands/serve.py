@@ -1,5 +1,8 @@
 """`fleet serve` runs the server until it gets a signal to stop."""
 
+from functools import partial
+from typing import Annotated
+
 import typer
 
 from fleet.cli.options import configured
@@ -7,7 +10,17 @@ from fleet.config import Config
 
 
 @configured
-def serve(config: Config) -> None:
+def serve(
+    config: Config,
+    *,
+    read_only: Annotated[
+        bool,
+        typer.Option(
+            "--read-only",
+            help="Show the data directory, also a copy, and change nothing: no process is started or stopped.",
+        ),
+    ] = False,
+) -> None:
     """Run the server until Ctrl-C or SIGTERM.
 
     Each value comes from the first of: option, FLEET_* variable, TOML file, default.
@@ -16,4 +29,4 @@ def serve(config: Config) -> None:
 
     from fleet.main import serve as run
 
-    raise typer.Exit(trio.run(run, config))
+    raise typer.Exit(trio.run(partial(run, config, read_only=read_only)))

@@ -91,7 +91,8 @@ async def _folded(fleet: Fleet, session_id: str, instance_id: str | None) -> tup
 
 async def _diff(fleet: Fleet, state: State, changes: ChangeRecords, query: DiffQuery) -> tuple[LiveDiff, Overlaps]:
     """Return the diff that was asked for, with the contents of it that are not stored, and the overlaps by file."""
-    turn = state.turn if state.phase in RUNNING and query.at is None else None
+    live = state.phase in RUNNING and query.at is None and not fleet.read_only
+    turn = state.turn if live else None
     records, number = _records(changes, query)
     if turn is not None and number == turn.number:
         overlaps = list(fleet.changes.overlaps(state))

@@ -24,8 +24,8 @@ async def read_info(fleet: Fleet) -> Response:
     """Read the versions, roots and limits of this server.
 
     `opencodeVersion` is that of the newest process, else of the executable, and null where neither has said it;
-    `rehearsal` says that the scripted model answers. Both are known a second or two after the start. `roots` are
-    where sessions may work.
+    `rehearsal` says that the scripted model answers. Both are known a second or two after the start. With
+    `readOnly` the server refuses every change. `roots` are where sessions may work.
     """
     info = _info(fleet)
     return answer(info, position=info.position)
@@ -37,6 +37,7 @@ def _info(fleet: Fleet) -> Info:
         opencode_version=_running_version(fleet) or fleet.context.host.known_version,
         rehearsal=fleet.rehearsal is not None,
         ready=fleet.ready,
+        read_only=fleet.read_only,
         started_at=rfc3339(fleet.started_at_ms),
         roots=list(fleet.roots.allowed),
         limits=_LIMITS,

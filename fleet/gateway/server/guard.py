@@ -54,16 +54,23 @@ class Guard:
     """The rules of access. `loopback` says that the server can be reached from this machine only.
 
     `tokens` None: there are none and never will be. `local` is the secret that the data directory holds for the
-    server's own user.
+    server's own user. With `read_only` it refuses every request that changes something, except a log-out.
     """
 
     def __init__(
-        self, clock: Clock, tokens: TokenFile | None = None, *, loopback: bool = True, local: str | None = None
+        self,
+        clock: Clock,
+        tokens: TokenFile | None = None,
+        *,
+        loopback: bool = True,
+        local: str | None = None,
+        read_only: bool = False,
     ) -> None:
         self._clock = clock
         self.tokens = tokens
         self._loopback = loopback
         self._local = local
+        self._read_only = read_only
 
     @property
     def needs_token(self) -> bool:
@@ -74,7 +81,8 @@ class Guard:
         """Admit the connection and set the visit's visitor.
 
         Raises `Rejected`: headers_too_large, too_many_requests, too_many_streams, forbidden_origin, token_required,
-        token_invalid, too_many_attempts, unsupported_media_type, read_only; `Unavailable` tokens_unreadable.
+        token_invalid, too_many_attempts, unsupported_media_type, read_only; `Unavailable` tokens_unreadable,
+        read_only_server.
         """
         _check_size(connection)
         refusal = visit.crowded()
@@ -96,7 +104,12 @@ class Guard:
         elif connection.method not in READS:
             if connection.path != LOGOUT_PATH:
                 visitor.require_operator()
+                self._require_writable()
             _check_media_type(connection)
+
+    def _require_writable(self) -> None:
+        if self._read_only:
+            raise Unavailable("read_only_server", "this server reads its data directory and changes nothing")
 
     def still(self, visitor: Visitor) -> bool:
         """Return whether the visitor's secret is still valid."""

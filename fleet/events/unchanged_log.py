@@ -1,0 +1,37 @@
+"""The log of a read-only server: `Log` on a log that is only read. It refuses appends, and has no commits to report."""
+
+from typing import Any, NoReturn
+
+from fleet.errors import Unavailable
+from fleet.events.envelope import StateSnapshot
+from fleet.events.log import Listener, LogStatistics
+from fleet.events.stored_log import StoredLog
+
+
+class UnchangedLog(StoredLog):
+    """A `Log` that nothing changes."""
+
+    async def append(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise `Unavailable` read_only_server."""
+        raise _refusal()
+
+    async def erase(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise `Unavailable` read_only_server."""
+        raise _refusal()
+
+    def sign(self, *_: Any, **__: Any) -> None:
+        """Return None: the private key is not read."""
+
+    def listen(self, listener: Listener) -> None:
+        """Do nothing: there is no commit."""
+
+    def statistics(self) -> LogStatistics:
+        """See `Log`."""
+        return LogStatistics(0, 0, 0, 0)
+
+    def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
+        """Do nothing: snapshots are disposable."""
+
+
+def _refusal() -> Unavailable:
+    return Unavailable("read_only_server", "this server reads its data directory and changes nothing")

@@ -1,0 +1,100 @@
+"""The stores of a server on its data directory: opened for a server that writes, or for one that only reads.
+
+A read-only server changes no file of the data directory. It reads the views' rows as the last server wrote them. The
+history and the tokens, which change while they are read, are copied into a temporary directory.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from fleet.adapters.clock import SystemClock
+from fleet.adapters.ids import SystemIds
+from fleet.errors import StartupError
+from fleet.events.catalog import make_registry
+from fleet.events.directory_identity import read_identity, require_home, write_identity
+from fleet.events.lmdb_blobs import LmdbBlobs
+from fleet.events.lmdb_log import LmdbLog
+from fleet.events.read_only import reading_directory
+from fleet.gateway.server.tokens import TokenFile, local_token
+from fleet.limits import DISK_RESERVE_BYTES, MIB
+from fleet.private_files import read_local_token
+from fleet.projections.projections import Stores
+from fleet.projections.store import LmdbViewStore, UnchangedViewStore
+
+if TYPE_CHECKING:
+    from fleet.traces import Traces
+
+_TOKENS: Final = "tokens.json"
+_HISTORY: Final = ("history.sqlite", "history.sqlite-wal")
+_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private directory in it, where the disk is full
+
+
+class OpenStores(NamedTuple):
+    """The open stores, the tokens, the secret of the server's own user, and the id of the data directory.
+
+    `log` is the log to write, None for a read-only server.
+    """
+
+    log: LmdbLog | None
+    stores: Stores
+    tokens: TokenFile
+    local: str | None
+    data_id: str | None
+
+
+@contextmanager
+def open_stores(data_dir: Path, traces: "Traces | None") -> Generator[OpenStores]:
+    """Open the stores for a server that writes. Raises `StartupError`, also if the directory is not at home."""
+    require_home(data_dir)
+    with (
+        LmdbLog.open(data_dir, make_registry(), SystemClock(), reserve_bytes=DISK_RESERVE_BYTES, traces=traces) as log,
+        LmdbBlobs(data_dir) as blobs,
+        closing(LmdbViewStore(data_dir / "views")) as views,
+        local_token(data_dir) as local,
+    ):
+        identity = read_identity(data_dir) or write_identity(data_dir, SystemIds(SystemClock()).uuid7())
+        stores = Stores(log, blobs, views, data_dir / "views" / "history.sqlite")
+        yield OpenStores(log, stores, TokenFile(data_dir), local, identity.id)
+
+
+@contextmanager
+def open_read_only(data_dir: Path) -> Generator[OpenStores]:
+    """Open the stores for a server that changes nothing in `data_dir`. Raises `StartupError`."""
+    with (
+        reading_directory(data_dir, make_registry()) as log,
+        LmdbBlobs(data_dir, read_only=True) as blobs,
+        closing(UnchangedViewStore(data_dir / "views")) as views,
+        _scratch(data_dir) as scratch,
+    ):
+        identity = read_identity(data_dir)
+        data_id = None if identity is None else identity.id
+        stores = Stores(log, blobs, views, scratch / _HISTORY[0])
+        yield OpenStores(None, stores, TokenFile(scratch), read_local_token(data_dir), data_id)
+
+
+@contextmanager
+def _scratch(data_dir: Path) -> Generator[Path]:
+    """Copy the files that change while they are read into a temporary directory."""
+    sources = [data_dir / _TOKENS, *(data_dir / "views" / name for name in _HISTORY)]
+    copied = [file for file in sources if file.exists()]
+    needed_bytes = sum(file.stat().st_size for file in copied) + MIB
+    places = [place for place in (Path(tempfile.gettempdir()), _IN_MEMORY) if _free_bytes(place) > 2 * needed_bytes]
+    if not places:
+        raise StartupError(
+            f"There is no room for {2 * needed_bytes // MIB} MiB of temporary files: free space, or name another "
+            "directory with TMPDIR."
+        )
+    with tempfile.TemporaryDirectory(prefix="fleet-read-only-", dir=places[0]) as scratch:
+        for file in copied:
+            shutil.copy2(file, scratch)
+        yield Path(scratch)
+
+
+def _free_bytes(place: Path) -> int:
+    with suppress(OSError):
+        return shutil.disk_usage(place).free
+    return 0
