@@ -5,7 +5,7 @@ The table has a row for every type of event in fleet/events/catalog.py. The page
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -73,10 +73,9 @@ def asked_words(body: bytes) -> str:
     """Return what a request asks for: OpenCode's permission with its subject, or the question."""
     asked = _record(body)
     questions = asked.get("questions")
-    if isinstance(questions, list) and questions and isinstance(questions[0], dict):
-        return cut(str(questions[0].get("question", "")))
-    known = asked.get("metadata")
-    about: dict[str, Any] = known if isinstance(known, dict) else {}
+    if isinstance(questions, list) and questions:
+        return cut(str(_nested({"first": questions[0]}, "first").get("question", "")))
+    about = _nested(asked, "metadata")
     subject = about.get("command") or about.get("filepath") or ", ".join(map(str, asked.get("patterns") or ()))
     return cut(f"{asked.get('permission', 'something')} {subject}".strip())
 
@@ -110,7 +109,7 @@ def _record(body: bytes) -> dict[str, Any]:
 
 def _nested(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = record.get(name)
-    return found if isinstance(found, dict) else {}
+    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _budget(budget: Budget | None) -> str:
@@ -261,7 +260,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
 }
 
 
-def sentence(kind: str, event: Any) -> str:
+def sentence(kind: str, event: object) -> str:
     """Return the sentence of an event of this type; a type without a row, as of a newer Fleet, is named."""
     if isinstance(event, Erased):
         return f"The data of this event ({kind}) was erased"
