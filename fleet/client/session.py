@@ -150,6 +150,10 @@ class Session:
         query = DiffQuery(turn=None if turn is None else str(turn), at=at, contents=contents)
         return await self._connection.page(DiffItem, f"{self._path}/diffs", query)
 
+    async def pack(self) -> bytes:
+        """Return its evidence pack: a zip with a page, its events, and what proves them."""
+        return await self._connection.content(f"{self._path}/pack")
+
     async def content(self, digest: str) -> bytes:
         """Return a content that one of its diffs names: `before_digest` or `after_digest` of a `DiffItem`."""
         return await self._connection.content(f"{self._path}/blobs/{quote(digest, safe='')}")

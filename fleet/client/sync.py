@@ -149,6 +149,7 @@ class SyncSession:
     turns = _blocking(Session.turns)
     conversations = _blocking(Session.conversations)
     part = _blocking(Session.part)
+    pack = _blocking(Session.pack)
     part_content = _blocking(Session.part_content)
     diffs = _blocking(Session.diffs)
     content = _blocking(Session.content)

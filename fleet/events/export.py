@@ -63,12 +63,13 @@ def export_page(log: LogReader, after: int, through: int) -> tuple[bytes, int]:
         raw = log.read_record(position)
         if raw is None:
             raise codec.CorruptRecord(f"event {position} is missing")
-        lines.append(_line(raw))
+        lines.append(export_line(raw))
         size_bytes += len(lines[-1])
     return b"".join(lines), position
 
 
-def _line(raw: bytes) -> bytes:
+def export_line(raw: bytes) -> bytes:
+    """Return the line of one record. Raises `CorruptRecord`."""
     record, header = codec.decode(raw), codec.header_bytes(raw)
     head = record.header
     line = ExportLine(

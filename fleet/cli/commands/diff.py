@@ -1,9 +1,8 @@
 """`fleet diff` shows what a session has changed, as git shows it.
 
-git itself compares the contents (in files with names of ours: the session's are hostile), so that hunks are where users
-of git expect them. On a terminal the result is coloured, made plain and paged; elsewhere it is a patch, byte for byte,
-for `git apply`. Of binary files and of those that are too large the server has no whole contents: git would refuse all
-of a patch that has one of them, so they are left out there, and named on stderr.
+fleet/patches.py makes the patches. On a terminal the result is coloured, made plain and paged; elsewhere it is a
+patch, byte for byte, for `git apply`. Of binary files and of those that are too large the server has no whole
+contents: git would refuse all of a patch that has one of them, so they are left out there, and named on stderr.
 """
 
 import base64
@@ -11,16 +10,15 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from fleet.cli.connect import Json, Name, connected, named
 from fleet.errors import StartupError
+from fleet.patches import patch_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -75,79 +73,11 @@ async def diff(
 
 def patch(item: "DiffItem") -> bytes:
     """Return the change of one file as git writes it. Raises `StartupError` where there is no git."""
-    new = _name(item.file, item.file_bytes)
-    old = new if item.old_file is None else _name(item.old_file, item.old_file_bytes)
-    head = [f"diff --git {_quoted('a/' + old)} {_quoted('b/' + new)}"]
-    if item.status == "added":
-        head.append(f"new file mode {item.mode_after or '100644'}")
-    elif item.status == "deleted":
-        head.append(f"deleted file mode {item.mode_before or '100644'}")
-    elif item.mode_before != item.mode_after:
-        head += [f"old mode {item.mode_before}", f"new mode {item.mode_after}"]
-    if item.old_file is not None and item.status == "modified":
-        head += [f"rename from {_quoted(old)}", f"rename to {_quoted(new)}"]
-    before = "/dev/null" if item.status == "added" else _quoted("a/" + old)
-    after = "/dev/null" if item.status == "deleted" else _quoted("b/" + new)
-    if item.is_binary:
-        head.append(f"Binary files {before} and {after} differ")
-    elif hunks := _hunks(_bytes(item.before, item), _bytes(item.after, item)):
-        head += [f"--- {before}", f"+++ {after}"]
-        if item.is_truncated:
-            head.insert(0, f"# {_quoted(new)} is too large: what follows is its beginning")
-        return "\n".join((*head, "")).encode("utf-8", "surrogateescape") + hunks
-    return "\n".join((*head, "")).encode("utf-8", "surrogateescape")
-
-
-def _name(shown: str, name_bytes: str | None) -> str:
-    """Return a file's name, with surrogates for bytes that are not UTF-8."""
-    return shown if name_bytes is None else base64.b64decode(name_bytes).decode("utf-8", "surrogateescape")
+    return patch_of(item, _bytes(item.before, item), _bytes(item.after, item))
 
 
 def _bytes(content: str | None, item: "DiffItem") -> bytes:
     return base64.b64decode(content or "") if item.encoding == "base64" else (content or "").encode()
-
-
-def _hunks(before: bytes, after: bytes) -> bytes:
-    if before == after:
-        return b""
-    with tempfile.TemporaryDirectory(prefix="fleet-diff-") as place:
-        for name, content in (("before", before), ("after", after)):
-            Path(place, name).write_bytes(content)
-        command = [
-            "git",
-            "diff",
-            "--no-index",
-            "--no-color",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--text",
-            "--",
-            "before",
-            "after",
-        ]
-        # Outside of a repository, and deaf to whichever one this is: no attributes or filters of others.
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-        environment["GIT_CEILING_DIRECTORIES"] = str(Path(place).parent)
-        try:
-            done = subprocess.run(command, cwd=place, env=environment, capture_output=True, check=False)
-        except FileNotFoundError as error:
-            raise StartupError("`fleet diff` needs git on the PATH; --stat and --json do not.") from error
-    if done.returncode != 1:
-        raise StartupError(f"git failed: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout[done.stdout.index(b"\n@@ ") + 1 :]
-
-
-def _quoted(name: str) -> str:
-    """Return the name as git writes it: in quotes where it has signs that would be misread."""
-    if all(sign.isprintable() and sign not in '"\\' for sign in name):
-        return name
-    escaped = "".join(_escaped(byte) for byte in name.encode("utf-8", "surrogateescape"))
-    return f'"{escaped}"'
-
-
-def _escaped(byte: int) -> str:
-    known = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
-    return known.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}")
 
 
 def _coloured(items: "Sequence[DiffItem]") -> "Iterator[Text]":

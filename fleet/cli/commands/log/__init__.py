@@ -4,11 +4,13 @@ from typing import Final
 
 import typer
 
+from fleet.cli.commands.log.pack import pack
 from fleet.cli.commands.log.show_events import show
 from fleet.cli.commands.log.verify import verify
 
 _COMMANDS: Final = (
     (show, "show --session 0198c0de --type session.turn-ended"),
+    (pack, "pack 0198c0de -o evidence"),
     (verify, "verify --export fleet-log.jsonl"),
 )
 

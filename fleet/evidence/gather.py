@@ -1,0 +1,390 @@
+"""Gathers the document of an evidence pack from the events of one session, in the order of the log.
+
+Only what is in the log becomes part of the document. `Gathering.apply` takes each event once; `document` ends it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from fleet.core.manifest import Manifest
+from fleet.core.session import events as session_events
+from fleet.core.session import turn_events
+from fleet.core.session.decide import SESSION
+from fleet.core.session.state import State
+from fleet.core.times import rfc3339
+from fleet.events.envelope import Recorded
+from fleet.evidence import document as doc
+from fleet.evidence.bodies import AgentMessage, PartBody, cut, read
+from fleet.evidence.calls import NewestPart, call_of
+from fleet.evidence.changed_files import attachment_of, changes_of
+from fleet.evidence.life import LIFE
+from fleet.evidence.requests import AskedRequest, decision_of, permission_of, questions_of
+from fleet.evidence.words import who
+from fleet.ports import Tokens
+from fleet.projections.turns import Turn, TurnFold
+
+
+class Made(NamedTuple):
+    """Which version of Fleet made a pack, when (RFC 3339), and for whom."""
+
+    version: str
+    at: str
+    by: str
+
+
+class Gathering:
+    """The fold."""
+
+    def __init__(self, session_id: str) -> None:
+        self.state: State = SESSION.initial(session_id)
+        self.created: Recorded | None = None
+        self._turns = TurnFold()
+        self._turn = 0
+        self._prompts: dict[str, doc.PackedPrompt] = {}
+        self._messages: dict[str, tuple[turn_events.MessageRecorded, AgentMessage]] = {}
+        self._parts: dict[str, NewestPart] = {}
+        self._requests: dict[str, AskedRequest] = {}
+        self._aborts: dict[int, doc.Act] = {}
+        self._ends: dict[int, turn_events.TurnEnded | turn_events.TurnFailed] = {}
+        self._life: list[doc.LifeEvent] = []
+        self._setups: list[doc.SetUp] = []
+        self._recipe_position = 0
+        self._output: list[str] = []
+        self.changes: tuple[int, turn_events.ChangesRecorded] | None = None
+        self.overlaps: dict[str, None] = {}
+
+    def apply(self, recorded: Recorded) -> None:
+        """Apply the next event of the session."""
+        self.state = SESSION.evolve(self.state, recorded.event)
+        self._turns.apply(recorded)
+        event: object = recorded.event
+        take = _TAKE.get(type(event))
+        if take is not None:
+            take(self, recorded, event)
+
+    # --------------------------------------------------------------------------------------------------------- prompts
+
+    def _accepted(self, recorded: Recorded, event: turn_events.PromptAccepted) -> None:
+        self._prompts[event.prompt_id] = doc.PackedPrompt(
+            prompt_id=event.prompt_id,
+            text=event.text,
+            by=act_of(recorded),
+            command=event.command,
+            agent=event.agent,
+            model=event.model,
+            attachments=tuple(map(attachment_of, event.attachments)),
+            edits=(),
+            turns=(),
+            fate="waits in the queue",
+        )
+
+    def _edited(self, recorded: Recorded, event: turn_events.PromptEdited) -> None:
+        if (prompt := self._prompts.get(event.prompt_id)) is not None:
+            edits = (*prompt.edits, doc.PackedEdit(text=event.text, by=act_of(recorded)))
+            self._prompts[event.prompt_id] = replace(prompt, edits=edits)
+
+    def _withdrawn(self, recorded: Recorded, event: turn_events.PromptWithdrawn) -> None:
+        if (prompt := self._prompts.get(event.prompt_id)) is not None:
+            fate = f"withdrawn by {who(recorded.cause.actor)}: {event.reason}"
+            self._prompts[event.prompt_id] = replace(prompt, fate=fate)
+
+    def _started(self, _: Recorded, event: turn_events.TurnStarted) -> None:
+        self._turn = event.number
+        self._sent(event.prompt_id, event.number, f"began turn {event.number}")
+
+    def _steered(self, _: Recorded, event: turn_events.TurnSteered) -> None:
+        self._sent(event.prompt_id, event.number, f"was sent into the running turn {event.number}")
+
+    def _sent(self, prompt_id: str, number: int, fate: str) -> None:
+        if (prompt := self._prompts.get(prompt_id)) is not None:
+            self._prompts[prompt_id] = replace(prompt, turns=(*prompt.turns, number), fate=fate)
+
+    # ------------------------------------------------------------------------------------------------------ transcript
+
+    def _message(self, _: Recorded, event: turn_events.MessageRecorded) -> None:
+        self._messages[event.message_id] = (event, read(event.body, AgentMessage()))
+
+    def _part(self, recorded: Recorded, event: turn_events.PartRecorded) -> None:
+        known = self._parts.get(event.part_id)
+        self._parts[event.part_id] = NewestPart(
+            event.body,
+            event.message_id,
+            event.opencode_id,
+            self._turn if known is None else known.turn,
+            rfc3339(recorded.recorded_at_ms),
+            recorded.position,
+        )
+
+    def _changed(self, recorded: Recorded, event: turn_events.ChangesRecorded) -> None:
+        self.changes = (recorded.position, event)
+        self.overlaps |= dict.fromkeys(event.overlaps)
+
+    # -------------------------------------------------------------------------------------------------------- requests
+
+    def _opened(self, recorded: Recorded, event: turn_events.RequestOpened) -> None:
+        at = rfc3339(recorded.recorded_at_ms)
+        self._requests[event.request_id] = AskedRequest(event, at, recorded.position, self._turn)
+
+    def _answered(self, recorded: Recorded, event: turn_events.RequestAnswered) -> None:
+        if (request := self._requests.get(event.request_id)) is not None:
+            request.answer = event
+            request.by = act_of(recorded, event.actor)
+
+    def _closed(self, recorded: Recorded, event: turn_events.RequestClosed) -> None:
+        request = self._requests.get(event.request_id)
+        if request is not None:
+            abort = self._aborts.get(request.turn)
+            gone = f"{who(recorded.cause.actor)} reported that OpenCode no longer asks."
+            request.close(gone if abort is None else f"{who(abort.actor)} aborted the turn.")
+
+    def _close_all(self, why: str) -> None:
+        for request in self._requests.values():
+            request.close(why)
+
+    # ------------------------------------------------------------------------------------------------------------ ends
+
+    def _abort(self, recorded: Recorded, event: turn_events.AbortRequested) -> None:
+        self._aborts[event.number] = act_of(recorded)
+
+    def _ended(self, _: Recorded, event: turn_events.TurnEnded) -> None:
+        self._ends[event.number] = event
+        abort = self._aborts.get(event.number)
+        aborted = "the turn ended" if abort is None else f"{who(abort.actor)} aborted the turn"
+        self._close_all(f"{aborted} ({event.evidence}).")
+
+    def _failed(self, _: Recorded, event: turn_events.TurnFailed) -> None:
+        self._ends[event.number] = event
+        self._close_all(f"the turn failed ({event.detail}).")
+
+    def _disconnected(self, recorded: Recorded, event: session_events.SessionDisconnected) -> None:
+        self._close_all(f"the session lost its OpenCode process ({event.evidence}).")
+        self._lived(recorded, event)
+
+    def _stopped(self, recorded: Recorded, event: session_events.SessionStopped) -> None:
+        self._close_all(f"the session was stopped ({event.evidence}).")
+        self._lived(recorded, event)
+
+    # --------------------------------------------------------------------------------------------------- set-up, life
+
+    def _born(self, recorded: Recorded, event: session_events.SessionCreated) -> None:
+        self.created = recorded
+        self._lived(recorded, event)
+
+    def _attached(self, recorded: Recorded, event: session_events.WorkspaceAttached) -> None:
+        self._lived(recorded, event)
+        if event.recipe is not None and not event.recipe.problem:
+            self._output = []
+            self._setups.append(
+                doc.SetUp(
+                    digest=event.recipe.digest,
+                    commands=event.recipe.setup,
+                    trusted=None,
+                    trusted_before=False,
+                    output="",
+                    exit_code=None,
+                    result="has not run",
+                    position=recorded.position,
+                )
+            )
+
+    def _set_up(self, **changes: Any) -> None:
+        if self._setups:
+            self._setups[-1] = replace(self._setups[-1], **changes)
+
+    def _setup_held(self, _: Recorded, __: session_events.SetupHeld) -> None:
+        self._set_up(result="waits until a person allows its commands")
+
+    def _setup_output(self, _: Recorded, event: session_events.SetupOutput) -> None:
+        self._output.append(event.text)
+
+    def _setup_ended(self, _: Recorded, event: session_events.SetupEnded) -> None:
+        result = "was cancelled" if event.exit_code is None else f"ended with exit code {event.exit_code}"
+        output, _cut = cut("".join(self._output))
+        self._set_up(result=f"{result}. {event.detail}".strip(), exit_code=event.exit_code, output=output)
+
+    def _setup_skipped(self, recorded: Recorded, _: session_events.SetupSkipped) -> None:
+        self._set_up(result=f"was skipped by {who(recorded.cause.actor)}")
+
+    def _lived(self, recorded: Recorded, event: Any) -> None:
+        sentence = LIFE[type(event)](event)
+        if sentence:
+            self._life.append(doc.LifeEvent(sentence=sentence, by=act_of(recorded)))
+
+    # ---------------------------------------------------------------------------------------------------- the document
+
+    def document(
+        self,
+        manifest: Manifest,
+        trusted: Mapping[str, doc.Act],
+        relatives: Sequence[doc.RelatedSession | None],
+        children: Sequence[doc.RelatedSession],
+        made: Made,
+    ) -> doc.PackDocument:
+        """Return the document.
+
+        `manifest` lists the changed files, `trusted` says who allowed a set-up by its digest, `relatives` are parent
+        and origin.
+        """
+        state, created = self.state, self.created
+        if created is None:
+            raise ValueError(f"the session {state.id} has no first event")
+        turns = self._turns.at(None)
+        calls = self._calls()
+        return doc.PackDocument(
+            format=doc.FORMAT,
+            fleet_version=made.version,
+            made_at=made.at,
+            made_by=made.by,
+            session_id=state.id,
+            opencode_id=state.opencode.session_id,
+            title=state.settings.title,
+            status=state.phase,
+            evidence=state.evidence,
+            tags=state.settings.tags,
+            created=act_of(created),
+            ended_at=None if state.ended_at_ms is None else rfc3339(state.ended_at_ms),
+            strategy=state.settings.strategy,
+            source_directory=state.source_directory,
+            directory=state.directory,
+            branch=state.settings.branch,
+            budget=state.settings.budget,
+            cost_usd=state.usage.cost_usd,
+            tokens=state.usage.tokens,
+            used=self._used(),
+            prompts=tuple(self._prompts.values()),
+            turns=tuple(map(self._turn_item, turns)),
+            decisions=tuple(
+                decision_of(each, self._subagent(each.event.opencode_id)) for each in self._asked("permission")
+            ),
+            questions=tuple(
+                questions_of(each, self._subagent(each.event.opencode_id)) for each in self._asked("question")
+            ),
+            calls=calls,
+            messages=self._texts(),
+            changes=changes_of(manifest, self.changes, tuple(self.overlaps)),
+            setups=tuple(_trusted(each, trusted, created.position) for each in self._setups),
+            life=tuple(self._life),
+            parent=relatives[0],
+            origin=relatives[1],
+            children=tuple(children),
+            proof=None,
+        )
+
+    def _turn_item(self, turn: Turn) -> doc.PackedTurn:
+        end = self._ends.get(turn.number)
+        running = "runs" if turn.number == self.state.turns and self.state.turn is not None else "has no recorded end"
+        if end is None:
+            evidence = ""
+        else:
+            evidence = end.evidence if isinstance(end, turn_events.TurnEnded) else f"{end.code}: {end.detail}"
+        return doc.PackedTurn(
+            number=turn.number,
+            prompt_id=turn.prompt_id,
+            started_at=rfc3339(turn.started_at_ms),
+            position=turn.position,
+            ended_at=None if turn.ended_at_ms is None else rfc3339(turn.ended_at_ms),
+            end_position=turn.end_position,
+            outcome=turn.outcome or running,
+            evidence=evidence,
+            aborted_by=self._aborts.get(turn.number),
+            cost_usd=turn.cost_usd,
+            tokens=turn.tokens,
+            changes=turn.changes,
+        )
+
+    def _asked(self, kind: str) -> list[AskedRequest]:
+        return [each for each in self._requests.values() if each.event.kind == kind]
+
+    def _subagent(self, conversation: str) -> str | None:
+        own = {self.state.opencode.session_id, *self.state.opencode.earlier_session_ids}
+        return None if not conversation or conversation in own else conversation
+
+    def _used(self) -> tuple[doc.Used, ...]:
+        found: dict[tuple[str, str], doc.Used] = {}
+        for event, body in self._messages.values():
+            if event.role != "assistant":
+                continue
+            key = (body.agent or "unknown", body.model or "unknown")
+            used = found.get(key) or doc.Used(agent=key[0], model=key[1], messages=0, cost_usd=0.0, tokens=Tokens())
+            found[key] = replace(
+                used,
+                messages=used.messages + 1,
+                cost_usd=used.cost_usd + event.cost_usd,
+                tokens=used.tokens + event.tokens,
+            )
+        return tuple(found.values())
+
+    def _role(self, message_id: str) -> str:
+        known = self._messages.get(message_id)
+        return "" if known is None else known[0].role
+
+    def _texts(self) -> tuple[doc.PackedMessage, ...]:
+        found: list[doc.PackedMessage] = []
+        for part in self._parts.values():
+            body = read(part.body, PartBody())
+            if body.type != "text" or body.synthetic or not body.text or self._role(part.message_id) != "assistant":
+                continue
+            info = self._messages[part.message_id][1]
+            found.append(
+                doc.PackedMessage(
+                    text=body.text,
+                    agent=info.agent,
+                    model=info.model,
+                    at=part.at,
+                    position=part.position,
+                    turn=part.turn,
+                    subagent=self._subagent(part.conversation),
+                )
+            )
+        return tuple(found)
+
+    def _calls(self) -> tuple[doc.PackedCall, ...]:
+        requests = {call_id: each for each in self._requests.values() if (call_id := each.call_id)}
+        found: list[doc.PackedCall] = []
+        for part in self._parts.values():
+            body = read(part.body, PartBody())
+            if body.type == "tool":
+                found.append(
+                    call_of(part, body, self._subagent(part.conversation), permission_of(requests.get(body.callID)))
+                )
+        return tuple(found)
+
+
+def act_of(recorded: Recorded, actor: str | None = None) -> doc.Act:
+    """Return who caused an event, and when."""
+    at = rfc3339(recorded.recorded_at_ms)
+    return doc.Act(actor=actor or recorded.cause.actor, at=at, position=recorded.position)
+
+
+def _trusted(setup: doc.SetUp, trusted: Mapping[str, doc.Act], first: int) -> doc.SetUp:
+    act = trusted.get(setup.digest)
+    return replace(setup, trusted=act, trusted_before=act is not None and act.position < first)
+
+
+_TAKE: Final[Mapping[type[Any], Callable[[Gathering, Recorded, Any], None]]] = {
+    **dict.fromkeys(LIFE, Gathering._lived),
+    session_events.SessionCreated: Gathering._born,
+    session_events.WorkspaceAttached: Gathering._attached,
+    session_events.SetupHeld: Gathering._setup_held,
+    session_events.SetupOutput: Gathering._setup_output,
+    session_events.SetupEnded: Gathering._setup_ended,
+    session_events.SetupSkipped: Gathering._setup_skipped,
+    session_events.SessionDisconnected: Gathering._disconnected,
+    session_events.SessionStopped: Gathering._stopped,
+    turn_events.PromptAccepted: Gathering._accepted,
+    turn_events.PromptEdited: Gathering._edited,
+    turn_events.PromptWithdrawn: Gathering._withdrawn,
+    turn_events.TurnStarted: Gathering._started,
+    turn_events.TurnSteered: Gathering._steered,
+    turn_events.MessageRecorded: Gathering._message,
+    turn_events.PartRecorded: Gathering._part,
+    turn_events.ChangesRecorded: Gathering._changed,
+    turn_events.RequestOpened: Gathering._opened,
+    turn_events.RequestAnswered: Gathering._answered,
+    turn_events.RequestClosed: Gathering._closed,
+    turn_events.AbortRequested: Gathering._abort,
+    turn_events.TurnEnded: Gathering._ended,
+    turn_events.TurnFailed: Gathering._failed,
+}

@@ -1,0 +1,1 @@
+"""The files of a pack that work without Fleet: they are copied into it."""

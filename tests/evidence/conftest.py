@@ -1,0 +1,13 @@
+"""A machine for each test, and a Fleet on it, on virtual time."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.conftest import door, machine, on_virtual_time
+
+__all__ = ["door", "machine"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    on_virtual_time(items, Path(__file__).parent)

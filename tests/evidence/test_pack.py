@@ -1,0 +1,187 @@
+"""The evidence pack of a session: its files over HTTP, what they prove, and what they must not contain."""
+
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from fleet.core.manifest import Manifest
+from fleet.events.envelope import Cause, Recorded
+from fleet.evidence.document import PackProof, RelatedSession
+from fleet.evidence.gather import Gathering, Made
+from fleet.evidence.page import render
+from fleet.evidence.standalone.verify import Wrong, verify
+from tests.gateway.door import REPOSITORY, Door, Machine
+from tests.gateway.test_diffs import changed
+from tests.gateway.test_requests import asking
+from tests.histories.golden import DIRECTORY, REGISTRY, read
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=y>\x1b[2J\u202e\"'&"
+
+
+async def unpacked(door: Door, session_id: str, folder: Path) -> Path:
+    """Download the pack of a session, and return the folder that is in it."""
+    answer = await door.knock("GET", f"/api/sessions/{session_id}/pack")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        archive.extractall(folder)
+    return folder / f"evidence-{session_id}"
+
+
+async def recorded(machine: Machine, door: Door, folder: Path) -> Path:
+    """Record a session with a decision and a change, between events of another one, and return its pack."""
+    await door.session(title="Not yours", initialPrompt="a secret of others")
+    item, request = await asking(door, directory=REPOSITORY, isolationStrategy="worktree", title=HOSTILE)
+    await door.session(title="Not yours either", initialPrompt="another secret")
+    body = {"reply": "always", "message": HOSTILE}
+    path = f"/api/sessions/{item['id']}"
+    assert (await door.knock("POST", f"{path}/requests/{request['id']}", body)).status == 204
+    await door.settled(item["id"])
+    await changed(machine, door, item, a_txt=b"1\n2\n", b_bin=b"\0")
+    return await unpacked(door, item["id"], folder)
+
+
+async def test_pack_says_who_asked_who_decided_and_what_changed(machine: Machine, door: Door, tmp_path: Path) -> None:
+    folder = await recorded(machine, door, tmp_path)
+    document = json.loads((folder / "pack.json").read_text())
+    assert document["title"] == HOSTILE
+    assert [(each["text"], each["by"]["actor"], each["turns"]) for each in document["prompts"]] == [
+        ("ask", "local", [1]),
+        ("bash:5", "local", [2]),
+    ]
+    (decision,) = document["decisions"]
+    assert (decision["decision"], decision["by"]["actor"], decision["message"]) == ("always", "local", HOSTILE)
+    assert "from then on everything that matches" in decision["why"]
+    assert {each["file"] for each in document["changes"]["files"]} == {"a.txt", "b.bin"}
+    assert [turn["outcome"] for turn in document["turns"]] == ["finished", "finished"]
+    assert b"+1\n+2\n" in (folder / "changes.patch").read_bytes()
+    assert document["costUsd"] > 0
+    assert sum(used["costUsd"] for used in document["used"]) == pytest.approx(document["costUsd"])
+
+
+async def test_pack_is_verified_by_a_bare_python(machine: Machine, door: Door, tmp_path: Path) -> None:
+    folder = await recorded(machine, door, tmp_path)
+    command = [sys.executable, "-I", "-S", str(folder / "verify.py")]
+    done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"Everything that can be verified here is right." in done.stdout
+    assert door.fleet.log.heads().key.encode() in done.stdout
+
+
+async def test_pack_has_no_payload_of_another_session(machine: Machine, door: Door, tmp_path: Path) -> None:
+    folder = await recorded(machine, door, tmp_path)
+    everything = b"".join(file.read_bytes() for file in folder.iterdir())
+    assert b"secret" not in everything
+    assert b"Not yours" not in everything
+    assert b'"withheld":true' in everything
+
+
+def _replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def _without_line(number: int) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+        del lines[number]
+        (folder / "events.jsonl").write_bytes(b"".join(lines))
+
+    return change
+
+
+FORGERIES: list[tuple[Callable[[Path], None], str]] = [
+    (_replaced("events.jsonl", '"text":"ask"', '"text":"ASK"'), "the data of event"),
+    (_replaced("events.jsonl", '"actor":"local"', '"actor":"other"'), "actor of event"),
+    (_without_line(3), "follows event"),
+    (_without_line(-1), "the signature is for event"),
+    (_replaced("proof.json", '"signature": "', '"signature": "00'), "not by the key"),
+    (_replaced("pack.json", '"text": "ask"', '"text": "ASK"'), "the prompt"),
+    (_replaced("pack.json", '"decision": "always"', '"decision": "once"'), "the decision is"),
+    (_replaced("pack.json", '"file": "a.txt"', '"file": "z.txt"'), "the changed files"),
+    (_replaced("manifest.json", "a.txt", "z.txt"), "manifest.json was changed"),
+]
+
+
+async def test_forged_pack_is_found(machine: Machine, door: Door, tmp_path: Path) -> None:
+    folder = await recorded(machine, door, tmp_path)
+    kept = {file: file.read_bytes() for file in folder.iterdir()}
+    verify(folder)
+    for forge, words in FORGERIES:
+        forge(folder)
+        with pytest.raises(Wrong, match=words):
+            verify(folder)
+        for file, content in kept.items():
+            file.write_bytes(content)
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links |= {value or "" for name, value in attrs if name in ("href", "src")}
+
+
+def check_harmless(text: str) -> None:
+    """Insist that the page has no script, loads nothing, and shows control characters as escapes."""
+    page = Page(text)
+    assert not page.tags & {"script", "img", "iframe", "link", "object", "embed", "form", "base", "svg"}
+    assert not {name for name in page.attributes if name.startswith("on")}
+    assert all(link.startswith("#") for link in page.links)
+    assert "default-src 'none'" in text.replace("&#39;", "'")
+    assert not set(text) & {"\x1b", "\u202e"}
+
+
+async def test_page_shows_hostile_text_as_text(machine: Machine, door: Door, tmp_path: Path) -> None:
+    folder = await recorded(machine, door, tmp_path)
+    text = (folder / "index.html").read_text()
+    check_harmless(text)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "\\u202e" in text
+
+
+@pytest.mark.parametrize("file", sorted(DIRECTORY.glob("session-*.jsonl")), ids=lambda file: file.stem)
+def test_every_golden_history_makes_a_page(file: Path) -> None:
+    lines = read(file)
+    gathering = Gathering(lines[0].stream.partition("-")[2])
+    for number, line in enumerate(lines, 1):
+        event = REGISTRY.decode(line.type, line.schema, bytes(line.data))
+        cause = Cause("token:ann")
+        gathering.apply(
+            Recorded(number, line.stream, number, line.type, line.schema, line.at_ms, cause, bytes(line.data), event)
+        )
+    child = RelatedSession(session_id="child", title=HOSTILE, outcome="finished")
+    document = gathering.document(
+        Manifest(), {}, (child, None), (child,), Made("1", "2026-01-01T00:00:00.000Z", "local")
+    )
+    proof = PackProof(first=1, last=len(lines), own_events=len(lines), digest="00", signed=False)
+    document = msgspec.structs.replace(document, proof=proof)
+    assert all(each.by.actor == "token:ann" for each in document.prompts)
+    check_harmless(render(document, Manifest(), []))
+
+
+async def test_erased_or_unknown_session_has_no_pack(door: Door) -> None:
+    item = await door.session()
+    assert (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).status == 200
+    answer = await door.knock("GET", f"/api/sessions/{item['id']}/pack")
+    assert answer.status in (404, 410)
