@@ -52,7 +52,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "idempotency_conflict": Kind(422, "The idempotency key was used with another body"),
     # Things that do not exist
     "session_not_found": Kind(404, "There is no such session"),
-    "erased": Kind(410, "The session was erased"),
+    "erased": Kind(410, "The session or workspace was erased"),
     "instance_not_found": Kind(404, "There is no such instance, or the session never had it"),
     "instance_over": Kind(409, "The instance has ended"),
     "workspace_not_found": Kind(404, "There is no such workspace"),

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from fleet.core.transition_table import ImpossibleEvent
 from fleet.core.workspace.commands import ReportFault, ReportPreserved, WorkspaceCommand
 from fleet.core.workspace.decide import WORKSPACE
+from fleet.core.workspace.effects import Prepare
 from fleet.core.workspace.events import (
     WorkspaceEvent,
     WorkspaceFailed,
@@ -28,7 +29,9 @@ from tests.core.walks import walk
 
 def test_a_workspace_is_prepared_for_the_first_session_that_asks() -> None:
     story = given(WORKSPACE, "w1").when(w.prepare()).then(*w.PREPARING).pending("prepare")
-    assert [effect.order for effect in story.effects] == [w.ORDER]
+    (effect,) = story.effects
+    assert isinstance(effect, Prepare)
+    assert effect.order == w.ORDER
     story = story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).pending()
     assert (story.state.phase, story.state.prepared, story.state.sessions) == ("ready", w.PREPARED, ("s1",))
 

@@ -70,7 +70,7 @@ async def test_values_of_the_wire_are_those_of_the_core() -> None:
     assert set(get_args(enums.InstanceStatus)) == set(INSTANCE_PHASES) - {"absent"}
     assert get_args(enums.StopReason) == get_args(StopReason)
     assert get_args(enums.NotCarriedKind) == get_args(NotCarriedKind)
-    assert set(get_args(enums.WorkspaceStatus)) == set(WORKSPACE_PHASES) - {"absent"} | {"missing"}
+    assert set(get_args(enums.WorkspaceStatus)) == set(WORKSPACE_PHASES) - {"absent", "erased"} | {"missing"}
     assert set(get_args(enums.WebhookStatus)) == set(WEBHOOK_PHASES) - {"absent", "deleted"}
     assert set(get_args(enums.DeliveryOutcome)) == literals(Delivery, "outcome")
     assert set(get_args(enums.TurnActivity)) == literals(TurnStatus, "type") | {"idle"}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 
+from fleet.errors import Unavailable
 from fleet.ports import NotCarried
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
 
@@ -18,22 +19,37 @@ async def worked(machine: Machine, door: Door, strategy: str = "worktree") -> tu
 
 
 @pytest.mark.parametrize("strategy", ["worktree", "clone"])
-async def test_what_was_restored_after_its_session_was_erased_can_be_removed(
+async def test_workspace_is_erased_with_its_session_and_its_work_stays_in_the_repository(
     machine: Machine, door: Door, strategy: str
 ) -> None:
     item, path = await worked(machine, door, strategy)
-    await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
-    assert (await door.knock("POST", f"{path}/restore")).json["status"] == "ready"
-    machine.files.contents[item["directory"]]["more.txt"] = b"since then\n"
-    for _ in range(2):
-        answer = await door.knock("DELETE", path)
-        assert (answer.status, answer.json["status"]) == (200, "removed")
-        assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
-    assert item["directory"] not in machine.files.directories
-    kept = {"notes.txt": b"not committed\n", "more.txt": b"since then\n"}
-    assert machine.files.kept[item["workspaceId"]].contents == kept
-    assert (await door.knock("POST", f"{path}/restore")).json["status"] == "ready"
-    assert machine.files.contents[item["directory"]] == kept
+    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).json["workspace"]
+    assert (ended["kept"]["ref"], ended["kept"]["branch"]) == (f"refs/fleet/kept/{item['workspaceId']}", None)
+    for method, address in (("GET", path), ("DELETE", path), ("POST", f"{path}/restore")):
+        gone = (await door.knock(method, address)).problem(410, "erased")
+        assert (gone["erasedBy"], ended["kept"]["ref"] in gone["hint"]) == ("local", True)
+    assert (await door.knock("GET", "/api/workspaces")).json == []
+    assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": b"not committed\n"}
+    logged = (await door.knock("GET", "/api/log/export")).body
+    assert item["branch"].encode() not in logged
+
+
+async def test_workspace_is_erased_at_the_next_start_if_a_crash_came_before(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with machine.fleet() as door:
+        item, path = await worked(machine, door)
+
+        async def never(*_: Any) -> None:
+            raise Unavailable("interrupted", "the process was killed")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("fleet.actors.usecases.removal.forget_workspace", never)
+            (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).problem(503, "interrupted")
+        assert (await door.knock("GET", path)).json["status"] == "removed"
+    async with machine.fleet() as door:
+        (await door.knock("GET", path)).problem(410, "erased")
+        assert item["branch"].encode() not in (await door.knock("GET", "/api/log/export")).body
 
 
 async def test_what_force_has_left_can_be_removed_when_it_is_not_busy_any_more(machine: Machine, door: Door) -> None:

@@ -28,18 +28,32 @@ class Cache(Protocol):
         ...
 
 
-def absent(log: Log, any_id: str) -> Rejected:
+def absent_session(log: Log, any_id: str) -> Rejected:
     """Return the problem for a session that no view has: `erased`, with who erased it, or `session_not_found`.
 
     Only Fleet's id leads to an erased session, because OpenCode's id was erased with it.
     """
-    if _FLEET_ID.fullmatch(any_id):
-        last = log.stream_positions(f"session-{any_id}", 0, log.head() + 1, 1, newest_first=True)
-        header = log.read_headers(last)[0] if last else None
-        if header is not None and header.type == "session.erased":
-            said = f"session {any_id} was erased by {header.actor} at position {header.position}"
-            return Rejected("erased", said, extra={"erasedBy": header.actor, "position": header.position})
-    return Rejected("session_not_found", f"there is no session {any_id}")
+    return _erased(log, "session", any_id) or Rejected("session_not_found", f"there is no session {any_id}")
+
+
+def absent_workspace(log: Log, workspace_id: str) -> Rejected:
+    """Return the problem for a workspace that no view has: `erased`, with who erased it, or `workspace_not_found`."""
+    found = _erased(log, "workspace", workspace_id)
+    if found is None:
+        return Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
+    found.hint = f"what existed only in it is under refs/fleet/kept/{workspace_id} of its repository"
+    return found
+
+
+def _erased(log: Log, kind: str, aggregate_id: str) -> Rejected | None:
+    if not _FLEET_ID.fullmatch(aggregate_id):
+        return None
+    last = log.stream_positions(f"{kind}-{aggregate_id}", 0, log.head() + 1, 1, newest_first=True)
+    header = log.read_headers(last)[0] if last else None
+    if header is None or header.type != f"{kind}.erased":
+        return None
+    said = f"{kind} {aggregate_id} was erased by {header.actor} at position {header.position}"
+    return Rejected("erased", said, extra={"erasedBy": header.actor, "position": header.position})
 
 
 class SessionErasure:

@@ -10,19 +10,21 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.effects.setup import Setups
-from fleet.actors.runtime.aggregate import ReportBack
+from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.backoff import backoff_s
 from fleet.core.paths import is_inside
 from fleet.core.workspace.commands import (
+    EraseWorkspace,
     ReportPrepared,
     ReportPreserved,
     ReportRemoved,
     ReportRestored,
     WorkspaceCommand,
 )
-from fleet.core.workspace.effects import Effect, Prepare, Remove, Restore
+from fleet.core.workspace.effects import Effect, EraseWorkspaceRecords, Prepare, Remove, Restore
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected
+from fleet.events.envelope import Cause
 from fleet.limits import WORKSPACE_BUSY_POLL_S, WORKSPACE_BUSY_S, WORKSPACE_CHECK_S, WORKSPACE_DISCARDS_MAX
 from fleet.ports import Condition, WorkspaceSpec
 from fleet.projections.views import Views
@@ -45,6 +47,8 @@ class WorkspaceEffects:
             await self._prepare(workspace_id, effect, report)
         elif isinstance(effect, Remove):
             await self._remove(workspace_id, effect, report)
+        elif isinstance(effect, EraseWorkspaceRecords):
+            await erase_workspace(self._context, workspace_id)
         else:
             await self._restore(effect, report)
 
@@ -119,6 +123,28 @@ class WorkspaceEffects:
     async def _restore(self, effect: Restore, report: Reporter) -> None:
         await self._context.removals.restore(effect.order, effect.kept)
         await report(ReportRestored(at_ms=self._now()))
+
+
+async def erase_workspace(context: Context, workspace_id: str) -> None:
+    """Erase the payloads of the workspace's events. Idempotent. Raises as `Log.erase`."""
+    await context.log.erase(context.views.workspaces.stream(workspace_id))
+    context.views.workspaces.erased(workspace_id)
+
+
+async def forget_workspace(context: Context, workspace_id: str, cause: Cause) -> None:
+    """Erase a workspace that is gone and whose sessions are all erased: its branch may be named after a title."""
+    views = context.views
+    state = views.workspaces.get(workspace_id)
+    if state is None or state.phase not in ("removed", "failed") or state.sessions:
+        return
+    if any(session.workspace_id == workspace_id for session in views.sessions):
+        return
+    command = EraseWorkspace(at_ms=context.clock.now_ms())
+    try:
+        await context.actors.workspaces.ask(workspace_id, Deliver(command, cause))
+    except Rejected as rejected:  # another request has erased it
+        _log.info("workspace_not_erased", workspace=workspace_id, code=rejected.code)
+    await erase_workspace(context, workspace_id)
 
 
 def require_unused(views: Views, workspace_id: str, order: WorkspaceSpec) -> None:

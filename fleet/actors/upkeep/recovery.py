@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from fleet.actors.context import Context
+from fleet.actors.effects import workspace
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.placement import Placement
 from fleet.actors.runtime.aggregate import Deliver
@@ -38,6 +39,7 @@ class Recovery:
         """Continue unfinished work, wait, and stop all instances."""
         self._placement.open()
         await self._finish_erasures()
+        await self._try("forget workspaces", self._forget_workspaces)
         await self._try("forget secrets", self._forget_secrets)
         await self._try("stop strangers", self._stop_strangers)
         await self._take_up()
@@ -57,11 +59,21 @@ class Recovery:
             _log.warning("recovery_incomplete", step=step, code=problem.code, detail=problem.detail)
 
     async def _finish_erasures(self) -> None:
-        for session_id in self._erasure.unfinished():
+        unfinished = [(session_id, self._erasure.erase) for session_id in self._erasure.unfinished()]
+        erase_workspace = partial(workspace.erase_workspace, self._context)
+        unfinished += [(each, erase_workspace) for each in self._context.views.workspaces.erasing]
+        for erased_id, erase in unfinished:
             try:
-                await self._erasure.erase(session_id)
+                await erase(erased_id)
             except Unavailable as unavailable:  # the next start continues it
-                _log.warning("erasure_unfinished", session=session_id, code=unavailable.code)
+                _log.warning("erasure_unfinished", id=erased_id, code=unavailable.code)
+
+    async def _forget_workspaces(self) -> None:
+        """Erase the workspaces whose sessions are all erased: a crash came between the two."""
+        used = {state.workspace_id for state in self._context.views.sessions}
+        for state in list(self._context.views.workspaces):
+            if state.id not in used and state.order is not None and state.order.strategy != "existing":
+                await workspace.forget_workspace(self._context, state.id, Cause())
 
     async def _forget_secrets(self) -> None:
         """Remove addresses and secrets that belong to no webhook. No caller can register one yet."""

@@ -15,6 +15,7 @@ from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.stored_responses import erasure_key
+from fleet.actors.effects.workspace import forget_workspace
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.usecases.sessions import SessionUseCases
@@ -69,6 +70,7 @@ class RemovalUseCases:
         workspace = self._context.views.workspaces.get(session.workspace_id)
         if permanent:
             await self._forget_trees(session.workspace_id)
+            await forget_workspace(self._context, session.workspace_id, caller.cause)
         gone = workspace is None or workspace.phase == "removed"
         return Ending(session, workspace, None if gone else left, permanent, self._context.log.head())
 
@@ -100,6 +102,7 @@ class RemovalUseCases:
         state = await self._settled(workspace_id)
         if state.phase == "ready" and state.failure_code is not None:
             raise Problem(state.failure_code, state.failure_detail)
+        await forget_workspace(self._context, workspace_id, caller.cause)
         return state
 
     def _require_unneeded(self, workspace: State) -> None:

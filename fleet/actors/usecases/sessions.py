@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
-from fleet.actors.effects.erasure import absent
+from fleet.actors.effects.erasure import absent_session
 from fleet.actors.effects.slash_commands import SlashCommands
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.prompt import NewPrompt
@@ -276,7 +276,7 @@ class SessionUseCases:
         """Return the session with this Fleet or OpenCode id; with `instance_id`, only if it has had that instance."""
         state = self._context.views.sessions.find(any_id)
         if state is None:
-            raise absent(self._context.log, any_id)
+            raise absent_session(self._context.log, any_id)
         if instance_id is not None and instance_id not in state.opencode.instance_ids:
             raise Rejected("instance_not_found", f"session {any_id} never had an instance {instance_id}")
         return state

@@ -90,6 +90,10 @@ class RestoreWorkspace(Command, frozen=True, kw_only=True):
     """Restore a removed workspace."""
 
 
+class EraseWorkspace(Command, frozen=True, kw_only=True):
+    """Erase what the log holds of a workspace that is gone and that no session has any more."""
+
+
 class ReportPreserved(Command, frozen=True, kw_only=True):
     """Everything that existed only in the workspace is preserved, so it may be removed."""
 
@@ -131,6 +135,7 @@ WorkspaceCommand = (
     | ReportTornDown
     | RebindWorkspace
     | RestoreWorkspace
+    | EraseWorkspace
     | ReportPreserved
     | ReportRemoved
     | ReportRemovalFailed

@@ -16,7 +16,7 @@ Events = tuple[events.WorkspaceEvent, ...]
 
 def decide(command: commands.WorkspaceCommand, state: State) -> Events:
     """Return the events that `command` causes. Raises `Rejected`."""
-    if state.phase == "absent" and not isinstance(command, commands.PrepareWorkspace):
+    if state.phase == "erased" or (state.phase == "absent" and not isinstance(command, commands.PrepareWorkspace)):
         raise Rejected("workspace_not_found", f"there is no workspace {state.id}")
     return _DECIDE[type(command)](command, state)
 
@@ -110,6 +110,12 @@ def _restore(command: commands.RestoreWorkspace, state: State) -> Events:
     return (events.WorkspaceRestoreRequested(at_ms=command.at_ms),)
 
 
+def _erase(command: commands.EraseWorkspace, state: State) -> Events:
+    if state.phase not in ("removed", "failed") or state.sessions:
+        raise Rejected("workspace_busy", f"the workspace is {state.phase}: only one that is gone can be erased")
+    return (events.WorkspaceErased(at_ms=command.at_ms),)
+
+
 def _prepared(command: commands.ReportPrepared, state: State) -> Events:
     if state.phase != "preparing":
         return ()
@@ -167,6 +173,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.RecordSetup: _record_setup,
     commands.ReportTornDown: _torn_down,
     commands.RestoreWorkspace: _restore,
+    commands.EraseWorkspace: _erase,
     commands.ReportPrepared: _prepared,
     commands.ReportPrepareFailed: _prepare_failed,
     commands.ReportFault: _fault,

@@ -14,6 +14,7 @@ from fleet.core.workspace.commands import (
     WorkspaceCommand,
 )
 from fleet.core.workspace.events import (
+    WorkspaceErased,
     WorkspaceEvent,
     WorkspaceRemovalRequested,
     WorkspaceRequested,
@@ -45,11 +46,19 @@ class Restore(msgspec.Struct, frozen=True):
     kept: PreservedWork
 
 
-Effect = Prepare | Remove | Restore
+class EraseWorkspaceRecords(msgspec.Struct, frozen=True):
+    """Erase the payloads of the workspace's events. Nothing is reported: the stream has ended."""
+
+    key: str
+
+
+Effect = Prepare | Remove | Restore | EraseWorkspaceRecords
 
 
 def pending(state: State) -> tuple[Effect, ...]:
     """Return the effects that are ordered and not yet reported done."""
+    if state.phase == "erased":
+        return (EraseWorkspaceRecords("erase"),)
     if state.order is None:
         return ()
     if state.phase == "preparing":
@@ -61,8 +70,10 @@ def pending(state: State) -> tuple[Effect, ...]:
     return ()
 
 
-def failure(effect: Effect, code: str, detail: str, at_ms: int) -> WorkspaceCommand:
-    """Return the report that `effect` has failed."""
+def failure(effect: Effect, code: str, detail: str, at_ms: int) -> WorkspaceCommand | None:
+    """Return the report that `effect` has failed; None for an erasure, which is retried until it succeeds."""
+    if isinstance(effect, EraseWorkspaceRecords):
+        return None
     if isinstance(effect, Prepare):
         return ReportPrepareFailed(code=code, detail=detail, at_ms=at_ms)
     if isinstance(effect, Remove):
@@ -70,7 +81,7 @@ def failure(effect: Effect, code: str, detail: str, at_ms: int) -> WorkspaceComm
     return ReportRestoreFailed(code=code, detail=detail, at_ms=at_ms)
 
 
-_ORDERS: Final = frozenset((WorkspaceRequested, WorkspaceRemovalRequested, WorkspaceRestoreRequested))
+_ORDERS: Final = frozenset((WorkspaceRequested, WorkspaceRemovalRequested, WorkspaceRestoreRequested, WorkspaceErased))
 
 
 def react(state: State, event: WorkspaceEvent) -> tuple[Effect, ...]:

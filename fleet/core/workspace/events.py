@@ -112,6 +112,10 @@ class WorkspaceRestoreFailed(Event, frozen=True, kw_only=True):
     detail: str
 
 
+class WorkspaceErased(Event, frozen=True, kw_only=True):
+    """The workspace is to be erased: the last event of its stream, whose payloads are erased next."""
+
+
 WorkspaceEvent = (
     WorkspaceRequested
     | WorkspaceClaimed
@@ -131,4 +135,5 @@ WorkspaceEvent = (
     | WorkspaceRestoreRequested
     | WorkspaceRestored
     | WorkspaceRestoreFailed
+    | WorkspaceErased
 )

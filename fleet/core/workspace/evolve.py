@@ -11,25 +11,26 @@ from fleet.core.workspace.state import PHASES, PortRange, State, Teardown
 
 TABLE: Final = read_table(
     """
-    event                      absent     preparing  ready      removing  removed    restoring  failed
-    WorkspaceRequested         preparing  x          preparing  x         x          x          preparing
-    WorkspaceClaimed           x          =          =          x         x          =          x
-    WorkspaceReady             x          ready      x          x         x          x          x
-    WorkspaceFailed            x          failed     x          x         x          x          x
-    WorkspaceLookedAt          x          x          =          x         x          x          x
-    WorkspaceReleased          x          =          =          =         =          =          =
-    WorkspaceRemovalRequested  x          x          removing   x         x          x          x
-    WorkPreserved              x          x          x          =         x          x          x
-    WorkspaceRemoved           x          x          x          removed   x          x          x
-    WorkspaceRemovalFailed     x          x          x          ready     x          x          x
-    WorkspaceEdited            x          =          =          =         =          =          =
-    PortsLeased                x          x          =          x         x          x          x
-    WorkspaceRebound           x          x          =          x         =          x          =
-    WorkspaceSetUp             x          x          =          x         x          x          x
-    WorkspaceTornDown          x          x          x          =         x          x          x
-    WorkspaceRestoreRequested  x          x          x          x         restoring  x          x
-    WorkspaceRestored          x          x          x          x         x          ready      x
-    WorkspaceRestoreFailed     x          x          x          x         x          removed    x
+    event                      absent     preparing  ready      removing  removed    restoring  failed     erased
+    WorkspaceRequested         preparing  x          preparing  x         x          x          preparing  x
+    WorkspaceClaimed           x          =          =          x         x          =          x          x
+    WorkspaceReady             x          ready      x          x         x          x          x          x
+    WorkspaceFailed            x          failed     x          x         x          x          x          x
+    WorkspaceLookedAt          x          x          =          x         x          x          x          x
+    WorkspaceReleased          x          =          =          =         =          =          =          x
+    WorkspaceRemovalRequested  x          x          removing   x         x          x          x          x
+    WorkPreserved              x          x          x          =         x          x          x          x
+    WorkspaceRemoved           x          x          x          removed   x          x          x          x
+    WorkspaceRemovalFailed     x          x          x          ready     x          x          x          x
+    WorkspaceEdited            x          =          =          =         =          =          =          x
+    PortsLeased                x          x          =          x         x          x          x          x
+    WorkspaceRebound           x          x          =          x         =          x          =          x
+    WorkspaceSetUp             x          x          =          x         x          x          x          x
+    WorkspaceTornDown          x          x          x          =         x          x          x          x
+    WorkspaceRestoreRequested  x          x          x          x         restoring  x          x          x
+    WorkspaceRestored          x          x          x          x         x          ready      x          x
+    WorkspaceRestoreFailed     x          x          x          x         x          removed    x          x
+    WorkspaceErased            x          x          x          x         erased     x          erased     x
     """,
     PHASES,
     get_args(events.WorkspaceEvent),
@@ -126,4 +127,5 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.WorkspaceRestoreRequested: _without_fault,
     events.WorkspaceRestored: _without_fault,
     events.WorkspaceRestoreFailed: _failed,
+    events.WorkspaceErased: _without_fault,
 }

@@ -6,7 +6,7 @@ import msgspec
 
 from fleet.ports import Fault, PreparedWorkspace, PreservedWork, Recipe, WorkspaceSpec
 
-Phase = Literal["absent", "preparing", "ready", "removing", "removed", "restoring", "failed"]
+Phase = Literal["absent", "preparing", "ready", "removing", "removed", "restoring", "failed", "erased"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 
 

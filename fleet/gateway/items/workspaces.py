@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from fleet.actors.usecases.removal import Ending
 from fleet.actors.usecases.removal_preview import EndingPreview, WorkspacePreview
 from fleet.core.times import rfc3339
@@ -45,7 +47,9 @@ def _workspace_fields(state: State) -> dict[str, Any]:
     return {
         "id": state.id,
         "title": state.title,
-        "status": cast("WorkspaceStatus", "missing" if state.fault == "missing" else state.phase),  # never absent
+        "status": cast(
+            "WorkspaceStatus", "missing" if state.fault == "missing" else state.phase
+        ),  # never absent or erased
         "isolation_strategy": "existing" if order is None else order.strategy,
         "source_directory": "" if order is None else order.source_directory,
         "directory": prepared.directory if prepared is not None else "" if order is None else order.directory,
@@ -86,9 +90,10 @@ def ended(ending: Ending, session: SessionItem | None) -> Ended:
     item = None
     if workspace is not None:
         removed = workspace.phase == "removed"
-        item = EndedWorkspace(
-            id=workspace.id, removed=removed, reason=ending.left, kept=_kept_item(workspace) if removed else None
-        )
+        kept = _kept_item(workspace) if removed else None
+        if ending.erased and kept is not None:  # the names of branch and files are words of the session
+            kept = replace(kept, branch=None, ignored=[], ignored_more=kept.ignored_more + len(kept.ignored))
+        item = EndedWorkspace(id=workspace.id, removed=removed, reason=ending.left, kept=kept)
     return Ended(session=None if ending.erased else session, erased=ending.erased, workspace=item)
 
 

@@ -4,6 +4,7 @@ import msgspec
 from quart import Response
 
 from fleet.actors.caller import Caller
+from fleet.actors.effects.erasure import absent_workspace
 from fleet.actors.effects.workspace import condition_of
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.fleet import Fleet
@@ -32,7 +33,10 @@ async def list_workspaces(fleet: Fleet, query: PageQuery) -> Response:
 @endpoint(
     "GET /workspaces/<workspace_id>",
     gives=json(WorkspaceDetail, headers=("Fleet-Position",)),
-    refuses=("workspace_not_found",),
+    refuses=(
+        "workspace_not_found",
+        "erased",
+    ),
 )
 async def read_workspace(fleet: Fleet, workspace_id: str) -> Response:
     """Read a workspace, with the branch that is checked out now and whether it has uncommitted changes.
@@ -49,7 +53,7 @@ async def read_workspace(fleet: Fleet, workspace_id: str) -> Response:
     "PATCH /workspaces/<workspace_id>",
     gives=WorkspaceItem,
     examples=({"title": "The login"},),
-    refuses=(*DIRECTORY, *REBINDING, "workspace_not_found"),
+    refuses=(*DIRECTORY, *REBINDING, "workspace_not_found", "erased"),
 )
 async def describe_workspace(fleet: Fleet, workspace_id: str, body: WorkspaceBody, caller: Caller) -> Response:
     """Give a workspace a title, or name where its repository is now.
@@ -71,7 +75,7 @@ async def describe_workspace(fleet: Fleet, workspace_id: str, body: WorkspaceBod
 @endpoint(
     "DELETE /workspaces/<workspace_id>",
     gives=WorkspaceItem,
-    refuses=(*REMOVAL, "workspace_not_found", "workspace_existing"),
+    refuses=(*REMOVAL, "workspace_not_found", "erased", "workspace_existing"),
 )
 async def remove_workspace(fleet: Fleet, workspace_id: str, caller: Caller) -> Response:
     """Remove a worktree or clone that no session needs any more.
@@ -85,7 +89,9 @@ async def remove_workspace(fleet: Fleet, workspace_id: str, caller: Caller) -> R
 
 
 @endpoint(
-    "POST /workspaces/<workspace_id>/restore", gives=WorkspaceItem, refuses=(*REMOVAL, *MAKING, "workspace_not_found")
+    "POST /workspaces/<workspace_id>/restore",
+    gives=WorkspaceItem,
+    refuses=(*REMOVAL, *MAKING, "workspace_not_found", "erased"),
 )
 async def restore_workspace(fleet: Fleet, workspace_id: str, caller: Caller) -> Response:
     """Restore a removed workspace: its directory, its branch, and what was kept.
@@ -100,5 +106,5 @@ async def restore_workspace(fleet: Fleet, workspace_id: str, caller: Caller) -> 
 def _workspace(fleet: Fleet, workspace_id: str) -> Workspace:
     state = fleet.views.workspaces.get(workspace_id)
     if state is None:
-        raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
+        raise absent_workspace(fleet.log, workspace_id)
     return state

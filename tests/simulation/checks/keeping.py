@@ -21,7 +21,8 @@ def nothing_is_lost(evidence: Evidence) -> Iterator[str]:
             kept.setdefault(state.order.directory, []).append(saved.contents)
     for written in evidence.world.written:
         here = disk.contents.get(written.directory, {}) if written.directory in disk.directories else {}
-        places = [here, *kept.get(written.directory, [])]
+        of_erased = [saved.contents for each, saved in disk.kept.items() if f"/{each}/" in written.directory]
+        places = [here, *kept.get(written.directory, []), *of_erased]
         if not any(place.get(written.name) == written.content for place in places):
             yield f"{written.name} was written in {written.directory}, and is lost"
     for workspace_id, commits in evidence.committed.items():

@@ -37,6 +37,8 @@ def nothing_runs_unallowed(evidence: Evidence) -> Iterator[str]:
             texts = begun.setdefault(recorded.stream, set())
             texts |= {event.recipe.script, event.recipe.teardown}
     for ran in evidence.ran:
+        if ran.workspace_id in evidence.erased:
+            continue
         if ran.script.text not in begun.get(f"workspace-{ran.workspace_id}", ()):
             yield f"{ran.script.text!r} ran in workspace {ran.workspace_id}, and the log does not say so"
 

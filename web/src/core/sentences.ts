@@ -159,6 +159,7 @@ const SENTENCES: Table = {
   "workspace.restore-requested": () => "The restore of the workspace was requested",
   "workspace.restored": () => "The workspace was restored",
   "workspace.restore-failed": data => `The workspace could not be restored: ${oneLine(data.detail, TEXT_MAX)}`,
+  "workspace.erased": () => "The workspace was erased",
 
   "workspace-root.added": data => `Sessions may only work below ${oneLine(data.path)} and other chosen roots`,
   "workspace-root.removed": data => `The root ${oneLine(data.path)} was withdrawn`,

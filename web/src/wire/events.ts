@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:5190bbf4e857a4a8128ad00634dce0e00026ff11cbc42758482e494eded009fc
-// holds   sha256:272c95d6a6fe239cf22e18a0e83d3eec4115fd52b107e93bf0ccf406f3320658
+// made of sha256:21720ed20663959cee97c63a20c955479551a0f17a0e34886fed23003620b28e
+// holds   sha256:36ef4517303f556526d8a2465c8a2e199f9d686868193565d48dc3b2c2869ca5
 
 import type {
   CommandFrame,
@@ -94,6 +94,7 @@ import type {
   WebhookRegistered,
   WorkspaceClaimed,
   WorkspaceEdited,
+  WorkspaceErased,
   WorkspaceFailed,
   WorkspaceLookedAt,
   WorkspacePortsLeased,
@@ -194,6 +195,7 @@ export interface EventData {
   readonly "workspace.restore-requested": WorkspaceRestoreRequested;
   readonly "workspace.restored": WorkspaceRestored;
   readonly "workspace.restore-failed": WorkspaceRestoreFailed;
+  readonly "workspace.erased": WorkspaceErased;
   readonly "workspace-root.added": WorkspaceRootAdded;
   readonly "workspace-root.removed": WorkspaceRootRemoved;
   readonly "trust.allowed": TrustAllowed;
@@ -292,6 +294,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.restore-requested",
   "workspace.restored",
   "workspace.restore-failed",
+  "workspace.erased",
   "workspace-root.added",
   "workspace-root.removed",
   "trust.allowed",
