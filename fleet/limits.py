@@ -369,6 +369,7 @@ PART_STRING_CHARS_MAX: Final = 8 * KIB  # of a string inside a part, on request 
 ATTACHED_STEP_CHARS: Final = MIB  # of a file's base64 that are decoded in one step, about 1 ms; divisible by 4
 ATTACHED_STEP_ESCAPED: Final = 16 * KIB  # likewise with JSON escapes, which are slower
 ATTACHED_NAME_CHARS_MAX: Final = 255  # of an attached file's name: the limit of file systems
+PAST_SNAPSHOT_EVENTS: Final = 1024  # of a stream between two kept snapshots: an earlier state is folded in about 7 ms
 PAST_STREAMS_KEPT: Final = 512  # aggregates whose earlier states are cached, about 10 KiB each
 PAST_MARKS_KEPT: Final = 4  # earlier states of each, for a reader that moves through the past
 CHANGE_RECORDS_KEPT: Final = 256  # sessions whose records of changes are cached; 2,000 turns take 2 MB

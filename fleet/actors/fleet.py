@@ -91,6 +91,11 @@ class Fleet:
             self.rehearsal = provider
             self.touched.touch_where(lambda _: True)
 
+    def limitations(self) -> list[str]:
+        """Return a sentence for each thing that keeps the server from its full work."""
+        shortage = self.log.statistics().shortage
+        return [] if shortage is None else [shortage]
+
     @property
     def uptime_s(self) -> float:
         """The seconds since its start, on the monotonic clock."""

@@ -19,6 +19,10 @@ def _never_fails(_: Any, __: str, ___: str, ____: int) -> None:
     """Return no failure report: the effect is retried until it succeeds or is cancelled."""
 
 
+def _never(_: Any, __: Any) -> bool:
+    return False
+
+
 class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
     """An aggregate's behaviour.
 
@@ -31,6 +35,8 @@ class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
     - `failure(effect, code, detail, at_ms)`: the command that reports that the effect has failed; None if it has to be
       retried until it succeeds.
     - `mandates`: which events later events and effects follow from, by any command that reports them.
+    - `can_drop(command, state)`: whether this report may be lost when the disk is full, because the aggregate is ending
+      and its end must not wait for the report.
     - `revision`: increased when `evolve` gives another state for the same events. Stored states are then folded again.
     """
 
@@ -43,6 +49,7 @@ class Decider(NamedTuple, Generic[Command, State, Event, Effect]):
     revision: int = 1
     failure: Callable[[Effect, str, str, int], Command | None] = _never_fails
     mandates: Mandates[State, Event, Effect] = NO_MANDATES
+    can_drop: Callable[[Command, State], bool] = _never
 
 
 def fold(decider: Decider[Command, State, Event, Effect], state: State, events: tuple[Event, ...]) -> State:

@@ -118,7 +118,9 @@ ON_FULL_DISK: Final = frozenset(
     {
         "session.provision-failed",
         "session.prompt-withdrawn",
+        "session.prompt-delivered",
         "session.request-closed",
+        "session.turn-continued",
         "session.abort-requested",
         "session.turn-ended",
         "session.turn-failed",
@@ -130,6 +132,7 @@ ON_FULL_DISK: Final = frozenset(
         "session.stop-requested",
         "session.stopped",
         "session.erased",
+        "session.budget-exceeded",
         "session.callback-ordered",
         "session.callback-dropped",
         "instance.session-detached",
@@ -142,6 +145,7 @@ ON_FULL_DISK: Final = frozenset(
         "workspace.released",
         "workspace.removal-requested",
         "workspace.work-preserved",
+        "workspace.torn-down",
         "workspace.removed",
         "workspace.removal-failed",
         "workspace.erased",
@@ -150,7 +154,10 @@ ON_FULL_DISK: Final = frozenset(
         "webhook.deleted",
     }
 )
-"""These events end something, free space, or record the response to such a request. All of them are small."""
+"""These events end something, free space, record the response to such a request, or come in one append with them.
+
+All of them are small. `prompt-delivered` is here because a turn can be aborted only once it is followed.
+"""
 
 
 def make_registry() -> EventRegistry:

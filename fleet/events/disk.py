@@ -55,6 +55,13 @@ class Disk:
         elif reusable_bytes() < DISK_REUSABLE_BYTES_MIN + 2 * size_bytes:  # free pages are not always adjacent
             raise self.full(f"{free_bytes} bytes are free; the reserve is {DISK_FREE_BYTES_MIN}")
 
+    def shortage(self) -> str | None:
+        """Return the reason why ordinary events may be refused now; None while there is room."""
+        free_bytes = self._free_bytes()
+        if free_bytes >= DISK_FREE_BYTES_MIN:
+            return None
+        return f"{free_bytes} bytes are free on the disk of the data directory; the reserve is {DISK_FREE_BYTES_MIN}"
+
     def is_full(self, error: lmdb.Error) -> bool:
         """Return whether LMDB raised this error because the disk is full."""
         # LMDB reports a partial write as an I/O error; the free space shows whether the disk is full.

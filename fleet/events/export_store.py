@@ -95,11 +95,12 @@ class ExportStore:
         """See `RecordStore`."""
         return iter(sorted(name for name in self._streams if name.startswith(beginning)))
 
-    def stream_positions(self, stream: str, after: int, limit: int | None) -> list[bytes]:
+    def stream_positions(self, stream: str, after: int, limit: int | None, last: bytes | None = None) -> list[bytes]:
         """See `RecordStore`."""
         positions = self._of(stream).positions
         start = bisect_right(positions, after)
-        return [position_key(each) for each in positions[start : None if limit is None else start + limit]]
+        keys = [position_key(each) for each in positions[start : None if limit is None else start + limit]]
+        return keys if last is None else [key for key in keys if key <= last]
 
     def stream_positions_down(self, stream: str, before: int, limit: int) -> list[bytes]:
         """See `RecordStore`."""
@@ -123,7 +124,7 @@ class ExportStore:
         """See `RecordStore`. An export has no table of commands."""
         return None
 
-    def load_snapshot(self, stream: str) -> StateSnapshot | None:  # noqa: ARG002 - the protocol's
+    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:  # noqa: ARG002 - the protocol's
         """See `RecordStore`. An export has no snapshots."""
         return None
 

@@ -146,6 +146,11 @@ class LmdbLog(StoredLog):
         if not self.is_erased(stream):
             self._lmdb.save_snapshot(stream, snapshot)
 
+    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
+        """See `Log`."""
+        if not self.is_erased(stream):
+            self._lmdb.keep_snapshot(stream, snapshot)
+
     def _check_head(self) -> None:
         """Compare the end of the log with its signed head; it was changed without Fleet where they differ."""
         try:

@@ -1,7 +1,8 @@
 """Opens, reads, writes and grows the tables of the log in LMDB.
 
     records    position -> record (codec.py)            commands   command id -> its record
-    index      stream NUL position -> version           snapshots  stream -> snapshot        meta  format, heads
+    index      stream NUL position -> version           meta       format, heads
+    snapshots, past                                     see snapshot_tables.py
 
 Three rules make LMDB safe without its lock file. One process opens it at a time (data_lock.py). Everything except the
 commit itself runs on the event-loop thread. The only read transaction is renewed between commits, so it never sees a
@@ -29,7 +30,8 @@ from fleet.events.head_table import HeadTable
 from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import STREAM_KEY_TAIL_BYTES, command_key, position_key, stream_prefix
 from fleet.events.signing import SigningKey
-from fleet.limits import MAP_BYTES_INITIAL, SNAPSHOTS_WAITING_MAX, STREAM_HEADS_MAX
+from fleet.events.snapshot_tables import SnapshotTables
+from fleet.limits import MAP_BYTES_INITIAL, STREAM_HEADS_MAX
 from fleet.private_files import sync_directory
 from fleet.wire.audit import SignedHead
 
@@ -40,12 +42,11 @@ LOG_FILE: Final = "events.mdb"  # in the data directory
 FORMAT: Final = 1
 """Version of the tables and records. A change that older code cannot read takes the next number."""
 
-_TABLES: Final = (b"records", b"index", b"commands", b"snapshots", b"meta")
+_TABLES: Final = (b"records", b"index", b"commands", b"meta")
 _FORMAT_KEY: Final = b"format"
 _RECORDS_AT_ONCE: Final = 64  # one call costs half as much as single reads
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_command: Final = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
-_decode_snapshot: Final = msgspec.msgpack.Decoder(tuple[int, int, str, bytes]).decode
 
 
 class CutOff(Exception):  # noqa: N818 - it says what the file is
@@ -75,7 +76,6 @@ class LmdbStore:
         self.padded = False
         self._file = file
         self._versions: OrderedDict[str, int] = OrderedDict()
-        self._waiting: OrderedDict[str, StateSnapshot] = OrderedDict()  # snapshots, for the next commit
         self._map_bytes = max(MAP_BYTES_INITIAL, 2 * file.stat().st_size if existed else 0)
         try:
             self._environment = lmdb.open(
@@ -145,14 +145,16 @@ class LmdbStore:
     def _open_tables(self) -> None:
         if self._read_only:
             self._take(*(self._environment.open_db(name, create=False) for name in _TABLES))
+            self._snapshots = SnapshotTables(self._environment)
             return
         with self._environment.begin(write=True) as transaction:
             self._take(*(self._environment.open_db(name, txn=transaction) for name in _TABLES))
+            self._snapshots = SnapshotTables(self._environment, transaction)
             if transaction.get(_FORMAT_KEY, db=self._meta) is None:
                 transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=self._meta)
 
     def _take(self, *tables: "_Database") -> None:
-        self._records, self._index, self._commands, self._snapshots, self._meta = tables
+        self._records, self._index, self._commands, self._meta = tables
 
     def close(self) -> None:
         """Close the file. No commit may be under way."""
@@ -206,8 +208,8 @@ class LmdbStore:
             yield name.decode()
             found = cursor.set_range(name + b"\1")  # beyond the keys of this stream, which continue with NUL
 
-    def stream_positions(self, stream: str, after: int, limit: int | None) -> list[bytes]:
-        """Return the keys in `records` of the stream's events beyond position `after`."""
+    def stream_positions(self, stream: str, after: int, limit: int | None, last: bytes | None = None) -> list[bytes]:
+        """Return the keys in `records` of the stream's events beyond position `after`, up to the key `last`."""
         prefix = stream_prefix(stream)
         cursor = self._read.cursor(self._index)
         if not cursor.set_range(prefix + position_key(after + 1)):
@@ -215,7 +217,7 @@ class LmdbStore:
         start = len(prefix)
         found: list[bytes] = []
         for key in islice(cursor.iternext(keys=True, values=False), limit):
-            if key[:start] != prefix:
+            if key[:start] != prefix or (last is not None and key[start:] > last):
                 break
             found.append(key[start:])
         return found
@@ -273,12 +275,9 @@ class LmdbStore:
         found = self._get(command_key(command_id), self._commands)
         return None if found is None else CommandRecord(*_decode_command(found))
 
-    def load_snapshot(self, stream: str) -> StateSnapshot | None:
-        """Return the newest snapshot of the stream."""
-        if (waiting := self._waiting.get(stream)) is not None:
-            return waiting
-        found = self._get(stream.encode(), self._snapshots)
-        return None if found is None else StateSnapshot(*_decode_snapshot(found))
+    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
+        """Return the newest snapshot of the stream, or the newest that is not beyond position `at`."""
+        return self._snapshots.load(self._read, stream, at)
 
     def _get(self, key: bytes, table: "_Database") -> bytes | None:
         # A read by key is safe on damaged pages; a cursor that moves to one makes LMDB abort the process.
@@ -289,16 +288,18 @@ class LmdbStore:
 
     def reusable_bytes(self) -> int:
         """Return the size of the free pages in the file, which commits use before the file grows."""
-        return free_bytes_of(self._environment, (self._records, self._index, self._commands, self._snapshots))
+        tables = (self._records, self._index, self._commands, *self._snapshots.tables)
+        return free_bytes_of(self._environment, tables)
 
     # ------------------------------------------------------------------------------------------------------- writing
 
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """Write it with the next commit. It is disposable: when too many wait, the oldest are dropped."""
-        self._waiting[stream] = snapshot
-        self._waiting.move_to_end(stream)
-        if len(self._waiting) > SNAPSHOTS_WAITING_MAX:
-            self._waiting.popitem(last=False)
+        """Write it with the next commit."""
+        self._snapshots.save(self._read, stream, snapshot)
+
+    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
+        """Write it with the next commit and keep it for good."""
+        self._snapshots.keep(stream, snapshot)
 
     def begin_commit(self, batch: Commit, erased: Mapping[str, list[bytes]], *, snapshots: bool) -> Callable[[], None]:
         """Write everything and return the function that signs it and makes it durable with one fsync.
@@ -307,8 +308,6 @@ class LmdbStore:
         `snapshots`: also write the waiting snapshots. Both functions may raise `lmdb.MapFullError`; call `grow` then
         and try again. After the commit, call `finish_commit`.
         """
-        self._drop_snapshots(erased)
-        self._written = dict(self._waiting) if snapshots else {}
         transaction = self._environment.begin(write=True)
         try:
             first = batch.tip.position - len(batch.records) + 1
@@ -322,11 +321,8 @@ class LmdbStore:
             for command_id, record in batch.commands.items():
                 value = _encode((record.stream, record.position, record.version, record.digest))
                 transaction.put(command_key(command_id), value, db=self._commands)
-            for stream, snapshot in self._written.items():
-                value = _encode((snapshot.version, snapshot.position, snapshot.schema, snapshot.state))
-                transaction.put(stream.encode(), value, db=self._snapshots)
-            for stream, erased_keys in erased.items():
-                transaction.delete(stream.encode(), db=self._snapshots)
+            self._snapshots.put(transaction, erased, waiting=snapshots)
+            for erased_keys in erased.values():
                 for key in erased_keys:
                     self._erase(transaction, key)
         except BaseException:
@@ -360,10 +356,7 @@ class LmdbStore:
         self._head.show()
         for stream, version in batch.versions.items():
             self._remember_version(stream, version)
-        self._drop_snapshots(erased)
-        for stream, snapshot in self._written.items():
-            if self._waiting.get(stream) is snapshot:
-                del self._waiting[stream]
+        self._snapshots.finish(erased)
 
     def reload(self) -> None:
         """Make reads see what is on disk after a commit with an unknown result. Raises `StartupError`."""
@@ -375,10 +368,6 @@ class LmdbStore:
     def _renew(self) -> None:
         self._read.abort()
         self._read = self._environment.begin()
-
-    def _drop_snapshots(self, erased: Iterable[str]) -> None:
-        for stream in erased:
-            self._waiting.pop(stream, None)
 
     def grow(self) -> None:
         """Double the size of LMDB's map."""

@@ -33,12 +33,16 @@ class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
 
 
 class LogStatistics(msgspec.Struct, frozen=True):
-    """The log's load: waiting appends and their bytes of payload, and commits and appends since the start."""
+    """The log's load: waiting appends and their bytes of payload, and commits and appends since the start.
+
+    `shortage`: why the log may accept only what ends something; None while the disk has room.
+    """
 
     waiting: int
     waiting_bytes: int
     commits: int
     appends: int
+    shortage: str | None = None
 
 
 def up_to(bytes_max: int | None, events: Iterable[Recorded]) -> list[Recorded]:
@@ -109,10 +113,11 @@ class LogReader(Protocol):
         """Return the version that the index holds for this event, for verify.py. Raises `CorruptRecord`."""
         ...
 
-    def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
+    def replay(self, stream: str, after: int = 0, through: int | None = None) -> Iterator[tuple[int, int, Any]]:
         """Yield (version, position, event) of the stream beyond `after`, for folds, at half the cost.
 
-        Reads in pages of `REPLAY_PAGE_EVENTS`, so the caller may pause between two events.
+        The last position is `through`, None for the stream's end. Reads in pages of `REPLAY_PAGE_EVENTS`, so the caller
+        may pause between two events.
         """
         ...
 
@@ -120,8 +125,8 @@ class LogReader(Protocol):
         """Return the record of a command id, None for one that is new."""
         ...
 
-    def load_snapshot(self, stream: str) -> StateSnapshot | None:
-        """Return the latest snapshot of the stream."""
+    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
+        """Return the latest snapshot of the stream, or the latest that is not beyond the position `at`."""
         ...
 
 
@@ -173,5 +178,12 @@ class Log(LogReader, Protocol):
         ...
 
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
-        """Store a snapshot with a later commit, without waiting for it: snapshots are disposable."""
+        """Store a snapshot with a later commit, without waiting for it: snapshots are disposable.
+
+        It replaces the stream's last one, except that one in `PAST_SNAPSHOT_EVENTS` versions is kept for good.
+        """
+        ...
+
+    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
+        """Store a snapshot of an earlier version for good, likewise with a later commit."""
         ...

@@ -42,8 +42,8 @@ class RecordStore(Protocol):
         """Yield the names of the streams that begin like this, in order."""
         ...
 
-    def stream_positions(self, stream: str, after: int, limit: int | None) -> list[bytes]:
-        """Return the keys of the stream's events beyond position `after`."""
+    def stream_positions(self, stream: str, after: int, limit: int | None, last: bytes | None = None) -> list[bytes]:
+        """Return the keys of the stream's events beyond position `after`, up to the key `last`."""
         ...
 
     def stream_positions_down(self, stream: str, before: int, limit: int) -> list[bytes]:
@@ -62,8 +62,8 @@ class RecordStore(Protocol):
         """Return the record of a command id, None for one that is not known."""
         ...
 
-    def load_snapshot(self, stream: str) -> StateSnapshot | None:
-        """Return the newest snapshot of the stream."""
+    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
+        """Return the newest snapshot of the stream, or the newest that is not beyond position `at`."""
         ...
 
 
@@ -126,10 +126,11 @@ class StoredLog:
         """Return the version that the index holds for this event, for verify.py."""
         return self._store.indexed_version(stream, position)
 
-    def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
+    def replay(self, stream: str, after: int = 0, through: int | None = None) -> Iterator[tuple[int, int, Any]]:
         """See `LogReader`."""
         registry, decode = self._registry, codec.decode_event
-        while keys := self._store.stream_positions(stream, after, REPLAY_PAGE_EVENTS):
+        last = None if through is None else position_key(through)
+        while keys := self._store.stream_positions(stream, after, REPLAY_PAGE_EVENTS, last):
             first, after = (int.from_bytes(key, "big") for key in (keys[0], keys[-1]))
             version = self._store.indexed_version(stream, first) or 0
             page = [decode(record, registry) for record in self._store.records_at(keys)]
@@ -141,9 +142,9 @@ class StoredLog:
         """See `LogReader`."""
         return self._store.find_command(command_id)
 
-    def load_snapshot(self, stream: str) -> StateSnapshot | None:
+    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
         """See `LogReader`."""
-        return self._store.load_snapshot(stream)
+        return self._store.load_snapshot(stream, at)
 
     def is_erased(self, stream: str) -> bool:
         """See `LogReader`."""

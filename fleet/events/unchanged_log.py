@@ -32,6 +32,9 @@ class UnchangedLog(StoredLog):
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
         """Do nothing: snapshots are disposable."""
 
+    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
+        """Do nothing: likewise."""
+
 
 def _refusal() -> Unavailable:
     return Unavailable("read_only_server", "this server reads its data directory and changes nothing")

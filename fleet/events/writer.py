@@ -128,7 +128,7 @@ class Writer:
 
     def statistics(self) -> LogStatistics:
         """Return the load."""
-        return LogStatistics(len(self._queue), self._waiting_bytes, self._commits, self._appends)
+        return LogStatistics(len(self._queue), self._waiting_bytes, self._commits, self._appends, self._disk.shortage())
 
     async def _drain(self) -> None:
         # Shielded: a commit in a thread cannot be cancelled, and accepted appends must be written.

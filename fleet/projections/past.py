@@ -1,8 +1,9 @@
 """The states of aggregates at an earlier position of the log, folded by the same `evolve` as the current view.
 
 An aggregate that has not changed since then has its current state. Any other is folded from the nearest earlier state:
-one that was requested before, or the stream's snapshot. Events are read in pages, with a checkpoint after each. An
-aggregate that was erased since then has no earlier states.
+one that was requested before, or a snapshot. The log keeps a snapshot of every `PAST_SNAPSHOT_EVENTS` events of a
+stream, so the time of a fold does not depend on the stream's length; where they are missing, the first fold makes them.
+Events are read in pages, with a checkpoint after each. An aggregate that was erased since then has no earlier states.
 """
 
 from bisect import bisect_right
@@ -15,15 +16,22 @@ import trio
 from fleet.core.instance import state as instance_state
 from fleet.core.session import state as session_state
 from fleet.core.webhook import state as webhook_state
+from fleet.events.envelope import Erased, StateSnapshot
 from fleet.events.log import Log
-from fleet.events.snapshots import fingerprint
-from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, PAST_MARKS_KEPT, PAST_STREAMS_KEPT
+from fleet.events.snapshots import fingerprint, pack
+from fleet.limits import FEED_PAGE_EVENTS, PAST_MARKS_KEPT, PAST_SNAPSHOT_EVENTS, PAST_STREAMS_KEPT
 from fleet.projections.states import States
 from fleet.projections.views import Views
 
 State = TypeVar("State")
-_Mark = tuple[int, Any]
-"""A position, and the state after the stream's last event up to it."""
+
+
+class _Mark(NamedTuple, Generic[State]):
+    """The state after an event of a stream."""
+
+    version: int
+    position: int
+    state: State
 
 
 class Past(Generic[State]):
@@ -35,16 +43,16 @@ class Past(Generic[State]):
         state_type: Any = view.state_type
         self._schema = fingerprint(view.decider.kind, state_type, view.decider.revision)
         self._decode = msgspec.msgpack.Decoder(state_type).decode
-        self._marks: OrderedDict[str, list[_Mark]] = OrderedDict()
+        self._marks: OrderedDict[str, list[_Mark[State]]] = OrderedDict()
 
     async def one(self, aggregate_id: str, at: int) -> State | None:
         """Return the state as it was at position `at`, None where it did not exist yet or was erased since."""
         stream = self._view.stream(aggregate_id)
         if self._log.is_erased(stream):
             return None
-        if not self._log.read_stream(stream, at, 1):
+        if not self._log.stream_positions(stream, at, self._log.head() + 1, 1, newest_first=False):
             return self._view.get(aggregate_id)
-        if self._log.read_stream(stream, 0, 1)[0].position > at:
+        if not self._log.stream_positions(stream, 0, at + 1, 1, newest_first=False):
             return None
         return await self._fold(aggregate_id, stream, at)
 
@@ -63,35 +71,40 @@ class Past(Generic[State]):
         self._marks.pop(stream, None)
 
     async def _fold(self, aggregate_id: str, stream: str, at: int) -> State | None:
-        position, state = self._nearest(stream, at) or (0, self._view.decider.initial(aggregate_id))
-        while not self._log.is_erased(stream):
-            page = self._log.read_stream(stream, position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES)
-            wanted = [recorded for recorded in page if recorded.position <= at]
-            for recorded in wanted:
-                state = self._view.decider.evolve(state, recorded.event)
-                position = recorded.position
-            if len(wanted) < len(page) or not page:
-                self._keep(stream, (position, state))
-                return state
-            await trio.lowlevel.checkpoint()
-        self.forget(stream)
-        return None
+        nearest = self._nearest(stream, at) or _Mark(0, 0, self._view.decider.initial(aggregate_id))
+        version, position, state = nearest
+        kept, evolve = version // PAST_SNAPSHOT_EVENTS, self._view.decider.evolve
+        replay = self._log.replay(stream, nearest.position, at)
+        for folded, (version, position, event) in enumerate(replay, 1):
+            if isinstance(event, Erased):
+                break
+            state = evolve(state, event)
+            if version // PAST_SNAPSHOT_EVENTS > kept:
+                kept = version // PAST_SNAPSHOT_EVENTS
+                self._log.keep_snapshot(stream, StateSnapshot(version, position, self._schema, pack(state)))
+            if folded % FEED_PAGE_EVENTS == 0:
+                await trio.lowlevel.checkpoint()
+        if self._log.is_erased(stream):
+            self.forget(stream)
+            return None
+        self._keep(stream, _Mark(version, position, state))
+        return state
 
-    def _nearest(self, stream: str, at: int) -> _Mark | None:
+    def _nearest(self, stream: str, at: int) -> _Mark[State] | None:
         """Return the newest available state up to `at`."""
-        marks = [mark for mark in self._marks.get(stream, ()) if mark[0] <= at]
+        marks = [mark for mark in self._marks.get(stream, ()) if mark.position <= at]
         newest = marks[-1] if marks else None
-        snapshot = self._log.load_snapshot(stream)
-        if snapshot is None or snapshot.schema != self._schema or snapshot.position > at:
+        snapshot = self._log.load_snapshot(stream, at)
+        if snapshot is None or snapshot.schema != self._schema:
             return newest
-        if newest is not None and newest[0] >= snapshot.position:
+        if newest is not None and newest.position >= snapshot.position:
             return newest
-        return snapshot.position, self._decode(snapshot.state)
+        return _Mark(snapshot.version, snapshot.position, self._decode(snapshot.state))
 
-    def _keep(self, stream: str, mark: _Mark) -> None:
+    def _keep(self, stream: str, mark: _Mark[State]) -> None:
         """Keep a state for later requests: the last few of each stream, in the order of their positions."""
-        marks = [each for each in self._marks.pop(stream, ()) if each[0] != mark[0]]
-        marks.insert(bisect_right([position for position, _ in marks], mark[0]), mark)
+        marks = [each for each in self._marks.pop(stream, ()) if each.position != mark.position]
+        marks.insert(bisect_right([each.position for each in marks], mark.position), mark)
         if len(marks) > PAST_MARKS_KEPT:
             del marks[0 if marks[0] is not mark else -1]
         self._marks[stream] = marks

@@ -11,7 +11,7 @@ CallbackOutcome = Literal["finished", "aborted", "interrupted", "error", "stoppe
 """The outcome of a child, as its parent gets it."""
 CallbackStatus = Literal["pending", "undelivered", "delivered", "dropped"]
 AbortOutcome = Literal["aborted", "ended", "nothing_to_abort", "aborting"]
-InboxKind = Literal["permission", "question", "failure", "budget", "callback", "setup", "webhook"]
+InboxKind = Literal["permission", "question", "failure", "budget", "callback", "setup", "delay", "webhook"]
 """The kinds of items that wait for a person."""
 RequestKind = Literal["permission", "question"]
 NotificationKind = Literal[

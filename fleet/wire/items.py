@@ -301,8 +301,8 @@ class InboxContext(WireItem, kw_only=True):
 class InboxItem(WireItem, kw_only=True):
     """Something that waits for a person: a request, a failure, a used-up budget, an undelivered callback, a set-up.
 
-    Or a webhook that Fleet gave up on: it has `webhookId`, no session and no `context`. The `id` stays the same as long
-    as it waits; what waits again has another.
+    Or a turn that has made no progress for long (`delay`). Or a webhook that Fleet gave up on: it has `webhookId`, no
+    session and no `context`. The `id` stays the same as long as it waits; what waits again has another.
     """
 
     id: str

@@ -43,8 +43,9 @@ class Info(WireItem, kw_only=True):
 
 
 class Health(WireItem, kw_only=True):
-    """Liveness and readiness."""
+    """Liveness and readiness. `reasons` says what Fleet cannot do now, if it is `degraded`."""
 
-    status: Literal["ok", "starting"]
+    status: Literal["ok", "degraded", "starting"]
     version: str
     position: int
+    reasons: list[str]

@@ -72,8 +72,12 @@ class ErasureContract:
     async def test_no_byte_of_the_content_can_be_read(self, opening: Openings) -> None:
         async with written(opening) as log:
             verifiable: Log = log
+            log.keep_snapshot("a", StateSnapshot(1, 1, "1", SECRET.encode()))
+            await log.append("b", 1, [Counted(1)], CAUSE)
+            log.keep_snapshot("a", StateSnapshot(2, 2, "1", SECRET.encode()))
             await log.erase("a")
-            assert log.load_snapshot("a") is None
+            log.keep_snapshot("a", StateSnapshot(2, 2, "1", SECRET.encode()))
+            assert [log.load_snapshot("a", at) for at in (None, 1, 2, 9)] == [None] * 4
             assert log.load_snapshot("b") == StateSnapshot(1, 3, "1", b"kept")
             for position in (1, 2, 4):
                 record = verifiable.read_record(position)

@@ -13,6 +13,7 @@ from fleet.errors import Rejected
 from fleet.events.envelope import Cause, Recorded, StateSnapshot
 from fleet.events.log import Listener, Log, VersionConflict
 from fleet.events.verify import verify
+from fleet.limits import PAST_SNAPSHOT_EVENTS
 from tests.events.samples import Counted, Opened
 
 CAUSE = Cause("local", "command-1", "request-1")
@@ -275,6 +276,32 @@ class LogContract:
         async with opening() as log:
             assert log.load_snapshot("a") == StateSnapshot(1, 1, "1", b"state")
             assert log.load_snapshot("b") is None
+
+    async def test_one_snapshot_in_so_many_versions_is_kept_for_readers_of_the_past(self, opening: Openings) -> None:
+        every = PAST_SNAPSHOT_EVENTS
+        saved = [StateSnapshot(n * every // 2, n, "1", b"state %d" % n) for n in range(1, 6)]
+        async with opening() as log:
+            await log.append("a", 0, [Counted(1)], CAUSE)
+            log.keep_snapshot("a", StateSnapshot(1, 1, "1", b"only"))
+            assert log.load_snapshot("a") is None
+            assert log.load_snapshot("a", 1) == StateSnapshot(1, 1, "1", b"only")
+            for snapshot in saved:
+                log.save_snapshot("a", snapshot)
+                await log.append("ab", log.stream_version("ab"), [Counted(1)], CAUSE)
+            late = StateSnapshot(1, 1, "1", b"late")
+            log.keep_snapshot("a", late)
+            assert log.load_snapshot("a", 1) == late
+            await log.append("ab", log.stream_version("ab"), [Counted(1)], CAUSE)
+        async with opening() as log:
+            found = [log.load_snapshot("a", at) for at in (0, 1, 2, 3, 4, 5, 9)]
+            assert found == [None, late, saved[1], saved[1], saved[3], saved[4], saved[4]]
+            assert log.load_snapshot("ab", 9) is None
+
+    async def test_a_replay_ends_at_the_position_that_it_was_given(self, opening: Openings) -> None:
+        async with opening() as log:
+            await log.append("a", 0, [Counted(1), Counted(2), Counted(3)], CAUSE)
+            assert [position for _, position, _ in log.replay("a", 1, 2)] == [2]
+            assert [position for _, position, _ in log.replay("a", 1)] == [2, 3]
 
     async def test_an_opened_log_goes_on_where_it_was(self, opening: Openings) -> None:
         for n in range(3):

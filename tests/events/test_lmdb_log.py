@@ -10,6 +10,7 @@ import pytest
 import trio
 
 import fleet.events.lmdb_store
+import fleet.events.snapshot_tables
 import fleet.events.writer
 from fleet.errors import StartupError, Unavailable
 from fleet.events.envelope import Cause, StateSnapshot
@@ -334,7 +335,7 @@ async def test_stream_versions_are_right_beyond_the_cache(tmp_path: Path, monkey
 
 
 async def test_waiting_snapshots_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet.events.lmdb_store, "SNAPSHOTS_WAITING_MAX", 2)
+    monkeypatch.setattr(fleet.events.snapshot_tables, "SNAPSHOTS_WAITING_MAX", 2)
     async with open_lmdb(tmp_path) as log:
         for n in range(3):
             log.save_snapshot(f"s{n}", StateSnapshot(0, 0, "1", b""))

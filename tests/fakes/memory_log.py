@@ -28,7 +28,7 @@ from fleet.events.heads import Heads
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
 from fleet.events.signing import SigningKey
-from fleet.limits import ERASE_PAGE_EVENTS
+from fleet.limits import ERASE_PAGE_EVENTS, PAST_SNAPSHOT_EVENTS
 from fleet.ports import Clock
 from fleet.wire.audit import SignedHead
 
@@ -47,6 +47,7 @@ class MemoryDisk:
         self.commands: dict[str, CommandRecord] = {}
         self.snapshots: dict[str, StateSnapshot] = {}
         self.head: SignedHead | None = None
+        self.past: dict[str, dict[int, StateSnapshot]] = {}
         self.blobs: dict[str, bytes] = {}
         self.owned: dict[str, dict[str, None]] = {}
         self.full = False
@@ -68,6 +69,7 @@ class MemoryLog:
         self._listeners: list[Listener] = []
         self._positions: dict[str, list[int]] = {}
         self._snapshots: dict[str, StateSnapshot] = {}
+        self._past: dict[str, dict[int, StateSnapshot]] = {}
         self._crashed = False
         self._commits = 0
         self.tip = LogEnd(0, codec.GENESIS_DIGEST)
@@ -136,18 +138,24 @@ class MemoryLog:
         version = bisect_right(positions, position)
         return version if version and positions[version - 1] == position else None
 
-    def replay(self, stream: str, after: int = 0) -> Iterator[tuple[int, int, Any]]:
+    def replay(self, stream: str, after: int = 0, through: int | None = None) -> Iterator[tuple[int, int, Any]]:
         """See `Log`."""
-        for recorded in self.read_stream(stream, after):
-            yield recorded.version, recorded.position, recorded.event
+        last = self.head() if through is None else through
+        for version, position in enumerate(self._positions.get(stream, ()), 1):
+            if after < position <= last:
+                yield version, position, codec.decode_recorded(self._disk.records[position - 1], self._registry).event
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """See `Log`."""
         return self._disk.commands.get(command_id)
 
-    def load_snapshot(self, stream: str) -> StateSnapshot | None:
+    def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
         """See `Log`."""
-        return self._snapshots.get(stream) or self._disk.snapshots.get(stream)
+        newest = self._snapshots.get(stream) or self._disk.snapshots.get(stream)
+        if at is None or (newest is not None and newest.position <= at):
+            return newest
+        kept = {**self._disk.past.get(stream, {}), **self._past.get(stream, {})}
+        return max((each for each in kept.values() if each.position <= at), key=lambda e: e.position, default=None)
 
     def is_erased(self, stream: str) -> bool:
         """See `Log`."""
@@ -205,6 +213,8 @@ class MemoryLog:
         disk = self._disk
         self._snapshots.pop(stream, None)
         disk.snapshots.pop(stream, None)
+        self._past.pop(stream, None)
+        disk.past.pop(stream, None)
         for position in positions:
             command_id = codec.decode(disk.records[position - 1]).header.command_id
             if command_id is not None:
@@ -213,7 +223,8 @@ class MemoryLog:
 
     def statistics(self) -> LogStatistics:
         """See `Log`. No append waits, and each one is a commit."""
-        return LogStatistics(0, 0, self._commits, self._commits)
+        shortage = "the disk is full" if self._disk.low or self._disk.full else None
+        return LogStatistics(0, 0, self._commits, self._commits, shortage)
 
     def listen(self, listener: Listener) -> None:
         """See `Log`."""
@@ -222,7 +233,16 @@ class MemoryLog:
     def save_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
         """See `Log`."""
         if not self.is_erased(stream):
+            before = self.load_snapshot(stream)
+            last = 0 if before is None else before.version
+            if last // PAST_SNAPSHOT_EVENTS < snapshot.version // PAST_SNAPSHOT_EVENTS:
+                self.keep_snapshot(stream, snapshot)
             self._snapshots[stream] = snapshot
+
+    def keep_snapshot(self, stream: str, snapshot: StateSnapshot) -> None:
+        """See `Log`."""
+        if not self.is_erased(stream):
+            self._past.setdefault(stream, {})[snapshot.position] = snapshot
 
     def _make_durable(self, batch: Batch) -> None:
         if self._disk.full:
@@ -232,6 +252,9 @@ class MemoryLog:
         self._disk.commands |= batch.commands
         self._disk.snapshots |= self._snapshots
         self._snapshots.clear()
+        for stream, kept in self._past.items():
+            self._disk.past.setdefault(stream, {}).update(kept)
+        self._past.clear()
         for record in batch.records:
             self._index(codec.decode(record))
         self._disk.head = KEY.sign(*self.tip, batch.now_ms)

@@ -11,7 +11,8 @@ async def test_health_and_readiness_are_ok(door: Door) -> None:
     for path in ("/api/healthz", "/api/readyz"):
         answer = await door.knock("GET", path)
         assert answer.status == 200
-        assert answer.json == {"status": "ok", "version": __version__, "position": door.fleet.log.head()}
+        position = door.fleet.log.head()
+        assert answer.json == {"status": "ok", "version": __version__, "position": position, "reasons": []}
 
 
 async def test_not_ready_is_no_200(door: Door) -> None:
@@ -19,6 +20,15 @@ async def test_not_ready_is_no_200(door: Door) -> None:
     answer = await door.knock("GET", "/api/readyz")
     assert (answer.status, answer.json["status"]) == (503, "starting")
     assert (await door.knock("GET", "/api/healthz")).status == 200
+
+
+async def test_readiness_is_degraded_on_a_full_disk(machine: Machine, door: Door) -> None:
+    machine.disk.low = True
+    answer = await door.knock("GET", "/api/readyz")
+    assert (answer.status, answer.json["status"]) == (200, "degraded")
+    assert "disk" in answer.json["reasons"][0]
+    machine.disk.low = False
+    assert (await door.knock("GET", "/api/readyz")).json["status"] == "ok"
 
 
 async def test_instances_are_the_processes_that_run(machine: Machine, door: Door) -> None:

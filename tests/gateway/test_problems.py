@@ -178,6 +178,34 @@ async def test_a_session_that_works_can_be_erased_on_a_full_disk(machine: Machin
     assert (answer.status, answer.json["erased"]) == (200, True)
 
 
+@pytest.mark.parametrize("work", ["bash:600", "ask"])
+async def test_turn_is_aborted_on_a_full_disk_and_its_messages_are_recorded_later(
+    machine: Machine, door: Door, work: str
+) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    path = f"/api/sessions/{item['id']}"
+    await door.knock("POST", f"{path}/prompt", {"text": f"first {work}"})
+    machine.disk.low = True
+    await trio.sleep(30)
+    answer = await door.knock("POST", f"{path}/abort", {}, Idempotency_Key="a")
+    assert (answer.status, answer.json["outcome"]) == (200, "aborted")
+    lost = len((await door.knock("GET", f"{path}/messages")).json["messages"])
+    machine.disk.low = False
+    assert (await door.prompt(item["id"], "second"))["outcome"] == "finished"
+    messages = (await door.knock("GET", f"{path}/messages")).json["messages"]
+    assert lost < 2
+    assert [message["info"]["role"] for message in messages] == ["user", "assistant"] * 2
+
+
+@pytest.mark.parametrize("query", ["", "?permanent=true"])
+async def test_working_session_is_stopped_on_a_full_disk(machine: Machine, door: Door, query: str) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="work bash:600")
+    machine.disk.low = True
+    await trio.sleep(30)
+    answer = await door.knock("DELETE", f"/api/sessions/{item['id']}{query}")
+    assert (answer.status, answer.json["erased"]) == (200, bool(query))
+
+
 async def raw(door: Door, request: bytes) -> Answer:
     """Send bytes to a real port and return the answer."""
     received = b""

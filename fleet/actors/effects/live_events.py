@@ -47,6 +47,7 @@ class LiveSession:
         self.gaps = 1  # how often events may have been missed; starts at 1 because of the restart of Fleet
         self.gaps_filled = 0
         self.cause = Cause()  # why its turn runs
+        self.unrecorded: str | None = None  # the prompt of an aborted turn whose messages a full disk refused
         self.next_turn: int | None = None  # it had not begun when this was set, so its prompt was not sent
         self.begin()
 

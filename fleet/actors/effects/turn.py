@@ -260,11 +260,19 @@ class TurnEffects:
         since_ms = self._turn_since_ms(session_id)
         if since_ms == 0:
             return
-        own = () if message_id is None else await read_tail(client, opencode_id, message_id)
+        conversation = self._conversations.of(session_id)
+        first = conversation.unrecorded or message_id
+        own = () if first is None else await read_tail(client, opencode_id, first)
         own = own or await read_since(client, opencode_id, since_ms)
         await report(ReportTranscript(messages=tuple(own), at_ms=self._now()))
+        conversation.unrecorded = None if self._is_recorded(session_id, own) else first
         for subagent in await read_subagents(client, opencode_id, since_ms):
             await report(ReportTranscript(messages=await read_since(client, subagent.id, since_ms), at_ms=self._now()))
+
+    def _is_recorded(self, session_id: str, messages: Sequence[Message]) -> bool:
+        """Return whether the log has the last of these messages: the report of a turn's end may be dropped."""
+        state = self._context.views.sessions.get(session_id)
+        return state is None or not messages or messages[-1].info.id in state.digest_by_id
 
     async def await_late(self, client: OpenCode, opencode_id: str, message_id: str) -> None:
         """Wait a moment for a prompt that OpenCode may still store: a prompt that is not stored cannot be aborted.

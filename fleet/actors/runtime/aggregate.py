@@ -33,7 +33,7 @@ from fleet.actors.runtime.ref import Message, Ref
 from fleet.actors.runtime.retry import Patience, persist
 from fleet.actors.runtime.shape import Shape
 from fleet.core.decider import Decider
-from fleet.errors import Problem, Rejected
+from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Appended, Cause, OwnCauses, StateSnapshot
 from fleet.events.log import Log
 from fleet.limits import REPLAY_PAGE_EVENTS, SNAPSHOT_EVERY_EVENTS
@@ -378,7 +378,15 @@ class Aggregate(Generic[Command, State, Event, Effect]):
     async def _report(self, command: Command, cause: Cause) -> None:
         """Send the command to this actor, with retries: without its report an effect would never end."""
         name = type(command).__name__
-        ask = partial(self.ref().ask, Deliver(command, cause), timeout=math.inf)
+
+        async def ask() -> None:
+            try:
+                await self.ref().ask(Deliver(command, cause), timeout=math.inf)
+            except Unavailable as refusal:
+                if refusal.code != "disk_full" or not self._decider.can_drop(command, self._state):
+                    raise
+                _log.warning("report_dropped", stream=self.stream, command=name, code=refusal.code)
+
         try:
             await persist(ask, Patience("report_waits", stream=self.stream, command=name))
         except Rejected as rejected:

@@ -18,8 +18,8 @@ Reply = Literal["once", "always", "reject"]
 async def inbox(fleet: "FleetClient", *, json: Json = False) -> None:
     """List everything that waits for you in all sessions, each with the command that helps.
 
-    These are permissions, questions, failures, used-up budgets, set-ups that are not allowed yet, callbacks that could
-    not be delivered, and disabled webhooks.
+    These are permissions, questions, failures, used-up budgets, set-ups that are not allowed yet, turns without
+    progress, callbacks that could not be delivered, and disabled webhooks.
     """
     from rich.text import Text
 
@@ -45,6 +45,8 @@ async def inbox(fleet: "FleetClient", *, json: Json = False) -> None:
                 command = f"fleet answer {short} {how} --request {request_id}"
             case InboxItem(kind="setup"):
                 command = f"fleet trust --session {short}"
+            case InboxItem(kind="delay"):
+                command = f"fleet abort {short}, or wait"
             case InboxItem(kind="budget"):
                 command = f"fleet set {short} --no-budget, or with a higher --usd, --tokens or --minutes"
             case InboxItem(kind="callback", session_id=str(child)):

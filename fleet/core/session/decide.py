@@ -14,7 +14,7 @@ from fleet.core.decider import Decider
 from fleet.core.session import commands, events
 from fleet.core.session.consequences import FRESH_HINT, Events, is_cut_off, is_gone, setup_ended, with_consequences
 from fleet.core.session.decide_queue import QUEUE, check_prompt, check_room, why_not_steerable
-from fleet.core.session.decide_reports import REPORTS
+from fleet.core.session.decide_reports import REPORTS, can_drop
 from fleet.core.session.effects import Effect, failure, pending, react
 from fleet.core.session.evolve import evolve
 from fleet.core.session.mandates import MANDATES
@@ -302,5 +302,14 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
 }
 
 SESSION: Final[Decider[commands.SessionCommand, State, events.SessionEvent, Effect]] = Decider(
-    "session", initial, decide, evolve, react, pending, revision=6, failure=failure, mandates=MANDATES
+    "session",
+    initial,
+    decide,
+    evolve,
+    react,
+    pending,
+    revision=6,
+    failure=failure,
+    mandates=MANDATES,
+    can_drop=can_drop,
 )

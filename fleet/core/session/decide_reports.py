@@ -316,6 +316,23 @@ def _callback_dropped(command: report_commands.ReportCallbackDropped, state: Sta
     return (session_events.CallbackDropped(number=command.number, reason=command.reason, at_ms=command.at_ms),)
 
 
+_NOT_FOR_THE_END: Final = (
+    report_commands.ReportTranscript,
+    report_commands.ReportTurnSnapshot,
+    report_commands.ReportChanges,
+    report_commands.ReportRequestOpened,
+)
+
+
+def can_drop(command: object, state: State) -> bool:
+    """Return whether the end of a turn or session, once a caller has asked for it, must not wait for this report.
+
+    A full disk refuses the report, and the end may be what makes room.
+    """
+    ending = state.stopping or (state.turn is not None and state.turn.aborting)
+    return ending and isinstance(command, _NOT_FOR_THE_END)
+
+
 REPORTS: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     report_commands.ReportWorkspaceReady: _workspace_ready,
     report_commands.ReportSetupHeld: _setup_held,

@@ -206,9 +206,10 @@ def _turn_continued(state: State, _: turn_events.TurnContinued) -> StatePatch:
 
 def _turn_delayed(state: State, event: turn_events.TurnDelayed) -> StatePatch:
     turn = state.turn
+    is_long = event.is_long or (event.reason != "" and turn is not None and turn.delay_is_long)
     told = event.is_long or (turn is not None and turn.delay_told)
     return {
-        "turn": turn and replace(turn, delay=event.reason, delay_told=told),
+        "turn": turn and replace(turn, delay=event.reason, delay_told=told, delay_is_long=is_long),
         "evidence": f"turn {event.number}: {event.reason or 'OpenCode works on'}",
     }
 

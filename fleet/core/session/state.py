@@ -53,8 +53,8 @@ class QueuedPrompt(msgspec.Struct, frozen=True):
 class Turn(msgspec.Struct, frozen=True):
     """The running turn, or the unfinished one of a lost instance. `steering` are prompts that are being sent into it.
 
-    `delay` is why it does not progress; `delay_told`: a person was notified of a delay. `resumed_at_ms` is when it was
-    resumed on another process; it is 0 once that process was seen working on it.
+    `delay` is why it does not progress; `delay_told`: a person was notified of a delay; `delay_is_long`: of this one.
+    `resumed_at_ms` is when it was resumed on another process; it is 0 once that process was seen working on it.
     """
 
     number: int
@@ -68,6 +68,7 @@ class Turn(msgspec.Struct, frozen=True):
     resumed_at_ms: int = 0
     delay: str = ""
     delay_told: bool = False
+    delay_is_long: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -257,6 +258,11 @@ class State(msgspec.Struct, frozen=True):
 def is_held(state: State) -> bool:
     """Return whether the set-up of its workspace waits until a person allows its commands."""
     return state.provisioning == "setup" and state.setup is not None and state.setup.status == "held"
+
+
+def is_long_delayed(state: State) -> bool:
+    """Return whether its turn has made no progress for so long that a person was notified."""
+    return state.turn is not None and state.turn.delay_is_long
 
 
 def status_of(state: State) -> Phase:

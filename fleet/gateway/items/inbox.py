@@ -1,4 +1,4 @@
-"""The items of the inbox: requests, failures, budgets, callbacks and webhooks that wait for a person."""
+"""The items of the inbox: requests, failures, budgets, delays, callbacks and webhooks that wait for a person."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from fleet.actors.fleet import Fleet
-from fleet.core.session.state import Request, State, is_held
+from fleet.core.session.state import NotificationKind, Request, State, is_held, is_long_delayed
 from fleet.core.times import rfc3339
 from fleet.core.webhook import state as webhook
 from fleet.gateway.items.cuts import cut_part
@@ -43,6 +43,7 @@ def waits(state: State) -> bool:
         or (state.phase != "stopped" and (state.failure is not None or state.usage.exceeded is not None))
         or any(callback.status == "undelivered" for callback in state.callbacks.sent)
         or is_held(state)
+        or is_long_delayed(state)
     )
 
 
@@ -56,15 +57,23 @@ def _items(state: State, tool: Tool) -> list[InboxItem]:
         at_ms = state.failure.at_ms
         items.append(_item("failure", state, f"failure:{at_ms}", at_ms, state.failure.detail))
     if state.usage.exceeded is not None and state.phase != "stopped":
-        paused = [notification.at_ms for notification in state.notifications if notification.kind == "budget"]
-        at_ms = paused[-1] if paused else state.since_ms  # the list of notifications is bounded
+        at_ms = _notified_at_ms(state, "budget")
         items.append(_item("budget", state, f"budget:{at_ms}", at_ms, state.usage.exceeded))
+    if state.turn is not None and is_long_delayed(state):
+        at_ms = _notified_at_ms(state, "delayed")
+        items.append(_item("delay", state, f"delay:{state.turn.number}", at_ms, state.turn.delay))
     items += [
         _item("callback", state, f"callback:{callback.number}", callback.at_ms, callback.reason)
         for callback in state.callbacks.sent
         if callback.status == "undelivered"
     ]
     return items
+
+
+def _notified_at_ms(state: State, kind: NotificationKind) -> int:
+    """Return when a person was last notified like this. The list of notifications is bounded."""
+    times = [notification.at_ms for notification in state.notifications if notification.kind == kind]
+    return times[-1] if times else state.since_ms
 
 
 def _request(state: State, request: Request, tool: Tool) -> InboxItem:

@@ -1,6 +1,8 @@
 """The routes about the whole fleet: its numbers, and whether it is alive and ready."""
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
 
 from quart import Response
 
@@ -33,18 +35,24 @@ async def healthz(fleet: Fleet) -> Response:
 
     Nothing else is checked; `/api/readyz` says whether work can begin.
     """
-    return answer(Health(status="ok", version=__version__, position=fleet.log.head()))
+    return answer(_health(fleet, "ok"))
 
 
 @endpoint("GET /readyz", gives=Gives({200: (Health,), 503: (Health,)}))
 async def readyz(fleet: Fleet) -> Response:
-    """Check that the server has recovered what an earlier run left behind.
+    """Check that the server has recovered what an earlier run left behind, and that nothing limits it.
 
-    Until then the response is 503, with the status `starting`.
+    Until then the response is 503, with the status `starting`. With the status `degraded` the server serves all reads,
+    and `reasons` says what it refuses: on a full disk, everything but what ends something or frees space.
     """
-    if fleet.ready:
-        return answer(Health(status="ok", version=__version__, position=fleet.log.head()))
-    return answer(Health(status="starting", version=__version__, position=fleet.log.head()), status=503)
+    if not fleet.ready:
+        return answer(_health(fleet, "starting"), status=503)
+    reasons = fleet.limitations()
+    return answer(_health(fleet, "degraded" if reasons else "ok", reasons))
+
+
+def _health(fleet: Fleet, status: Literal["ok", "degraded", "starting"], reasons: Sequence[str] = ()) -> Health:
+    return Health(status=status, version=__version__, position=fleet.log.head(), reasons=list(reasons))
 
 
 def _summary(fleet: Fleet) -> Summary:

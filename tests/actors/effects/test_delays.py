@@ -80,6 +80,18 @@ async def test_a_silent_model_is_reported_and_later_notified(door: Door) -> None
     assert await told(door, session_id) == ["nothing has come from the model for 5 min"]
 
 
+async def test_a_turn_without_progress_waits_in_the_inbox_until_it_goes_on(door: Door) -> None:
+    session_id = await begun(door, "bash:1080")
+    await trio.sleep(10 * 60)
+    assert (await door.knock("GET", "/api/inbox")).json == []
+    await trio.sleep(6 * 60)
+    (item,) = (await door.knock("GET", "/api/inbox")).json
+    assert (item["kind"], item["sessionId"], item["context"]["turn"]) == ("delay", session_id, 1)
+    assert item["detail"] == "bash has run for 15 min: npm run dev"
+    await door.settled(session_id)
+    assert (await door.knock("GET", "/api/inbox")).json == []
+
+
 async def test_a_turn_that_makes_progress_again_reports_it(door: Door) -> None:
     session_id = await begun(door, "retry:4")
     seen: list[str] = []

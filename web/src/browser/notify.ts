@@ -50,5 +50,6 @@ const TITLES: Readonly<Record<InboxItem["kind"], string>> = {
   budget: "Budget used",
   callback: "Report not delivered",
   setup: "Set-up to allow",
+  delay: "No progress",
   webhook: "Webhook off",
 };

@@ -1,4 +1,4 @@
-/** What can be done about failures, budgets, reports that were not delivered, and webhooks that were given up. */
+/** What can be done about failures, delays, budgets, undelivered reports, and webhooks that were given up. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { isMac } from "../../browser/platform.ts";
@@ -53,6 +53,24 @@ export function FailureActs({
         Open the session
       </Link>
       <StopButton sessionId={sessionId} acts={acts} />
+    </div>
+  );
+}
+
+export function DelayActs({ sessionId }: { readonly sessionId: string }): ReactNode {
+  const { isOff, act } = useActs();
+  return (
+    <div className={style.acts}>
+      <Button
+        kind="danger"
+        disabled={isOff}
+        onClick={() => void act("The turn is aborted", "POST", `/api/sessions/${sessionId}/abort`)}
+      >
+        Abort the turn
+      </Button>
+      <Link to="/s/$id" params={{ id: sessionId }}>
+        Open the session
+      </Link>
     </div>
   );
 }

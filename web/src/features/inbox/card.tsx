@@ -10,7 +10,7 @@ import { Boundary } from "../../widgets/boundary.tsx";
 import { RequestForm } from "../../widgets/request-form.tsx";
 import { SetupActs, SetupCommands } from "../../widgets/setup-acts.tsx";
 import type { InboxItem } from "../../wire/types.ts";
-import { BudgetActs, CallbackActs, FailureActs, WebhookActs } from "./acts.tsx";
+import { BudgetActs, CallbackActs, DelayActs, FailureActs, WebhookActs } from "./acts.tsx";
 import style from "./inbox.module.css";
 
 const LOOKS: Readonly<Record<InboxItem["kind"], Look>> = {
@@ -20,6 +20,7 @@ const LOOKS: Readonly<Record<InboxItem["kind"], Look>> = {
   budget: { shape: "$", word: "budget used", tone: "needs" },
   callback: { shape: "↩", word: "report not delivered", tone: "away" },
   setup: { shape: "◐", word: "set-up", tone: "needs" },
+  delay: { shape: "◷", word: "no progress", tone: "needs" },
   webhook: { shape: "⇥", word: "webhook off", tone: "away" },
 };
 
@@ -48,6 +49,7 @@ function Body({ item, isFocused }: { readonly item: InboxItem; readonly isFocuse
         <FailureActs sessionId={item.sessionId} hasKeys={isFocused} />
       )}
       {mayChange && item.kind === "budget" && item.sessionId !== null && <BudgetActs sessionId={item.sessionId} />}
+      {mayChange && item.kind === "delay" && item.sessionId !== null && <DelayActs sessionId={item.sessionId} />}
       {mayChange && item.kind === "callback" && item.sessionId !== null && <CallbackActs sessionId={item.sessionId} />}
       {mayChange && item.kind === "webhook" && item.webhookId !== null && <WebhookActs webhookId={item.webhookId} />}
     </>
