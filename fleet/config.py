@@ -10,14 +10,14 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import platformdirs
 
+from fleet import config_values as values
 from fleet.errors import StartupError
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN, MIB
 from fleet.logs import LogFormat, LogLevel
@@ -55,6 +55,7 @@ class Config(msgspec.Struct, frozen=True):
     min_free_memory_mib: int
     idle_timeout_minutes: float
     leave_running: bool
+    anchor_file: Path | None
     webhook_networks: tuple[IPv4Network | IPv6Network, ...]
     log_format: LogFormat
     log_level: LogLevel
@@ -87,96 +88,6 @@ class Key(NamedTuple):
         return f"--{self.name.replace('_', '-')}"
 
 
-def _host(value: Any, _directory: Path | None) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("a host name or an address, such as 127.0.0.1")
-    return value
-
-
-def _path(value: Any, directory: Path | None) -> Path:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("a path")
-    try:
-        expanded = Path(value).expanduser()
-    except RuntimeError as error:
-        raise ValueError("a path below a home directory that exists") from error
-    return Path(os.path.normpath(expanded.absolute() if directory is None else directory / expanded))
-
-
-def _paths(value: Any, directory: Path | None) -> tuple[Path, ...]:
-    if isinstance(value, str):
-        value = value.split(os.pathsep)
-    try:
-        named = msgspec.convert(value, list[Any])
-    except msgspec.ValidationError:
-        named = []
-    if not named:
-        raise ValueError(f"one or more paths, separated by '{os.pathsep}' or in a TOML array")
-    return tuple(_path(path, directory) for path in named)
-
-
-def _choice(choices: tuple[str, ...]) -> Callable[[Any, Path | None], str]:
-    def parse(value: Any, _directory: Path | None) -> str:
-        if value not in choices:
-            raise ValueError(f"one of {', '.join(choices)}")
-        return str(value)
-
-    return parse
-
-
-def _number(smallest: int, largest: int, note: str = "") -> Callable[[Any, Path | None], int]:
-    def parse(value: Any, _directory: Path | None) -> int:
-        if isinstance(value, str) and value.isascii() and value.isdecimal():
-            value = int(value)
-        if type(value) is not int or not smallest <= value <= largest:
-            raise ValueError(f"a number from {smallest} to {largest}{note}")
-        return value
-
-    return parse
-
-
-def _networks(value: Any, _directory: Path | None) -> tuple[IPv4Network | IPv6Network, ...]:
-    named = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
-    try:
-        return tuple(ip_network(each) for each in msgspec.convert(named, list[str]))
-    except (msgspec.ValidationError, ValueError):
-        raise ValueError(
-            "one or more networks such as 10.1.0.0/16 or ::1, separated by ',' or in a TOML array"
-        ) from None
-
-
-def _minutes(value: Any, _directory: Path | None) -> float:
-    try:
-        minutes = float(value)
-    except (TypeError, ValueError):
-        minutes = 0.0
-    if isinstance(value, bool) or not 0.01 <= minutes <= 1_000_000:
-        raise ValueError("a number of minutes, at least 0.01")
-    return minutes
-
-
-def _flag(value: Any, _directory: Path | None) -> bool:
-    flags = {"true": True, "false": False}
-    if isinstance(value, bool):
-        return value
-    if not isinstance(value, str) or value.lower() not in flags:
-        raise ValueError("true or false")
-    return flags[value.lower()]
-
-
-def _collector(value: Any, _directory: Path | None) -> str:
-    asked = "an http or https URL without password or query; those go into OTEL_EXPORTER_OTLP_HEADERS"
-    try:
-        url = urlsplit(str(value))
-        port = url.port
-    except ValueError as error:
-        raise ValueError(asked) from error
-    more = "@" in url.netloc or url.query or url.fragment
-    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or more:
-        raise ValueError(asked)
-    return urlunsplit(url._replace(path=url.path if url.path.strip("/") else "/v1/traces"))
-
-
 def _default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("fleet", appauthor=False))
 
@@ -193,7 +104,7 @@ KEYS = (
         "address",
         "127.0.0.1",
         "Address to listen on. Any address except loopback needs an access token.",
-        _host,
+        values.host,
         lambda: "127.0.0.1",
     ),
     Key(
@@ -201,7 +112,7 @@ KEYS = (
         "number",
         "3000",
         "Port to listen on; 0 chooses a free one.",
-        _number(0, 65535, " (0: any free port)"),
+        values.number(0, 65535, " (0: any free port)"),
         lambda: 3000,
     ),
     Key(
@@ -209,7 +120,7 @@ KEYS = (
         "path",
         "the platform's data directory",
         "The directory for the event log, worktrees and clones. One server at a time.",
-        _path,
+        values.path,
         _default_data_dir,
     ),
     Key(
@@ -217,7 +128,7 @@ KEYS = (
         "path",
         "`opencode` on the PATH, else the one of `make setup`",
         "The OpenCode executable.",
-        _path,
+        values.path,
         lambda: None,
     ),
     Key(
@@ -225,7 +136,7 @@ KEYS = (
         "auto, always, never",
         "auto",
         "Offer the rehearsal model to OpenCode: if OpenCode has no provider of its own, always, or never.",
-        _choice(get_args(RehearsalChoice)),
+        values.choice(get_args(RehearsalChoice)),
         lambda: "auto",
     ),
     Key(
@@ -233,7 +144,7 @@ KEYS = (
         "paths",
         "the whole file system",
         f"Directories below which sessions may work, separated by '{os.pathsep}' or in a TOML array.",
-        _paths,
+        values.paths,
         _filesystem_root,
     ),
     Key(
@@ -241,7 +152,7 @@ KEYS = (
         "shared, directory",
         "shared",
         "Which sessions share an OpenCode process: those of one repository, or of one directory.",
-        _choice(get_args(InstancePolicy)),
+        values.choice(get_args(InstancePolicy)),
         lambda: "shared",
     ),
     Key(
@@ -249,7 +160,7 @@ KEYS = (
         "number",
         str(INSTANCES_MAX),
         "Maximum number of OpenCode processes; a session that needs one more waits.",
-        _number(1, 10_000),
+        values.number(1, 10_000),
         lambda: INSTANCES_MAX,
     ),
     Key(
@@ -257,7 +168,7 @@ KEYS = (
         "MiB",
         str(MEMORY_FREE_BYTES_MIN // MIB),
         "Minimum of free memory before another OpenCode process is started.",
-        _number(0, 10_000_000),
+        values.number(0, 10_000_000),
         lambda: MEMORY_FREE_BYTES_MIN // MIB,
     ),
     Key(
@@ -265,7 +176,7 @@ KEYS = (
         "minutes",
         f"{IDLE_TIMEOUT_S / 60:g}",
         "An OpenCode process whose sessions have all been idle for this time is stopped; they become completed.",
-        _minutes,
+        values.minutes,
         lambda: IDLE_TIMEOUT_S / 60,
     ),
     Key(
@@ -273,8 +184,17 @@ KEYS = (
         "true, false",
         "false",
         "Leave OpenCode processes running when the server stops; the next start adopts them.",
-        _flag,
+        values.flag,
         lambda: False,
+    ),
+    Key(
+        "anchor_file",
+        "path",
+        "none",
+        "File to which signed heads of the event log are appended, on another machine's disk: `fleet log verify "
+        "--anchor` then finds a log that was changed.",
+        values.path,
+        lambda: None,
     ),
     Key(
         "webhook_networks",
@@ -282,7 +202,7 @@ KEYS = (
         "public addresses only",
         "Networks that are not public and that webhooks may use, also by http; separated by ',' or in a TOML array: "
         "10.1.0.0/16, 127.0.0.1",
-        _networks,
+        values.networks,
         lambda: (),
     ),
     Key(
@@ -290,7 +210,7 @@ KEYS = (
         "auto, json, console",
         "auto",
         "Format of the server's log on standard error: JSON lines, lines for people, or those on a terminal only.",
-        _choice(get_args(LogFormat)),
+        values.choice(get_args(LogFormat)),
         lambda: "auto",
     ),
     Key(
@@ -298,7 +218,7 @@ KEYS = (
         "debug, info, warning, error",
         "info",
         "Minimum level of the server's log; debug shows every request.",
-        _choice(get_args(LogLevel)),
+        values.choice(get_args(LogLevel)),
         lambda: "info",
     ),
     Key(
@@ -306,7 +226,7 @@ KEYS = (
         "URL",
         "none",
         "OpenTelemetry collector that gets traces, by OTLP over HTTP: http://localhost:4318",
-        _collector,
+        values.collector,
         lambda: None,
     ),
 )
@@ -337,10 +257,10 @@ def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> 
     given.update(_from_file(_config_file(flags, environ), problems))
     given.update(_from_environment(environ, problems))
     given.update(_from_flags(flags))
-    values = {key.name: _value(key, given.get(key.name), problems) for key in KEYS}
+    found = {key.name: _value(key, given.get(key.name), problems) for key in KEYS}
     if problems:
         raise StartupError("The configuration is wrong:\n" + "\n".join(f"  - {problem}" for problem in problems))
-    return Config(**values)
+    return Config(**found)
 
 
 def _config_file(flags: Mapping[str, str | None], environ: Mapping[str, str]) -> Path | None:

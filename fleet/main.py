@@ -42,6 +42,7 @@ from fleet.adapters.webhook_sender import HttpSender
 from fleet.config import Config
 from fleet.environment import passed_on, remarks
 from fleet.errors import Problem, StartupError
+from fleet.events.anchors import Anchors
 from fleet.events.directory_identity import read_identity
 from fleet.events.disk import NO_SPACE, remedy
 from fleet.events.lmdb_log import LmdbLog
@@ -187,7 +188,7 @@ async def _running(
         build = read_build(installed_build())
         gateway = Gateway(listener, parts.supervision.fleet, guard, build)
         children = (
-            *(() if log is None else (ChildSpec("log", partial(_write, log)), ChildSpec("model", parts.choose_model))),
+            *(() if log is None else _writers(config, log, parts)),
             ChildSpec("fleet", parts.supervision.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S + 10),
             ChildSpec("gateway", gateway.run),
         )
@@ -197,6 +198,14 @@ async def _running(
             url, has_page = _url(config, listener), build.shell is not None
             yield Running(parts.supervision.fleet, url, executable, parts.model, guard, has_page)
             stopping.set()
+
+
+def _writers(config: Config, log: LmdbLog, parts: "_Parts") -> list[ChildSpec]:
+    """Return the children of a server that writes."""
+    children = [ChildSpec("log", partial(_write, log)), ChildSpec("model", parts.choose_model)]
+    if config.anchor_file is not None:
+        children.insert(1, ChildSpec("anchors", Anchors(log, config.anchor_file).run))
+    return children
 
 
 @asynccontextmanager

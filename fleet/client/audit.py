@@ -1,11 +1,11 @@
 """The client's methods for the audit log."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fleet.client.connection import Connection, Page
 from fleet.client.export import LogExport
-from fleet.wire.audit import EventItem, LogQuery, PositionItem, TimeQuery, Verification
-from fleet.wire.bodies import AtQuery
+from fleet.limits import LOG_HEADS_EXPECTED_MAX
+from fleet.wire.audit import EventItem, LogQuery, PositionItem, SignedHead, TimeQuery, Verification, VerifyQuery
 
 
 class AuditLog:
@@ -65,9 +65,27 @@ class AuditLog:
         """Return one event of the log."""
         return await self._connection.read(EventItem, f"/log/{position:d}")
 
-    async def verify(self, *, at: int | None = None) -> Verification:
-        """Verify the whole log, or its events up to `at`."""
-        return await self._connection.read(Verification, "/log/verify", AtQuery(at))
+    async def verify(self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = ()) -> Verification:
+        """Verify the whole log, or its events up to `at`.
+
+        The log must also have what is expected: events with these positions and digests (hex), as heads that were
+        stored elsewhere before have them.
+        """
+        heads = [f"{position}:{digest}" for position, digest in expect]
+        page, rest = heads[:LOG_HEADS_EXPECTED_MAX], heads[LOG_HEADS_EXPECTED_MAX:]
+        report = await self._verify(VerifyQuery(at, ",".join(page) or None))
+        while report.intact and rest:
+            page, rest = rest[:LOG_HEADS_EXPECTED_MAX], rest[LOG_HEADS_EXPECTED_MAX:]
+            compared = await self._verify(VerifyQuery(at, ",".join(page), "heads"))
+            report.intact, report.first_break = compared.intact, compared.first_break
+        return report
+
+    async def _verify(self, query: VerifyQuery) -> Verification:
+        return await self._connection.read(Verification, "/log/verify", query)
+
+    async def head(self) -> SignedHead:
+        """Return the end of the log, signed. Store it elsewhere: it reveals a log that is changed later."""
+        return await self._connection.read(SignedHead, "/log/head")
 
     def export(self, *, after: int = 0, through: int | None = None) -> LogExport:
         """Return the log as lines, after a position, up to another one or to the current end of the log.
@@ -78,5 +96,8 @@ class AuditLog:
         ...         print(line[:14])
         b'{"position":1,'
         b'{"position":2,'
+        b'{"position":2,'
+
+        The last line is a signed head.
         """
         return LogExport(self._connection, after, through)

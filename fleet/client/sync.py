@@ -258,6 +258,7 @@ class SyncFleetClient:
     position_at = _blocking(FleetClient.position_at)
     event = _blocking(FleetClient.event)
     verify = _blocking(FleetClient.verify)
+    head = _blocking(FleetClient.head)
 
     def acting_for(self, session_id: str) -> "SyncFleetClient":
         """Return this client on behalf of a session, as `FleetClient.acting_for` does."""

@@ -4,18 +4,26 @@ A line holds an event in readable fields, with the record's header (base64 of it
 can check the chain of digests without the server: the next header holds SHA-256(header), and the event's own header
 holds SHA-256(salt | data). The readable fields are compared with the header, and `data` is byte for byte what was
 logged. An erased event has neither salt nor data; only its header is verified.
+
+The last line is a signed head (signing.py): the export is complete up to there, and comes from the log of that key.
 """
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
 from fleet.events import codec
+from fleet.events.heads import Expected
 from fleet.events.log import LogReader
-from fleet.events.verify import Break
+from fleet.events.signing import is_signed
+from fleet.events.verify import Break, by_position, require_expected
 from fleet.limits import EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS
+from fleet.wire.audit import SignedHead
+
+_HEAD_BYTES_MAX: Final = 1024  # the line of a head is shorter
 
 
 class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -39,7 +47,8 @@ class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class ExportReport(msgspec.Struct, frozen=True):
     """The result of a check: the verified positions, the digest of the last event, and the first break.
 
-    `events` is 0 where nothing could be verified. `GET /api/log/verify?at=<last>` returns the same digest.
+    `events` is 0 where nothing could be verified. `head` is the signed head in the last line; without one, events may
+    be missing at the end. `GET /api/log/verify?at=<last>` returns the same digest.
     """
 
     events: int
@@ -48,6 +57,7 @@ class ExportReport(msgspec.Struct, frozen=True):
     erased: int
     digest: bytes
     first_break: Break | None = None
+    head: SignedHead | None = None
 
 
 def export_page(log: LogReader, after: int, through: int) -> tuple[bytes, int]:
@@ -98,21 +108,82 @@ def read_record(raw: bytes) -> bytes:
     return len(head).to_bytes(4, "big") + head + body
 
 
-def verify_export(lines: Iterable[bytes]) -> ExportReport:
-    """Verify consecutive lines, which may begin anywhere in a log. Reads one line at a time."""
-    first = last = erased = 0
-    digest = codec.GENESIS_DIGEST
-    for number, raw in enumerate(lines, 1):
-        try:
-            line, header, own_digest = _read(raw)
-            _require_next(header, last, digest)
-        except codec.CorruptRecord as error:
-            events = last - first + 1 if last else 0
-            return ExportReport(events, first, last, erased, digest, Break(last + 1 if last else number, str(error)))
-        first = first or line.position
-        last, digest = line.position, own_digest
-        erased += line.erased
-    return ExportReport(last - first + 1 if last else 0, first, last, erased, digest)
+def export_end(log: LogReader, through: int) -> bytes:
+    """Return the last line of an export: a signed head. It is empty where there is none.
+
+    Raises `CorruptRecord`.
+    """
+    head = log.sign(through)
+    return b"" if head is None else msgspec.json.encode(head) + b"\n"
+
+
+def verify_export(lines: Iterable[bytes], expected: Iterable[Expected] = ()) -> ExportReport:
+    """Verify consecutive lines, which may begin anywhere in a log. Reads one line at a time.
+
+    Lines of several exports may follow each other, each part with its signed head. Only what is `expected` of the
+    exported positions is compared.
+    """
+    proof = _Proof(by_position(expected))
+    try:
+        for raw in lines:
+            proof.read(raw)
+    except codec.CorruptRecord as error:
+        return proof.report(str(error))
+    return proof.report()
+
+
+class _Proof:
+    """What was verified of an export so far."""
+
+    def __init__(self, expected: Mapping[int, list[Expected]]) -> None:
+        self._lines = self._last = self._first = self._events = self._erased = 0
+        self._digest = codec.GENESIS_DIGEST
+        self._head: SignedHead | None = None
+        self._key: str | None = None
+        self._expected = expected
+
+    def read(self, raw: bytes) -> None:
+        """Verify the next line. Raises `CorruptRecord`."""
+        self._lines += 1
+        head = _read_head(raw)
+        if head is None:
+            self._add(*_read(raw))
+        else:
+            self._end(head)
+
+    def _add(self, line: ExportLine, header: codec.Header, digest: bytes) -> None:
+        _require_next(header, self._last, self._digest)
+        require_expected(digest, self._expected.get(line.position, ()))
+        self._first = self._first or line.position
+        self._last, self._digest, self._head = line.position, digest, None
+        self._events += 1
+        self._erased += line.erased
+
+    def _end(self, head: SignedHead) -> None:
+        if not is_signed(head):
+            raise codec.CorruptRecord("the signature of the head at the end is wrong: the head was changed")
+        if self._key not in (None, head.key):
+            raise codec.CorruptRecord("its parts are signed by different keys")
+        if self._last and (head.position, head.digest) != (self._last, self._digest.hex()):
+            raise codec.CorruptRecord(f"the signed head is that of event {head.position}: events before it are missing")
+        self._last, self._digest = head.position, bytes.fromhex(head.digest)
+        self._head, self._key = head, head.key
+
+    def report(self, reason: str | None = None) -> ExportReport:
+        """Return the result; the `reason` is that of a break at the last line."""
+        broken = None if reason is None else Break(self._last + 1 if self._last else self._lines, reason)
+        last = self._last if self._events else 0
+        return ExportReport(self._events, self._first, last, self._erased, self._digest, broken, self._head)
+
+
+def _read_head(raw: bytes) -> SignedHead | None:
+    """Return the signed head, None for another line."""
+    if b'"signature":' not in raw[-_HEAD_BYTES_MAX:]:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=SignedHead)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _require_next(header: codec.Header, last: int, digest: bytes) -> None:

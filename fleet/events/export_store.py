@@ -18,6 +18,7 @@ from fleet.events.envelope import CommandRecord, StateSnapshot
 from fleet.events.export import read_record
 from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import position_key
+from fleet.wire.audit import SignedHead
 
 
 class _Place(msgspec.Struct):
@@ -33,7 +34,7 @@ class _Stream:
 
 
 class ExportStore:
-    """An open export. Lines that are not events, such as a signed head, are left out here.
+    """An open export. `heads` has the signed head in it; other lines that are not events are left out.
 
     Raises `StartupError` when the file is not an export.
     """
@@ -53,7 +54,10 @@ class ExportStore:
         for line in self._file:
             try:
                 fields = decode(line)
-                if fields and "position" in fields:
+                if fields and "signature" in fields:
+                    head = msgspec.json.decode(line, type=SignedHead)
+                    self.heads = Heads(head.key, head)
+                elif fields and "position" in fields:
                     self._place(msgspec.convert(msgspec.json.decode(line), _Place), offset)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise StartupError(f"{self._name} is not an export of a log: {error}") from error

@@ -1,6 +1,6 @@
 """Heads of the log, which signing.py signs: what is stored of them, and what one says about a log."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fleet.events.signing import is_signed
 from fleet.wire.audit import SignedHead
@@ -16,6 +16,10 @@ class Heads(NamedTuple):
     key: str
     last: SignedHead | None = None
     contradicted: SignedHead | None = None
+
+
+GIVEN: Final = "what the caller expects"
+"""The source of what a caller wants the log to hold."""
 
 
 class Expected(NamedTuple):

@@ -69,6 +69,13 @@ class LogReader(Protocol):
         """Return the stored heads: each commit stores a signed one, so the last record is covered as well."""
         ...
 
+    def sign(self, position: int) -> SignedHead | None:
+        """Return a signed head at this position: a new one, or where no server runs, one that was stored, else None.
+
+        Raises `CorruptRecord`.
+        """
+        ...
+
     def stream_version(self, stream: str) -> int:
         """Return the version of the stream's last event, 0 where there is none."""
         ...
@@ -163,10 +170,6 @@ class Log(LogReader, Protocol):
         crash, erasing again finishes the rest; repeated once it is complete, it does nothing. Raises `Unavailable` and
         `OutcomeUnknown` as `append` does; a part may be erased then. Append events about the erasure before it.
         """
-        ...
-
-    def sign(self, position: int) -> SignedHead | None:
-        """Return a head at this position, signed now; None where there is no private key. Raises `CorruptRecord`."""
         ...
 
     def listen(self, listener: Listener) -> None:

@@ -11,6 +11,7 @@ from fleet.events.lmdb_keys import position_key
 from fleet.events.log import up_to
 from fleet.events.registry import EventRegistry
 from fleet.limits import REPLAY_PAGE_EVENTS
+from fleet.wire.audit import SignedHead
 
 
 class RecordStore(Protocol):
@@ -81,6 +82,11 @@ class StoredLog:
     def heads(self) -> Heads:
         """See `LogReader`."""
         return self._store.heads
+
+    def sign(self, position: int) -> SignedHead | None:
+        """See `LogReader`. Nothing is signed here."""
+        last = self.heads().last
+        return last if last is not None and last.position == position else None
 
     def stream_version(self, stream: str) -> int:
         """See `LogReader`."""

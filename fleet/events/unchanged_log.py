@@ -19,9 +19,6 @@ class UnchangedLog(StoredLog):
         """Raise `Unavailable` read_only_server."""
         raise _refusal()
 
-    def sign(self, *_: Any, **__: Any) -> None:
-        """Return None: the private key is not read."""
-
     def listen(self, listener: Listener) -> None:
         """Do nothing: there is no commit."""
 

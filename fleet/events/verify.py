@@ -62,11 +62,11 @@ def verifying(
     erased = position = 0
     end, heads = log.head(), log.heads()
     head = end if through is None else through
-    wanted = _by_position((*_signed(heads), *expected))
+    wanted = by_position((*_signed(heads), *expected))
     try:
         for position in range(1, head + 1):
             record = _prove(log, position, digest, versions)
-            _compare(record.digest, wanted.get(position, ()))
+            require_expected(record.digest, wanted.get(position, ()))
             digest = record.digest
             erased += record.erased
             versions[record.header.stream] = record.header.version
@@ -80,22 +80,20 @@ def verifying(
     return VerificationResult(head, len(versions), digest, erased=erased, head=heads.last)
 
 
-def find_unexpected(log: LogReader, expected: Iterable[Expected]) -> Break | None:
-    """Return the first event that is not as expected. Reads these events alone, so the chain has to be verified too."""
-    wanted = _by_position((*_signed(log.heads()), *expected))
-    for position in sorted(wanted):
-        if position > log.head():
-            break
-        try:
-            raw = log.read_record(position)
-            _compare(codec.GENESIS_DIGEST if raw is None else codec.decode(raw).digest, wanted[position])
-        except codec.CorruptRecord as error:
-            return Break(position, str(error))
+def compare_heads(log: LogReader, expected: Iterable[Expected]) -> VerificationResult:
+    """Compare the signed heads and what is `expected` with the log; the chain between them is not verified."""
+    end, heads = log.head(), log.heads()
+    wanted, position = by_position((*_signed(heads), *expected)), 0
+    found: Break | None = None
     try:
-        _prove_end(log.head(), log.heads(), wanted)
+        for position in sorted(position for position in wanted if position <= end):
+            raw = log.read_record(position)
+            require_expected(codec.GENESIS_DIGEST if raw is None else codec.decode(raw).digest, wanted[position])
+        position = end + 1
+        _prove_end(end, heads, wanted)
     except codec.CorruptRecord as error:
-        return Break(log.head() + 1, str(error))
-    return None
+        found = Break(position, str(error))
+    return VerificationResult(0, 0, codec.GENESIS_DIGEST, found, head=heads.last)
 
 
 def _signed(heads: Heads) -> list[Expected]:
@@ -103,14 +101,16 @@ def _signed(heads: Heads) -> list[Expected]:
     return [Expected(head.position, head.digest, source) for head, source in stored if head is not None]
 
 
-def _by_position(expected: Iterable[Expected]) -> Mapping[int, list[Expected]]:
+def by_position(expected: Iterable[Expected]) -> Mapping[int, list[Expected]]:
+    """Return what is expected, by its position."""
     wanted: dict[int, list[Expected]] = {}
     for each in expected:
         wanted.setdefault(each.position, []).append(each)
     return wanted
 
 
-def _compare(digest: bytes, expected: Iterable[Expected]) -> None:
+def require_expected(digest: bytes, expected: Iterable[Expected]) -> None:
+    """Raise `CorruptRecord` unless the event with this digest is the expected one."""
     for each in expected:
         if each.digest != digest.hex():
             raise codec.CorruptRecord(

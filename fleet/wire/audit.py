@@ -4,12 +4,18 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fleet.limits import LOG_TYPES_CHARS_MAX, PAGE_DEFAULT
+from fleet.limits import LOG_HEADS_EXPECTED_MAX, LOG_TYPES_CHARS_MAX, PAGE_DEFAULT
 from fleet.wire.bodies import Limit, Position, Query
 from fleet.wire.items import WireItem
 
 _SessionName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 _Types = Annotated[str, msgspec.Meta(max_length=LOG_TYPES_CHARS_MAX)]
+_Heads = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9]{1,18}:[0-9a-f]{64}(,[0-9]{1,18}:[0-9a-f]{64})*$", max_length=84 * LOG_HEADS_EXPECTED_MAX
+    ),
+]
 _StreamName = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,256}$")]
 
 
@@ -53,6 +59,23 @@ class ExportQuery(Query, frozen=True):
     through: Annotated[
         Position | None, msgspec.Meta(description="Up to this position; by default to the end of the log.")
     ] = None
+
+
+class VerifyQuery(Query, frozen=True):
+    """`GET /api/log/verify`."""
+
+    at: Annotated[Position | None, msgspec.Meta(description="Up to this position; by default the whole log.")] = None
+    expect: Annotated[
+        _Heads | None,
+        msgspec.Meta(
+            description="The log must have events with these digests: `POSITION:DIGEST`, separated by commas. "
+            "Use heads that were stored elsewhere before: a log that was rewritten, cut off or replaced does not."
+        ),
+    ] = None
+    scope: Annotated[
+        Literal["chain", "heads"],
+        msgspec.Meta(description="`chain` verifies every event; `heads` only compares the heads, at once."),
+    ] = "chain"
 
 
 class PositionItem(WireItem, kw_only=True):
@@ -99,11 +122,15 @@ class BreakItem(WireItem, kw_only=True):
 
 
 class Verification(WireItem, kw_only=True):
-    """The result of verifying the log: intact events and streams, digest of the last event, first break."""
+    """The result of verifying the log: intact events and streams, digest of the last event, first break.
+
+    `head` is the signed head that the log ends with.
+    """
 
     intact: bool
     events: int
     streams: int
     erased: int
     digest: str
+    head: SignedHead | None
     first_break: BreakItem | None

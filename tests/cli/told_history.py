@@ -14,12 +14,13 @@ from fleet.actors.caller import Caller
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.sessions import NewSession
 from fleet.core.session.values import Answer, SessionSettings
+from fleet.events.anchors import anchor_line
 from fleet.events.catalog import make_registry
 from fleet.events.export import export_page
 from fleet.events.import_log import import_records
 from fleet.events.lmdb_blobs import LmdbBlobs
 from tests.fakes.clock import EPOCH_MS, FakeClock
-from tests.fakes.memory_log import MemoryDisk, MemoryLog
+from tests.fakes.memory_log import KEY, MemoryDisk, MemoryLog
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
 
@@ -54,7 +55,7 @@ def _exported(disk: MemoryDisk) -> bytes:
     while position < log.head():
         page, position = export_page(log, position, log.head())
         pages.append(page)
-    return b"".join(pages)
+    return b"".join((*pages, anchor_line(KEY.sign(*log.tip, EPOCH_MS))))
 
 
 async def _happen() -> tuple[MemoryDisk, tuple[str, str]]:

@@ -13,7 +13,7 @@ from fleet.events.envelope import Cause
 from fleet.events.heads import Expected
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.signing import SigningKey, is_signed, read_public_key
-from fleet.events.verify import find_unexpected, verify
+from fleet.events.verify import compare_heads, verify
 from fleet.wire.audit import SignedHead
 from tests.events.samples import Counted, open_lmdb
 
@@ -60,7 +60,7 @@ def unsign(transaction: lmdb.Transaction, table: Callable[[str], lmdb._Database]
 def broken(log: LmdbLog, *expected: Expected) -> tuple[int, str]:
     found = verify(log, expected).first_break
     assert found is not None
-    assert find_unexpected(log, expected) == found
+    assert compare_heads(log, expected).first_break == found
     return found.position, found.reason
 
 
@@ -124,7 +124,7 @@ async def test_a_copy_that_is_older_than_an_expected_event_is_found(tmp_path: Pa
     expected = [Expected(head.position, head.digest, "an anchor") for head in (old, new)]
     async with open_lmdb(tmp_path) as log:
         assert verify(log, expected).first_break is None
-        assert find_unexpected(log, expected) is None
+        assert compare_heads(log, expected).first_break is None
         assert broken(log, Expected(3, "00" * 32, "an anchor"))[0] == 3
     (tmp_path / "events.mdb").write_bytes(backup)
     async with open_lmdb(tmp_path) as log:

@@ -14,6 +14,8 @@ from fleet.core.workspace_roots import WorkspaceRootAdded
 from fleet.events.envelope import Cause
 from fleet.events.export import export_page, verify_export
 from fleet.events.log import Log
+from fleet.events.signing import is_signed
+from fleet.wire.audit import SignedHead
 from tests.gateway.door import NOWHERE, Door, Machine
 
 
@@ -187,15 +189,34 @@ async def test_the_export_holds_every_event_and_proves_itself(door: Door) -> Non
     lines = answer.body.splitlines(keepends=True)
     found = verify_export(lines)
     assert (found.events, found.first_break) == (head, None)
+    assert found.head is not None
     assert msgspec.json.decode(lines[0])["data"] == (await door.knock("GET", "/api/log/1")).json["data"]
     proof = (await door.knock("GET", f"/api/log/verify?at={head}")).json
     assert proof["digest"] == found.digest.hex()
 
     part = (await door.knock("GET", "/api/log/export?after=3&through=7")).body.splitlines()
-    assert [msgspec.json.decode(line)["position"] for line in part] == [4, 5, 6, 7]
+    assert [msgspec.json.decode(line)["position"] for line in part] == [4, 5, 6, 7, 7]
     proof = (await door.knock("GET", "/api/log/verify?at=7")).json
     assert (proof["digest"], proof["events"]) == (verify_export(part).digest.hex(), 7)
-    assert (await door.knock("GET", f"/api/log/export?after={head}")).body == b""
+    end = verify_export((await door.knock("GET", f"/api/log/export?after={head}")).body.splitlines())
+    assert (end.events, end.first_break, (end.head or found.head) == found.head) == (0, None, True)
+
+
+async def test_a_log_is_held_to_a_head_that_it_once_had(machine: Machine, door: Door) -> None:
+    (await door.knock("GET", "/api/log/head")).problem(404, "event_not_found")
+    await door.session()
+    head = (await door.knock("GET", "/api/log/head")).json
+    assert is_signed(msgspec.convert(head, SignedHead))
+    expect = f"expect={head['position']}:{head['digest']}"
+    await door.session()
+    for scope in ("chain", "heads"):
+        query = f"/api/log/verify?scope={scope}&{expect}"
+        found = (await door.knock("GET", query)).json
+        assert (found["intact"], found["head"]["position"]) == (True, door.fleet.log.head())
+        found = (await door.knock("GET", f"{query},99999:{'0' * 64}")).json
+        assert (found["intact"], found["firstBreak"]["position"]) == (False, door.fleet.log.head() + 1)
+        assert "its end was cut off" in found["firstBreak"]["reason"]
+    (await door.knock("GET", "/api/log/verify?expect=7")).problem(422, "invalid")
 
 
 @pytest.mark.parametrize("path", ["export?through=99999", "verify?at=99999"])

@@ -349,5 +349,6 @@ def verification(report: VerificationResult) -> Verification:
         streams=report.streams,
         erased=report.erased,
         digest=report.digest.hex(),
+        head=report.head,
         first_break=at,
     )

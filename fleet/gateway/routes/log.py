@@ -1,8 +1,8 @@
 """The routes for the audit log: pages of events, one event, the export, and the proof that the log is unchanged."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import trio
 from quart import Response
@@ -11,10 +11,11 @@ from quart.wrappers.response import ResponseBody
 from fleet.actors.fleet import Fleet
 from fleet.errors import Rejected
 from fleet.events.envelope import Recorded
-from fleet.events.export import ExportLine, export_page
+from fleet.events.export import ExportLine, export_end, export_page
+from fleet.events.heads import GIVEN, Expected
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
-from fleet.events.verify import VerificationResult, verifying
+from fleet.events.verify import VerificationResult, compare_heads, verifying
 from fleet.gateway.items.states import event_item, verification
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json, lines
@@ -22,8 +23,16 @@ from fleet.gateway.server.requests import answer, check_cursor
 from fleet.limits import LOG_CHAIN_EVENTS_MAX
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
-from fleet.wire.audit import EventItem, ExportQuery, LogQuery, PositionItem, TimeQuery, Verification
-from fleet.wire.bodies import AtQuery
+from fleet.wire.audit import (
+    EventItem,
+    ExportQuery,
+    LogQuery,
+    PositionItem,
+    SignedHead,
+    TimeQuery,
+    Verification,
+    VerifyQuery,
+)
 
 
 class LogReads:
@@ -87,15 +96,30 @@ async def read_chain(fleet: Fleet, position: int) -> Response:
     return answer([event_item(event) for event in events], total=len(events), position=fleet.log.head())
 
 
+@endpoint("GET /head", gives=json(SignedHead, headers=("Fleet-Position",)), refuses=("event_not_found",))
+async def read_head(fleet: Fleet) -> Response:
+    """Read the end of the log, signed by the server: position and digest of the last event, and the time.
+
+    Store it where this server cannot change it. Later, `GET /log/verify?expect=` finds a log that was rewritten, cut
+    off or replaced by an older copy since.
+    """
+    position = fleet.log.head()
+    head = fleet.log.sign(position) if position else None
+    if head is None:
+        raise Rejected("event_not_found", "the log has no event that could be signed")
+    return answer(head, position=position)
+
+
 @endpoint("GET /verify", gives=json(Verification, headers=("Fleet-Position",)))
-async def verify_log(fleet: Fleet, reads: LogReads, query: AtQuery) -> Response:
+async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery) -> Response:
     """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
 
+    The log has to end with the head that the server signed last, and has to agree with the heads that are expected.
     It reads everything, some seconds for a million events, while the server continues to work.
     """
     through = _through(fleet, query.at, "at")
     async with reads.one_proof_at_a_time:
-        report = await _verified(fleet, through)
+        report = await _verified(fleet, through, _expected(query.expect), query.scope)
     return answer(verification(report), position=through)
 
 
@@ -103,8 +127,8 @@ async def verify_log(fleet: Fleet, reads: LogReads, query: AtQuery) -> Response:
 async def export_log(fleet: Fleet, query: ExportQuery) -> Response:
     """Export the log as JSON lines, behind `after` up to `through` or to its end, whose position is a header.
 
-    The lines prove themselves: `fleet log verify --export` checks them anywhere. An export that was cut off continues
-    with the last line's position as `after`.
+    The last line is a signed head. The lines prove themselves: `fleet log verify --export` checks them anywhere. An
+    export that was cut off continues with the last line's position as `after`.
     """
     through = _through(fleet, query.through, "through")
     response = Response(ExportStream(fleet, query.after, through), content_type="application/x-ndjson")
@@ -124,6 +148,7 @@ class ExportStream(ResponseBody):
         self._log = fleet.log
         self._position = after
         self._through = through
+        self._ended = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,9 +164,16 @@ class ExportStream(ResponseBody):
     async def __anext__(self) -> bytes:
         await trio.lowlevel.checkpoint()
         if self._position >= self._through:
-            raise StopAsyncIteration
+            return self._end()
         lines, self._position = export_page(self._log, self._position, self._through)
         return lines
+
+    def _end(self) -> bytes:
+        end = b"" if self._ended else export_end(self._log, self._through)
+        self._ended = True
+        if not end:
+            raise StopAsyncIteration
+        return end
 
 
 def _event(fleet: Fleet, position: int) -> Recorded:
@@ -165,8 +197,17 @@ def _through(fleet: Fleet, position: int | None, field: str) -> int:
     return fleet.log.head() if position is None else check_cursor(fleet, position, field)
 
 
-async def _verified(fleet: Fleet, through: int) -> VerificationResult:
-    walk = verifying(fleet.log, through)
+def _expected(text: str | None) -> list[Expected]:
+    heads = [] if text is None else [head.split(":") for head in text.split(",")]
+    return [Expected(int(position), digest, GIVEN) for position, digest in heads]
+
+
+async def _verified(
+    fleet: Fleet, through: int, expected: Sequence[Expected], scope: Literal["chain", "heads"]
+) -> VerificationResult:
+    if scope == "heads":
+        return compare_heads(fleet.log, expected)
+    walk = verifying(fleet.log, through, expected)
     while True:
         try:
             next(walk)

@@ -1,6 +1,6 @@
 """The log of a directory or an export, with the methods that the client has for the log of a server."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import trio
 
@@ -8,6 +8,7 @@ from fleet.client.connection import Page
 from fleet.client.errors import Invalid, NotFound
 from fleet.core.session.events import ConversationOpened, SessionCreated, SessionResumed
 from fleet.errors import Rejected
+from fleet.events.heads import GIVEN, Expected
 from fleet.events.log import LogReader
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
@@ -16,7 +17,7 @@ from fleet.gateway.items.states import event_item, verification
 from fleet.limits import LOG_CHAIN_EVENTS_MAX
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
-from fleet.wire.audit import EventItem, LogQuery, Verification
+from fleet.wire.audit import EventItem, LogQuery, SignedHead, Verification
 
 _SESSION = "session-"
 
@@ -74,15 +75,22 @@ class LocalLog:
         """See `AuditLog`."""
         return await self.times.at(parse_instant(time, "time", last=True))
 
-    async def verify(self, *, at: int | None = None) -> Verification:
+    async def verify(self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = ()) -> Verification:
         """See `AuditLog`."""
-        walk = verifying(self.reader, at)
+        walk = verifying(self.reader, at, [Expected(position, digest, GIVEN) for position, digest in expect])
         while True:
             try:
                 next(walk)
             except StopIteration as end:
                 return verification(end.value)
             await trio.lowlevel.checkpoint()
+
+    async def head(self) -> SignedHead:
+        """See `AuditLog`. It is the one that is stored: only a server signs."""
+        head = self.reader.heads().last
+        if head is None:
+            raise NotFound("event_not_found", "the log has no signed head")
+        return head
 
     def _check(self, position: int) -> None:
         if self.reader.read_record(position) is None:
