@@ -207,6 +207,11 @@ CALLBACK_RETRY_S: Final = 60.0  # a callback that its parent refuses is retried 
 RECOVERY_BATCH: Final = 20  # unfinished aggregates that a start resumes at once
 RECOVERY_PAUSE_S: Final = 0.02  # between batches
 WORKSPACE_SWEEP_S: Final = 30.0  # between checks that the workspaces exist: two system calls for each
+TOKEN_LOOK_S: Final = 5.0  # between looks at the token file, which other processes change: one system call each
+REFUSALS_EVERY_S: Final = (
+    60.0  # one event for each kind of refused request: a client that retries must not fill the log
+)
+REFUSAL_KINDS_MAX: Final = 50  # kinds counted apart in that time; others are counted without their actor
 IDLE_SWEEP_S: Final = 30.0  # between searches for instances that no session needs
 NOTIFICATIONS_MAX: Final = 50  # per session; beyond, the oldest are deleted
 QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session

@@ -64,6 +64,7 @@ from fleet.model_choice import ModelChoice
 from fleet.network import base_url, family_of, is_loopback
 from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer
+from fleet.server_facts import facts_of
 from fleet.stores import OpenStores, open_read_only, open_stores
 
 if TYPE_CHECKING:
@@ -277,7 +278,10 @@ class _Parts:
         self.model = ModelChoice(config, environment, executable)
         scripts = LocalScripts(config.data_dir, environment, opened.data_id)
         ports = _ports(config, self._host, shells, scripts)
-        self.supervision = Supervision(ports, opened.stores, policy=_policy(config), traces=traces, read_only=read_only)
+        facts = None if read_only else facts_of(config, opened.tokens)
+        self.supervision = Supervision(
+            ports, opened.stores, policy=_policy(config), traces=traces, read_only=read_only, facts=facts
+        )
 
     async def choose_model(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         """Choose the model, and serve the rehearsal model. It takes 1.5 s, for which only starts of OpenCode wait."""

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from fleet import __version__
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.ids import SystemIds
 from fleet.errors import StartupError
@@ -19,6 +20,7 @@ from fleet.events.directory_identity import read_identity, require_home, write_i
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
+from fleet.events.written_by import readable
 from fleet.gateway.server.tokens import TokenFile, local_token
 from fleet.limits import DISK_RESERVE_BYTES, MIB
 from fleet.private_files import read_local_token
@@ -50,8 +52,10 @@ class OpenStores(NamedTuple):
 def open_stores(data_dir: Path, traces: "Traces | None") -> Generator[OpenStores]:
     """Open the stores for a server that writes. Raises `StartupError`, also if the directory is not at home."""
     require_home(data_dir)
+    registry = make_registry()
     with (
-        LmdbLog.open(data_dir, make_registry(), SystemClock(), reserve_bytes=DISK_RESERVE_BYTES, traces=traces) as log,
+        LmdbLog.open(data_dir, registry, SystemClock(), reserve_bytes=DISK_RESERVE_BYTES, traces=traces) as log,
+        readable(log, registry, __version__),
         LmdbBlobs(data_dir) as blobs,
         closing(LmdbViewStore(data_dir / "views")) as views,
         local_token(data_dir) as local,
@@ -64,8 +68,10 @@ def open_stores(data_dir: Path, traces: "Traces | None") -> Generator[OpenStores
 @contextmanager
 def open_read_only(data_dir: Path) -> Generator[OpenStores]:
     """Open the stores for a server that changes nothing in `data_dir`. Raises `StartupError`."""
+    registry = make_registry()
     with (
-        reading_directory(data_dir, make_registry()) as log,
+        reading_directory(data_dir, registry) as log,
+        readable(log, registry, __version__),
         LmdbBlobs(data_dir, read_only=True) as blobs,
         closing(UnchangedViewStore(data_dir / "views")) as views,
         _scratch(data_dir) as scratch,

@@ -16,7 +16,7 @@ from fleet.actors.port_errors import with_problems
 from fleet.actors.runtime.aggregate import Deliver, StateReply
 from fleet.actors.runtime.registry import ActorRegistry
 from fleet.actors.runtime.retry import Patience, persist
-from fleet.core import trust
+from fleet.core import server, trust
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import state as instance_state
 from fleet.core.instance.commands import InstanceCommand
@@ -53,6 +53,7 @@ InstanceReply = StateReply[instance_state.State]
 WorkspaceReply = StateReply[State]
 RootsReply = StateReply[roots.State]
 TrustReply = StateReply[trust.State]
+ServerReply = StateReply[server.State]
 WebhookReply = StateReply[webhook_state.State]
 
 
@@ -135,6 +136,7 @@ class ActorRegistries(msgspec.Struct, frozen=True):
     roots: ActorRegistry[Deliver[roots.WorkspaceRootCommand], RootsReply]
     webhooks: ActorRegistry[Deliver[WebhookCommand], WebhookReply]
     trust: ActorRegistry[Deliver[trust.TrustCommand], TrustReply]
+    server: ActorRegistry[Deliver[server.ServerCommand], ServerReply]
 
 
 class Context:

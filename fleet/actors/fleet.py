@@ -11,6 +11,7 @@ from prometheus_client import Histogram
 from fleet.actors.context import Context
 from fleet.actors.effects.shared import SharedEffects
 from fleet.actors.runtime.supervisor import Supervisor
+from fleet.actors.upkeep.server_records import ServerRecords
 from fleet.actors.usecases.forks import Forks
 from fleet.actors.usecases.opencode_catalog import OpenCodeCatalog
 from fleet.actors.usecases.rebinding import Rebinding
@@ -35,9 +36,10 @@ class Fleet:
         context: Context,
         projections: Projections,
         effects: SharedEffects,
+        records: ServerRecords,
+        *,
         command_seconds: Histogram,
         traces: "Traces | None",
-        *,
         read_only: bool = False,
     ) -> None:
         self.context = context
@@ -60,6 +62,7 @@ class Fleet:
         self.changes = effects.changes
         self.answers = effects.answers
         self.model_limits = effects.model_limits
+        self.records = records
         # Use cases.
         self.sessions = SessionUseCases(context)
         self.forks = Forks(context, self.sessions)

@@ -68,11 +68,12 @@ def make_registries(
         roots=registry("roots", views.roots, _no_effect),
         webhooks=registry("webhooks", views.webhooks, WebhookEffects(context, projections.feed).perform),
         trust=registry("trust", views.trust, _no_effect),
+        server=registry("server", views.server, _no_effect),
     )
 
 
 async def _no_effect(*_: object) -> None:
-    """Do nothing: roots and trust have no effects."""
+    """Do nothing: roots, trust and server have no effects."""
 
 
 def _actors(

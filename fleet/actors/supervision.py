@@ -1,7 +1,7 @@
 """The supervision of one Fleet: everything that runs between the log and the gateway, in the order of its start.
 
-    views -> signals -> history -> roots -> trust -> workspaces -> instances -> sessions -> webhooks -> recovery
-        -> idleness -> standing -> model-limits
+    views -> signals -> history -> server -> records -> roots -> trust -> workspaces -> instances -> sessions ->
+    webhooks -> recovery -> idleness -> standing -> model-limits
 
 If one crashes, those behind it are started again too. Each registry supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -21,6 +21,7 @@ from fleet.actors.runtime.child import ChildSpec
 from fleet.actors.runtime.supervisor import Supervisor
 from fleet.actors.upkeep.idle_instances import Idleness
 from fleet.actors.upkeep.recovery import Recovery
+from fleet.actors.upkeep.server_records import ServerFacts, ServerRecords
 from fleet.limits import COMMAND_BUCKETS_S, SHUTDOWN_GRACE_S, SHUTDOWN_REST_S
 from fleet.projections.projections import Projections, Stores, open_projections
 
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 class Supervision:
     """The children of one Fleet. `run` fits a `ChildSpec`; `fleet` is what the gateway may use.
 
-    Without `threads`, writes run in the caller's thread, for simulations. Without `traces` there are no spans. With
-    `read_only` no actor runs, so nothing is started, adopted, stopped or sent.
+    Without `threads`, writes run in the caller's thread, for simulations. Without `traces` there are no spans, without
+    `facts` no events about the server itself. With `read_only` no actor runs, so nothing is started, adopted, stopped
+    or sent.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Supervision:
         threads: bool = True,
         traces: "Traces | None" = None,
         read_only: bool = False,
+        facts: ServerFacts | None = None,
     ) -> None:
         projections = open_projections(stores, ports.clock.now_ms, threads=threads)
         views, inflight = projections.views, projections.inflight
@@ -51,8 +54,11 @@ class Supervision:
         effects = make_shared_effects(context, projections)
         seconds = _command_seconds()
         context.actors = make_registries(context, projections, effects, seconds, traces)
-        self.fleet = Fleet(context, projections, effects, seconds, traces, read_only=read_only)
-        self._children = _followers(projections) if read_only else _children(context, projections, effects)
+        records = ServerRecords(context, facts)
+        self.fleet = Fleet(
+            context, projections, effects, records, command_seconds=seconds, traces=traces, read_only=read_only
+        )
+        self._children = _followers(projections) if read_only else _children(context, projections, effects, records)
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Run everything until `stopping`."""
@@ -68,13 +74,17 @@ def _followers(projections: Projections) -> tuple[ChildSpec, ...]:
     return (ChildSpec("signals", projections.inflight.run), ChildSpec("history", projections.history.run))
 
 
-def _children(context: Context, projections: Projections, effects: SharedEffects) -> tuple[ChildSpec, ...]:
+def _children(
+    context: Context, projections: Projections, effects: SharedEffects, records: ServerRecords
+) -> tuple[ChildSpec, ...]:
     actors = context.actors
     recovery = Recovery(context, effects.placement, effects.erasure)
     return (
         ChildSpec("views", projections.runner.run),
         ChildSpec("signals", projections.inflight.run),
         ChildSpec("history", projections.history.run),
+        ChildSpec("server", actors.server.run),
+        ChildSpec("records", records.run),  # so that the start is its first event, and the stop its last
         ChildSpec("roots", actors.roots.run),
         ChildSpec("trust", actors.trust.run),
         ChildSpec("workspaces", actors.workspaces.run),

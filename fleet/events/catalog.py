@@ -8,8 +8,8 @@ To add an event, write its class in fleet/core and name it here. To change one, 
 
 from typing import Any, Final
 
+from fleet.core import server, trust
 from fleet.core import stored_responses as answers
-from fleet.core import trust
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import events as instance_events
 from fleet.core.session import events as session_events
@@ -102,6 +102,16 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace-root.removed": roots.WorkspaceRootRemoved,
     "trust.allowed": trust.RecipeAllowed,
     "trust.revoked": trust.TrustRevoked,
+    "server.started": server.ServerStarted,
+    "server.stopped": server.ServerStopped,
+    "server.crashed": server.ServerCrashed,
+    "server.requests-refused": server.RequestsRefused,
+    "server.log-verified": server.LogVerified,
+    "server.log-exported": server.LogExported,
+    "server.backup-made": server.BackupMade,
+    "token.made": server.TokenMade,
+    "token.revoked": server.TokenRevoked,
+    "token.expired": server.TokenExpired,
     "http-response.stored": answers.ResponseStored,
     "webhook.registered": webhook_events.WebhookRegistered,
     "webhook.enabled": webhook_events.WebhookEnabled,
@@ -149,6 +159,10 @@ ON_FULL_DISK: Final = frozenset(
         "workspace.removed",
         "workspace.removal-failed",
         "workspace.erased",
+        "server.started",
+        "server.stopped",
+        "server.crashed",
+        "token.revoked",
         "http-response.stored",
         "webhook.disabled",
         "webhook.deleted",

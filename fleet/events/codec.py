@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from fleet.events.envelope import Cause, Erased, Recorded
-from fleet.events.registry import EventRegistry
+from fleet.events.registry import EventRegistry, UnreadableEvent
 
 SALT_BYTES: Final = 16
 GENESIS_DIGEST: Final = bytes(32)
@@ -132,7 +132,12 @@ def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
     if _is_erased(record, end):
         return recorded(header, cause, _NO_PAYLOAD, _ERASED)
     payload = record[end + SALT_BYTES :]
-    return recorded(header, cause, payload, registry.decode(header.type, header.schema, payload))
+    try:
+        event = registry.decode(header.type, header.schema, payload)
+    except UnreadableEvent as error:
+        error.position = header.position
+        raise
+    return recorded(header, cause, payload, event)
 
 
 def decode_event(record: bytes, registry: EventRegistry) -> Any:
@@ -144,7 +149,11 @@ def decode_event(record: bytes, registry: EventRegistry) -> Any:
         kind = _decode_kind(record[4:end])
     except msgspec.MsgspecError as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
-    return registry.decode(kind.type, kind.schema, record[end + SALT_BYTES :])
+    try:
+        return registry.decode(kind.type, kind.schema, record[end + SALT_BYTES :])
+    except UnreadableEvent as error:
+        error.position = decode_header(record).position
+        raise
 
 
 def recorded(header: Header, cause: Cause, payload: bytes, event: Any) -> Recorded:

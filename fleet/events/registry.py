@@ -14,7 +14,12 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class UnreadableEvent(Exception):  # noqa: N818 - it says what is wrong with the event
-    """This version of Fleet has no class for a recorded event, or the payload does not fit the class."""
+    """This version of Fleet has no class for a recorded event, or the payload does not fit the class.
+
+    `position` is that of the event, 0 where only its payload was decoded.
+    """
+
+    position = 0
 
 
 class Encoded(NamedTuple):
@@ -86,19 +91,19 @@ class EventRegistry:
         try:
             return decoder(payload)
         except msgspec.MsgspecError as error:
-            raise UnreadableEvent(f"the payload of a {type_name} (schema {schema}) does not fit: {error}") from error
+            raise UnreadableEvent(f"the payload of this {type_name} (schema {schema}) does not fit: {error}") from error
 
-    def _make_decoder(self, name: str, schema: int) -> Callable[[bytes], Any]:
+    def require(self, name: str, schema: int) -> None:
+        """Raise `UnreadableEvent` for an event type or a schema that this version does not know."""
         entry = self._entries.get(name)
         if entry is None:
-            raise UnreadableEvent(
-                f"the log holds an event of the unknown type {name!r}: use the version of Fleet that wrote it, or newer"
-            )
+            raise UnreadableEvent(f"its type {name!r} is unknown")
         if schema > entry.schema:
-            raise UnreadableEvent(
-                f"the log holds a {name} of schema {schema}, this Fleet knows up to {entry.schema}: use a newer Fleet"
-            )
-        decoder = self._decoders[name, schema] = _decoder(entry, schema)
+            raise UnreadableEvent(f"it is a {name} of schema {schema}, and the newest known one is {entry.schema}")
+
+    def _make_decoder(self, name: str, schema: int) -> Callable[[bytes], Any]:
+        self.require(name, schema)
+        decoder = self._decoders[name, schema] = _decoder(self._entries[name], schema)
         return decoder
 
 

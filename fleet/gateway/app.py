@@ -13,6 +13,7 @@ from hypercorn.typing import Framework  # pyright: ignore[reportUnknownVariableT
 from quart import websocket
 
 from fleet.actors.fleet import Fleet
+from fleet.errors import Rejected
 from fleet.gateway.hypercorn import connections
 from fleet.gateway.hypercorn import websocket as framing
 from fleet.gateway.items.session import SessionItems
@@ -58,6 +59,7 @@ from fleet.gateway.server.metrics import Metrics
 from fleet.gateway.server.middleware import Application, Edge, visit_of
 from fleet.gateway.server.page_files import Build
 from fleet.gateway.server.pipeline import Pipeline
+from fleet.gateway.server.refused import note_refusal
 from fleet.limits import (
     BODY_BYTES_MAX,
     BODY_READ_S,
@@ -123,7 +125,12 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
 
     @app.before_websocket
     async def admit_websocket() -> None:
-        edge.guard.admit(websocket, visit_of(websocket))
+        visit = visit_of(websocket)
+        try:
+            edge.guard.admit(websocket, visit)
+        except Rejected as refusal:
+            note_refusal(fleet, websocket, refusal, visit)
+            raise
 
     frames = Frames()
     parts = (fleet, items, edge.guard, build, metrics, streams, frames, LogReads(fleet), Document(ROUTES))

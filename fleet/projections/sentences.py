@@ -9,13 +9,14 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from fleet.core import server, trust
 from fleet.core import stored_responses as responses
-from fleet.core import trust
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import events as instance
 from fleet.core.session import events as session
 from fleet.core.session import turn_events as turn
 from fleet.core.session.values import Answer, Budget
+from fleet.core.times import rfc3339
 from fleet.core.webhook import events as webhook
 from fleet.core.workspace import events as workspace
 from fleet.events.envelope import Erased
@@ -32,6 +33,7 @@ _OUTCOMES: Final[Mapping[str, str]] = {
     "stopped": "was stopped",
     "disconnected": "lost its process",
 }
+_REFUSED: Final[Mapping[str, str]] = {"login": "logins", "read": "reads", "write": "writes"}
 _FAULTS: Final[Mapping[str | None, str]] = {
     "missing": "The directory of the workspace is missing",
     "cut_off": "The repository of the workspace is missing",
@@ -240,6 +242,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     ),
     workspace.WorkspaceTornDown: lambda e: f"The teardown of the workspace {_exit(e.exit_code, e.detail)}",
     workspace.WorkspaceRebound: lambda e: f"The source of the workspace is in {e.source_directory} now",
+    workspace.WorkspaceErased: lambda _: "The workspace was erased with the last of its sessions",
     workspace.WorkspaceRestoreRequested: lambda _: "The restore of the workspace was requested",
     workspace.WorkspaceRestored: lambda _: "The workspace was restored",
     workspace.WorkspaceRestoreFailed: lambda e: f"The workspace could not be restored: {cut(e.detail)}",
@@ -247,6 +250,21 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     roots.WorkspaceRootRemoved: lambda e: f"The workspace root {e.path} was removed",
     trust.RecipeAllowed: lambda e: f"The commands of .fleet.toml in {e.repository} were allowed",
     trust.TrustRevoked: lambda e: f"The commands of .fleet.toml in {e.repository} are not allowed any more",
+    server.ServerStarted: lambda e: f"The server started: Fleet {e.version}, configuration {e.configuration[:8]}",
+    server.ServerStopped: lambda _: "The server stopped in order",
+    server.ServerCrashed: lambda e: f"The server that started at {rfc3339(e.started_at_ms)} had ended without a stop",
+    server.TokenMade: lambda e: f"The token {e.name} was made, for a role of {e.role}",
+    server.TokenRevoked: lambda e: f"The token {e.name} was revoked",
+    server.TokenExpired: lambda e: f"The token {e.name} expired",
+    server.RequestsRefused: lambda e: (
+        f"Refused {_REFUSED[e.request]} of {e.actor or 'clients without access'}: {e.count} ({e.code})"
+    ),
+    server.LogVerified: lambda e: (
+        f"The log was verified up to {e.through}: "
+        + ("intact" if e.first_break is None else f"damaged from {e.first_break} on")
+    ),
+    server.LogExported: lambda e: f"The events {e.after + 1} to {e.through} were exported",
+    server.BackupMade: lambda e: f"The data directory was backed up to {e.directory}, up to event {e.through}",
     responses.ResponseStored: lambda e: f"The response to a request with a key was stored: HTTP {e.status}",
     webhook.WebhookRegistered: lambda e: f"A webhook to {e.origin} was registered",
     webhook.WebhookEnabled: lambda _: "The webhook was enabled",

@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from typing import NamedTuple
 
-from fleet.core import trust
+from fleet.core import server, trust
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import state as instance_state
 from fleet.core.instance.decide import INSTANCE
@@ -157,6 +157,7 @@ class Views(NamedTuple):
     roots: States[roots.State]
     webhooks: WebhooksView
     trust: States[trust.State]
+    server: States[server.State]
 
 
 def make_views() -> Views:
@@ -168,4 +169,5 @@ def make_views() -> Views:
         States(roots.ROOTS, roots.State),
         WebhooksView(),
         States(trust.TRUST, trust.State),
+        States(server.SERVER, server.State),
     )

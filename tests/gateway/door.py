@@ -17,6 +17,7 @@ import trio
 from fleet.actors.context import Policy, Ports
 from fleet.actors.fleet import Fleet
 from fleet.actors.supervision import Supervision
+from fleet.actors.upkeep.server_records import ServerFacts
 from fleet.adapters.files import LocalFiles
 from fleet.events.catalog import make_registry
 from fleet.gateway.app import Gateway, make_app
@@ -222,6 +223,7 @@ class Machine:
         self.views = MemoryStore()
         self.policy = Policy()
         self.traces: Traces | None = None
+        self.facts: ServerFacts | None = None
         self._ids = FakeIds(self.clock)
 
     def supervision(self) -> Supervision:
@@ -241,7 +243,7 @@ class Machine:
             self.shells,
         )
         stores = Stores(log, MemoryBlobs(self.disk), self.views)
-        return Supervision(ports, stores, policy=self.policy, threads=False, traces=self.traces)
+        return Supervision(ports, stores, policy=self.policy, threads=False, traces=self.traces, facts=self.facts)
 
     @asynccontextmanager
     async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Door]:

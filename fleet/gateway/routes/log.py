@@ -8,7 +8,9 @@ import trio
 from quart import Response
 from quart.wrappers.response import ResponseBody
 
+from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
+from fleet.core.server import LogExported, LogVerified
 from fleet.errors import Rejected
 from fleet.events.envelope import Recorded
 from fleet.events.export import ExportLine, export_end, export_page
@@ -111,7 +113,7 @@ async def read_head(fleet: Fleet) -> Response:
 
 
 @endpoint("GET /verify", gives=json(Verification, headers=("Fleet-Position",)))
-async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery) -> Response:
+async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery, caller: Caller) -> Response:
     """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
 
     The log has to end with the head that the server signed last, and has to agree with the heads that are expected.
@@ -120,17 +122,24 @@ async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery) -> Respo
     through = _through(fleet, query.at, "at")
     async with reads.one_proof_at_a_time:
         report = await _verified(fleet, through, _expected(query.expect), query.scope)
+    broken = report.first_break
+    fact = LogVerified(
+        through=through, first_break=None if broken is None else broken.position, at_ms=fleet.context.clock.now_ms()
+    )
+    await fleet.records.note(fact, caller.cause)
     return answer(verification(report), position=through)
 
 
 @endpoint("GET /export", gives=lines(ExportLine))
-async def export_log(fleet: Fleet, query: ExportQuery) -> Response:
+async def export_log(fleet: Fleet, query: ExportQuery, caller: Caller) -> Response:
     """Export the log as JSON lines, behind `after` up to `through` or to its end, whose position is a header.
 
     The last line is a signed head. The lines prove themselves: `fleet log verify --export` checks them anywhere. An
     export that was cut off continues with the last line's position as `after`.
     """
     through = _through(fleet, query.through, "through")
+    fact = LogExported(after=query.after, through=through, at_ms=fleet.context.clock.now_ms())
+    await fleet.records.note(fact, caller.cause)
     response = Response(ExportStream(fleet, query.after, through), content_type="application/x-ndjson")
     response.headers["Content-Disposition"] = f'attachment; filename="fleet-log-{query.after + 1}-{through}.jsonl"'
     response.headers["Fleet-Position"] = str(through)

@@ -68,6 +68,7 @@ async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) ->
         return shell_response(build)
     cookie = None if request.method == "HEAD" else await _redeem(guard, fleet.context.clock.now_ms(), query.code)
     if cookie is None:
+        fleet.records.refused("login", "link_invalid", None)
         return _not_good(build)
     _log.info("logged_in", token_name=cookie.token)
     onwards = _HOME if query.next is None or not is_own_path(query.next) else quote(query.next, safe=_KEPT)

@@ -52,8 +52,10 @@ async def revoke_token(fleet: Fleet, guard: Guard, token_name: str, visitor: Vis
     For operators only. This cannot be undone, and no other token can get its name.
     """
     _check_operator(visitor, caller)
+    await fleet.records.note_tokens()  # what other processes have changed before
     await _change(guard, partial(revoke, names=[token_name], now_ms=fleet.context.clock.now_ms()))
     _log.info("token_revoked", token_name=token_name, actor=visitor.actor)
+    await fleet.records.note_tokens(caller.cause)
     return done(fleet.log.head())
 
 

@@ -22,6 +22,7 @@ import structlog
 import trio
 from msgspec.structs import replace
 
+from fleet.core.server import KnownToken
 from fleet.errors import Rejected, Unavailable
 from fleet.events.disk import NO_SPACE
 from fleet.limits import COOKIES_PER_TOKEN_MAX, LINKS_PER_TOKEN_MAX, TOKEN_NAME_CHARS_MAX, TOKENS_MAX
@@ -270,6 +271,14 @@ def local_token(directory: Path) -> Generator[str]:
         yield text
     finally:
         file.unlink(missing_ok=True)
+
+
+def known_tokens(register: Register) -> list[KnownToken]:
+    """Return the tokens without anything that proves them, for the log."""
+    return [
+        KnownToken(token.name, token.role, token.created_at_ms, token.expires_at_ms, token.revoked_at_ms)
+        for token in register.tokens
+    ]
 
 
 def _known(register: Register, name: str) -> Token:

@@ -47,6 +47,8 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   interrupted: "was interrupted",
 };
 
+const REQUESTS = { login: "logins", read: "reads", write: "writes" } as const;
+
 const SENTENCES: Table = {
   "session.created": data =>
     `The session ${quoted(data.settings.title)} was created in ${oneLine(data.source_directory)} (${data.settings.strategy})`,
@@ -166,6 +168,21 @@ const SENTENCES: Table = {
   "trust.allowed": data =>
     `The commands of ${oneLine(data.repository)} were allowed (.fleet.toml ${short(data.recipe.digest)})`,
   "trust.revoked": data => `The commands of ${oneLine(data.repository)} are not allowed any more`,
+  "server.started": data =>
+    `The server started: Fleet ${oneLine(data.version)}, configuration ${oneLine(data.configuration).slice(0, 8)}`,
+  "server.stopped": () => "The server stopped in order",
+  "server.crashed": data => `The server (Fleet ${oneLine(data.version)}) had ended without a stop`,
+  "server.requests-refused": data =>
+    `Refused ${REQUESTS[data.request]} of ${data.actor ? oneLine(data.actor) : "clients without access"}: ${data.count} (${oneLine(data.code)})`,
+  "server.log-verified": data =>
+    data.first_break == null
+      ? `The log was verified up to event ${data.through}: it is intact`
+      : `The log was verified: it is damaged from event ${data.first_break} on`,
+  "server.log-exported": data => `The events ${data.after + 1} to ${data.through} were exported`,
+  "server.backup-made": data => `The data was backed up to ${oneLine(data.directory)}, up to event ${data.through}`,
+  "token.made": data => `The access token ${quoted(data.name)} was made (${data.role})`,
+  "token.revoked": data => `The access token ${quoted(data.name)} was revoked`,
+  "token.expired": data => `The access token ${quoted(data.name)} expired`,
   "http-response.stored": data => `The response to a request with an idempotency key was stored: HTTP ${data.status}`,
 
   "webhook.registered": data => `A webhook to ${oneLine(data.origin)} was registered`,

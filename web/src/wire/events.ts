@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:21720ed20663959cee97c63a20c955479551a0f17a0e34886fed23003620b28e
-// holds   sha256:36ef4517303f556526d8a2465c8a2e199f9d686868193565d48dc3b2c2869ca5
+// made of sha256:9a1cf0f7022ce2812970b8274bb22e985bb374692e9b54059736f07154ad3ee8
+// holds   sha256:540d45a74ed29e5484eac2052a770b70ba0ce021afd99d78d998712576e1e0fb
 
 import type {
   CommandFrame,
@@ -30,6 +30,13 @@ import type {
   PartChanged,
   PingFrame,
   ReplyFrame,
+  ServerBackupMade,
+  ServerCrashed,
+  ServerLogExported,
+  ServerLogVerified,
+  ServerRequestsRefused,
+  ServerStarted,
+  ServerStopped,
   SessionAbortRequested,
   SessionBudgetExceeded,
   SessionBudgetSet,
@@ -80,6 +87,9 @@ import type {
   SnapshotFrame,
   StatusChanged,
   SubscribeFrame,
+  TokenExpired,
+  TokenMade,
+  TokenRevoked,
   TrustAllowed,
   TrustRevoked,
   UnsubscribeFrame,
@@ -200,6 +210,16 @@ export interface EventData {
   readonly "workspace-root.removed": WorkspaceRootRemoved;
   readonly "trust.allowed": TrustAllowed;
   readonly "trust.revoked": TrustRevoked;
+  readonly "server.started": ServerStarted;
+  readonly "server.stopped": ServerStopped;
+  readonly "server.crashed": ServerCrashed;
+  readonly "server.requests-refused": ServerRequestsRefused;
+  readonly "server.log-verified": ServerLogVerified;
+  readonly "server.log-exported": ServerLogExported;
+  readonly "server.backup-made": ServerBackupMade;
+  readonly "token.made": TokenMade;
+  readonly "token.revoked": TokenRevoked;
+  readonly "token.expired": TokenExpired;
   readonly "http-response.stored": HttpResponseStored;
   readonly "webhook.registered": WebhookRegistered;
   readonly "webhook.enabled": WebhookEnabled;
@@ -299,6 +319,16 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace-root.removed",
   "trust.allowed",
   "trust.revoked",
+  "server.started",
+  "server.stopped",
+  "server.crashed",
+  "server.requests-refused",
+  "server.log-verified",
+  "server.log-exported",
+  "server.backup-made",
+  "token.made",
+  "token.revoked",
+  "token.expired",
   "http-response.stored",
   "webhook.registered",
   "webhook.enabled",

@@ -1,0 +1,245 @@
+"""The server aggregate: what happened to this Fleet itself, and not in one of its sessions.
+
+One aggregate with the id `fleet`: starts, stops and crashes, access tokens, refused requests, and who read or copied
+the whole log. Tokens are named and never shown. An envelope says who did it.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet.core.decider import Decider
+from fleet.core.messages import Command, Event
+
+SERVER_ID: Final = "fleet"
+
+TokenRole = Literal["operator", "viewer"]
+RefusedRequest = Literal["login", "read", "write"]
+"""`login`: a link or its code. A stream is a read."""
+
+
+class ServerStarted(Event, frozen=True, kw_only=True):
+    """A server started on this data directory. `configuration` is a digest: two starts with the same have equal ones.
+
+    Later events were written by this `version` of Fleet, up to the next start.
+    """
+
+    run_id: str
+    version: str
+    configuration: str
+
+
+class ServerStopped(Event, frozen=True, kw_only=True):
+    """The server stopped in order. Only the last events of its sessions follow."""
+
+    run_id: str
+
+
+class ServerCrashed(Event, frozen=True, kw_only=True):
+    """The run ended without a stop: it crashed, was killed, or the machine went down. The next start found that."""
+
+    run_id: str
+    version: str
+    started_at_ms: int
+
+
+class TokenMade(Event, frozen=True, kw_only=True):
+    """An access token was made at `made_at_ms`, perhaps while no server ran."""
+
+    name: str
+    role: TokenRole
+    made_at_ms: int
+    expires_at_ms: int | None = None
+
+
+class TokenRevoked(Event, frozen=True, kw_only=True):
+    """The access token was revoked at `revoked_at_ms`, perhaps while no server ran."""
+
+    name: str
+    revoked_at_ms: int
+
+
+class TokenExpired(Event, frozen=True, kw_only=True):
+    """The access token expired at `expired_at_ms`."""
+
+    name: str
+    expired_at_ms: int
+
+
+class RequestsRefused(Event, frozen=True, kw_only=True):
+    """So many requests were refused for lack of access since `since_ms`. `code` is the problem code.
+
+    `actor` is the token or caller whose requests they were, None if it is unknown.
+    """
+
+    request: RefusedRequest
+    code: str
+    count: int
+    since_ms: int
+    actor: str | None = None
+
+
+class LogVerified(Event, frozen=True, kw_only=True):
+    """A caller had the log verified up to `through`; `first_break` is the position of the first damage."""
+
+    through: int
+    first_break: int | None = None
+
+
+class LogExported(Event, frozen=True, kw_only=True):
+    """A caller began to export the events after `after`, up to `through`."""
+
+    after: int
+    through: int
+
+
+class BackupMade(Event, frozen=True, kw_only=True):
+    """A caller backed up the data directory: the log up to `through`, in `directory`."""
+
+    directory: str
+    through: int
+
+
+ServerFact = RequestsRefused | LogVerified | LogExported | BackupMade
+ServerEvent = ServerStarted | ServerStopped | ServerCrashed | TokenMade | TokenRevoked | TokenExpired | ServerFact
+
+
+class StartServer(Command, frozen=True, kw_only=True):
+    """Record the start of this run; a run before it that did not stop has crashed."""
+
+    run_id: str
+    version: str
+    configuration: str
+
+
+class StopServer(Command, frozen=True, kw_only=True):
+    """Record the orderly stop of this run."""
+
+    run_id: str
+
+
+class KnownToken(msgspec.Struct, frozen=True):
+    """An access token as the token file has it. Times are Unix milliseconds."""
+
+    name: str
+    role: TokenRole
+    made_at_ms: int
+    expires_at_ms: int | None = None
+    revoked_at_ms: int | None = None
+
+
+class NoteTokens(Command, frozen=True, kw_only=True):
+    """Record which of these tokens were made and revoked since the last look, or with `expiry` which have expired."""
+
+    tokens: tuple[KnownToken, ...]
+    expiry: bool = False
+
+
+class NoteFact(Command, frozen=True, kw_only=True):
+    """Record this fact."""
+
+    fact: ServerFact
+
+
+ServerCommand = StartServer | StopServer | NoteTokens | NoteFact
+
+
+class State(msgspec.Struct, frozen=True):
+    """The run that has not ended, and the names of the tokens that were ever made, revoked and expired."""
+
+    id: str
+    run: ServerStarted | None = None
+    made: tuple[str, ...] = ()
+    revoked: tuple[str, ...] = ()
+    expired: tuple[str, ...] = ()
+
+
+def initial(server_id: str) -> State:
+    """Return the state before the first start."""
+    return State(server_id)
+
+
+def decide(command: ServerCommand, state: State) -> tuple[ServerEvent, ...]:
+    """Return the events that `command` causes."""
+    match command:
+        case StartServer():
+            return _start(command, state)
+        case StopServer(run_id=run_id, at_ms=at_ms):
+            running = state.run is not None and state.run.run_id == run_id
+            return (ServerStopped(run_id=run_id, at_ms=at_ms),) if running else ()
+        case NoteTokens():
+            return _expired(command, state) if command.expiry else _changed(command, state)
+        case NoteFact(fact=fact):
+            return (fact,)
+
+
+def _start(command: StartServer, state: State) -> tuple[ServerEvent, ...]:
+    before = state.run
+    if before is not None and before.run_id == command.run_id:
+        return ()
+    started = ServerStarted(
+        run_id=command.run_id, version=command.version, configuration=command.configuration, at_ms=command.at_ms
+    )
+    if before is None:
+        return (started,)
+    crashed = ServerCrashed(
+        run_id=before.run_id, version=before.version, started_at_ms=before.at_ms, at_ms=command.at_ms
+    )
+    return (crashed, started)
+
+
+def _changed(command: NoteTokens, state: State) -> tuple[ServerEvent, ...]:
+    events: list[ServerEvent] = []
+    for token in command.tokens:
+        if token.name not in state.made:
+            events.append(
+                TokenMade(
+                    name=token.name,
+                    role=token.role,
+                    made_at_ms=token.made_at_ms,
+                    expires_at_ms=token.expires_at_ms,
+                    at_ms=command.at_ms,
+                )
+            )
+        if token.revoked_at_ms is not None and token.name not in state.revoked:
+            events.append(TokenRevoked(name=token.name, revoked_at_ms=token.revoked_at_ms, at_ms=command.at_ms))
+    return tuple(events)
+
+
+def _expired(command: NoteTokens, state: State) -> tuple[ServerEvent, ...]:
+    return tuple(
+        TokenExpired(name=token.name, expired_at_ms=token.expires_at_ms, at_ms=command.at_ms)
+        for token in command.tokens
+        if token.expires_at_ms is not None
+        and token.expires_at_ms <= command.at_ms
+        and token.revoked_at_ms is None
+        and token.name not in state.expired
+    )
+
+
+def evolve(state: State, event: ServerEvent) -> State:
+    """Return the state after `event`."""
+    match event:
+        case ServerStarted():
+            return replace(state, run=event)
+        case ServerStopped() | ServerCrashed():
+            return replace(state, run=None)
+        case TokenMade(name=name):
+            return replace(state, made=(*state.made, name))
+        case TokenRevoked(name=name):
+            return replace(state, revoked=(*state.revoked, name))
+        case TokenExpired(name=name):
+            return replace(state, expired=(*state.expired, name))
+        case RequestsRefused() | LogVerified() | LogExported() | BackupMade():
+            return state
+
+
+def _none(*_: object) -> tuple[()]:
+    """Order no effect."""
+    return ()
+
+
+SERVER: Final[Decider[ServerCommand, State, ServerEvent, object]] = Decider(
+    "server", initial, decide, evolve, _none, _none
+)
