@@ -6,6 +6,7 @@ from fleet.client.connection import Connection, Page
 from fleet.client.export import LogExport
 from fleet.limits import LOG_HEADS_EXPECTED_MAX
 from fleet.wire.audit import EventItem, LogQuery, PositionItem, SignedHead, TimeQuery, Verification, VerifyQuery
+from fleet.wire.policy import PolicyBody, PolicyTrial
 
 
 class AuditLog:
@@ -86,6 +87,10 @@ class AuditLog:
     async def head(self) -> SignedHead:
         """Return the end of the log, signed. Store it elsewhere: it reveals a log that is changed later."""
         return await self._connection.read(SignedHead, "/log/head")
+
+    async def try_policy(self, policy: PolicyBody) -> PolicyTrial:
+        """Try permission rules and a budget over the recorded past; nothing changes. It needs an operator's token."""
+        return await self._connection.read(PolicyTrial, "/policy/try", method="POST", body=policy)
 
     def export(self, *, after: int = 0, through: int | None = None) -> LogExport:
         """Return the log as lines, after a position, up to another one or to the current end of the log.

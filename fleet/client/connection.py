@@ -102,10 +102,17 @@ class Connection:
     # ------------------------------------------------------------------------------------------------------- requests
 
     async def read(
-        self, kind: type[Item], path: str, query: Query | None = None, *, retry: bool = True, method: str = "GET"
+        self,
+        kind: type[Item],
+        path: str,
+        query: Query | None = None,
+        *,
+        retry: bool = True,
+        method: str = "GET",
+        body: Body | None = None,
     ) -> Item:
         """Return the response to a GET, or to another request that changes nothing."""
-        return self._decode(await self._send(method, path, query, None, None, retry=retry), kind)
+        return self._decode(await self._send(method, path, query, body, None, retry=retry), kind)
 
     async def content(self, path: str) -> bytes:
         """Return the bytes of the response to a GET."""

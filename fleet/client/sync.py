@@ -259,6 +259,7 @@ class SyncFleetClient:
     event = _blocking(FleetClient.event)
     verify = _blocking(FleetClient.verify)
     head = _blocking(FleetClient.head)
+    try_policy = _blocking(FleetClient.try_policy)
 
     def acting_for(self, session_id: str) -> "SyncFleetClient":
         """Return this client on behalf of a session, as `FleetClient.acting_for` does."""

@@ -1,1 +1,1 @@
-"""The evidence pack: one session as a folder that a person reads, and can verify, without Fleet."""
+"""Evidence about sessions: packs that verify themselves without Fleet, and trials of rules over the recorded past."""
