@@ -226,8 +226,8 @@ class Machine:
         self.facts: ServerFacts | None = None
         self._ids = FakeIds(self.clock)
 
-    def supervision(self) -> Supervision:
-        """Return a Fleet that has not started."""
+    def supervision(self, stores: Stores | None = None) -> Supervision:
+        """Return a Fleet that has not started, on these stores; by default on the disk in memory."""
         log = MemoryLog(self.disk, make_registry(), self.clock)
         ports = Ports(
             self.clock,
@@ -242,7 +242,7 @@ class Machine:
             FakeScripts(self.scripts),
             self.shells,
         )
-        stores = Stores(log, MemoryBlobs(self.disk), self.views)
+        stores = stores or Stores(log, MemoryBlobs(self.disk), self.views)
         return Supervision(ports, stores, policy=self.policy, threads=False, traces=self.traces, facts=self.facts)
 
     @asynccontextmanager

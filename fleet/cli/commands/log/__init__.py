@@ -5,6 +5,7 @@ from typing import Final
 import typer
 
 from fleet.cli.commands.log.anchor import anchor
+from fleet.cli.commands.log.compact import compact
 from fleet.cli.commands.log.pack import pack
 from fleet.cli.commands.log.show_events import show
 from fleet.cli.commands.log.verify import verify
@@ -12,6 +13,7 @@ from fleet.cli.commands.log.verify import verify
 _COMMANDS: Final = (
     (show, "show --session 0198c0de --type session.turn-ended"),
     (pack, "pack 0198c0de -o evidence"),
+    (compact, "compact --data-dir ~/.local/share/fleet"),
     (verify, "verify --export fleet-log.jsonl"),
     (anchor, "anchor --to /mnt/elsewhere/fleet-anchors.jsonl"),
 )

@@ -1,0 +1,150 @@
+"""What an erasure leaves on the disk: after a compaction no byte of the session's words, however they are packed."""
+
+import errno
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import pytest
+import trio
+import zstandard
+from trio.abc import Instrument
+from trio.testing import MockClock
+
+from fleet.compaction import CompactedFile, compact
+from fleet.errors import StartupError
+from fleet.events.catalog import make_registry
+from fleet.events.lmdb_blobs import LmdbBlobs
+from fleet.events.lmdb_log import LmdbLog
+from fleet.events.rewriting import rewrite
+from fleet.events.verify import verify
+from fleet.projections.projections import Stores
+from fleet.projections.store import LmdbViewStore
+from tests.fakes.clock import FakeClock
+from tests.fakes.opencode import FakeOpenCodeWorld
+from tests.gateway.door import REPOSITORY, Door, Machine
+
+WORDS = ("Xylophone", "xylophone", "unspeakable", "forbidden", "hidden-tag")
+"""The words of the title, of the branch that is named after it, of prompt and answer, of the files, of the tag."""
+
+
+@asynccontextmanager
+async def fleet_on(directory: Path) -> AsyncGenerator[tuple[Machine, Door]]:
+    """Run a Fleet on fakes whose log, blobs and views are real files."""
+    async with trio.open_nursery() as nursery:
+        machine = Machine(FakeOpenCodeWorld(nursery, lost_idle_chance=0, swallowed_term_chance=0))
+        with (
+            LmdbLog.open(directory, make_registry(), machine.clock) as log,
+            LmdbBlobs(directory) as blobs,
+            closing(LmdbViewStore(directory / "views")) as views,
+        ):
+            await nursery.start(log.run)
+            stores = Stores(log, blobs, views, directory / "views" / "history.sqlite")
+            supervision, stopping = machine.supervision(stores), trio.Event()
+            async with trio.open_nursery() as running:
+                await running.start(supervision.run, stopping)
+                yield machine, Door(supervision.fleet)
+                stopping.set()
+            log.stop()
+        nursery.cancel_scope.cancel()
+
+
+def texts(content: bytes) -> Iterator[bytes]:
+    """Yield the content, and what each zlib and zstd stream in it holds."""
+    yield content
+    for at in offsets(content, b"\x28\xb5\x2f\xfd"):
+        try:
+            yield zstandard.ZstdDecompressor().decompressobj().decompress(content[at:])
+        except zstandard.ZstdError:
+            continue
+    for at in offsets(content, b"\x78"):
+        if content[at : at + 2] in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"):
+            try:
+                yield zlib.decompressobj().decompress(content[at:])
+            except zlib.error:
+                continue
+
+
+def offsets(content: bytes, mark: bytes) -> Iterator[int]:
+    at = content.find(mark)
+    while at >= 0:
+        yield at
+        at = content.find(mark, at + 1)
+
+
+def found(directory: Path) -> set[str]:
+    """Return the words that are in any file of the data directory."""
+    files = [file.read_bytes() for file in directory.rglob("*") if file.is_file()]
+    return {word for content in files for text in texts(content) for word in WORDS if word.encode() in text}
+
+
+def compacted(directory: Path) -> list[CompactedFile]:
+    return list(compact(directory, lambda *_: None))
+
+
+def in_a_hurry(main: Callable[[], Awaitable[Any]], *, clock: Any, instruments: Sequence[Instrument]) -> Any:
+    """Run on a clock that is ten times as fast: virtual time would not wait for the threads of LMDB."""
+    return trio.run(main, clock=MockClock(rate=10), instruments=instruments)
+
+
+@pytest.mark.trio(run=in_a_hurry)
+async def test_erased_session_is_nowhere_in_a_compacted_data_directory(tmp_path: Path) -> None:
+    async with fleet_on(tmp_path) as (machine, door):
+        other = await door.session(REPOSITORY, title="Another", initialPrompt="Hello")
+        item = await door.session(
+            REPOSITORY,
+            isolationStrategy="worktree",
+            title="Xylophone",
+            tags=["hidden-tag"],
+            initialPrompt="unspeakable",
+        )
+        machine.files.contents[item["directory"]] = {"a.txt": b"forbidden\n" * 200}
+        await door.prompt(item["id"], "again unspeakable write")
+        await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Xylophone 2"}, Idempotency_Key="k")
+        assert (await door.knock("GET", "/api/sessions/history?search=unspeakable")).json
+        before = found(tmp_path)
+        answer = await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true", Idempotency_Key="d")
+        assert answer.json["erased"]
+    assert before == set(WORDS)
+    assert found(tmp_path), "the pages that were freed hold the words until they are used again"
+    files = compacted(tmp_path)
+    assert {file.name for file in files} == {"events.mdb", "blobs.mdb", "views/data.mdb", "views/history.sqlite"}
+    assert found(tmp_path) == set()
+    async with fleet_on(tmp_path) as (_, door):
+        assert verify(door.fleet.log).first_break is None
+        assert (await door.knock("GET", f"/api/sessions/{other['id']}")).json["title"] == "Another"
+        (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(410, "erased")
+
+
+def test_data_directory_of_a_running_server_is_not_compacted(tmp_path: Path) -> None:
+    with LmdbLog.open(tmp_path, make_registry(), FakeClock()), pytest.raises(StartupError, match="in use"):
+        compacted(tmp_path)
+    with pytest.raises(StartupError, match=r"no events\.mdb"):
+        compacted(tmp_path / "views")
+
+
+def test_interrupted_rewriting_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "some.mdb"
+    with closing(lmdb.open(str(file), subdir=False, lock=False, max_dbs=2)) as environment:
+        table = environment.open_db(b"table")
+        with environment.begin(write=True) as transaction:
+            for number in range(10):
+                transaction.put(b"%d" % number, b"value", db=table)
+    before = file.read_bytes()
+    (tmp_path / "some.mdb.compact").write_bytes(b"what a crash has left")
+
+    def interrupt(_: int, __: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StartupError, match="free space on its disk"):
+        rewrite(file, interrupt)
+    assert file.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["some.mdb"]
+    rewrite(file, lambda *_: None)
+    with closing(lmdb.open(str(file), subdir=False, lock=False, max_dbs=2)) as environment:
+        table = environment.open_db(b"table")
+        with environment.begin() as transaction:
+            assert [bytes(key) for key, _ in transaction.cursor(table)] == [b"%d" % number for number in range(10)]
