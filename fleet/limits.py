@@ -387,7 +387,12 @@ PAST_SNAPSHOT_EVENTS: Final = 1024  # of a stream between two kept snapshots: an
 PAST_STREAMS_KEPT: Final = 512  # aggregates whose earlier states are cached, about 10 KiB each
 PAST_MARKS_KEPT: Final = 4  # earlier states of each, for a reader that moves through the past
 CHANGE_RECORDS_KEPT: Final = 256  # sessions whose records of changes are cached; 2,000 turns take 2 MB
-TRANSCRIPTS_CACHED: Final = 64  # sessions whose folded transcript is cached
+TURNS_KEPT: Final = 64  # sessions whose folded turns are cached; 2,000 turns take 3 MB
+INDEX_LAG_EVENTS: Final = 256  # of a session that may wait for the index: a read indexes them in one page, in 6 ms
+INDEX_FLUSH_EVENTS: Final = 4096  # indexed between two flushes of the index's journal, about 1 MB
+TODO_PARTS_READ: Final = (
+    64  # newest parts with a to-do list that are compared at once: the last one is nearly always it
+)
 
 # The process
 GC_THRESHOLDS: Final = (50_000, 20, 100)  # allocations per collection: fewer pauses, and 5 to 15 % more throughput

@@ -61,7 +61,7 @@ def open_stores(data_dir: Path, traces: "Traces | None") -> Generator[OpenStores
         local_token(data_dir) as local,
     ):
         identity = read_identity(data_dir) or write_identity(data_dir, SystemIds(SystemClock()).uuid7())
-        stores = Stores(log, blobs, views, data_dir / "views" / "history.sqlite")
+        stores = Stores(log, blobs, views, data_dir / "views" / "history.sqlite", data_dir / "views" / "index.sqlite")
         yield OpenStores(log, stores, TokenFile(data_dir), local, identity.id)
 
 

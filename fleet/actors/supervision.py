@@ -1,7 +1,7 @@
 """The supervision of one Fleet: everything that runs between the log and the gateway, in the order of its start.
 
-    views -> signals -> history -> server -> records -> roots -> trust -> workspaces -> instances -> sessions ->
-    webhooks -> recovery -> idleness -> standing -> model-limits
+    views -> signals -> history -> indexing -> server -> records -> roots -> trust -> workspaces -> instances ->
+    sessions -> webhooks -> recovery -> idleness -> standing -> model-limits
 
 If one crashes, those behind it are started again too. Each registry supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -83,6 +83,7 @@ def _children(
         ChildSpec("views", projections.runner.run),
         ChildSpec("signals", projections.inflight.run),
         ChildSpec("history", projections.history.run),
+        ChildSpec("indexing", projections.indexing.run),
         ChildSpec("server", actors.server.run),
         ChildSpec("records", records.run),  # so that the start is its first event, and the stop its last
         ChildSpec("roots", actors.roots.run),

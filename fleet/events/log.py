@@ -101,6 +101,10 @@ class LogReader(Protocol):
         """Return the log's events at positions beyond `after`, in order, bounded as in `read_stream`."""
         ...
 
+    def read_events(self, positions: Sequence[int], bytes_max: int | None = None) -> list[Recorded]:
+        """Return the events at these positions, in the order given, bounded as in `read_stream`."""
+        ...
+
     def read_headers(self, positions: Sequence[int]) -> list[Header]:
         """Return the headers of the events at these positions; a search reads them at a tenth of the cost."""
         ...

@@ -109,6 +109,12 @@ class StoredLog:
         registry, decode = self._registry, codec.decode_recorded
         return up_to(bytes_max, (decode(record, registry) for record in self._store.records(after, limit)))
 
+    def read_events(self, positions: Sequence[int], bytes_max: int | None = None) -> list[Recorded]:
+        """See `LogReader`."""
+        registry, decode = self._registry, codec.decode_recorded
+        keys = [position_key(position) for position in positions]
+        return up_to(bytes_max, (decode(record, registry) for record in self._store.records_at(keys)))
+
     def read_headers(self, positions: Sequence[int]) -> list[codec.Header]:
         """See `LogReader`."""
         keys = [position_key(position) for position in positions]

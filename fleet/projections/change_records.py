@@ -1,6 +1,6 @@
 """The recorded changes of a session: the manifests and names of its turns, and when its parent was informed.
 
-They are folded once per session (folds.py) and can be read at any position, so a diff does not read the whole stream.
+They are folded once per session (folds.py), from the events that the index names, and can be read at any position.
 """
 
 from fleet.core.session.events import CallbackOrdered
@@ -9,6 +9,7 @@ from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import CHANGE_RECORDS_KEPT
 from fleet.projections.folds import Folds
+from fleet.projections.indexes import Indexes, marked_pages
 
 
 class ChangeRecords:
@@ -50,6 +51,7 @@ class ChangeRecords:
         return number if at is None or position <= at else None
 
 
-def change_records(log: Log) -> Folds[ChangeRecords]:
-    """Return the records of changes by stream."""
-    return Folds(log, ChangeRecords, CHANGE_RECORDS_KEPT)
+def change_records(log: Log, indexes: Indexes | None = None) -> Folds[ChangeRecords]:
+    """Return the records of changes by stream; without `indexes` they have an index of their own."""
+    pages = marked_pages(log, indexes or Indexes(log), "changes")
+    return Folds(log, ChangeRecords, CHANGE_RECORDS_KEPT, pages)

@@ -5,12 +5,12 @@ stream. Erased events are not folded or cached. `states.py` folds the states tha
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import trio
 
-from fleet.events.envelope import Recorded
+from fleet.events.envelope import Erased, Recorded
 from fleet.events.log import Log
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS
 
@@ -27,14 +27,18 @@ class Fold(Protocol):
 
 Folded = TypeVar("Folded", bound=Fold)
 
+Pages = Callable[[str, int], Awaitable[Sequence[Recorded]]]
+"""Returns the next events of a stream that a fold needs, after a position; none at the end."""
+
 
 class Folds(Generic[Folded]):
-    """Folds by stream, at most `kept_max` of them in memory."""
+    """Folds by stream, at most `kept_max` of them in memory. Without `pages` they get each event of the stream."""
 
-    def __init__(self, log: Log, make: Callable[[], Folded], kept_max: int) -> None:
+    def __init__(self, log: Log, make: Callable[[], Folded], kept_max: int, pages: Pages | None = None) -> None:
         self._log = log
         self._make = make
         self._kept_max = kept_max
+        self._pages = pages or self._page
         self._kept: OrderedDict[str, Folded] = OrderedDict()
 
     async def of(self, stream: str) -> Folded:
@@ -55,8 +59,14 @@ class Folds(Generic[Folded]):
 
     async def _read_on(self, fold: Folded, stream: str) -> None:
         """Apply the events after the fold's position. Two tasks may do so with the same fold at the same time."""
-        while page := self._log.read_stream(stream, fold.position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
+        while page := await self._pages(stream, fold.position):
             for recorded in page:
-                fold.apply(recorded)
-                fold.position = recorded.position
+                if recorded.position > fold.position and not isinstance(recorded.event, Erased):
+                    fold.apply(recorded)
+                    fold.position = recorded.position
+            if isinstance(page[-1].event, Erased):
+                break
             await trio.lowlevel.checkpoint()
+
+    async def _page(self, stream: str, after: int) -> Sequence[Recorded]:
+        return self._log.read_stream(stream, after, FEED_PAGE_EVENTS, FEED_PAGE_BYTES)

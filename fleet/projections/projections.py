@@ -13,6 +13,7 @@ from fleet.projections.activities import Activities
 from fleet.projections.change_records import ChangeRecords, change_records
 from fleet.projections.folds import Folds
 from fleet.projections.history import History, inline
+from fleet.projections.indexes import Indexes, Indexing
 from fleet.projections.inflight import InFlight
 from fleet.projections.past import PastViews, past_of
 from fleet.projections.runner import Runner
@@ -24,12 +25,16 @@ from fleet.projections.views import Views, make_views
 
 
 class Stores(NamedTuple):
-    """The stores on disk. The views' rows and the history are disposable; `history_file` None keeps it in memory."""
+    """The stores on disk. The views' rows, the history and the index are disposable.
+
+    A file that is None keeps its content in memory.
+    """
 
     log: Log
     blobs: Blobs
     views: ViewStore
     history_file: Path | None = None
+    index_file: Path | None = None
 
 
 class Projections(NamedTuple):
@@ -40,6 +45,7 @@ class Projections(NamedTuple):
     feed: Feed
     inflight: InFlight
     touched: Touched
+    indexing: Indexing
     transcripts: Transcripts
     change_records: Folds[ChangeRecords]
     setup_outputs: Folds[WrittenOutput]
@@ -56,14 +62,16 @@ def open_projections(stores: Stores, now_ms: Callable[[], int], *, threads: bool
     log.listen(inflight.on_commit)
     touched = Touched(log, views, inflight.activities)
     feed = Feed(log)
+    indexes = Indexes(log, stores.index_file)
     return Projections(
         views=views,
         runner=runner,
         feed=feed,
         inflight=inflight,
         touched=touched,
-        transcripts=Transcripts(log),
-        change_records=change_records(log),
+        indexing=Indexing(indexes, log, None if threads else inline),
+        transcripts=Transcripts(log, indexes),
+        change_records=change_records(log, indexes),
         setup_outputs=setup_outputs(log),
         past=past_of(views, log),
         history=History(log, feed, stores.history_file, run_sync=None if threads else inline),

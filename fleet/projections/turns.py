@@ -1,10 +1,11 @@
 """The turns of a session: prompt and actor, steering prompts, cost, changes, and end.
 
-They are folded from the session's events in the order of the log. Values that can change are kept with their positions,
-so `TurnFold.at` returns the turns at any position without reading the log again.
+They are folded from the events and charges that the index names (index_store.py). Values that can change are kept with
+their positions, so `TurnFold.at` returns the turns at any position without reading the log again.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,12 @@ from fleet.core.session.activity import head, prompt_words
 from fleet.core.session.state import TurnEnd
 from fleet.core.session.values import Totals
 from fleet.events.envelope import Recorded
+from fleet.events.log import Log
+from fleet.limits import FEED_PAGE_EVENTS, TURNS_KEPT
 from fleet.ports import Tokens
+from fleet.projections.folds import Folds
+from fleet.projections.index_queries import Charge
+from fleet.projections.indexes import Indexed, Indexes, marked_pages
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -131,9 +137,11 @@ class TurnFold:
     """The fold. `apply` takes the session's events, each once and in order."""
 
     def __init__(self) -> None:
+        self.position = 0
+        self.charged = 0
+        """The position of the last charge."""
         self._turns: list[_TurnRecord] = []
         self._asked: dict[str, Asked] = {}
-        self._paid: dict[str, tuple[_TurnRecord | None, float, Tokens]] = {}
 
     def apply(self, recorded: Recorded) -> None:
         """Apply the next event; events that concern no turn are ignored."""
@@ -141,6 +149,14 @@ class TurnFold:
         take = _TAKE.get(type(event))
         if take is not None:
             take(self, recorded, event)
+
+    def charge(self, position: int, number: int, amount: Charge) -> None:
+        """Charge a turn for a message, in the order of positions, unless the fold does not know the turn yet."""
+        if number <= len(self._turns) and position > self.charged:
+            turn = self._turn(number)
+            turn.charges.append(_Charge(position, amount.cost_usd, amount.tokens))
+            turn.changed()
+            self.charged = position
 
     def at(self, position: int | None) -> list[Turn]:
         """Return the turns that had begun at `position` (None: now), oldest first."""
@@ -178,16 +194,7 @@ class TurnFold:
             if steering.prompt.message_id == event.message_id:
                 steering.arrived = True
 
-    # ------------------------------------------------------------------------------------------- cost, changes, the end
-
-    def _message(self, recorded: Recorded, event: turn_events.MessageRecorded) -> None:
-        """Charge a message to the turn that recorded it first, also when it changes later; copies cost nothing."""
-        newest = self._turns[-1] if self._turns else None
-        turn, cost_usd, tokens = self._paid.get(event.message_id, (newest, 0.0, Tokens()))
-        self._paid[event.message_id] = (turn, event.cost_usd, event.tokens)
-        if turn is not None and (event.cost_usd, event.tokens) != (cost_usd, tokens):
-            turn.charges.append(_Charge(recorded.position, event.cost_usd - cost_usd, event.tokens - tokens))
-            turn.changed()
+    # ------------------------------------------------------------------------------------------------ changes, the end
 
     def _changes(self, recorded: Recorded, event: turn_events.ChangesRecorded) -> None:
         turn = self._turn(event.number)
@@ -218,8 +225,34 @@ _TAKE: Final[Mapping[type[Any], Callable[[TurnFold, Recorded, Any], None]]] = {
     turn_events.TurnStarted: TurnFold._started,
     turn_events.TurnSteered: TurnFold._steered,
     turn_events.PromptDelivered: TurnFold._delivered,
-    turn_events.MessageRecorded: TurnFold._message,
     turn_events.ChangesRecorded: TurnFold._changes,
     turn_events.TurnEnded: TurnFold._ended,
     turn_events.TurnFailed: TurnFold._failed,
 }
+
+
+class Turns:
+    """The turns by session."""
+
+    def __init__(self, log: Log, indexes: Indexes) -> None:
+        self._indexes = indexes
+        self._folds = Folds(log, TurnFold, TURNS_KEPT, marked_pages(log, indexes, "turn"))
+
+    async def of(self, stream: str) -> TurnFold:
+        """Return the fold of a session's turns."""
+        fold = await self._folds.of(stream)
+        while True:
+            after = fold.charged
+            page = await self._indexes.read(stream, partial(_charges, after))
+            for position, number, amount in page or ():
+                fold.charge(position, number, amount)
+            if fold.charged == after:
+                return fold
+
+    def forget(self, stream: str) -> None:
+        """Discard the fold of an erased session."""
+        self._folds.forget(stream)
+
+
+def _charges(after: int, found: Indexed) -> list[tuple[int, int, Charge]]:
+    return found.store.charges(found.stream, after, FEED_PAGE_EVENTS)

@@ -119,6 +119,10 @@ class MemoryLog:
     def _decoded(self, records: Iterable[bytes], bytes_max: int | None) -> list[Recorded]:
         return up_to(bytes_max, (codec.decode_recorded(record, self._registry) for record in records))
 
+    def read_events(self, positions: Sequence[int], bytes_max: int | None = None) -> list[Recorded]:
+        """See `Log`."""
+        return self._decoded((self._disk.records[position - 1] for position in positions), bytes_max)
+
     def read_headers(self, positions: Sequence[int]) -> list[codec.Header]:
         """See `Log`."""
         return [codec.decode_header(self._disk.records[position - 1]) for position in positions]

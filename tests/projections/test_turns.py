@@ -1,5 +1,7 @@
 """The turns of a session, from whatever may happen to it: what they cost together, and what they were at any moment."""
 
+from contextlib import closing
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,8 @@ from fleet.core.session.turn_events import (
 )
 from fleet.core.session.values import Totals
 from fleet.events.envelope import Cause, Recorded
+from fleet.projections.index_queries import Charge
+from fleet.projections.index_store import IndexStore
 from fleet.projections.turns import Asked, TurnFold
 from tests.core import sessions as s
 from tests.core.test_session_laws import commands
@@ -35,7 +39,28 @@ def folded(events: list[Recorded]) -> TurnFold:
     turns = TurnFold()
     for event in events:
         turns.apply(event)
+    for charge in charges(events):
+        turns.charge(*charge)
     return turns
+
+
+def charges(events: list[Recorded]) -> list[tuple[int, int, Charge]]:
+    """Return what each message has cost more: a later version of it is charged to the turn that had it first."""
+    turn: int | None = None
+    paid: dict[str, tuple[int | None, Charge]] = {}
+    found: list[tuple[int, int, Charge]] = []
+    for recorded in events:
+        event = recorded.event
+        if isinstance(event, TurnStarted):
+            turn = event.number
+        if isinstance(event, MessageRecorded):
+            payer, before = paid.get(event.message_id, (turn, Charge()))
+            now = Charge(event.cost_usd, event.tokens)
+            paid[event.message_id] = payer, now
+            if payer is not None and now != before:
+                more = Charge(now.cost_usd - before.cost_usd, now.tokens - before.tokens)
+                found.append((recorded.position, payer, more))
+    return found
 
 
 def unpaid(log: tuple[SessionEvent, ...]) -> float:
@@ -57,6 +82,10 @@ def test_costs_of_turns_add_up_to_the_session_at_any_position(data: st.DataObjec
     events = recorded(log)
     turns = folded(events)
     assert [turn.number for turn in turns.at(None)] == list(range(1, len(turns.at(None)) + 1))
+    with closing(IndexStore(None)) as index:
+        if events:
+            index.apply("session-s1", events)
+        assert index.charges(index.stream("session-s1"), 0, 10_000) == charges(events)
     if state.phase != "erased":
         assert sum(turn.cost_usd for turn in turns.at(None)) == pytest.approx(state.usage.cost_usd - unpaid(log))
         assert [turn.number for turn in turns.at(None) if turn.ended_at_ms is None] == (

@@ -1,0 +1,169 @@
+"""Keeps the index of sessions' streams up to date with the log (index_store.py).
+
+A read indexes the events that its stream has got since, in pages with a checkpoint after each. `Indexing` does the same
+for streams that have got many, so that a read finds only a few to index, however long the stream is. An index that
+cannot be read or written is discarded, and made again in memory until the next start.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import structlog
+import trio
+
+from fleet.events.envelope import Recorded
+from fleet.events.log import Log
+from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, INDEX_FLUSH_EVENTS, INDEX_LAG_EVENTS
+from fleet.projections.folds import Pages
+from fleet.projections.history import InThread, RunSync
+from fleet.projections.index_queries import IndexedStream, MarkKind
+from fleet.projections.index_store import IndexStore, remove
+
+_logger = structlog.get_logger(__name__)
+_PREFIX = "session-"
+
+Found = TypeVar("Found")
+
+
+class Indexed(NamedTuple):
+    """One stream in the index, up to date. Use it before the next checkpoint."""
+
+    store: IndexStore
+    stream: IndexedStream
+
+    def marks(self, kind: MarkKind, after: int, limit: int) -> list[int]:
+        """Return the positions of the next events of a kind."""
+        return self.store.marks(self.stream, kind, after, limit)
+
+
+class Indexes:
+    """The index over one log, in `file` (None: in memory). Any task may read."""
+
+    def __init__(self, log: Log, file: Path | None = None) -> None:
+        self._log = log
+        self._file = file
+        self._index: IndexStore | None = None
+
+    async def read(self, stream: str, query: Callable[[Indexed], Found]) -> Found | None:
+        """Return what `query` finds for a stream, with all events that the log has; None for an erased stream."""
+        try:
+            return await self._read(stream, query)
+        except sqlite3.Error as error:
+            _logger.warning("index_discarded", error=str(error), kind=type(error).__name__)
+            self._discard()
+            return await self._read(stream, query)
+
+    async def _read(self, stream: str, query: Callable[[Indexed], Found]) -> Found | None:
+        await self._catch_up(stream)
+        if self._log.is_erased(stream):
+            self.forget(stream)
+            return None
+        index = self._opened()
+        return query(Indexed(index, index.stream(stream)))
+
+    async def _catch_up(self, stream: str) -> None:
+        """Index the new events of a stream. Two tasks may do so with the same stream at the same time."""
+        while True:
+            index = self._opened()
+            page = self._log.read_stream(stream, index.stream(stream).position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES)
+            if not page:
+                break
+            index.apply(stream, page)
+            await trio.lowlevel.checkpoint()
+
+    def forget(self, stream: str) -> None:
+        """Remove an erased stream."""
+        try:
+            self._opened().forget(stream)
+        except sqlite3.Error as error:
+            _logger.warning("index_discarded", error=str(error), kind=type(error).__name__)
+            self._discard()
+
+    def _opened(self) -> IndexStore:
+        if self._index is None:
+            self._index = IndexStore(self._file, self._log.head())
+        return self._index
+
+    def _discard(self) -> None:
+        """Continue with an empty index in memory."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+        try:
+            remove(self._file)
+        except OSError as error:
+            _logger.warning("index_not_removed", error=str(error))
+        self._file = None
+
+    def flush(self) -> Callable[[], None] | None:
+        """Return what flushes the index's journal, where that is due."""
+        index = self._opened()
+        if index.writes < INDEX_FLUSH_EVENTS:
+            return None
+        index.writes = 0
+        return index.flush
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+
+class Indexing:
+    """Indexes streams that have got many events. `run` fits a `ChildSpec`; `run_sync` None flushes in a thread."""
+
+    def __init__(self, indexes: Indexes, log: Log, run_sync: RunSync | None = None) -> None:
+        self._indexes = indexes
+        self._run_sync: RunSync = run_sync or InThread()
+        self._waiting: dict[str, int] = {}
+        self._wanted = trio.Event()
+        log.listen(self._on_commit)
+
+    def _on_commit(self, commit: Sequence[Recorded]) -> None:
+        for recorded in commit:
+            if recorded.stream.startswith(_PREFIX):
+                waiting = self._waiting[recorded.stream] = self._waiting.get(recorded.stream, 0) + 1
+                if waiting >= INDEX_LAG_EVENTS:
+                    self._wanted.set()
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Index until `stopping`, then close the file."""
+        task_status.started()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_when, stopping, nursery.cancel_scope)
+                while True:
+                    await self._wanted.wait()
+                    self._wanted = trio.Event()
+                    for stream in [each for each, count in self._waiting.items() if count >= INDEX_LAG_EVENTS]:
+                        del self._waiting[stream]
+                        await self._indexes.read(stream, lambda _: None)
+                    await self._flush()
+        finally:
+            self._indexes.close()
+
+    async def _flush(self) -> None:
+        flush = self._indexes.flush()
+        if flush is not None:
+            try:
+                await self._run_sync(flush)
+            except sqlite3.Error as error:
+                _logger.warning("index_not_flushed", error=str(error))
+
+
+def marked_pages(log: Log, indexes: Indexes, kind: MarkKind) -> Pages:
+    """Return what reads the events of a kind for a fold."""
+
+    async def read(stream: str, after: int) -> Sequence[Recorded]:
+        positions = await indexes.read(stream, lambda found: found.marks(kind, after, FEED_PAGE_EVENTS))
+        return log.read_events(positions or (), FEED_PAGE_BYTES)
+
+    return read
+
+
+async def _cancel_when(stopping: trio.Event, scope: trio.CancelScope) -> None:
+    await stopping.wait()
+    scope.cancel()
