@@ -64,6 +64,7 @@ LOG_SEARCH_PAGE_EVENTS: Final = 512  # headers read in one step, about 1 ms; the
 LOG_SEARCH_EVENTS_MAX: Final = 16_384  # headers that one request reads, in 50 ms; its response says where to continue
 LOG_SEARCH_PAGE_BYTES: Final = 8 * MIB  # of payloads in one response: it ends with the event that reaches this
 LOG_CHAIN_EVENTS_MAX: Final = 200  # events in one response about causes
+ERASURES_LISTED_MAX: Final = 1000  # erased streams in one proof of the log, 200 KB; all of them are verified
 LOG_HEADS_EXPECTED_MAX: Final = 200  # in one request to verify the log: they have to fit into its headers
 ANCHOR_INTERVAL_S: Final = 600.0  # between two heads in the anchor file: an attacker could rewrite less than that
 LOG_TYPES_CHARS_MAX: Final = 4096  # of a list of event types; all types together are half of it

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from fleet.events import codec
+from fleet.events.erasures import ErasedStream, Erasures, Unwarranted
 from fleet.events.heads import Expected
 from fleet.events.log import LogReader
 from fleet.events.signing import is_signed
@@ -58,6 +59,7 @@ class ExportReport(msgspec.Struct, frozen=True):
     digest: bytes
     first_break: Break | None = None
     head: SignedHead | None = None
+    erasures: tuple[ErasedStream, ...] = ()
 
 
 def export_page(log: LogReader, after: int, through: int) -> tuple[bytes, int]:
@@ -102,7 +104,7 @@ def export_line(raw: bytes) -> bytes:
 
 def read_record(raw: bytes) -> bytes:
     """Return the record (codec.py) of a line, whose fields agree. Raises `CorruptRecord`."""
-    line, _, _ = _read(raw)
+    line, _ = _read(raw)
     head = base64.b64decode(line.header)
     body = codec.ERASED_MARK if line.erased else base64.b64decode(line.salt) + bytes(line.data)
     return len(head).to_bytes(4, "big") + head + body
@@ -129,7 +131,7 @@ def verify_export(lines: Iterable[bytes], expected: Iterable[Expected] = ()) -> 
             proof.read(raw)
     except codec.CorruptRecord as error:
         return proof.report(str(error))
-    return proof.report()
+    return proof.end()
 
 
 class _Proof:
@@ -140,6 +142,7 @@ class _Proof:
         self._digest = codec.GENESIS_DIGEST
         self._head: SignedHead | None = None
         self._key: str | None = None
+        self._erasures = Erasures()
         self._expected = expected
 
     def read(self, raw: bytes) -> None:
@@ -149,17 +152,18 @@ class _Proof:
         if head is None:
             self._add(*_read(raw))
         else:
-            self._end(head)
+            self._close(head)
 
-    def _add(self, line: ExportLine, header: codec.Header, digest: bytes) -> None:
-        _require_next(header, self._last, self._digest)
-        require_expected(digest, self._expected.get(line.position, ()))
+    def _add(self, line: ExportLine, record: codec.Record) -> None:
+        _require_next(record.header, self._last, self._digest)
+        require_expected(record.digest, self._expected.get(line.position, ()))
+        self._erasures.add(record)
         self._first = self._first or line.position
-        self._last, self._digest, self._head = line.position, digest, None
+        self._last, self._digest, self._head = line.position, record.digest, None
         self._events += 1
         self._erased += line.erased
 
-    def _end(self, head: SignedHead) -> None:
+    def _close(self, head: SignedHead) -> None:
         if not is_signed(head):
             raise codec.CorruptRecord("the signature of the head at the end is wrong: the head was changed")
         if self._key not in (None, head.key):
@@ -169,11 +173,21 @@ class _Proof:
         self._last, self._digest = head.position, bytes.fromhex(head.digest)
         self._head, self._key = head, head.key
 
-    def report(self, reason: str | None = None) -> ExportReport:
-        """Return the result; the `reason` is that of a break at the last line."""
-        broken = None if reason is None else Break(self._last + 1 if self._last else self._lines, reason)
+    def report(self, reason: str) -> ExportReport:
+        """Return the result; the last line has a break for this `reason`."""
+        return self._report(Break(self._last + 1 if self._last else self._lines, reason), ())
+
+    def end(self) -> ExportReport:
+        """Return the result after the last line."""
+        try:
+            return self._report(None, self._erasures.found())
+        except Unwarranted as error:
+            reason = f"{error} in this export; export the log up to its end to prove an erasure"
+            return self._report(Break(error.position, reason), ())
+
+    def _report(self, broken: Break | None, erasures: tuple[ErasedStream, ...]) -> ExportReport:
         last = self._last if self._events else 0
-        return ExportReport(self._events, self._first, last, self._erased, self._digest, broken, self._head)
+        return ExportReport(self._events, self._first, last, self._erased, self._digest, broken, self._head, erasures)
 
 
 def _read_head(raw: bytes) -> SignedHead | None:
@@ -194,7 +208,7 @@ def _require_next(header: codec.Header, last: int, digest: bytes) -> None:
         raise codec.CorruptRecord("the digest of the event before does not match: one of the two was changed")
 
 
-def _read(raw: bytes) -> tuple[ExportLine, codec.Header, bytes]:
+def _read(raw: bytes) -> tuple[ExportLine, codec.Record]:
     """Decode a line and check that its fields agree. Raises `CorruptRecord`."""
     try:
         line = msgspec.json.decode(raw, type=ExportLine)
@@ -210,4 +224,4 @@ def _read(raw: bytes) -> tuple[ExportLine, codec.Header, bytes]:
             raise codec.CorruptRecord("an erased event has no data")
     elif codec.digest_payload(salt, bytes(line.data)) != header.payload_digest:
         raise codec.CorruptRecord("the data does not match its digest: it was changed")
-    return line, header, digest
+    return line, codec.Record(header, salt, bytes(line.data), digest, line.erased)

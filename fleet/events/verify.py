@@ -1,4 +1,4 @@
-"""Verifies the log: positions, chain of digests, payloads, stream versions, index, commands, snapshots, signed heads.
+"""Verifies the log: positions, digests, payloads, stream versions, index, commands, snapshots, erasures, signed heads.
 
 It reads every record up to the current head by its key, which is safe on damaged pages; a million events take some
 seconds. Only the header of an erased record is verified, because its payload no longer exists. The log has to end with
@@ -6,10 +6,12 @@ the head that Fleet signed, and may be held to heads that were stored elsewhere.
 """
 
 from collections.abc import Generator, Iterable, Mapping
+from functools import partial
 
 import msgspec
 
 from fleet.events import codec
+from fleet.events.erasures import ErasedStream, Erasures, Unwarranted
 from fleet.events.heads import Expected, Heads
 from fleet.events.log import LogReader
 from fleet.events.signing import is_signed
@@ -27,7 +29,8 @@ class Break(msgspec.Struct, frozen=True):
 class VerificationResult(msgspec.Struct, frozen=True):
     """The result: how many events were verified, the digest of the last of them, and the first break.
 
-    Of the `erased` events only the headers were verified. `head` is the signed head that the log ends with.
+    Of the `erased` events only the headers were verified; `erasures` are their streams, each with its order. `head` is
+    the signed head that the log ends with.
     """
 
     events: int
@@ -36,6 +39,7 @@ class VerificationResult(msgspec.Struct, frozen=True):
     first_break: Break | None = None
     erased: int = 0
     head: SignedHead | None = None
+    erasures: tuple[ErasedStream, ...] = ()
 
 
 def verify(log: LogReader, expected: Iterable[Expected] = ()) -> VerificationResult:
@@ -59,6 +63,7 @@ def verifying(
     """
     digest = codec.GENESIS_DIGEST
     versions: dict[str, int] = {}
+    erasures = Erasures(partial(_erased_before, log))
     erased = position = 0
     end, heads = log.head(), log.heads()
     head = end if through is None else through
@@ -68,16 +73,28 @@ def verifying(
             record = _prove(log, position, digest, versions)
             require_expected(record.digest, wanted.get(position, ()))
             digest = record.digest
+            erasures.add(record)
             erased += record.erased
             versions[record.header.stream] = record.header.version
             if position % VERIFY_PAGE_EVENTS == 0:
                 yield
         position = end + 1
         _prove_end(end, heads, wanted)
-    except codec.CorruptRecord as error:
-        found = Break(position, str(error))
-        return VerificationResult(min(position - 1, head), len(versions), digest, found, erased, heads.last)
-    return VerificationResult(head, len(versions), digest, erased=erased, head=heads.last)
+        streams = erasures.found(partial(_last_header, log))
+    except (codec.CorruptRecord, Unwarranted) as error:
+        found = Break(error.position if isinstance(error, Unwarranted) else position, str(error))
+        return VerificationResult(min(found.position - 1, head), len(versions), digest, found, erased, heads.last)
+    return VerificationResult(head, len(versions), digest, erased=erased, head=heads.last, erasures=streams)
+
+
+def _erased_before(log: LogReader, header: codec.Header) -> bool:
+    before = log.stream_positions(header.stream, 0, header.position, header.version, newest_first=False)
+    return all(codec.decode(log.read_record(position) or b"").erased for position in before)
+
+
+def _last_header(log: LogReader, stream: str) -> codec.Header | None:
+    last = log.stream_positions(stream, 0, log.head() + 1, 1, newest_first=True)
+    return log.read_headers(last)[0] if last else None
 
 
 def compare_heads(log: LogReader, expected: Iterable[Expected]) -> VerificationResult:

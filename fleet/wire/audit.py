@@ -121,10 +121,24 @@ class BreakItem(WireItem, kw_only=True):
     reason: str
 
 
+class ErasedStreamItem(WireItem, kw_only=True):
+    """An erased stream: the event that ordered it, and how many of its events are erased.
+
+    `erased` is less than `events` while the erasure is not complete.
+    """
+
+    stream: str
+    position: int
+    actor: str
+    at: str
+    events: int
+    erased: int
+
+
 class Verification(WireItem, kw_only=True):
     """The result of verifying the log: intact events and streams, digest of the last event, first break.
 
-    `head` is the signed head that the log ends with.
+    `head` is the signed head that the log ends with. `erasures` lists the erased streams, at most 1,000.
     """
 
     intact: bool
@@ -132,5 +146,6 @@ class Verification(WireItem, kw_only=True):
     streams: int
     erased: int
     digest: str
+    erasures: list[ErasedStreamItem]
     head: SignedHead | None
     first_break: BreakItem | None

@@ -15,7 +15,7 @@ from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.events.verify import verify
 from tests.contracts.log_contract import Openings
-from tests.events.samples import Counted, Opened
+from tests.events.samples import Counted, Gone, Opened
 
 CAUSE = Cause("local", "command-1", "request-1")
 SECRET = "what nobody may read again"
@@ -63,11 +63,12 @@ class ErasureContract:
     async def test_the_chain_remains_provable(self, opening: Openings) -> None:
         async with written(opening) as log:
             verifiable: Log = log
+            await log.append("a", 3, [Gone()], CAUSE)
             before = verify(verifiable)
             await log.erase("a")
             after = verify(verifiable)
-            assert (after.events, after.digest, after.first_break) == (4, before.digest, None)
-            assert (before.erased, after.erased) == (0, 3)
+            assert (after.events, after.digest, after.first_break) == (5, before.digest, None)
+            assert (before.erased, after.erased) == (0, 4)
 
     async def test_no_byte_of_the_content_can_be_read(self, opening: Openings) -> None:
         async with written(opening) as log:

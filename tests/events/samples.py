@@ -17,6 +17,10 @@ class Opened(msgspec.Struct, frozen=True):
     title: str
 
 
+class Gone(msgspec.Struct, frozen=True):
+    """Orders the erasure of streams `a` and `a-…`, as their last event."""
+
+
 class Counted(msgspec.Struct, frozen=True):
     amount: int
     note: str = ""
@@ -25,6 +29,7 @@ class Counted(msgspec.Struct, frozen=True):
 def sample_registry() -> EventRegistry:
     registry = EventRegistry()
     registry.register(Opened, "sample.opened")
+    registry.register(Gone, "a.erased")
     registry.register(Counted, "sample.counted", schema=2, upcasters={1: _count_to_amount})
     return registry
 

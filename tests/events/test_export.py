@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from fleet.events.envelope import Cause
+from fleet.events.erasures import ErasedStream
 from fleet.events.export import ExportReport, export_page, verify_export
 from fleet.events.verify import verify
 from fleet.limits import EXPORT_PAGE_EVENTS
-from tests.events.samples import Opened, sample_registry
+from tests.events.samples import Gone, Opened, sample_registry
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
@@ -20,7 +21,7 @@ EVENTS = 2 * EXPORT_PAGE_EVENTS + 5
 async def log() -> MemoryLog:
     log = MemoryLog(MemoryDisk(), sample_registry(), FakeClock())
     for number in range(EVENTS):
-        stream = "secret" if number % 10 == 3 else "plain"
+        stream = "a-secret" if number % 10 == 3 else "plain"
         version = log.stream_version(stream)
         cause = Cause("token:é", f"@{number}", "r")
         await log.append(stream, version, [Opened(f"title {number} é \u2028")], cause, command_id=f"c{number}")
@@ -47,10 +48,17 @@ async def test_export_of_any_part_is_verified(log: MemoryLog) -> None:
 
 
 async def test_erased_event_is_verified_by_its_header(log: MemoryLog) -> None:
-    await log.erase("secret")
-    lines = exported(log)
+    await log.append("a-secret", log.stream_version("a-secret"), [Gone()], Cause("token:é"))
+    await log.erase("a-secret")
+    lines = exported(log, through=EVENTS + 1)
     found = verify_export(lines)
-    assert (found.events, found.erased, found.digest) == (EVENTS, 26, verify(log).digest)
+    assert (found.events, found.erased, found.digest) == (EVENTS + 1, 27, verify(log).digest)
+    at_ms = log.read_all(EVENTS)[0].recorded_at_ms
+    assert found.erasures == (ErasedStream("a-secret", EVENTS + 1, "token:é", at_ms, 27, 27),)
+    assert found.first_break is None
+    unproven = verify_export(lines[:-1])
+    assert unproven.first_break is not None
+    assert (unproven.first_break.position, "up to its end" in unproven.first_break.reason) == (4, True)
     assert b"title 3 " not in b"".join(lines)
 
 

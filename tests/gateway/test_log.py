@@ -175,6 +175,9 @@ async def test_an_erased_event_says_so(door: Door) -> None:
     assert all(event["erased"] and event["data"] == {} for event in of_session)
     found = (await door.knock("GET", "/api/log/verify")).json
     assert (found["intact"], found["erased"]) == (True, len(of_session))
+    (erasure,) = found["erasures"]
+    assert (erasure["stream"], erasure["position"]) == (of_session[-1]["stream"], of_session[-1]["position"])
+    assert (erasure["actor"], erasure["events"]) == ("local", len(of_session))
 
 
 async def test_the_export_holds_every_event_and_proves_itself(door: Door) -> None:

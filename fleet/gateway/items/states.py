@@ -13,14 +13,16 @@ from fleet.core.times import rfc3339
 from fleet.core.workspace.faults import described
 from fleet.core.workspace.state import State as WorkspaceState
 from fleet.events.envelope import Erased, Recorded
+from fleet.events.erasures import ErasedStream
 from fleet.events.verify import VerificationResult
 from fleet.gateway.items.allowances import allowed_to, sharing_with
+from fleet.limits import ERASURES_LISTED_MAX
 from fleet.ports import FoundProcess, Tokens
 from fleet.projections.history_store import Snippet
 from fleet.projections.lives import Life
 from fleet.projections.transcripts import ConversationView
 from fleet.projections.turns import Turn
-from fleet.wire.audit import BreakItem, EventItem, Verification
+from fleet.wire.audit import BreakItem, ErasedStreamItem, EventItem, Verification
 from fleet.wire.bodies import BudgetBody, ModelBody
 from fleet.wire.enums import InstanceStatus, Status
 from fleet.wire.instances import ExitItem, InstanceItem, OrphanItem, StopStepItem
@@ -339,6 +341,18 @@ def event_item(recorded: Recorded) -> EventItem:
     )
 
 
+def erased_stream_item(erased: ErasedStream) -> ErasedStreamItem:
+    """Return what the API shows of an erased stream."""
+    return ErasedStreamItem(
+        stream=erased.stream,
+        position=erased.position,
+        actor=erased.actor,
+        at=rfc3339(erased.at_ms),
+        events=erased.events,
+        erased=erased.erased,
+    )
+
+
 def verification(report: VerificationResult) -> Verification:
     """Return what the API shows of a log that was walked."""
     found = report.first_break
@@ -349,6 +363,7 @@ def verification(report: VerificationResult) -> Verification:
         streams=report.streams,
         erased=report.erased,
         digest=report.digest.hex(),
+        erasures=[erased_stream_item(each) for each in report.erasures[:ERASURES_LISTED_MAX]],
         head=report.head,
         first_break=at,
     )

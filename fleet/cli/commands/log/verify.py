@@ -14,7 +14,7 @@ from fleet.cli.connect import Json, TokenFile, Url
 if TYPE_CHECKING:
     from fleet.cli.commands.log.source import LogSource
     from fleet.events.export import ExportReport
-    from fleet.wire.audit import SignedHead
+    from fleet.wire.audit import ErasedStreamItem, SignedHead
 
 
 def verify(
@@ -98,6 +98,8 @@ async def _prove_log(
         print(json_of(report))
     elif report.first_break is None:
         print(f"{report.events} events in {report.streams} streams are intact; the last digest is {report.digest}")
+        for erased in report.erasures:
+            print(_erasure_line(erased))
         if heads:
             print(f"They agree with {len(heads)} anchors")
         if report.head is not None:
@@ -131,9 +133,19 @@ def _proved(file: str, heads: "list[SignedHead]", given: list[tuple[int, str]]) 
     return msgspec.structs.replace(report, first_break=foreign)
 
 
+def _erasure_line(erased: "ErasedStreamItem") -> str:
+    from fleet.cli.sanitize import line_of
+
+    return line_of(
+        f"{erased.stream}: {erased.erased} of {erased.events} events erased by {erased.actor} at {erased.at} "
+        f"(event {erased.position})"
+    )
+
+
 def _tell_export(report: "ExportReport", *, json: bool) -> int:
     from fleet.cli.sanitize import json_of, plain
     from fleet.core.times import rfc3339
+    from fleet.gateway.items.states import erased_stream_item
 
     intact = report.first_break is None and report.events > 0 and report.head is not None
     if json:
@@ -144,6 +156,7 @@ def _tell_export(report: "ExportReport", *, json: bool) -> int:
             "last": report.last,
             "erased": report.erased,
             "digest": report.digest.hex(),
+            "erasures": [erased_stream_item(erased) for erased in report.erasures],
             "head": report.head,
             "firstBreak": report.first_break,
         }
@@ -155,6 +168,8 @@ def _tell_export(report: "ExportReport", *, json: bool) -> int:
     else:
         print(f"Events {report.first} to {report.last} are intact, {report.erased} of them erased")
         print(f"Digest {report.digest.hex()}")
+        for erased in map(erased_stream_item, report.erasures):
+            print(_erasure_line(erased))
         if report.head is None:
             print("The signed head at the end is missing: events after them may have been cut off")
         else:

@@ -1,0 +1,98 @@
+"""Checks that every erased event has its order, and lists the erased streams: who, when, and how many events.
+
+A stream is erased from its first event on, after it got its last event, the order: `session.erased` or
+`workspace.erased`. The stored responses about a session are erased by the order of the session. A crash in between
+leaves a begun erasure: the order is there, and the rest of the stream is not erased yet.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from fleet.events.codec import CorruptRecord, Header, Record
+
+FindLast = Callable[[str], Header | None]
+"""Returns the header of the last event of a stream, None where there is none."""
+
+_ANSWERS: Final = "answer-"
+_ORDER: Final = ".erased"
+
+
+class ErasedStream(msgspec.Struct, frozen=True):
+    """An erased stream: position, actor and time of the order, and how many of its `events` are erased."""
+
+    stream: str
+    position: int
+    actor: str
+    at_ms: int
+    events: int
+    erased: int
+
+
+class Unwarranted(Exception):  # noqa: N818 - it says what the event is
+    """An event is erased without an order. `position` is that of the first such event."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(reason)
+        self.position = position
+
+
+class _Erased:
+    __slots__ = ("events", "first", "kept")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.events = self.kept = 0
+
+
+class Erasures:
+    """What a walk over records has found of erasures."""
+
+    def __init__(self, erased_before: Callable[[Header], bool] = lambda _: False) -> None:
+        """`erased_before` tells whether all earlier events of the stream are erased by now, because a server erases."""
+        self._erased_before = erased_before
+        self._erased: dict[str, _Erased] = {}
+        self._kept: set[str] = set()
+        self._orders: dict[str, Header] = {}
+
+    def add(self, record: Record) -> None:
+        """Add the next record. Raises `CorruptRecord` for an erased one after one of its stream that is not erased."""
+        header = record.header
+        if header.type.endswith(_ORDER):
+            self._orders[header.stream] = header
+        elif header.stream in self._orders:
+            del self._orders[header.stream]
+        if record.erased:
+            if header.stream in self._kept and not self._erased_before(header):
+                raise CorruptRecord("it is marked as erased, but an earlier event of its stream is not")
+            self._erased.setdefault(header.stream, _Erased(header.position)).events += 1
+        else:
+            self._kept.add(header.stream)
+            if header.stream in self._erased:
+                self._erased[header.stream].kept += 1
+
+    def found(self, find_last: FindLast | None = None) -> tuple[ErasedStream, ...]:
+        """Return the erased streams in the order of their first events. Raises `Unwarranted`.
+
+        `find_last` finds orders that the walk has not reached.
+        """
+        return tuple(self._item(stream, erased, find_last) for stream, erased in self._erased.items())
+
+    def _item(self, stream: str, erased: _Erased, find_last: FindLast | None) -> ErasedStream:
+        of, kind = _order_of(stream)
+        order = self._orders.get(of)
+        if order is None and find_last is not None:
+            order = find_last(of)
+        if order is None or order.type != kind:
+            raise Unwarranted(erased.first, f"it is marked as erased, but {of} does not end with {kind}")
+        return ErasedStream(
+            stream, order.position, order.actor, order.recorded_at_ms, erased.events + erased.kept, erased.events
+        )
+
+
+def _order_of(stream: str) -> tuple[str, str]:
+    """Return the stream whose last event orders the erasure of this one, and the type of that event."""
+    if stream.startswith(_ANSWERS):
+        return f"session-{stream.removeprefix(_ANSWERS)}", f"session{_ORDER}"
+    return stream, f"{stream.partition('-')[0]}{_ORDER}"
