@@ -5,7 +5,17 @@ from collections.abc import Iterable, Sequence
 from fleet.client.connection import Connection, Page
 from fleet.client.export import LogExport
 from fleet.limits import LOG_HEADS_EXPECTED_MAX
-from fleet.wire.audit import EventItem, LogQuery, PositionItem, SignedHead, TimeQuery, Verification, VerifyQuery
+from fleet.wire.audit import (
+    EventItem,
+    LogQuery,
+    PositionItem,
+    SignedHead,
+    TimeQuery,
+    Verification,
+    VerifyQuery,
+    WhyQuery,
+    WhyStep,
+)
 from fleet.wire.policy import PolicyBody, PolicyTrial
 
 
@@ -57,6 +67,18 @@ class AuditLog:
     async def chain(self, position: int) -> Page[EventItem]:
         """Return an event and its causes: the event first, its first cause last."""
         return await self._connection.page(EventItem, f"/log/{position:d}/chain")
+
+    async def why(self, position: int, *, file: str | None = None) -> Page[WhyStep]:
+        """Explain an event: the steps from it down to the request that began it, one sentence each.
+
+        With `file`, only what explains the change of that file, whose path is relative to the session's directory.
+
+        >>> session = await fleet.create("/home/user/plain", title="A task")
+        >>> (created,) = await fleet.log(session=session.id, types=["session.created"])
+        >>> print((await fleet.why(created.position))[0].sentence)
+        The session "A task" was created in /home/user/plain (existing), by this machine's user
+        """
+        return await self._connection.page(WhyStep, f"/log/{position:d}/why", WhyQuery(file))
 
     async def position_at(self, time: str) -> int:
         """Return the position of the last event that the log had at a date or RFC 3339 time."""

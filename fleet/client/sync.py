@@ -255,6 +255,7 @@ class SyncFleetClient:
     login_link = _blocking(FleetClient.login_link)
     log = _blocking(FleetClient.log)
     chain = _blocking(FleetClient.chain)
+    why = _blocking(FleetClient.why)
     position_at = _blocking(FleetClient.position_at)
     event = _blocking(FleetClient.event)
     verify = _blocking(FleetClient.verify)

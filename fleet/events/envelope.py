@@ -1,10 +1,12 @@
 """The envelope of an event in the log: who, when, where, and the chain of digests."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+_POSITION: Final = re.compile(r"@(\d{1,19})\Z")
 ERASED_DIGEST: Final = b"erased"
 """Replaces the digest in the `CommandRecord` of a command whose stream was erased."""
 
@@ -29,6 +31,12 @@ class Cause(msgspec.Struct, frozen=True):
     actor: str = "system"
     causation_id: str | None = None
     correlation_id: str | None = None
+
+
+def position_of(cause: Cause) -> int | None:
+    """Return the position of the event that the cause names, None where it names none."""
+    found = _POSITION.match(cause.causation_id or "")
+    return None if found is None else int(found[1])
 
 
 OwnCauses = Mapping[int, Cause | int]

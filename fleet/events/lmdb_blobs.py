@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import lmdb
 import trio
@@ -23,6 +23,7 @@ from fleet.events.disk import Disk, free_bytes_of, remedy
 from fleet.limits import BLOB_MAP_BYTES
 
 T = TypeVar("T")
+BLOBS_FILE: Final = "blobs.mdb"
 
 
 class LmdbBlobs:
@@ -36,7 +37,7 @@ class LmdbBlobs:
         self._disk = Disk(path, free_bytes)
         self._thread = trio.CapacityLimiter(1)
         self._puts = self._repeated = self._content_bytes = 0
-        file = path / "blobs.mdb"
+        file = path / BLOBS_FILE
         try:
             if not read_only:
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ else the parts of the log that may hold the wanted times. After `LOG_SEARCH_EVEN
 found so far and the position to continue from.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import msgspec
 import trio
 
 from fleet.events.codec import Header
-from fleet.events.envelope import Recorded
+from fleet.events.envelope import Recorded, position_of
 from fleet.events.log import LogReader
 from fleet.events.times import LogTimes
 from fleet.limits import LOG_SEARCH_EVENTS_MAX, LOG_SEARCH_PAGE_BYTES, LOG_SEARCH_PAGE_EVENTS
@@ -115,8 +114,8 @@ def chain(log: LogReader, position: int, limit: int) -> list[Recorded]:
     while len(found) < limit and size_bytes < LOG_SEARCH_PAGE_BYTES and (events := log.read_all(position - 1, 1)):
         found += events
         size_bytes += events[0].size_bytes
-        cause = events[0].cause.causation_id or ""
-        if not re.fullmatch(r"@\d{1,19}", cause) or not 0 < int(cause[1:]) < position:
+        cause = position_of(events[0].cause)
+        if cause is None or not 0 < cause < position:
             break
-        position = int(cause[1:])
+        position = cause
     return found

@@ -1,6 +1,7 @@
 """Names of streams and actors for people: titles and directories instead of ids."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 from fleet.core.instance.events import InstanceRequested
@@ -8,6 +9,8 @@ from fleet.core.session.events import SessionCreated, SessionEdited
 from fleet.core.webhook.events import WebhookRegistered
 from fleet.core.workspace.events import WorkspaceRequested
 from fleet.events.envelope import Erased
+from fleet.events.log import LogReader
+from fleet.limits import LOG_SEARCH_PAGE_EVENTS
 from fleet.projections.sentences import quoted
 
 EDITED: Final = "session.edited"
@@ -57,3 +60,32 @@ def stream_of(actor: str) -> str | None:
     """Return the stream of an actor that is a session or a process."""
     kind, _, name = actor.partition(":")
     return f"{kind}-{name}" if kind in ("session", "instance") else None
+
+
+def naming(log: LogReader, title_of: Callable[[str], str | None] = lambda _: None) -> Callable[[str], str]:
+    """Return the function that names streams of the log; each name is read once.
+
+    `title_of` gives the title of a session by its id, where a view has it; else its stream is read.
+    """
+
+    @cache
+    def name(stream: str) -> str:
+        kind, _, own_id = stream.partition("-")
+        if kind == "session" and (title := title_of(own_id)) is not None:
+            return f"session {quoted(title)}"
+        first = log.read_stream(stream, 0, 1)
+        edited = _edited(log, stream) if kind == "session" else None
+        return name_of(stream, first[0].event, edited) if first else stream
+
+    return name
+
+
+def _edited(log: LogReader, stream: str) -> Any:
+    """Return the newest event that gives the stream another title, None without one."""
+    before = log.head() + 1
+    while page := log.stream_positions(stream, 0, before, LOG_SEARCH_PAGE_EVENTS, newest_first=True):
+        for header in log.read_headers(page):
+            if header.type == EDITED:
+                return log.read_all(header.position - 1, 1)[0].event
+        before = page[-1]
+    return None

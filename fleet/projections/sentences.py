@@ -5,9 +5,7 @@ The table has a row for every type of event in fleet/events/catalog.py. The page
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
-
-import msgspec
+from typing import Any, Final
 
 from fleet.core import server, trust
 from fleet.core import stored_responses as responses
@@ -21,6 +19,7 @@ from fleet.core.webhook import events as webhook
 from fleet.core.workspace import events as workspace
 from fleet.events.envelope import Erased
 from fleet.ports import StopStep
+from fleet.projections.opencode_json import nested, record_of
 
 TEXT_CHARS_MAX: Final = 120  # of a prompt or reason in a sentence
 SENTENCE_CHARS_MAX: Final = 500
@@ -71,47 +70,42 @@ def reply_words(answer: Answer) -> str:
     return f"{said}: {cut(answer.message)}" if answer.message else said
 
 
+def decided_words(answer: Answer) -> str:
+    """Return what a person decided with an answer, as a verb: "allowed it once"."""
+    said = reply_words(answer)
+    verb, _, rest = said.partition(" ")
+    return f"{verb} it {rest}" if answer.answers is None and rest and verb == "allowed" else said
+
+
 def asked_words(body: bytes) -> str:
     """Return what a request asks for: OpenCode's permission with its subject, or the question."""
-    asked = _record(body)
+    asked = record_of(body)
     questions = asked.get("questions")
     if isinstance(questions, list) and questions:
-        return cut(str(_nested({"first": questions[0]}, "first").get("question", "")))
-    about = _nested(asked, "metadata")
+        return cut(str(nested({"first": questions[0]}, "first").get("question", "")))
+    about = nested(asked, "metadata")
     subject = about.get("command") or about.get("filepath") or ", ".join(map(str, asked.get("patterns") or ()))
     return cut(f"{asked.get('permission', 'something')} {subject}".strip())
 
 
 def part_words(kind: str, body: bytes) -> str:
     """Return what a part of the transcript is."""
-    part = _record(body)
+    part = record_of(body)
     if kind == "text":
         return f"The text {quoted(str(part.get('text', '')))} was finished"
     if kind != "tool":
         return f"A part of the transcript ({kind}) was finished"
-    how = "failed" if _nested(part, "state").get("status") == "error" else "was used"
+    how = "failed" if nested(part, "state").get("status") == "error" else "was used"
     return f"The tool {tool_words(part)} {how}"
 
 
 def tool_words(part: Mapping[str, Any]) -> str:
     """Return the name of the tool of this part, and what it was used on."""
-    given = _nested(_nested(part, "state"), "input")
+    given = nested(nested(part, "state"), "input")
     names = ("command", "filePath", "pattern", "description", "url", "query")
     subject = next((str(given[name]) for name in names if given.get(name)), "")
     name = str(part.get("tool") or "?")
     return f"{name} ({cut(subject)})" if subject else name
-
-
-def _record(body: bytes) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return {}
-
-
-def _nested(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = record.get(name)
-    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _budget(budget: Budget | None) -> str:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fleet.limits import LOG_HEADS_EXPECTED_MAX, LOG_TYPES_CHARS_MAX, PAGE_DEFAULT
+from fleet.limits import LOG_HEADS_EXPECTED_MAX, LOG_TYPES_CHARS_MAX, PAGE_DEFAULT, PATH_CHARS_MAX
 from fleet.wire.bodies import Limit, Position, Query
+from fleet.wire.enums import WhyKind
 from fleet.wire.items import WireItem
 
 _SessionName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
@@ -16,6 +17,7 @@ _Heads = Annotated[
         pattern=r"^[0-9]{1,18}:[0-9a-f]{64}(,[0-9]{1,18}:[0-9a-f]{64})*$", max_length=84 * LOG_HEADS_EXPECTED_MAX
     ),
 ]
+_Path = Annotated[str, msgspec.Meta(max_length=PATH_CHARS_MAX)]
 _StreamName = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,256}$")]
 
 
@@ -82,6 +84,29 @@ class PositionItem(WireItem, kw_only=True):
     """A position of the log."""
 
     position: int
+
+
+class WhyQuery(Query, frozen=True):
+    """`GET /api/log/{position}/why`."""
+
+    file: Annotated[
+        _Path | None,
+        msgspec.Meta(
+            description="A file that the turn changed, relative to the session's directory: only what explains it."
+        ),
+    ] = None
+
+
+class WhyStep(WireItem, kw_only=True):
+    """One step of an explanation: a plain sentence, and the event that says so."""
+
+    kind: WhyKind
+    sentence: str
+    position: int
+    at: str
+    actor: str
+    stream: str
+    type: str
 
 
 class EventItem(WireItem, kw_only=True):

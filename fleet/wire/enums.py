@@ -34,3 +34,5 @@ WebhookStatus = Literal["active", "disabled"]
 DeliveryOutcome = Literal["pending", "delivered", "dropped"]
 TurnActivity = Literal["busy", "retry", "idle"]
 """OpenCode's own status of a turn."""
+WhyKind = Literal["outcome", "change", "tool", "permission", "process", "turn", "prompt", "event"]
+"""What a step of an explanation tells: `prompt` is what a person asked for, `event` is anything else in the log."""

@@ -15,6 +15,7 @@ from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.sessions import NewSession
 from fleet.core.session.values import Answer, SessionSettings
 from fleet.events.anchors import anchor_line
+from fleet.events.blobs import unpack
 from fleet.events.catalog import make_registry
 from fleet.events.export import export_page
 from fleet.events.import_log import import_records
@@ -46,7 +47,7 @@ def lay_down(directory: Path) -> History:
     import_records(data_dir, disk.records, EPOCH_MS)
     with LmdbBlobs(data_dir) as blobs:
         for owner, owned in disk.owned.items():
-            trio.run(blobs.put, owner, [disk.blobs[digest] for digest in owned])
+            trio.run(blobs.put, owner, [unpack(digest, disk.blobs[digest]) for digest in owned])
     return History(data_dir, export, asking, aborted, len(disk.records))
 
 

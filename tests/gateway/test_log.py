@@ -253,3 +253,16 @@ async def test_a_reader_that_does_not_read_holds_up_nobody(door: Door, monkeypat
             async for chunk in chunks:
                 total += len(chunk)
         assert total > 15_000_000
+
+
+async def test_event_is_explained_down_to_its_request(machine: Machine, door: Door) -> None:
+    machine.world.disk = machine.files
+    session = await door.session(title="A task", initialPrompt="write")
+    item = await door.settled(session["id"])
+    answer = await door.knock("GET", "/api/log?type=session.changes-recorded")
+    position = answer.json[0]["position"]
+    steps = (await door.knock("GET", f"/api/log/{position}/why?file=notes.txt")).json
+    assert steps[0]["sentence"] == f'notes.txt was created (+1 -0) in turn {item["turns"]} of session "A task"'
+    assert steps[0]["position"] == position
+    assert (steps[-1]["kind"], steps[-1]["actor"]) == ("prompt", "local")
+    (await door.knock("GET", "/api/log/99999/why")).problem(404, "event_not_found")

@@ -18,6 +18,7 @@ from fleet.events.heads import GIVEN, Expected
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
 from fleet.events.verify import VerificationResult, compare_heads, verifying
+from fleet.gateway.items.explanations import why_step
 from fleet.gateway.items.states import event_item, verification
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json, lines
@@ -25,6 +26,8 @@ from fleet.gateway.server.requests import answer, check_cursor
 from fleet.limits import LOG_CHAIN_EVENTS_MAX
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
+from fleet.projections.names import naming
+from fleet.projections.why import explain
 from fleet.wire.audit import (
     EventItem,
     ExportQuery,
@@ -34,6 +37,8 @@ from fleet.wire.audit import (
     TimeQuery,
     Verification,
     VerifyQuery,
+    WhyQuery,
+    WhyStep,
 )
 
 
@@ -112,6 +117,19 @@ async def read_head(fleet: Fleet) -> Response:
     return answer(head, position=position)
 
 
+@endpoint("GET /<int:position>/why", gives=list[WhyStep], refuses=("event_not_found",))
+async def explain_event(fleet: Fleet, position: int, query: WhyQuery) -> Response:
+    """Explain an event: one plain sentence a step, from the event down to the request that began it.
+
+    Of a turn, the steps name the tool call, the permission for it and who gave it or which earlier `always`, the
+    process, the prompt and its sender. With `file`, only what explains the change of that file. At most
+    64 steps are given.
+    """
+    names = naming(fleet.log, lambda session_id: _title(fleet, session_id))
+    steps = await explain(fleet.log, position, names, fleet.blobs, query.file)
+    return answer([why_step(step) for step in steps], total=len(steps), position=fleet.log.head())
+
+
 @endpoint("GET /verify", gives=json(Verification, headers=("Fleet-Position",)))
 async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery, caller: Caller) -> Response:
     """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
@@ -183,6 +201,11 @@ class ExportStream(ResponseBody):
         if not end:
             raise StopAsyncIteration
         return end
+
+
+def _title(fleet: Fleet, session_id: str) -> str | None:
+    state = fleet.views.sessions.get(session_id)
+    return None if state is None else state.settings.title
 
 
 def _event(fleet: Fleet, position: int) -> Recorded:

@@ -9,11 +9,13 @@ from fleet.cli.commands.log.compact import compact
 from fleet.cli.commands.log.pack import pack
 from fleet.cli.commands.log.show_events import show
 from fleet.cli.commands.log.verify import verify
+from fleet.cli.commands.log.why import why
 
 _COMMANDS: Final = (
     (show, "show --session 0198c0de --type session.turn-ended"),
     (pack, "pack 0198c0de -o evidence"),
     (compact, "compact --data-dir ~/.local/share/fleet"),
+    (why, "why src/login.py --session 0198c0de"),
     (verify, "verify --export fleet-log.jsonl"),
     (anchor, "anchor --to /mnt/elsewhere/fleet-anchors.jsonl"),
 )

@@ -7,17 +7,21 @@ import trio
 from fleet.client.connection import Page
 from fleet.client.errors import Invalid, NotFound
 from fleet.core.session.events import ConversationOpened, SessionCreated, SessionResumed
-from fleet.errors import Rejected
+from fleet.events.blobs import Blobs
 from fleet.events.heads import GIVEN, Expected
 from fleet.events.log import LogReader
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
 from fleet.events.verify import verifying
+from fleet.gateway.items.explanations import why_step
 from fleet.gateway.items.states import event_item, verification
 from fleet.limits import LOG_CHAIN_EVENTS_MAX
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
-from fleet.wire.audit import EventItem, LogQuery, SignedHead, Verification
+from fleet.projections.names import naming
+from fleet.projections.why import called_paths, explain, read_event
+from fleet.projections.why_turn import changed_files
+from fleet.wire.audit import EventItem, LogQuery, SignedHead, Verification, WhyStep
 
 _SESSION = "session-"
 
@@ -25,8 +29,9 @@ _SESSION = "session-"
 class LocalLog:
     """A log that this process reads. It has the methods of `AuditLog` (client/audit.py), which raise `Problem` here."""
 
-    def __init__(self, reader: LogReader) -> None:
+    def __init__(self, reader: LogReader, blobs: Blobs | None = None) -> None:
         self.reader = reader
+        self.blobs = blobs
         self.times = LogTimes(reader)
 
     async def log(
@@ -62,14 +67,29 @@ class LocalLog:
 
     async def event(self, position: int) -> EventItem:
         """See `AuditLog`."""
-        self._check(position)
-        return event_item(self.reader.read_all(position - 1, 1)[0])
+        return event_item(read_event(self.reader, position))
 
     async def chain(self, position: int) -> Page[EventItem]:
         """See `AuditLog`."""
-        self._check(position)
+        read_event(self.reader, position)
         found = chain(self.reader, position, LOG_CHAIN_EVENTS_MAX)
         return Page([event_item(event) for event in found], len(found))
+
+    async def why(self, position: int, *, file: str | None = None) -> Page[WhyStep]:
+        """See `AuditLog`."""
+        steps = await explain(self.reader, position, naming(self.reader), self.blobs, file)
+        return Page([why_step(step) for step in steps], len(steps))
+
+    async def changed_paths(self, position: int) -> set[str]:
+        """Return the paths that a turn changed, whose changes this event recorded.
+
+        Without the blobs, as in an export, these are the paths that its tool calls name.
+        """
+        recorded = read_event(self.reader, position)
+        files = changed_files(recorded.event, self.blobs)
+        if files:
+            return {path for each in files for path in (each.file, each.old_file) if path is not None}
+        return await called_paths(self.reader, recorded)
 
     async def position_at(self, time: str) -> int:
         """See `AuditLog`."""
@@ -91,10 +111,6 @@ class LocalLog:
         if head is None:
             raise NotFound("event_not_found", "the log has no signed head")
         return head
-
-    def _check(self, position: int) -> None:
-        if self.reader.read_record(position) is None:
-            raise Rejected("event_not_found", f"the log has no event {position}; its last one is {self.reader.head()}")
 
     def session_id(self, name: str) -> str:
         """Return the id of the session with this id or OpenCode id, or of the only one that begins like this."""

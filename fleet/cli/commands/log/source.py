@@ -5,7 +5,7 @@ A command is written against the methods that the client has for the log; all so
 
 import inspect
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -77,12 +77,19 @@ def run_on(
     async def read() -> int | None:
         from fleet.cli.commands.log.local_log import LocalLog
         from fleet.events.catalog import make_registry
+        from fleet.events.lmdb_blobs import BLOBS_FILE, LmdbBlobs
         from fleet.events.read_only import reading_directory, reading_export
 
         registry = make_registry()
-        opened = reading_export(export or "", registry) if data_dir is None else reading_directory(data_dir, registry)
-        with opened as reader, _in_words(export or str(data_dir)):
-            return await work(LocalLog(reader))
+        with ExitStack() as cleanup:
+            if data_dir is None:
+                log = LocalLog(cleanup.enter_context(reading_export(export or "", registry)))
+            else:
+                reader = cleanup.enter_context(reading_directory(data_dir, registry))
+                blobs = LmdbBlobs(data_dir, read_only=True) if (data_dir / BLOBS_FILE).exists() else None
+                log = LocalLog(reader, blobs if blobs is None else cleanup.enter_context(blobs))
+            with _in_words(export or str(data_dir)):
+                return await work(log)
 
     return finish(read)
 

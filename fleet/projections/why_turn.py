@@ -1,0 +1,269 @@
+"""Tells what happened in a turn, from an effect to its cause: outcome, changes, tool calls, permissions, process."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from fleet.core.instance.events import InstanceReady, InstanceSpawned, PermissionAllowed
+from fleet.core.manifest import ChangedFile, decode_manifest
+from fleet.core.session.events import WorkspaceAttached
+from fleet.core.session.turn_events import (
+    AbortRequested,
+    ChangesRecorded,
+    MessageRecorded,
+    PartRecorded,
+    PromptDelivered,
+    RequestAnswered,
+    RequestClosed,
+    RequestOpened,
+    TurnContinued,
+    TurnDelayed,
+    TurnEnded,
+    TurnFailed,
+    TurnSnapshotTaken,
+    TurnSteered,
+)
+from fleet.core.session.values import Totals
+from fleet.core.times import rfc3339
+from fleet.events.blobs import Blobs
+from fleet.events.envelope import Recorded, position_of
+from fleet.events.log import LogReader
+from fleet.limits import LOG_SEARCH_PAGE_EVENTS, WHY_LISTED_MAX
+from fleet.projections.names import stream_of, who
+from fleet.projections.sentences import asked_words, cut, decided_words, sentence
+from fleet.projections.turn_record import RecordedCall, RecordedRequest, TurnRecord, call_id_of
+from fleet.wire.enums import WhyKind
+
+Item = TypeVar("Item")
+Naming = Callable[[str], str]
+"""Returns the name of a stream for people (names.py)."""
+
+OF_TURN: Final = (
+    *(AbortRequested, ChangesRecorded, MessageRecorded, PartRecorded, PromptDelivered, RequestAnswered, RequestClosed),
+    *(RequestOpened, TurnContinued, TurnDelayed, TurnEnded, TurnFailed, TurnSnapshotTaken, TurnSteered),
+)
+"""The events of a turn that has started."""
+
+_ALLOWED: Final = "instance.permission-allowed"
+_FIRST_EVENTS: Final = 32  # of a stream: a session gets its directory there, a process its pid
+_STATUS: Final = {"added": "created", "deleted": "deleted", "modified": "changed"}
+
+
+class ReasonStep(NamedTuple):
+    """One step of an explanation; `recorded` is the event that says so."""
+
+    kind: WhyKind
+    sentence: str
+    recorded: Recorded
+
+
+class ReasonSteps:
+    """The steps so far, from the effect to its cause. Each event has one step."""
+
+    def __init__(self, name: Naming) -> None:
+        self.all: list[ReasonStep] = []
+        self.told: set[int] = set()
+        self.name = name
+
+    def add(self, kind: WhyKind, told: str, recorded: Recorded) -> None:
+        """Tell an event."""
+        if recorded.position not in self.told:
+            self.told.add(recorded.position)
+            self.all.append(ReasonStep(kind, told, recorded))
+
+    def who(self, recorded: Recorded) -> str:
+        """Return who caused the event, in words."""
+        stream = stream_of(recorded.cause.actor)
+        return who(recorded.cause.actor, {} if stream is None else {stream: self.name(stream)})
+
+
+def changed_files(event: ChangesRecorded, blobs: Blobs | None) -> tuple[ChangedFile, ...]:
+    """Return the files that the turn changed; none where their list is not kept."""
+    content = None if blobs is None or not event.turn_manifest else blobs.get(event.turn_manifest)
+    return () if content is None else decode_manifest(content).files
+
+
+class TurnStory:
+    """Tells why an event of a turn happened."""
+
+    def __init__(self, steps: ReasonSteps, log: LogReader, blobs: Blobs | None, turn: TurnRecord) -> None:
+        self._steps = steps
+        self._log = log
+        self._blobs = blobs
+        self._turn = turn
+        self._session = steps.name(turn.started.stream)
+        self._directory = directory_of(log, turn.started)
+
+    def tell(self, recorded: Recorded, file: str | None) -> None:
+        """Tell what explains this event of the turn; with `file`, what explains the change of that file."""
+        self._tell_effect(recorded, file)
+        self._tell_process()
+        for steered in self._turn.steered:
+            self._steps.add("prompt", f"{self._steps.who(steered)} sent another prompt into the running turn", steered)
+
+    def _tell_effect(self, recorded: Recorded, file: str | None) -> None:
+        match recorded.event:
+            case ChangesRecorded() if file is not None:
+                self._tell_file(recorded, recorded.event, file)
+            case ChangesRecorded():
+                self._tell_changes(recorded, recorded.event)
+            case TurnEnded() | TurnFailed():
+                self._tell_outcome(recorded)
+            case PartRecorded(body=body) if (call := self._turn.call(call_id_of(body))) is not None:
+                self._tell_call(call)
+            case RequestOpened() | RequestAnswered() | RequestClosed():
+                self._tell_request(recorded, recorded.event.request_id)
+            case AbortRequested(number=number):
+                told = f"{self._steps.who(recorded)} requested an abort of turn {number} of {self._session}"
+                self._steps.add("outcome", told, recorded)
+            case _ if recorded.position != self._turn.started.position:
+                self._steps.add("event", self._short(sentence(recorded.type, recorded.event)), recorded)
+            case _:
+                pass
+
+    # ----------------------------------------------------------------------------------------------- changes and ends
+
+    def _tell_file(self, recorded: Recorded, event: ChangesRecorded, file: str) -> None:
+        changed = next((each for each in changed_files(event, self._blobs) if file in (each.file, each.old_file)), None)
+        number = self._turn.started.event.number
+        what = "changed" if changed is None else f"{_STATUS[changed.status]}{_counts(changed)}"
+        self._steps.add(
+            "change", f"{file} was {what} in turn {number} of {self._session}{self._shared(event)}", recorded
+        )
+        done = [call for call in self._turn.calls if not call.failed]
+        writers = [call for call in done if call.names(file)] or [call for call in done if call.tool == "bash"]
+        for call in _newest(writers):
+            self._tell_call(call)
+
+    def _tell_changes(self, recorded: Recorded, event: ChangesRecorded) -> None:
+        files = [each.file for each in changed_files(event, self._blobs)]
+        named = f": {_listed(files)}" if files else ""
+        totals = event.turn_totals or event.totals
+        told = f"Turn {event.number} of {self._session} changed {_files(totals)}{named}{self._shared(event)}"
+        self._steps.add("change", told, recorded)
+        for call in _newest([call for call in self._turn.calls if call.writes and not call.failed]):
+            self._tell_call(call)
+
+    def _shared(self, event: ChangesRecorded) -> str:
+        others = [self._steps.name(f"session-{session_id}") for session_id in event.overlaps]
+        return f"; the directory was shared with {_listed(others)}, which may have changed it" if others else ""
+
+    def _tell_outcome(self, recorded: Recorded) -> None:
+        told = f"{sentence(recorded.type, recorded.event)} ({self._session})"
+        self._steps.add("outcome", told, recorded)
+        for requested in self._turn.aborts:
+            self._steps.add("outcome", f"{self._steps.who(requested)} requested the abort", requested)
+        changes = self._turn.changes
+        if changes is not None:
+            totals = changes.event.turn_totals or changes.event.totals
+            files = [each.file for each in changed_files(changes.event, self._blobs)]
+            self._steps.add("change", f"It changed {_files(totals)}{f': {_listed(files)}' if files else ''}", changes)
+        for asked in _newest(tuple(self._turn.requests.values())):
+            self._tell_asked(asked)
+
+    # ---------------------------------------------------------------------------------------- tool calls, permissions
+
+    def _tell_call(self, call: RecordedCall) -> None:
+        how = "used" if not call.failed else "failed to use"
+        self._steps.add("tool", self._short(f"The agent {how} the tool {call.words}"), call.recorded)
+        asked = self._turn.asked(call.id)
+        if asked is not None:
+            self._tell_asked(asked)
+        elif (rule := self._rule(call)) is not None:
+            self._tell_rule(rule)
+
+    def _tell_asked(self, asked: RecordedRequest) -> None:
+        if asked.answered is not None:
+            told = f"{self._steps.who(asked.answered)} {decided_words(asked.answered.event.answer)}"
+            self._steps.add("permission", told, asked.answered)
+        opened = asked.opened.event
+        what = "asked for permission" if opened.kind == "permission" else "asked a question"
+        self._steps.add("permission", self._short(f"OpenCode {what}: {asked_words(opened.body)}"), asked.opened)
+
+    def _tell_request(self, recorded: Recorded, request_id: str) -> None:
+        asked = self._turn.requests.get(request_id)
+        if asked is None or isinstance(recorded.event, RequestClosed):
+            self._steps.add("event", sentence(recorded.type, recorded.event), recorded)
+        if asked is not None and isinstance(recorded.event, RequestOpened):
+            asked = asked._replace(answered=None)
+        if asked is not None:
+            self._tell_asked(asked)
+
+    def _rule(self, call: RecordedCall) -> Recorded | None:
+        """Return the newest "always" rule from before the call that covers it: OpenCode then asked no more."""
+        stream, before = self._turn.instance, call.recorded.position
+        if stream is None:
+            return None
+        positions = self._log.stream_positions(stream, 0, before, LOG_SEARCH_PAGE_EVENTS, newest_first=True)
+        for header in self._log.read_headers(positions):
+            if header.type == _ALLOWED and self._covers((rule := read_one(self._log, header.position)).event, call):
+                return rule
+        return None
+
+    def _covers(self, rule: PermissionAllowed, call: RecordedCall) -> bool:
+        subject = self._short(call.subject)
+        same = (rule.permission, rule.directory) == (call.permission, self._directory)
+        return same and any(is_covered(subject, pattern) for pattern in rule.patterns)
+
+    def _tell_rule(self, rule: Recorded) -> None:
+        event: PermissionAllowed = rule.event
+        given = position_of(rule.cause)
+        person = "a person" if given is None else self._steps.who(read_one(self._log, given))
+        patterns = cut(", ".join(event.patterns))
+        told = f"OpenCode did not ask, because {person} had always allowed {event.permission} ({patterns})"
+        self._steps.add("permission", f"{told} in this directory, until the process ends", rule)
+
+    # ---------------------------------------------------------------------------------------------------- the process
+
+    def _tell_process(self) -> None:
+        """Tell which OpenCode process ran the turn."""
+        stream = self._turn.instance
+        first = [] if stream is None else self._log.read_stream(stream, 0, _FIRST_EVENTS)
+        spawned = next((each for each in first if isinstance(each.event, InstanceSpawned)), None)
+        ready = next((each for each in first if isinstance(each.event, InstanceReady)), spawned)
+        if spawned is None or ready is None:
+            return
+        version = f" {ready.event.endpoint.version}" if ready is not spawned and ready.event.endpoint.version else ""
+        told = f"The turn ran in OpenCode{version}, process {spawned.event.identity.pid}"
+        self._steps.add("process", f"{told}, which was ready at {rfc3339(ready.recorded_at_ms)}", ready)
+
+    def _short(self, told: str) -> str:
+        """Return the text with paths inside the session's directory relative to it."""
+        return told if self._directory is None else told.replace(f"{self._directory}/", "")
+
+
+def directory_of(log: LogReader, started: Recorded) -> str | None:
+    """Return the directory of the session; it is in one of its first events."""
+    first = log.read_stream(started.stream, 0, _FIRST_EVENTS)
+    return next((each.event.directory for each in first if isinstance(each.event, WorkspaceAttached)), None)
+
+
+def is_covered(subject: str, pattern: str) -> bool:
+    """Return whether a pattern of OpenCode's, with `*` and `?`, covers a command or path; `ls *` covers `ls`."""
+    parts = {"*": ".*", "?": "."}
+    exact = "".join(parts.get(sign, re.escape(sign)) for sign in pattern)
+    if pattern.endswith(" *"):
+        exact = f"{exact[:-4]}(?: .*)?"
+    return re.fullmatch(exact, subject, re.DOTALL) is not None
+
+
+def read_one(log: LogReader, position: int) -> Recorded:
+    """Return the event at a position that exists."""
+    return log.read_all(position - 1, 1)[0]
+
+
+def _newest(found: Sequence[Item]) -> Iterator[Item]:
+    return reversed(found[-WHY_LISTED_MAX:])
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - WHY_LISTED_MAX} more" if len(names) > WHY_LISTED_MAX else ""
+    return f"{', '.join(names[:WHY_LISTED_MAX])}{more}"
+
+
+def _files(totals: Totals) -> str:
+    return f"{totals.files} file{'' if totals.files == 1 else 's'} (+{totals.additions} -{totals.deletions})"
+
+
+def _counts(file: ChangedFile) -> str:
+    return " (binary)" if file.is_binary else f" (+{file.additions} -{file.deletions})"
