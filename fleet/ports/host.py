@@ -100,6 +100,13 @@ class OpenCodeHost(Protocol):
         """
         ...
 
+    async def delete_session(self, session_id: str) -> None:
+        """Delete a session from OpenCode's store without a process of Fleet's; see `OpenCode.delete_session`.
+
+        Raises `Problem` opencode_refused.
+        """
+        ...
+
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         """Return whether a signal or a debugger has stopped the process, so that it cannot respond."""
         ...

@@ -58,6 +58,10 @@ class OpenCode(Protocol):
         """Stop the running turn and the processes of its tools. Does nothing when no turn runs."""
         ...
 
+    async def delete_session(self, session_id: str) -> None:
+        """Delete the session and those of its sub-agents from OpenCode's store. Does nothing if it has none."""
+        ...
+
     async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
         """Return the waiting permissions and questions of `directory`, including stale ones after an abort."""
         ...

@@ -211,11 +211,15 @@ class EndedWorkspace(WireItem, kw_only=True):
 
 
 class Ended(WireItem, kw_only=True):
-    """The response to a stop. `session` is null if it was erased: nothing of it is shown any more."""
+    """The response to a stop. `session` is null if it was erased: nothing of it is shown any more.
+
+    `left` says what is left of an erased session where Fleet cannot erase it; a repeated response does not have it.
+    """
 
     session: SessionItem | None
     erased: bool
     workspace: EndedWorkspace | None
+    left: list[str]
 
 
 class RelativeTitle(WireItem, kw_only=True):

@@ -73,6 +73,7 @@ class FakeOpenCodeWorld:
         self.orphans: list[FakeTool] = []
         self.spawn_faults: list[SpawnFault] = []
         self.import_faults: list[ImportFault] = []
+        self.delete_fault = False
         self.runs: Counter[tuple[str, str]] = Counter()
         self.finished_turns: Counter[str] = Counter()
         self.copies: set[str] = set()

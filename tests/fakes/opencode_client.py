@@ -131,6 +131,11 @@ class FakeOpenCode:
         async with self._request():
             await self._process.perform(self._process.abort, session_id)
 
+    async def delete_session(self, session_id: str) -> None:
+        async with self._request() as store:
+            if session_id in store.sessions:
+                self._world.delete_session(session_id)
+
     async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
         async with self._request():
             permissions = msgspec.json.encode(self._process.requests_in(directory, "permission"))

@@ -140,6 +140,13 @@ class FakeOpenCodeHost:
         if fault == "refused":
             raise Problem("opencode_refused", "`opencode import` ended with 1: the disk is full")
 
+    async def delete_session(self, session_id: str) -> None:
+        await trio.sleep(0.01)
+        if self._world.delete_fault:
+            raise Problem("opencode_refused", "`opencode session delete` ended with 1: no output")
+        if session_id in self._world.store.sessions:
+            self._world.delete_session(session_id)
+
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         return any(process.identity == identity and process.hung for process in self._world.living())
 

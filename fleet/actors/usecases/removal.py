@@ -38,13 +38,17 @@ _SETTLED: Final = frozenset(("ready", "removed", "failed"))
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """The result for a session and its workspace. `left`: why the workspace still exists; None if it is removed."""
+    """The result for a session and its workspace. `left`: why the workspace still exists; None if it is removed.
+
+    `traces` says what is left of an erased session outside of Fleet, a sentence each.
+    """
 
     session: Session
     workspace: State | None
     left: str | None
     erased: bool
     position: int
+    traces: tuple[str, ...] = ()
 
 
 class RemovalUseCases:
@@ -67,12 +71,38 @@ class RemovalUseCases:
             left = await self._remove(session, caller, force=force)
         if permanent:
             await self._erase(session.id, caller)
+        traces = await self._delete_conversations(session) if permanent else []
         workspace = self._context.views.workspaces.get(session.workspace_id)
         if permanent:
             await self._forget_trees(session.workspace_id)
             await forget_workspace(self._context, session.workspace_id, caller.cause)
         gone = workspace is None or workspace.phase == "removed"
-        return Ending(session, workspace, None if gone else left, permanent, self._context.log.head())
+        return Ending(session, workspace, None if gone else left, permanent, self._context.log.head(), tuple(traces))
+
+    async def _delete_conversations(self, session: Session) -> list[str]:
+        """Delete the session's conversations from OpenCode's store; return what is left of it outside of Fleet."""
+        traces: list[str] = []
+        own = (*session.opencode.earlier_session_ids, session.opencode.session_id)
+        for opencode_id in own if session.opencode.session_exists else ():
+            try:
+                await self._delete_conversation(opencode_id)
+            except Problem as problem:
+                traces.append(f"OpenCode still has the conversation {opencode_id}: {problem.detail}")
+        if session.settings.parent_id is not None and session.callbacks.sent:
+            traces.append(f"session {session.settings.parent_id} got its callbacks, which quote it")
+        return traces
+
+    async def _delete_conversation(self, opencode_id: str) -> None:
+        """Delete it through any OpenCode process that runs, because they share their store; else by a command."""
+        for instance in self._context.views.instances.alive():
+            client = self._context.connections.current(instance.id)
+            if client is None:
+                continue
+            try:
+                return await client.delete_session(opencode_id)
+            except Problem as problem:
+                _log.info("conversation_not_deleted", instance=instance.id, code=problem.code)
+        return await self._context.host.delete_session(opencode_id)
 
     async def _forget_trees(self, workspace_id: str) -> None:
         """Delete snapshots that no session needs any more, neither for its diffs nor as the origin of a fork."""

@@ -116,6 +116,12 @@ class OpenCodeClient:
         """Abort the turn; OpenCode confirms it for any session, running or not."""
         self._done(await self._send("POST", f"/session/{session_id}/abort", directory))
 
+    async def delete_session(self, session_id: str) -> None:
+        """Delete the session; OpenCode deletes those of its sub-agents as well."""
+        response = await self._send("DELETE", f"/session/{session_id}")
+        if response.status != 404:
+            self._done(response)
+
     async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
         """Read `/permission` and `/question` of the directory."""
         permissions = await self._send("GET", "/permission", directory)

@@ -15,9 +15,8 @@ from typing import Any, Final, cast
 import msgspec
 import trio
 
-from fleet.errors import Problem
+from fleet.adapters.opencode.one_shot import refused, run_once
 from fleet.ids import OPENCODE_RANDOM_BITS, base62
-from fleet.limits import OPENCODE_CLI_TIMEOUT_S
 from fleet.ports import Message, OpenCodeSession
 from fleet.private_files import make_private_directory, write_private
 
@@ -85,17 +84,6 @@ async def import_copies(
 
 async def _import(executable: Path, environment: Mapping[str, str], directory: str, file: Path) -> None:
     """Run the import in `directory`, which decides the project of the session."""
-    with trio.move_on_after(OPENCODE_CLI_TIMEOUT_S):
-        done = await trio.run_process(
-            [executable, "import", file],
-            cwd=directory,
-            env=dict(environment),
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            output = done.stderr.decode(errors="replace").strip()[-300:] or "no output"
-            raise Problem("opencode_refused", f"`opencode import` ended with {done.returncode}: {output}")
-        return
-    raise Problem("opencode_refused", f"`opencode import` did not end in {OPENCODE_CLI_TIMEOUT_S:.0f} s")
+    done = await run_once(executable, environment, directory, "import", str(file))
+    if done.returncode != 0:
+        raise refused("import", done)

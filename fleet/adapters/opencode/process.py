@@ -37,6 +37,7 @@ from fleet.adapters.opencode.identity import (
     open_pidfd,
     send,
 )
+from fleet.adapters.opencode.one_shot import delete_session
 from fleet.errors import Problem, Unavailable
 from fleet.keyed_locks import Locks
 from fleet.limits import (
@@ -320,6 +321,11 @@ class LocalOpenCodeHost:
         """Have OpenCode import copies of the messages into the session (copies.py)."""
         executable = binary.resolve_binary(self._executable, self._environment)
         await import_copies(executable, self._environment, messages, session, self._data_dir / _IMPORTS)
+
+    async def delete_session(self, session_id: str) -> None:
+        """Run `opencode session delete`."""
+        executable = binary.resolve_binary(self._executable, self._environment)
+        await delete_session(executable, self._environment, session_id)
 
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         """Return whether a signal or a debugger has stopped the process, so that it cannot respond."""

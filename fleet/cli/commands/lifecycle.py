@@ -90,7 +90,7 @@ def _told(ended: "Ended") -> str:
         said.append("its workspace is removed" + (f", its work is kept as {kept.ref}" if kept and kept.ref else ""))
     elif workspace is not None:
         said.append(f"its workspace stays: {workspace.reason}" if workspace.reason else "its workspace stays")
-    return "; ".join(said)
+    return "\n".join(("; ".join(said), *(f"Left: {trace}" for trace in ended.left)))
 
 
 def _say(answer: object, words: str, *, json: bool) -> None:

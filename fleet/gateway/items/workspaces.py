@@ -94,7 +94,9 @@ def ended(ending: Ending, session: SessionItem | None) -> Ended:
         if ending.erased and kept is not None:  # the names of branch and files are words of the session
             kept = replace(kept, branch=None, ignored=[], ignored_more=kept.ignored_more + len(kept.ignored))
         item = EndedWorkspace(id=workspace.id, removed=removed, reason=ending.left, kept=kept)
-    return Ended(session=None if ending.erased else session, erased=ending.erased, workspace=item)
+    return Ended(
+        session=None if ending.erased else session, erased=ending.erased, workspace=item, left=list(ending.traces)
+    )
 
 
 def end_preview(preview: EndingPreview) -> EndPreview:

@@ -177,13 +177,14 @@ async def end_session(fleet: Fleet, items: SessionItems, session_id: str, query:
     """Stop a session; on request, remove its workspace or erase the session.
 
     Before a workspace is removed, what exists only there is kept under `refs/fleet/` of the repository, and the
-    response says where. `permanent=true` erases what Fleet holds of the session; OpenCode's own copy of the
-    conversation stays. With `dryRun=true` nothing is done: the response, an `EndPreview`, says what would be.
+    response says where. `permanent=true` erases what Fleet holds of the session, and has OpenCode delete its copy of
+    the conversation; `left` says what is left elsewhere. With `dryRun=true` nothing is done: the response, an
+    `EndPreview`, says what would be.
     """
     if query.dry_run:
         return await _preview_end(fleet, session_id, query)
     if query.permanent and _was_erased(fleet, session_id, caller):
-        return answer(Ended(session=None, erased=True, workspace=None), position=fleet.log.head())
+        return answer(Ended(session=None, erased=True, workspace=None, left=[]), position=fleet.log.head())
     state = fleet.sessions.session(session_id, query.instance_id)
     ending = await fleet.endings.end(
         state.id, caller, cleanup=query.cleanup_workspace, permanent=query.permanent, force=query.force

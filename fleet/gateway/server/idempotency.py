@@ -69,7 +69,9 @@ class KeyedApp(QuartTrio):
             if _is_taken(response.status_code, document) and not g.get("changed_nothing"):
                 headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
                 now_ms = self.fleet.context.clock.now_ms()
-                answer = ResponseStored(status=response.status_code, headers=headers, body=body.decode(), at_ms=now_ms)
+                answer = ResponseStored(
+                    status=response.status_code, headers=headers, body=_kept_body(document, body), at_ms=now_ms
+                )
                 await answers.keep(who, _session_of(document, None if named is None else named.id), answer)
             return response
 
@@ -77,6 +79,11 @@ class KeyedApp(QuartTrio):
 def _document(body: bytes) -> dict[str, Any]:
     document: Any = msgspec.json.decode(body) if body else {}
     return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
+def _kept_body(document: dict[str, Any], body: bytes) -> str:
+    """Return the body to keep: of an erased session without what is left of it, because that names the session."""
+    return msgspec.json.encode({**document, "left": []}).decode() if document.get("erased") else body.decode()
 
 
 def _is_taken(status: int, document: dict[str, Any]) -> bool:
