@@ -1,6 +1,7 @@
 """`fleet doctor` shows the results of the checks in fleet/doctor.py."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,28 +20,42 @@ _MARKS = {"ok": "[green]ok[/green]     ", "warning": "[yellow]warning[/yellow]",
 
 @configured
 def doctor(
-    config: Config, json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False
+    config: Config,
+    json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    drill: Annotated[
+        bool, typer.Option("--drill", help="Break scratch copies of the log instead, and see whether Fleet recovers.")
+    ] = False,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="With --drill: where to make the copies.", show_default=False),
+    ] = None,
 ) -> None:
     """Check git, OpenCode, the data directory, the disk and the port, and say what to do about a problem.
 
-    The exit code is 1 if Fleet cannot work.
+    With --drill, copy the log into a temporary directory and verify it, replay it, kill a process that appends to it,
+    let its disk be full, and lose a stream. The data directory is only read, and no process of it is touched.
+
+    The exit code is 1 if Fleet cannot work, or a drill failed.
     """
     import msgspec
     import trio
 
     from fleet.doctor import examine, healthy
+    from fleet.drill.drills import run_drills
 
-    checks = trio.run(examine, config, os.environ)
+    found = run_drills(config.data_dir, scratch) if drill else trio.run(examine, config, os.environ)
+    checks: list[Check] = []
+    for check in found:
+        checks.append(check)
+        if not json:
+            _show(check)
     if json:
         print(msgspec.json.format(msgspec.json.encode(checks), indent=2).decode())
-    else:
-        _show(checks)
-    raise typer.Exit(0 if healthy(checks) else 1)
+    raise typer.Exit(0 if healthy(tuple(checks)) else 1)
 
 
-def _show(checks: tuple["Check", ...]) -> None:
+def _show(check: "Check") -> None:
     console = Console(highlight=False, soft_wrap=True)
-    for check in checks:
-        console.print(f"{_MARKS[check.state]}  {check.name:<14}  {escape(plain(check.detail))}")
-        if check.advice:
-            console.print(f"{'':<9}{escape(plain(check.advice))}", style="bold")
+    console.print(f"{_MARKS[check.state]}  {check.name:<14}  {escape(plain(check.detail))}")
+    if check.advice:
+        console.print(f"{'':<9}{escape(plain(check.advice))}", style="bold")
