@@ -22,15 +22,21 @@ from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release, resolve_bina
 from fleet.config import Config
 from fleet.environment import remarks
 from fleet.errors import StartupError, Unavailable
+from fleet.events.backup_source import read_last_backup
 from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.directory_identity import require_home
-from fleet.events.lmdb_store import LmdbStore
+from fleet.events.lmdb_store import LOG_FILE, LmdbStore
 from fleet.gateway.server.tokens import TokenFile
 from fleet.limits import DISK_FREE_BYTES_MIN, GIT_VERSION_TIMEOUT_S, MIB
 from fleet.network import family_of, is_loopback, listens
 
 DISK_FREE_BYTES_COMFORTABLE: Final = 1024 * MIB
 """Below, a few clones and a day of events fill the disk."""
+
+BACKUP_AGE_DAYS: Final = 7
+"""An older backup is a warning: a week of work would be lost."""
+
+DAY_MS: Final = 24 * 60 * 60 * 1000
 
 State = Literal["ok", "warning", "failed"]
 
@@ -55,6 +61,7 @@ async def examine(config: Config, environment: Mapping[str, str]) -> tuple[Check
         *_environment(environment),
         _data_directory(config.data_dir, holder),
         _disk(config.data_dir),
+        *_backup(config.data_dir),
         _port(config, holder),
         _access(config),
         *(_root(root) for root in config.workspace_roots),
@@ -143,6 +150,22 @@ def _disk(directory: Path) -> Check:
     if free_bytes < DISK_FREE_BYTES_COMFORTABLE:
         return Check("disk", "warning", detail, "Free some space: worktrees and clones need it.")
     return Check("disk", "ok", detail)
+
+
+def _backup(directory: Path) -> tuple[Check, ...]:
+    """Say how old the newest backup is, once there is something to back up."""
+    log = directory / LOG_FILE
+    if not log.exists():
+        return ()
+    advice = "Make one: fleet backup DIR. docs/backup.md has a schedule for cron and systemd."
+    last = read_last_backup(directory)
+    if last is None:
+        return (Check("backup", "warning", "no backup was made", advice),)
+    age_days = max(0, SystemClock().now_ms() - last.made_at_ms) / DAY_MS
+    detail = f"the newest is {age_days:.1f} days old and reaches position {last.position}"
+    return (
+        Check("backup", "ok", detail) if age_days <= BACKUP_AGE_DAYS else Check("backup", "warning", detail, advice),
+    )
 
 
 def _port(config: Config, holder: int | None) -> Check:

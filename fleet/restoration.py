@@ -17,12 +17,18 @@ from fleet.core.instance.commands import InstanceCommand, ReportInstanceStopped,
 from fleet.core.instance.decide import INSTANCE
 from fleet.core.instance.state import LIVE, State
 from fleet.errors import StartupError
+from fleet.events.backup_directory import BLOB_FILE, read_manifest, require_empty
 from fleet.events.catalog import make_registry
+from fleet.events.directory_files import paths_of
+from fleet.events.directory_identity import FILE as IDENTITY
 from fleet.events.directory_identity import DirectoryIdentity, is_home, read_identity, write_identity
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
+from fleet.events.lmdb_store import LOG_FILE
+from fleet.events.read_only import reading_directory
+from fleet.events.verify import verify
 from fleet.ports import Clock, Exit
-from fleet.private_files import LOCAL_TOKEN
+from fleet.private_files import LOCAL_TOKEN, make_private_directory
 from fleet.projections.lives import lives
 
 
@@ -46,6 +52,31 @@ async def restore_in_place(directory: Path) -> Restored:
     if is_home(directory, identity):
         raise StartupError(f"{directory} is where its Fleet lives: there is nothing to restore. Start it.")
     return await found_again(directory, identity)
+
+
+async def restore_backup(backup: Path, directory: Path) -> Restored:
+    """Verify a backup, and make a data directory of it in an empty place. Raises `StartupError`."""
+    manifest = read_manifest(backup)
+    if manifest is None or not manifest.made_at_ms:
+        raise StartupError(f"{backup} is no complete backup: name the directory that `fleet backup` has written.")
+    require_empty(directory, "and a backup is restored into an empty place.")
+    with reading_directory(backup, make_registry()) as log:
+        found = verify(log).first_break
+        if found is not None:
+            raise StartupError(f"The backup {backup} is damaged at position {found.position}: {found.reason}.")
+        _copy(backup, directory)
+    origin = read_identity(directory) or DirectoryIdentity(manifest.id, manifest.place, 0)
+    return await found_again(directory, origin)
+
+
+def _copy(backup: Path, directory: Path) -> None:
+    """Copy a backup, with its identity first: until it gets one of its own, no Fleet starts in the directory."""
+    make_private_directory(directory)
+    names = [name for name in (IDENTITY, LOG_FILE, BLOB_FILE) if (backup / name).exists()]
+    for name in (*names, *paths_of(backup)):
+        make_private_directory((directory / name).parent)
+        shutil.copyfile(backup / name, directory / name)
+        (directory / name).chmod(0o600)
 
 
 async def found_again(directory: Path, identity: DirectoryIdentity) -> Restored:

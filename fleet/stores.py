@@ -1,7 +1,7 @@
 """The stores of a server on its data directory: opened for a server that writes, or for one that only reads.
 
 A read-only server changes no file of the data directory. It reads the views' rows as the last server wrote them. The
-history and the tokens, which change while they are read, are copied into a temporary directory.
+models in SQLite and the tokens, which change while they are read, are copied into a temporary directory.
 """
 
 import shutil
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fleet.traces import Traces
 
 _TOKENS: Final = "tokens.json"
-_HISTORY: Final = ("history.sqlite", "history.sqlite-wal")
+_SQLITE: Final = ("history.sqlite", "index.sqlite")
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private directory in it, where the disk is full
 
 
@@ -61,7 +61,8 @@ def open_stores(data_dir: Path, traces: "Traces | None") -> Generator[OpenStores
         local_token(data_dir) as local,
     ):
         identity = read_identity(data_dir) or write_identity(data_dir, SystemIds(SystemClock()).uuid7())
-        stores = Stores(log, blobs, views, data_dir / "views" / "history.sqlite", data_dir / "views" / "index.sqlite")
+        history, index = (data_dir / "views" / name for name in _SQLITE)
+        stores = Stores(log, blobs, views, history, index, data_dir)
         yield OpenStores(log, stores, TokenFile(data_dir), local, identity.id)
 
 
@@ -78,14 +79,16 @@ def open_read_only(data_dir: Path) -> Generator[OpenStores]:
     ):
         identity = read_identity(data_dir)
         data_id = None if identity is None else identity.id
-        stores = Stores(log, blobs, views, scratch / _HISTORY[0])
+        history, index = (scratch / name for name in _SQLITE)
+        stores = Stores(log, blobs, views, history, index, data_dir)
         yield OpenStores(None, stores, TokenFile(scratch), read_local_token(data_dir), data_id)
 
 
 @contextmanager
 def _scratch(data_dir: Path) -> Generator[Path]:
     """Copy the files that change while they are read into a temporary directory."""
-    sources = [data_dir / _TOKENS, *(data_dir / "views" / name for name in _HISTORY)]
+    models = (data_dir / "views" / f"{name}{end}" for name in _SQLITE for end in ("", "-wal"))
+    sources = [data_dir / _TOKENS, *models]
     copied = [file for file in sources if file.exists()]
     needed_bytes = sum(file.stat().st_size for file in copied) + MIB
     places = [place for place in (Path(tempfile.gettempdir()), _IN_MEMORY) if _free_bytes(place) > 2 * needed_bytes]

@@ -5,10 +5,13 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from fleet.adapters.clock import SystemClock
 from fleet.config import Config, load_config
-from fleet.doctor import Check, examine, healthy
+from fleet.doctor import DAY_MS, Check, examine, healthy
+from fleet.events.backup_source import LAST_BACKUP, LastBackup
 from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.lmdb_store import LmdbStore
 
@@ -47,6 +50,22 @@ async def test_a_machine_that_is_well(tmp_path: Path, programs: Path) -> None:
     assert "MiB free" in disk.detail
     assert {check.state for check in found.values()} == {"ok"}
     assert not (tmp_path / "data").exists()
+
+
+async def test_the_age_of_the_newest_backup(tmp_path: Path, programs: Path) -> None:
+    config = configure(tmp_path)
+    assert "backup" not in await look(config, programs)
+    config.data_dir.mkdir()
+    LmdbStore(config.data_dir / "events.mdb").close()
+    none = (await look(config, programs))["backup"]
+    assert (none.state, none.detail) == ("warning", "no backup was made")
+    assert "fleet backup" in none.advice
+    now_ms = SystemClock().now_ms()
+    for age_days, state in ((2, "ok"), (8, "warning")):
+        last = LastBackup(42, now_ms - age_days * DAY_MS)
+        (config.data_dir / LAST_BACKUP).write_bytes(msgspec.json.encode(last))
+        found = (await look(config, programs))["backup"]
+        assert (found.state, found.detail) == (state, f"the newest is {age_days}.0 days old and reaches position 42")
 
 
 async def test_missing_programs(tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

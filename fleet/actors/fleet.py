@@ -3,6 +3,7 @@
 It runs no tasks: fleet/actors/supervision.py creates it and runs the children.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -40,6 +41,7 @@ class Fleet:
         *,
         command_seconds: Histogram,
         traces: "Traces | None",
+        directory: Path | None = None,
         read_only: bool = False,
     ) -> None:
         self.context = context
@@ -48,6 +50,7 @@ class Fleet:
         # What is stored, and what is folded from it.
         self.log = context.log
         self.blobs = context.blobs
+        self.directory = directory
         self.views = projections.views
         self.runner = projections.runner
         self.feed = projections.feed

@@ -56,7 +56,14 @@ class Supervision:
         context.actors = make_registries(context, projections, effects, seconds, traces)
         records = ServerRecords(context, facts)
         self.fleet = Fleet(
-            context, projections, effects, records, command_seconds=seconds, traces=traces, read_only=read_only
+            context,
+            projections,
+            effects,
+            records,
+            command_seconds=seconds,
+            traces=traces,
+            directory=stores.directory,
+            read_only=read_only,
         )
         self._children = _followers(projections) if read_only else _children(context, projections, effects, records)
 
@@ -71,7 +78,11 @@ class Supervision:
 
 
 def _followers(projections: Projections) -> tuple[ChildSpec, ...]:
-    return (ChildSpec("signals", projections.inflight.run), ChildSpec("history", projections.history.run))
+    return (
+        ChildSpec("signals", projections.inflight.run),
+        ChildSpec("history", projections.history.run),
+        ChildSpec("indexing", projections.indexing.run),
+    )
 
 
 def _children(

@@ -16,6 +16,8 @@ from fleet.wire.audit import (
     WhyQuery,
     WhyStep,
 )
+from fleet.wire.backup import BackupBody, BackupItem
+from fleet.wire.bodies import Query
 from fleet.wire.policy import PolicyBody, PolicyTrial
 
 
@@ -113,6 +115,15 @@ class AuditLog:
     async def try_policy(self, policy: PolicyBody) -> PolicyTrial:
         """Try permission rules and a budget over the recorded past; nothing changes. It needs an operator's token."""
         return await self._connection.read(PolicyTrial, "/policy/try", method="POST", body=policy)
+
+    async def backup_part(self, part: str, query: Query | None = None) -> bytes:
+        """Return a part of a backup in MessagePack (fleet/wire/backup.py), for `fleet backup`. For operators only."""
+        return await self._connection.content(f"/backup{part}", query)
+
+    async def record_backup(self, position: int, directory: str = "") -> BackupItem:
+        """Record that a backup up to this position was finished, in this directory. For operators only."""
+        body = BackupBody(position=position, directory=directory)
+        return await self._connection.write(BackupItem, "POST", "/backup", body=body)
 
     def export(self, *, after: int = 0, through: int | None = None) -> LogExport:
         """Return the log as lines, after a position, up to another one or to the current end of the log.

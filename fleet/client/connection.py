@@ -114,9 +114,9 @@ class Connection:
         """Return the response to a GET, or to another request that changes nothing."""
         return self._decode(await self._send(method, path, query, body, None, retry=retry), kind)
 
-    async def content(self, path: str) -> bytes:
+    async def content(self, path: str, query: Query | None = None) -> bytes:
         """Return the bytes of the response to a GET."""
-        return (await self._send("GET", path, None, None, None)).body
+        return (await self._send("GET", path, query, None, None)).body
 
     async def page(self, kind: type[Item], path: str, query: Query | None = None) -> Page[Item]:
         """Return a page of a list."""

@@ -261,6 +261,8 @@ class SyncFleetClient:
     verify = _blocking(FleetClient.verify)
     head = _blocking(FleetClient.head)
     try_policy = _blocking(FleetClient.try_policy)
+    backup_part = _blocking(FleetClient.backup_part)
+    record_backup = _blocking(FleetClient.record_backup)
 
     def acting_for(self, session_id: str) -> "SyncFleetClient":
         """Return this client on behalf of a session, as `FleetClient.acting_for` does."""

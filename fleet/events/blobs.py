@@ -69,6 +69,14 @@ class Blobs(Protocol):
         """Return whether `owner` owns the content of this digest, 64 characters in hex."""
         ...
 
+    def owners_after(self, owner: str, digest: str, limit: int) -> list[tuple[str, str]]:
+        """Return at most `limit` pairs of owner and digest beyond this one, in the order of their bytes."""
+        ...
+
+    def stored(self, digest: str) -> bytes | None:
+        """Return the content as it is stored, compressed and not checked; None where there is none."""
+        ...
+
     async def discard(self, owner: str, digests: Collection[str]) -> None:
         """Take these from `owner`, durably. A blob without an owner is deleted. Raises `Unavailable` disk_full."""
         ...

@@ -95,9 +95,9 @@ class ExportStore:
         known = index < len(self._positions) and self._positions[index] == position
         return self._read(index) if known else None
 
-    def streams(self, beginning: str) -> Iterator[str]:
+    def streams(self, beginning: str, after: str) -> Iterator[str]:
         """See `RecordStore`."""
-        return iter(sorted(name for name in self._streams if name.startswith(beginning)))
+        return iter(sorted(name for name in self._streams if name.startswith(beginning) and name > after))
 
     def stream_positions(self, stream: str, after: int, limit: int | None, last: bytes | None = None) -> list[bytes]:
         """See `RecordStore`."""

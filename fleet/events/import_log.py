@@ -4,14 +4,14 @@ The record of a command gets the mark of an erased one, because its header holds
 command id is still known, with any request.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
 import lmdb
 
 from fleet.events import codec
-from fleet.events.batch import LogEnd
+from fleet.events.batch import Commit, LogEnd
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord
 from fleet.events.lmdb_store import LOG_FILE, LmdbStore
 from fleet.events.signing import open_key
@@ -19,10 +19,11 @@ from fleet.limits import EXPORT_PAGE_EVENTS
 
 
 class ImportBatch:
-    """A `Commit` of records (batch.py). They begin where the log ends."""
+    """A `Commit` of records (batch.py). They begin where the log ends. `digests` are those of commands, if known."""
 
-    def __init__(self, records: Iterable[bytes], now_ms: int) -> None:
+    def __init__(self, records: Iterable[bytes], now_ms: int, digests: Mapping[str, bytes] = {}) -> None:
         self.now_ms = now_ms
+        self._digests = digests
         self.records = list(records)
         self.recorded: list[codec.Header] = []
         self.commands: dict[str, CommandRecord] = {}
@@ -38,7 +39,7 @@ class ImportBatch:
         self.versions[header.stream] = header.version
         if header.command_id is not None:
             self.commands[header.command_id] = CommandRecord(
-                header.stream, header.position, header.version, ERASED_DIGEST
+                header.stream, header.position, header.version, self._digests.get(header.command_id, ERASED_DIGEST)
             )
 
 
@@ -51,18 +52,19 @@ def import_records(directory: Path, records: Iterable[bytes], now_ms: int) -> Lo
     try:
         rest = iter(records)
         while page := list(islice(rest, EXPORT_PAGE_EVENTS)):
-            _write(store, ImportBatch(page, now_ms))
+            write_batch(store, ImportBatch(page, now_ms))
         return store.tip
     finally:
         store.close()
 
 
-def _write(store: LmdbStore, batch: ImportBatch) -> None:
+def write_batch(store: LmdbStore, batch: Commit, erased: Mapping[str, list[bytes]] = {}) -> None:
+    """Make the batch durable, and the erasure of records with these keys, by stream."""
     while True:
         try:
-            store.begin_commit(batch, {}, snapshots=False)()
+            store.begin_commit(batch, erased, snapshots=False)()
         except lmdb.MapFullError:
             store.grow()
         else:
-            store.finish_commit(batch, ())
+            store.finish_commit(batch, erased)
             return

@@ -8,8 +8,9 @@ uses LMDB's lock file, so other threads can read safely at the same time.
 """
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
@@ -92,6 +93,23 @@ class LmdbBlobs:
         """See `Blobs`."""
         with self._environment.begin() as transaction:
             return transaction.get(owner.encode() + b"\0" + bytes.fromhex(digest), db=self._owned) is not None
+
+    def owners_after(self, owner: str, digest: str, limit: int) -> list[tuple[str, str]]:
+        """See `Blobs`."""
+        start = owner.encode() + b"\0" + bytes.fromhex(digest)
+        with self._environment.begin() as transaction:
+            cursor = transaction.cursor(self._owned)
+            there = cursor.set_range(start)
+            if there and cursor.key() == start:
+                there = cursor.next()
+            keys = list(islice(cursor.iternext(keys=True, values=False), limit)) if there else []
+        pairs = (key.partition(b"\0") for key in keys)
+        return [(name.decode(), named.hex()) for name, _, named in pairs]
+
+    def stored(self, digest: str) -> bytes | None:
+        """See `Blobs`."""
+        with self._environment.begin() as transaction:
+            return transaction.get(bytes.fromhex(digest), db=self._contents)
 
     def _owned_by(self, transaction: "lmdb.Transaction[bytes]", owner: str) -> list[bytes]:
         prefix = owner.encode() + b"\0"
@@ -178,6 +196,22 @@ class LmdbBlobs:
         others = transaction.cursor(self._owners)
         if not others.set_range(digest) or not others.key().startswith(digest):
             transaction.delete(digest, db=self._contents)
+
+    # ------------------------------------------------------------------------------------------------------- copying
+
+    def copy_in(self, contents: Mapping[str, bytes], owners: Iterable[tuple[str, str]]) -> None:
+        """Add contents as another store has them, and owners, in one transaction, for a backup. Blocks."""
+        with self._environment.begin(write=True) as transaction:
+            for digest, stored in contents.items():
+                transaction.put(bytes.fromhex(digest), stored, db=self._contents)
+            for owner, digest in owners:
+                self._own(transaction, owner, bytes.fromhex(digest))
+
+    def remove_owners(self, owners: Iterable[tuple[str, str]]) -> None:
+        """Take contents from their owners, for a backup. Blocks."""
+        with self._environment.begin(write=True) as transaction:
+            for owner, digest in owners:
+                self._disown(transaction, owner, bytes.fromhex(digest))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:

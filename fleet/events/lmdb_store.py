@@ -198,11 +198,11 @@ class LmdbStore:
             return iter(())
         return islice(cursor.iternext(keys=False, values=True), limit)
 
-    def streams(self, beginning: str) -> Iterator[str]:
-        """Yield the names of the streams that begin like this, in order. Consume them before any other call."""
+    def streams(self, beginning: str, after: str) -> Iterator[str]:
+        """See `RecordStore`. Consume the names before any other call."""
         wanted = beginning.encode()
         cursor = self._read.cursor(self._index)
-        found = cursor.set_range(wanted)
+        found = cursor.set_range(max(wanted, after.encode() + b"\1"))
         while found and cursor.key().startswith(wanted):
             name = cursor.key()[:-STREAM_KEY_TAIL_BYTES]
             yield name.decode()

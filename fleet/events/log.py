@@ -84,8 +84,11 @@ class LogReader(Protocol):
         """Return whether the stream's erasure has begun: its first event is `Erased`, and every fold stops there."""
         ...
 
-    def streams(self, beginning: str = "") -> Iterator[str]:
-        """Yield the names of all streams that begin like this, in order. Consume it before any other call."""
+    def streams(self, beginning: str = "", after: str = "") -> Iterator[str]:
+        """Yield the names of all streams that begin like this and come after `after`, in order.
+
+        Consume it before any other call.
+        """
         ...
 
     def read_stream(

@@ -39,8 +39,8 @@ class RecordStore(Protocol):
         """Return one record."""
         ...
 
-    def streams(self, beginning: str) -> Iterator[str]:
-        """Yield the names of the streams that begin like this, in order."""
+    def streams(self, beginning: str, after: str) -> Iterator[str]:
+        """Yield the names of the streams that begin like this and come after another name, in order."""
         ...
 
     def stream_positions(self, stream: str, after: int, limit: int | None, last: bytes | None = None) -> list[bytes]:
@@ -92,9 +92,9 @@ class StoredLog:
         """See `LogReader`."""
         return self._store.stream_version(stream)
 
-    def streams(self, beginning: str = "") -> Iterator[str]:
+    def streams(self, beginning: str = "", after: str = "") -> Iterator[str]:
         """See `LogReader`."""
-        return self._store.streams(beginning)
+        return self._store.streams(beginning, after)
 
     def read_stream(
         self, stream: str, after: int = 0, limit: int | None = None, bytes_max: int | None = None

@@ -28,6 +28,7 @@ from fleet.gateway.openapi.docs import Document
 from fleet.gateway.openapi.endpoint import Route
 from fleet.gateway.routes import (
     attachments,
+    backup,
     diffs,
     directories,
     evidence,
@@ -52,6 +53,7 @@ from fleet.gateway.routes import (
     webhooks,
     workspaces,
 )
+from fleet.gateway.routes.backup import BackupReads
 from fleet.gateway.routes.log import LogReads
 from fleet.gateway.routes.page import page_routes
 from fleet.gateway.server import problems
@@ -75,6 +77,7 @@ ROUTES: Final[tuple[Route, ...]] = tuple(
     endpoint
     for module in (
         attachments,
+        backup,
         diffs,
         directories,
         docs,
@@ -135,7 +138,18 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
             raise
 
     frames = Frames()
-    parts = (fleet, items, edge.guard, build, metrics, streams, frames, LogReads(fleet), Document(ROUTES))
+    parts = (
+        fleet,
+        items,
+        edge.guard,
+        build,
+        metrics,
+        streams,
+        frames,
+        LogReads(fleet),
+        BackupReads(fleet),
+        Document(ROUTES),
+    )
     _serve(app, {type(part): part for part in parts})
     app.register_blueprint(page_routes(build))
     converse = socket_route(app, streams, Subscriptions(fleet, frames, app.live_views))

@@ -28,6 +28,8 @@ class Stores(NamedTuple):
     """The stores on disk. The views' rows, the history and the index are disposable.
 
     A file that is None keeps its content in memory.
+
+    `directory` is the data directory, None for stores in memory.
     """
 
     log: Log
@@ -35,6 +37,7 @@ class Stores(NamedTuple):
     views: ViewStore
     history_file: Path | None = None
     index_file: Path | None = None
+    directory: Path | None = None
 
 
 class Projections(NamedTuple):

@@ -41,7 +41,7 @@ def git(directory: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-_ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[2]
 """The checkout that these tests belong to: the server is its, wherever the environment was installed from."""
 
 
@@ -73,7 +73,7 @@ class Server:
         return [
             sys.executable,
             "-c",
-            f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from fleet.cli import main; main()",
+            f"import sys; sys.path.insert(0, {str(ROOT)!r}); from fleet.cli import main; main()",
             "serve",
             *options,
             "--rehearsal",

@@ -54,6 +54,15 @@ class MemoryBlobs:
         """See `Blobs`."""
         return digest in self._disk.owned.get(owner, ())
 
+    def owners_after(self, owner: str, digest: str, limit: int) -> list[tuple[str, str]]:
+        """See `Blobs`."""
+        pairs = ((each, name) for each, names in self._disk.owned.items() for name in names)
+        return [pair for pair in sorted(pairs) if pair > (owner, digest)][:limit]
+
+    def stored(self, digest: str) -> bytes | None:
+        """See `Blobs`."""
+        return self._disk.blobs.get(digest)
+
     async def discard(self, owner: str, digests: Collection[str]) -> None:
         """See `Blobs`."""
         check_owner(owner)

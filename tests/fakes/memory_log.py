@@ -98,9 +98,9 @@ class MemoryLog:
         """See `Log`."""
         return len(self._positions.get(stream, ()))
 
-    def streams(self, beginning: str = "") -> Iterator[str]:
+    def streams(self, beginning: str = "", after: str = "") -> Iterator[str]:
         """See `LogReader`."""
-        return iter(sorted(name for name in self._positions if name.startswith(beginning)))
+        return iter(sorted(name for name in self._positions if name.startswith(beginning) and name > after))
 
     def read_stream(
         self, stream: str, after: int = 0, limit: int | None = None, bytes_max: int | None = None

@@ -1,4 +1,4 @@
-"""`fleet restore` makes a copied data directory a Fleet of its own (fleet/restoration.py)."""
+"""`fleet restore` makes a data directory of a backup or a copy (fleet/restoration.py)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,23 +7,29 @@ import typer
 
 
 def restore(
-    directory: Annotated[Path, typer.Argument(help="The data directory.", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="The backup; with --in-place the data directory.", show_default=False)],
+    directory: Annotated[
+        Path | None, typer.Argument(help="The new data directory, which must be empty.", show_default=False)
+    ] = None,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="Make the copied or moved data directory a Fleet of its own.")
+        bool, typer.Option("--in-place", help="Make a copied or moved data directory a Fleet of its own.")
     ] = False,
 ) -> None:
-    """Make a copied or moved data directory a Fleet of its own.
+    """Restore a backup into an empty place, or make a copied or moved data directory a Fleet of its own.
 
-    Its OpenCode processes belong to the original: they are recorded as lost, and no process is touched. Sessions can be
-    resumed.
+    The OpenCode processes of the original are recorded as lost, and no process is touched. Sessions can be resumed.
     """
     import trio
 
-    from fleet.restoration import restore_in_place
+    from fleet.cli.sanitize import plain
+    from fleet.restoration import restore_backup, restore_in_place
 
-    if not in_place:
-        raise typer.BadParameter("give --in-place")
-    done = trio.run(restore_in_place, directory.absolute())
-    print(f"{done.directory} is a Fleet of its own now, with the id {done.id}.")
-    print(f"It came from {done.origin}; {done.lost} OpenCode processes of the original were recorded as lost.")
-    print(f"Start it: fleet serve --data-dir {done.directory}")
+    if in_place == (directory is not None):
+        raise typer.BadParameter("name a backup and an empty directory, or a data directory with --in-place")
+    if directory is None:
+        done = trio.run(restore_in_place, source.absolute())
+    else:
+        done = trio.run(restore_backup, source.absolute(), directory.absolute())
+    print(plain(f"{done.directory} is a Fleet of its own now, with the id {done.id}."))
+    print(plain(f"It came from {done.origin}; {done.lost} OpenCode processes were recorded as lost."))
+    print(plain(f"Start it: fleet serve --data-dir {done.directory}"))

@@ -86,6 +86,20 @@ BYTES: Final = Gives(
     },
 )
 """Bytes that never change; 304 for a client that has them."""
+PACKED: Final = Gives(
+    {},
+    {
+        200: {
+            "description": "Done.",
+            "content": {
+                "application/vnd.msgpack": {
+                    "schema": {"type": "string", "format": "binary"},
+                    "example": "MessagePack, as fleet/wire/backup.py has it",
+                }
+            },
+        }
+    },
+)
 LOGIN: Final = Gives(
     {},
     {

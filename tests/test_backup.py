@@ -1,0 +1,217 @@
+"""Backups: complete, incremental, erased where the Fleet erased, verified, restored."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import lmdb
+import pytest
+import trio
+
+from fleet.adapters.clock import SystemClock
+from fleet.backup import BackupReport, DirectoryReader, make_backup, reading_stopped
+from fleet.core.session.events import SessionErased, SessionStopped, StopRequested
+from fleet.errors import StartupError
+from fleet.events.backup_source import BackupSource, read_last_backup
+from fleet.events.blobs import name_of
+from fleet.events.catalog import make_registry
+from fleet.events.directory_identity import require_home
+from fleet.events.envelope import Cause
+from fleet.events.lmdb_blobs import LmdbBlobs
+from fleet.events.lmdb_log import LmdbLog
+from fleet.events.read_only import reading_directory
+from fleet.projections.lives import lives
+from fleet.restoration import restore_backup
+from fleet.wire.backup import Owners
+from tests.core import sessions
+from tests.test_restoration import fleet_at
+
+SECRET = "do it"  # the text of the prompt in `sessions.ACTIVE`
+CONTENT = b"a content that only the session s1 owns " * 3
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    fleet_at(tmp_path.resolve())
+    return tmp_path.resolve()
+
+
+@pytest.fixture
+def other(root: Path) -> Path:
+    """Another data directory, with the same id: the log was not continued but made again."""
+    (root / "other").mkdir()
+    fleet_at(root / "other")
+    return root / "other"
+
+
+class Writing:
+    """A data directory while a server writes it."""
+
+    def __init__(self, data: Path, log: LmdbLog, blobs: LmdbBlobs) -> None:
+        self.data = data
+        self.log = log
+        self.blobs = blobs
+
+    async def session(self, name: str, contents: Sequence[bytes] = ()) -> None:
+        if contents:
+            await self.blobs.put(f"session-{name}", contents)
+        await self.log.append(
+            f"session-{name}", 0, sessions.ACTIVE, Cause(), command_id=f"c-{name}", command_digest=b"d"
+        )
+
+    async def erase(self, name: str) -> None:
+        stream = f"session-{name}"
+        events = [StopRequested(at_ms=1), SessionStopped(evidence="", at_ms=1)]
+        version = self.log.stream_version(stream)
+        await self.log.append(stream, version, [*events, SessionErased(at_ms=1)], Cause())
+        await self.blobs.forget(stream)
+        await self.log.erase(stream)
+
+    async def back_up(self, target: Path) -> BackupReport:
+        return await make_backup(DirectoryReader(BackupSource(self.log, self.blobs, self.data)), target, told_nothing)
+
+
+def told_nothing(step: str, done: int, total: int) -> None:
+    assert step
+    assert 0 <= done <= total
+
+
+@asynccontextmanager
+async def writing(root: Path) -> AsyncGenerator[Writing]:
+    data = root / "data"
+    with LmdbLog.open(data, make_registry(), SystemClock()) as log, LmdbBlobs(data) as blobs:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(log.run)
+            yield Writing(data, log, blobs)
+            log.stop()
+
+
+def records(directory: Path) -> list[bytes | None]:
+    with reading_directory(directory, make_registry()) as log:
+        return [log.read_record(position) for position in range(1, log.head() + 1)]
+
+
+def holds(directory: Path, text: bytes) -> list[str]:
+    """Return the files with this text, also where blobs are compressed."""
+    return [file.name for file in directory.rglob("*") if file.is_file() and text in file.read_bytes()]
+
+
+async def test_a_backup_has_everything_and_the_next_one_copies_what_is_new(root: Path) -> None:
+    target = root / "backup"
+    async with writing(root) as fleet:
+        (fleet.data / "tokens.json").write_text("{}")
+        (fleet.data / "local-token").write_text("not for a backup")
+        (fleet.data / "trees" / "w1").mkdir(parents=True)
+        (fleet.data / "trees" / "w1" / "HEAD").write_text("ref")
+        await fleet.session("s1", [CONTENT, b"shared"])
+        first = await fleet.back_up(target)
+        assert (first.position, first.new_events, first.new_contents, first.new_files) == (25, 25, 2, 4)
+        await fleet.session("s2", [b"shared", b"new"])
+        second = await fleet.back_up(target)
+        assert (second.new_events, second.new_contents, second.new_files) == (7, 1, 0)
+        again = await fleet.back_up(target)
+        assert (again.new_events, again.new_contents, again.new_files, again.digest) == (0, 0, 0, second.digest)
+        last = read_last_backup(fleet.data)
+        assert last is not None
+        assert last.position == fleet.log.head()
+        command = fleet.log.find_command("c-s1")
+        owned = fleet.blobs.owned("session-s2")
+    assert records(target) == records(root / "data")
+    with reading_directory(target, make_registry()) as copy, LmdbBlobs(target) as blobs:
+        assert copy.find_command("c-s1") == command
+        assert blobs.owned("session-s2") == owned
+        assert blobs.get(name_of(CONTENT)) == CONTENT
+    modes = {file.stat().st_mode & 0o077 for file in target.rglob("*")}
+    assert modes == {0}
+    assert not {"local-token", "instances", "views"} & {file.name for file in target.rglob("*")}
+
+
+async def test_an_erased_session_is_erased_in_the_backup_with_every_byte(root: Path) -> None:
+    target = root / "backup"
+    async with writing(root) as fleet:
+        await fleet.session("s1", [CONTENT])
+        await fleet.session("s2", [b"kept"])
+        await fleet.back_up(target)
+        stored = fleet.blobs.stored(name_of(CONTENT))
+        assert stored is not None
+        assert holds(target, stored)
+        await fleet.erase("s1")
+        report = await fleet.back_up(target)
+        assert report.erased_events == 7
+        assert (await fleet.back_up(target)).erased_events == 0
+    assert records(target) == records(root / "data")
+    assert holds(target, stored) == []
+    with LmdbBlobs(target) as blobs:
+        assert blobs.owned("session-s1") == []
+        assert blobs.get(name_of(b"kept")) == b"kept"
+
+
+async def test_a_backup_that_was_cut_off_is_continued(root: Path) -> None:
+    class CutOff(DirectoryReader):
+        async def owners(self, after: str, digest: str) -> Owners:
+            raise ConnectionError
+
+    async with writing(root) as fleet:
+        await fleet.session("s1", [CONTENT])
+        source = BackupSource(fleet.log, fleet.blobs, fleet.data)
+        with pytest.raises(ConnectionError):
+            await make_backup(CutOff(source), root / "backup", told_nothing)
+        with pytest.raises(StartupError, match="no complete backup"):
+            await restore_backup(root / "backup", root / "restored")
+        report = await fleet.back_up(root / "backup")
+        assert (report.new_events, report.new_contents) == (0, 1)
+
+
+async def test_a_backup_is_refused_where_it_would_not_be_one(root: Path, other: Path) -> None:
+    async with writing(root) as fleet:
+        await fleet.session("s1")
+        (root / "full").mkdir()
+        (root / "full" / "file").touch()
+        with pytest.raises(StartupError, match="is not empty, and it is no backup"):
+            await fleet.back_up(root / "full")
+        with pytest.raises(StartupError, match="is in the data directory"):
+            await fleet.back_up(fleet.data / "backup")
+        await fleet.back_up(root / "backup")
+    async with writing(other) as fleet:
+        with pytest.raises(StartupError, match="differs there: its data directory was restored from an older copy"):
+            await fleet.back_up(root / "backup")
+
+
+async def test_a_damaged_backup_is_not_restored_and_not_continued(root: Path) -> None:
+    async with writing(root) as fleet:
+        await fleet.session("s1")
+        await fleet.back_up(root / "backup")
+        file = root / "backup" / "events.mdb"
+        with lmdb.open(str(file), subdir=False, lock=False, max_dbs=8) as environment:
+            table = environment.open_db(b"records")
+            with environment.begin(write=True, db=table) as transaction:
+                raw = transaction.get((20).to_bytes(8, "big"))
+                assert raw is not None
+                transaction.put((20).to_bytes(8, "big"), raw[:-1] + b"!")
+        with pytest.raises(StartupError, match="is damaged at position 20"):
+            await restore_backup(root / "backup", root / "restored")
+        assert not (root / "restored").exists()
+        with pytest.raises(StartupError, match="is damaged at position 20"):
+            await fleet.back_up(root / "backup")
+
+
+async def test_a_stopped_data_directory_is_backed_up_and_restored(root: Path) -> None:
+    async with writing(root) as fleet:
+        (fleet.data / "tokens.json").write_text("{}")
+        await fleet.session("s1", [CONTENT])
+    data, target, restored = root / "data", root / "backup", root / "restored"
+    async with reading_stopped(data) as reader:
+        await make_backup(reader, target, told_nothing)
+    with pytest.raises(StartupError, match=f"is a copy of {data}"):
+        require_home(target)
+    done = await restore_backup(target, restored)
+    assert (done.directory, done.origin, done.lost) == (str(restored), str(data), 3)
+    require_home(restored)
+    assert (restored / "tokens.json").read_text() == "{}"
+    assert (restored / "signing.key").read_bytes() == (data / "signing.key").read_bytes()
+    with LmdbLog.open(restored, make_registry(), SystemClock()) as log, LmdbBlobs(restored) as blobs:
+        assert not any(life.state.keeps_processes for life in lives(log))
+        assert blobs.get(name_of(CONTENT)) == CONTENT
+    assert records(restored)[: len(records(data))] == records(data)
+    with pytest.raises(StartupError, match="is not empty"):
+        await restore_backup(target, restored)
