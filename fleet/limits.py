@@ -407,6 +407,7 @@ TODO_PARTS_READ: Final = (
 
 # The process
 GC_THRESHOLDS: Final = (50_000, 20, 100)  # allocations per collection: fewer pauses, and 5 to 15 % more throughput
+GC_THRESHOLDS_AT_START: Final = (200_000, 20, 100)  # a start makes 110,000 objects, and hardly any garbage
 SWITCH_INTERVAL_S: Final = 0.0005  # a thread may block the event loop for so long; Python's default is 5 ms
 
 # The client

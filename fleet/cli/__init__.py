@@ -15,9 +15,9 @@ from fleet.escape import plain as shown  # not `plain`: importing the submodule 
 
 def main() -> None:
     """Run the command line: the entry point of the `fleet` script."""
-    from fleet.limits import GC_THRESHOLDS
+    from fleet.limits import GC_THRESHOLDS_AT_START
 
-    gc.set_threshold(*GC_THRESHOLDS)  # before all other imports: what they make stays, and looking at it takes a tenth
+    gc.set_threshold(*GC_THRESHOLDS_AT_START)  # before all other imports: what they make stays
     from fleet.cli.app import command_line
     from fleet.cli.failures import flush_output, told_at_the_edge
 
@@ -29,6 +29,7 @@ def main() -> None:
             command_line(sys.argv[1:])(prog_name="fleet")
         finally:
             flush_output()
+            gc.freeze()  # else the interpreter looks at every object before it ends
     except (Exception, BaseExceptionGroup) as error:
         told = told_at_the_edge(error)
         if told is None:

@@ -1,40 +1,56 @@
 """A command imports what it uses: each module takes time before the first word is on the screen."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 PROGRAM = """
-import atexit, os, pathlib, sys
-atexit.register(lambda: pathlib.Path(os.environ["MODULES"]).write_text("\\n".join(sys.modules)))
+import atexit, gc, json, os, pathlib, sys
+objects = []
+gc.callbacks.append(lambda phase, _: objects.append(len(gc.get_objects())) if phase == "start" else None)
+atexit.register(lambda: pathlib.Path(os.environ["SEEN"]).write_text(json.dumps([list(sys.modules), max(objects)])))
 from fleet.cli import main
 main()
 """
 
 
+class Seen(NamedTuple):
+    """What a command imported, and how many objects there were when it last collected garbage."""
+
+    modules: set[str]
+    objects: int
+
+
 def started(directory: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Start a command that writes at its end which modules it has imported."""
+    """Start a command that writes at its end what `seen` reads."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FLEET_")}
-    environment |= {"HOME": str(directory), "XDG_CONFIG_HOME": str(directory), "MODULES": str(directory / "modules")}
+    environment |= {"HOME": str(directory), "XDG_CONFIG_HOME": str(directory), "SEEN": str(directory / "seen")}
     command = [sys.executable, "-c", PROGRAM, *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+def seen(directory: Path) -> Seen:
+    modules, objects = json.loads((directory / "seen").read_text())
+    return Seen(set(modules), objects)
+
+
 @pytest.fixture(scope="module")
-def of_ls(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+def of_ls(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     directory = tmp_path_factory.mktemp("ls")
     with started(directory, "ls", "--url", "http://127.0.0.1:1") as command:
         _, said = command.communicate(timeout=60)
     assert command.returncode == 6, said
-    return set((directory / "modules").read_text().splitlines())
+    return seen(directory)
 
 
 @pytest.fixture(scope="module")
-def of_serve(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+def of_serve(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     directory = tmp_path_factory.mktemp("serve")
     options = ("--port", "0", "--data-dir", str(directory / "data"), "--rehearsal", "always")
     with started(directory, "serve", *options) as server:
@@ -42,7 +58,11 @@ def of_serve(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         next(line for line in server.stderr if "ready" in line)
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=60)
-    return set((directory / "modules").read_text().splitlines())
+    return seen(directory)
+
+
+def test_no_command_looks_for_garbage_among_what_it_imports(of_ls: Seen, of_serve: Seen) -> None:
+    assert max(of_ls.objects, of_serve.objects) < 20_000  # the interpreter's own start; a server has 110,000
 
 
 @pytest.mark.parametrize(
@@ -53,9 +73,9 @@ def of_serve(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         *("structlog", "quart", "hypercorn", "lmdb", "psutil", "mcp", "opentelemetry", "prometheus_client", "asyncio"),
     ],
 )
-def test_listing_sessions_does_not_import(of_ls: set[str], module: str) -> None:
-    assert "fleet.cli.commands.ls" in of_ls
-    assert module not in of_ls
+def test_listing_sessions_does_not_import(of_ls: Seen, module: str) -> None:
+    assert "fleet.cli.commands.ls" in of_ls.modules
+    assert module not in of_ls.modules
 
 
 @pytest.mark.parametrize(
@@ -65,6 +85,6 @@ def test_listing_sessions_does_not_import(of_ls: set[str], module: str) -> None:
         *("fleet.doctor", "fleet.process_report", "fleet.cli.connect", "fleet.cli.commands.ls"),
     ],
 )
-def test_a_server_does_not_import(of_serve: set[str], module: str) -> None:
-    assert "fleet.main" in of_serve
-    assert module not in of_serve
+def test_a_server_does_not_import(of_serve: Seen, module: str) -> None:
+    assert "fleet.main" in of_serve.modules
+    assert module not in of_serve.modules
