@@ -103,8 +103,12 @@ class Workspaces(Protocol):
         """Return an unused (directory, branch) for a new workspace, to be logged first."""
         ...
 
-    async def check(self, order: WorkspaceSpec) -> None:
-        """Check before anything is logged that `prepare` would accept the workspace.
+    async def require(self, directory: str) -> None:
+        """Raise the `Rejected` with which `inspect` would refuse the directory. Starts no process."""
+        ...
+
+    async def check(self, order: WorkspaceSpec, source: Source) -> None:
+        """Check before anything is logged that `prepare` would accept the workspace. `source` was just inspected.
 
         Raises `Rejected`: not_a_repository, repository_empty, branch_invalid, branch_exists, branch_checked_out,
         base_ref_unknown.

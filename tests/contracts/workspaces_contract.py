@@ -68,9 +68,13 @@ async def ordered(
     return WorkspaceSpec(workspace_id, strategy, source.directory, place, chosen, base_ref)
 
 
+async def check(world: World, order: WorkspaceSpec) -> None:
+    await world.workspaces.check(order, await world.workspaces.inspect(order.source_directory))
+
+
 async def refusal_of_check(world: World, order: WorkspaceSpec) -> Rejected:
     with pytest.raises(Rejected) as caught:
-        await world.workspaces.check(order)
+        await check(world, order)
     return caught.value
 
 
@@ -125,9 +129,10 @@ class WorkspacesContract:
             world.link("out", world.outside()): "directory_outside_roots",
         }
         for directory, code in bad.items():
-            with pytest.raises(Rejected) as caught:
-                await world.workspaces.inspect(directory)
-            assert (caught.value.code, caught.value.field) == (code, "directory")
+            for look in (world.workspaces.inspect, world.workspaces.require):
+                with pytest.raises(Rejected) as caught:
+                    await look(directory)
+                assert (caught.value.code, caught.value.field) == (code, "directory")
 
     async def test_refuses_an_unreadable_directory(self, world: World) -> None:
         directory = world.unreadable("secret")
@@ -188,10 +193,10 @@ class WorkspacesContract:
         refused = await refusal_of_check(world, await ordered(world, world.repository("shop"), strategy, branch))
         assert (refused.code, refused.field) == ("branch_invalid", "branch")
 
-    @pytest.mark.parametrize("branch", ["topic", "ümlaut/日本", "a-b_c.d/e", "$(touch)", "x;y", "x&'\"", "main2"])
+    @pytest.mark.parametrize("branch", ["a/-b/_", "ümlaut/日本", "a-b_c.d/e", "$(touch)", "x;y", "x&'\"", "main2"])
     async def test_takes_an_unusual_branch_name(self, world: World, branch: str) -> None:
         order = await ordered(world, world.repository("shop"), "worktree", branch)
-        await world.workspaces.check(order)
+        await check(world, order)
         assert (await world.workspaces.prepare(order)).branch == branch
 
     @pytest.mark.parametrize("base", ["nope", "-x", "--all", "HEAD^{tree}x", "a\nb", "a\0b", "", "\ud800"])
@@ -223,9 +228,8 @@ class WorkspacesContract:
         repository = world.repository("shop")
         world.add_branch(repository, "a/b")
         for branch in ("a", "a/b/c", "main/x"):
-            assert (await refusal_of_check(world, await ordered(world, repository, "worktree", branch))).code == (
-                "branch_exists"
-            )
+            refused = await refusal_of_check(world, await ordered(world, repository, "worktree", branch))
+            assert refused.code == "branch_exists"
 
     async def test_refuses_a_branch_for_existing(self, world: World) -> None:
         refused = await refusal_of_check(world, await ordered(world, world.repository("shop"), "existing", "topic"))
@@ -242,11 +246,11 @@ class WorkspacesContract:
     async def test_makes_a_checkout_on_its_own_branch(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
         order = await ordered(world, repository, strategy)
-        await world.workspaces.check(order)
+        await check(world, order)
         prepared = await world.workspaces.prepare(order)
-        assert (prepared.directory, prepared.branch) == (order.directory, order.branch)
-        assert prepared.head == world.head(repository)
-        assert world.is_there(order.directory)
+        made = await world.workspaces.inspect(order.directory)
+        assert (prepared.directory, prepared.branch, prepared.head) == (order.directory, order.branch, made.head)
+        assert (prepared.repository, prepared.head) == (made.repository, world.head(repository))
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_only_a_worktree_adds_a_branch_to_the_source(self, world: World, strategy: Strategy) -> None:

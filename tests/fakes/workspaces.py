@@ -140,6 +140,9 @@ class FakeWorkspaces:
         await trio.lowlevel.checkpoint()
         return self._look(directory)
 
+    async def require(self, directory: str) -> None:
+        await self.inspect(directory)
+
     def plan(
         self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
     ) -> tuple[str, str | None]:
@@ -149,15 +152,15 @@ class FakeWorkspaces:
         own_branch = f"fleet/{slug(title)}-{workspace_id.replace('-', '')[-8:]}"
         return f"{self._root}/{workspace_id}/{name}", branch or own_branch
 
-    async def check(self, order: WorkspaceSpec) -> None:
+    async def check(self, order: WorkspaceSpec, source: Source) -> None:
         await trio.lowlevel.checkpoint()
-        self._check(order)
+        self._check(order, source)
 
     async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
         await trio.lowlevel.checkpoint()
         source = self._look(order.source_directory)
         if order.strategy == "existing":
-            self._check(order)
+            self._check(order, source)
             return PreparedWorkspace(source.directory, source.repository, source.branch, source.head)
         async with self._lock:
             made = self.disk.checkouts.get(order.workspace_id)
@@ -166,7 +169,7 @@ class FakeWorkspaces:
                 made = self._again(made)
                 self.disk.remade[order.workspace_id] += 1
             if made is None:
-                made = self._begin(order)
+                made = self._begin(order, source)
             if not made.whole:
                 if made.work and not lost:
                     raise _dirty(order.directory)
@@ -292,8 +295,7 @@ class FakeWorkspaces:
         inside = [top for top in self.disk.repositories if is_inside(real, (top,))]
         return self.disk.repositories[max(inside, key=len)] if inside else None
 
-    def _check(self, order: WorkspaceSpec) -> None:
-        source = self._look(order.source_directory)
+    def _check(self, order: WorkspaceSpec, source: Source) -> None:
         if order.strategy == "existing":
             if order.branch is not None or order.base_ref is not None:
                 raise Rejected("branch_invalid", "`existing` uses a directory unchanged", field="branch")
@@ -330,8 +332,8 @@ class FakeWorkspaces:
                 extra={"checkedOutAt": held[0]},
             )
 
-    def _begin(self, order: WorkspaceSpec) -> FakeCheckout:
-        self._check(order)
+    def _begin(self, order: WorkspaceSpec, source: Source) -> FakeCheckout:
+        self._check(order, source)
         repository = self._repository(order.source_directory)
         assert repository is not None
         assert order.branch is not None

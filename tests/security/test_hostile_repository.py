@@ -47,7 +47,7 @@ class Stranger:
         source = await self.workspaces.inspect(str(self.directory))
         directory, branch = self.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
         order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
-        await self.workspaces.check(order)
+        await self.workspaces.check(order, source)
         await self.workspaces.prepare(order)
         before = await self.trees.take(WORKSPACE, directory)
         Path(directory, "README.md").write_text("changed\n")
@@ -272,7 +272,7 @@ async def test_a_repository_that_says_its_files_are_elsewhere(stranger: Stranger
         order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
         if how == "gitdir":
             with pytest.raises(Rejected) as refused:
-                await workspaces.check(order)
+                await workspaces.check(order, source)
             assert refused.value.code == "directory_outside_roots"
 
 
@@ -368,7 +368,7 @@ async def test_names_that_people_choose_are_no_options(stranger: Stranger, field
         given = {"branch": branch, "base_ref": None, field: text}
         order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, given["branch"], given["base_ref"])
         with pytest.raises(Rejected) as refused:
-            await stranger.workspaces.check(order)
+            await stranger.workspaces.check(order, source)
         assert refused.value.code in ("branch_invalid", "base_ref_unknown")
         with pytest.raises(Rejected):
             await stranger.workspaces.prepare(order)

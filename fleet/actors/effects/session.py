@@ -107,7 +107,7 @@ class SessionEffects:
         if seen is not None and seen.fault == "missing":
             raise Problem("workspace_gone", described(seen) or "the workspace is missing")
         try:
-            await self._context.workspaces.inspect(state.prepared.directory)
+            await self._context.workspaces.require(state.prepared.directory)
         except Rejected as refusal:  # any other problem means that the check itself failed
             seen = await look(self._context, workspace_id)
             gone = None if seen is None else described(seen)

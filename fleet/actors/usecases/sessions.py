@@ -151,7 +151,7 @@ class SessionUseCases:
             workspace_id, settings.strategy, source, settings.branch, settings.title
         )
         order = WorkspaceSpec(workspace_id, settings.strategy, source.directory, directory, branch, settings.base_ref)
-        await context.workspaces.check(order)
+        await context.workspaces.check(order, source)
         return order
 
     # ------------------------------------------------------------------------------------------------ prompts and turns

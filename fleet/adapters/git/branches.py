@@ -5,6 +5,7 @@ If it exists and no base is given, work on it continues; with a base it is refus
 commits. worktrees.py checks whether it is checked out elsewhere.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,6 +16,8 @@ from fleet.limits import BRANCH_BYTES_MAX
 from fleet.ports import Source
 
 _HEADS: Final = "refs/heads/"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*")
+"""Names that git accepts for certain: all its rules are about other characters."""
 
 
 async def check_name(repository: str, branch: str | None) -> str:
@@ -115,6 +118,8 @@ async def _is_name(repository: str, branch: str) -> bool:
         return False
     if len(branch.encode()) > BRANCH_BYTES_MAX:
         return False
+    if _PLAIN.fullmatch(branch):
+        return True
     checked = await attempt("check-ref-format", f"refs/heads/{branch}", directory=repository, repository=repository)
     return checked.says_yes()
 

@@ -43,6 +43,10 @@ class GitWorkspaces:
         """Resolve symlinks, check the allowed roots and return what the directory is (see the port)."""
         return await read_source(await resolve(directory, self._allowed_roots))
 
+    async def require(self, directory: str) -> None:
+        """Raise the `Rejected` with which `inspect` would refuse the directory (see the port)."""
+        await resolve(directory, self._allowed_roots)
+
     def plan(
         self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
     ) -> tuple[str, str | None]:
@@ -55,9 +59,8 @@ class GitWorkspaces:
         own_branch = f"fleet/{slug(title)}-{workspace_id.replace('-', '')[-8:]}"
         return f"{self._root}/{workspace_id}/{directory_name(named)}", branch or own_branch
 
-    async def check(self, order: WorkspaceSpec) -> None:
-        """Check that `prepare` would accept the workspace (see the port); also raises the errors of `inspect`."""
-        source = await self.inspect(order.source_directory)
+    async def check(self, order: WorkspaceSpec, source: Source) -> None:
+        """Check that `prepare` would accept the workspace (see the port)."""
         if order.strategy == "existing":
             _refuse_branch_of_existing(order)
             return
@@ -89,8 +92,9 @@ class GitWorkspaces:
         branch = await branches.check_name(repository, order.branch)
         await make_directory(self._root)
         async with self.locks.hold(repository if order.strategy == "worktree" else order.directory):
+            made = None
             if order.strategy == "worktree":
-                await worktrees.make(source, repository, order, branch)
+                made = await worktrees.make(source, repository, order, branch)
             else:
                 await clones.make(source, repository, order, branch)
         not_carried = await carry(source.top, order.directory)
@@ -98,7 +102,9 @@ class GitWorkspaces:
         left = [*await lacking(source, order), *not_carried]
         if directory is None:
             left.insert(0, _no_subdirectory(source))
-        return _prepared(await read_source(order.directory), directory or order.directory, tuple(left))
+        if made is None:
+            return _prepared(await read_source(order.directory), directory or order.directory, tuple(left))
+        return PreparedWorkspace(directory or order.directory, repository, branch, made, tuple(left))
 
     async def discard(self, order: WorkspaceSpec) -> None:
         """Remove the remains of `prepare`. Does nothing for `existing`, or if nothing was made.

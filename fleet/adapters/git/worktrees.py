@@ -62,8 +62,8 @@ def check_not_checked_out(listed: Iterable[Registration], branch: str, directory
             )
 
 
-async def make(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> None:
-    """Make the worktree, or finish one that a crash left incomplete.
+async def make(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> str | None:
+    """Make the worktree, or finish one that a crash left incomplete. Return its commit, None if it was there before.
 
     Raises `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
     git_failed.
@@ -74,16 +74,17 @@ async def make(source: Source, repository: str, order: WorkspaceSpec, branch: st
         await _write_again(repository, order.directory)
         own = await run("rev-parse", "--absolute-git-dir", directory=order.directory)
         if await exists(f"{own}/index"):  # enough: _clear would lose commits that only its HEAD and reflog name
-            return
+            return None
     if registration is not None and await _is_finished(repository, registration):
-        return
+        return None
     refs = await branches.refs_near(repository, branch, note_ref(order.workspace_id))
     await _clear(repository, order, branch, registration, refs)
     check_not_checked_out(listed, branch, order.directory)
-    await _ensure_branch(source, repository, order, branch, refs)
+    commit = await _ensure_branch(source, repository, order, branch, refs)
     await make_directory(str(Path(order.directory).parent))
     beside = source.git_directory or repository  # git copies its sparse cone and configuration
     await run("worktree", "add", "--", order.directory, branch, directory=repository, repository=beside)
+    return commit
 
 
 async def _write_again(repository: str, directory: str) -> None:
@@ -134,19 +135,21 @@ async def _clear(
 
 async def _ensure_branch(
     source: Source, repository: str, order: WorkspaceSpec, branch: str, refs: Mapping[str, str]
-) -> None:
+) -> str:
+    """Create the branch if it does not exist, and return its commit."""
     note, name = note_ref(order.workspace_id), f"refs/heads/{branch}"
     begun, existing = refs.get(note), refs.get(name)
     if existing is not None:
         if order.base_ref is not None and begun is None:  # with a note it is Fleet's, and may have new commits
             raise branches.refuse_existing(branch, order.base_ref)
-        return
+        return existing
     branches.check_place(refs, branch)
     if begun is None:
         begun = await branches.base_commit(source, order.base_ref)
         await create_refs(repository, begun, note, name)
     else:
         await create_refs(repository, begun, name)
+    return begun
 
 
 async def create_refs(repository: str, commit: str, *refs: str) -> None:

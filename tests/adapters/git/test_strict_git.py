@@ -12,7 +12,7 @@ from fleet.ports import Strategy
 from tests.adapters.git.test_removals import RemovalWorld, spread_out
 from tests.adapters.git.world import git
 from tests.contracts.removals_contract import made, worked
-from tests.contracts.workspaces_contract import MAKING, ordered
+from tests.contracts.workspaces_contract import MAKING, check, ordered
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def test_a_workspace_is_made_removed_and_restored(
         source = world.path("shop.git")
     configure(world, config)
     order = await ordered(world, source, strategy, base_ref="main")
-    await world.workspaces.check(order)
+    await check(world, order)
     await world.workspaces.prepare(order)
     spread_out(Path(order.directory))
     before = world.work(order.directory)

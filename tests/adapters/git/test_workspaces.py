@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import trio
 from fleet.errors import Problem, Rejected
 from fleet.ports import Condition, Strategy
 from tests.adapters.git.world import GitWorld, git
-from tests.contracts.workspaces_contract import MAKING, WorkspacesContract, ordered, refusal_of_check
+from tests.contracts.workspaces_contract import MAKING, WorkspacesContract, check, ordered, refusal_of_check
 
 
 class TestGitWorkspaces(WorkspacesContract):
@@ -138,7 +139,7 @@ async def test_refuses_a_repository_outside_of_the_roots(world: GitWorld) -> Non
 @pytest.mark.parametrize("name", ["with space", "--upload-pack=touch x", "new\nline", "日本語", "'quo\"te$(x)", "a:b"])
 async def test_takes_a_source_of_any_name(world: GitWorld, strategy: Strategy, name: str) -> None:
     order = await ordered(world, world.repository(name), strategy)
-    await world.workspaces.check(order)
+    await check(world, order)
     prepared = await world.workspaces.prepare(order)
     assert Path(prepared.directory, "src", "shop.py").read_text() == "price = 1\n"
     assert order.directory.isprintable()
@@ -174,7 +175,7 @@ async def test_works_from_a_bare_repository(world: GitWorld, strategy: Strategy)
     assert (seen.top, seen.repository, seen.branch) == (None, bare, "main")
     order = await ordered(world, bare, strategy)
     assert order.directory.endswith("/shop")
-    await world.workspaces.check(order)
+    await check(world, order)
     prepared = await world.workspaces.prepare(order)
     assert Path(prepared.directory, "README.md").exists()
 
@@ -348,7 +349,7 @@ async def test_makes_and_removes_nothing_outside_of_its_root(world: GitWorld) ->
         ("..", f"{world.root}/../shop"),
     ):
         elsewhere = type(order)(workspace_id, "worktree", repository, directory, "topic")
-        for attempt in (world.workspaces.check, world.workspaces.prepare, world.workspaces.discard):
+        for attempt in (partial(check, world), world.workspaces.prepare, world.workspaces.discard):
             with pytest.raises(Rejected) as caught:
                 await attempt(elsewhere)
             assert caught.value.code == "directory_outside_roots"
