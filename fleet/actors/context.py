@@ -93,19 +93,26 @@ class Connections:
 
     def __init__(self) -> None:
         self._clients: dict[str, OpenCode] = {}
+        self._nurseries: dict[str, trio.Nursery] = {}
         self._opened: dict[str, trio.Event] = {}
 
     @contextmanager
-    def opened(self, instance_id: str, client: OpenCode) -> Generator[None]:
-        """Let others use `client` while the block runs."""
+    def opened(self, instance_id: str, client: OpenCode, nursery: trio.Nursery) -> Generator[None]:
+        """Let others use `client` while the block runs, and `load` directories in `nursery`."""
         self._clients[instance_id] = client
+        self._nurseries[instance_id] = nursery
         opened = self._opened.pop(instance_id, None)
         if opened is not None:
             opened.set()
         try:
             yield
         finally:
-            del self._clients[instance_id]
+            del self._clients[instance_id], self._nurseries[instance_id]
+
+    def load(self, instance_id: str, directory: str) -> None:
+        """Let an instance load a directory in the background; do nothing if it is not connected."""
+        if instance_id in self._clients:
+            self._nurseries[instance_id].start_soon(self._clients[instance_id].load, directory)
 
     def current(self, instance_id: str) -> OpenCode | None:
         """Return the client; None if the instance is not connected."""

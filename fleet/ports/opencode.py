@@ -27,6 +27,10 @@ class OpenCode(Protocol):
         """
         ...
 
+    async def load(self, directory: str) -> None:
+        """Load what OpenCode needs for `directory`, which its first request there would do. Never reports a failure."""
+        ...
+
     async def read_session(self, session_id: str) -> OpenCodeSession | None:
         """Return the session, None when OpenCode's store does not have it."""
         ...

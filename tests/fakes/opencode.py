@@ -7,8 +7,8 @@ module as what the real one says. Processes are in opencode_process.py, the port
 opencode_client.py, turns and the words that script them in opencode_turn.py.
 
 Everything that checkers ask is counted here: `runs`, `finished_turns`, `model_calls`, `double_runs`, `written`,
-`replies`, `disposed`, `copies` (messages that forks began with), `deleted` (sessions), `asked_about` (directories whose
-offers were read), `living()`. What agents write goes to `disk`.
+`replies`, `loaded`, `disposed`, `copies` (messages that forks began with), `deleted` (sessions), `asked_about`
+(directories whose offers were read), `living()`. What agents write goes to `disk`.
 """
 
 from collections import Counter
@@ -63,6 +63,7 @@ class FakeOpenCodeWorld:
         self.disk = FakeDisk() if disk is None else disk
         self.written: list[Written] = []
         self.replies: list[tuple[str, str]] = []
+        self.loaded: list[tuple[str, str]] = []
         self.disposed: list[tuple[str, str]] = []
         self.asked_about: set[str] = set()
         self.mcp_servers: tuple[str, ...] = ()

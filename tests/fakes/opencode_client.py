@@ -97,6 +97,10 @@ class FakeOpenCode:
             self._process.show_session(session, change)
             return wire.session(msgspec.json.encode(session))
 
+    async def load(self, directory: str) -> None:
+        self._world.loaded.append((self._process.instance_id, directory))
+        await trio.sleep(0.05)
+
     async def read_session(self, session_id: str) -> OpenCodeSession | None:
         async with self._request() as store:
             return store.read_session(session_id)

@@ -67,6 +67,17 @@ async def test_session_whose_set_up_waits_has_no_instance(door: Door) -> None:
     assert (await door.knock("POST", f"{path}/resume")).json["instanceId"] is None
 
 
+async def test_opencode_does_not_load_a_directory_before_its_set_up(machine: Machine, door: Door) -> None:
+    machine.scripts.recipe = None
+    first = await door.session(REPOSITORY, isolationStrategy="worktree")
+    machine.scripts.recipe = RECIPE
+    path = await asked(door)
+    assert {directory for _, directory in machine.world.loaded} == {first["directory"]}
+    await allow(door, path)
+    second = await item_of(door, path)
+    assert machine.world.loaded[-1] == (first["instanceId"], second["directory"])
+
+
 async def test_what_was_allowed_runs_in_the_next_workspace_and_nothing_else_does(machine: Machine, door: Door) -> None:
     await allow(door, await asked(door))
     second = await door.session(REPOSITORY, isolationStrategy="clone")

@@ -88,7 +88,7 @@ class InstanceEffects:
     async def _until_exit(self, instance_id: str, effect: OperateProcess, report: Reporter) -> Exit:
         host = self._context.host
         async with host.connect(instance_id, effect.endpoint) as client, trio.open_nursery() as nursery:
-            with self._context.connections.opened(instance_id, client):
+            with self._context.connections.opened(instance_id, client, nursery):
                 nursery.start_soon(self._listen, instance_id, client, report)
                 nursery.start_soon(self._prove_hung, instance_id, effect, report)
                 nursery.start_soon(self._offers.learn, instance_id)

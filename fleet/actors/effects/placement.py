@@ -78,6 +78,11 @@ class Placement:
         async with self._placing:
             return [state.id for state in self._context.views.instances.alive(key) if session.id in state.sessions]
 
+    def shared_with(self, session: State) -> Instance | None:
+        """Return the instance that the session would share if it were placed now; None if one would be started."""
+        usable = self._usable(placement_key(self._context.policy.sharing, session), session.id)
+        return usable[0] if usable else None
+
     @contextmanager
     def _reservation(self, key: str) -> Generator[None]:
         """Reserve room for a process until it is in the views. The caller must enter it without a checkpoint."""

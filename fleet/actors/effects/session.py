@@ -41,6 +41,7 @@ from fleet.core.session.report_commands import (
     ReportSessionStopped,
     ReportWorkspaceReady,
 )
+from fleet.core.session.state import State
 from fleet.core.session.values import ForkPoint
 from fleet.core.workspace.commands import PrepareWorkspace
 from fleet.core.workspace.faults import described
@@ -118,10 +119,12 @@ class SessionEffects:
         fresh = session is not None and not session.opencode.session_exists  # no agent has worked there yet
         if fresh and origin is not None and origin.tree is not None:
             await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
-        baseline = await self._changes.baseline(workspace_id, state.prepared.directory) if first else None
         directory, branch = state.prepared.directory, state.prepared.branch
-        await self._setups.equip(state)
         recipe = await self._setups.recipe(session, state)
+        if session is not None and fresh and recipe is None:
+            self._load_ahead(session, directory)
+        baseline = await self._changes.baseline(workspace_id, directory) if first else None
+        await self._setups.equip(state)
         return ReportWorkspaceReady(
             workspace_id=workspace_id,
             directory=directory,
@@ -130,6 +133,15 @@ class SessionEffects:
             baseline=baseline,
             recipe=recipe,
         )
+
+    def _load_ahead(self, session: State, directory: str) -> None:
+        """Let the process that the session will probably share load the directory, which takes as long as all of this.
+
+        The directory must be complete, with no set-up to come.
+        """
+        instance = self._placement.shared_with(session)
+        if instance is not None:
+            self._context.connections.load(instance.id, directory)
 
     def _check_stays(self, directory: str, workspace_id: str) -> None:
         """Raise `Problem` workspace_gone if the directory is inside another workspace that is being removed.
@@ -169,6 +181,8 @@ class SessionEffects:
     async def _conversation(self, effect: e.OpenConversation) -> SessionCommand:
         client = await self._context.connections.get(effect.instance_id)
         if not effect.exists:
+            # To create and to name a session OpenCode loads its directory twice, by itself one after the other.
+            self._context.connections.load(effect.instance_id, effect.directory)
             session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
             copied = () if effect.origin is None else await self._copied(client, effect.origin, session)
             return ReportConversationOpen(

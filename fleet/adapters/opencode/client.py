@@ -8,7 +8,7 @@ depends on it.
 
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -63,6 +63,11 @@ class OpenCodeClient:
         response = await self._send("POST", "/api/session", directory, order)
         created = self._read(response, wire.created_session_id)
         return await self._session("PATCH", f"/session/{created}", None, {"title": title})
+
+    async def load(self, directory: str) -> None:
+        """Read `/session/status` of the directory: any request about a directory makes OpenCode load it."""
+        with suppress(Problem):
+            await self.statuses(directory)
 
     async def read_session(self, session_id: str) -> OpenCodeSession | None:
         """Read the session; OpenCode searches its whole store, regardless of the directory."""
