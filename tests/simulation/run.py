@@ -260,7 +260,8 @@ class _Run:
         if workspace is None or order is None or order.strategy == "existing":
             return
         await rebind(self._machine, workspace.id)
-        if order.directory not in self._machine.directories.directories and workspace.phase in ("ready", "failed"):
+        missing = workspace.fault == "missing" or order.directory not in self._machine.directories.directories
+        if missing and workspace.phase in ("ready", "failed"):
             await self._machine.call(lambda fleet: fleet.endings.restore(workspace.id, Caller()))
 
     # -------------------------------------------------------------------------------------------------------- checks
