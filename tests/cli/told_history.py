@@ -40,7 +40,8 @@ class History(NamedTuple):
 
 def lay_down(directory: Path) -> History:
     """Make the history and write it below the directory."""
-    disk, (asking, aborted) = trio.run(_happen, clock=MockClock(autojump_threshold=0))
+    machine, (asking, aborted) = happen()
+    disk = machine.disk
     data_dir, export = directory / "data", directory / "log.jsonl"
     data_dir.mkdir(mode=0o700)
     export.write_bytes(_exported(disk))
@@ -59,14 +60,19 @@ def _exported(disk: MemoryDisk) -> bytes:
     return b"".join((*pages, anchor_line(KEY.sign(*log.tip, EPOCH_MS))))
 
 
-async def _happen() -> tuple[MemoryDisk, tuple[str, str]]:
+def happen() -> tuple[Machine, tuple[str, str]]:
+    """Make the history; return what is left of the machine, and the ids of the sessions."""
+    return trio.run(_happen, clock=MockClock(autojump_threshold=0))
+
+
+async def _happen() -> tuple[Machine, tuple[str, str]]:
     async with trio.open_nursery() as nursery:
         machine = Machine(FakeOpenCodeWorld(nursery, lost_idle_chance=0, swallowed_term_chance=0))
         machine.world.disk = machine.files
         async with machine.fleet() as door:
             sessions = await _ask_twice(door), await _abort(door)
         nursery.cancel_scope.cancel()
-    return machine.disk, sessions
+    return machine, sessions
 
 
 async def _create(door: Door, directory: str, title: str, actor: str) -> str:

@@ -7,6 +7,7 @@ import typer
 from fleet.cli.commands.log.anchor import anchor
 from fleet.cli.commands.log.compact import compact
 from fleet.cli.commands.log.pack import pack
+from fleet.cli.commands.log.replay import replay
 from fleet.cli.commands.log.show_events import show
 from fleet.cli.commands.log.verify import verify
 from fleet.cli.commands.log.why import why
@@ -16,6 +17,7 @@ _COMMANDS: Final = (
     (pack, "pack 0198c0de -o evidence"),
     (compact, "compact --data-dir ~/.local/share/fleet"),
     (why, "why src/login.py --session 0198c0de"),
+    (replay, "replay --data-dir ~/fleet-copy"),
     (verify, "verify --export fleet-log.jsonl"),
     (anchor, "anchor --to /mnt/elsewhere/fleet-anchors.jsonl"),
 )

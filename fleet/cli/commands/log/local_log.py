@@ -95,6 +95,12 @@ class LocalLog:
         """See `AuditLog`."""
         return await self.times.at(parse_instant(time, "time", last=True))
 
+    async def position_of(self, moment: str | None) -> int:
+        """Return the position that a person named: a number, or a date or time; None is the end of the log."""
+        if moment is None:
+            return self.reader.head()
+        return int(moment) if moment.isascii() and moment.isdecimal() else await self.position_at(moment)
+
     async def verify(self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = ()) -> Verification:
         """See `AuditLog`."""
         walk = verifying(self.reader, at, [Expected(position, digest, GIVEN) for position, digest in expect])

@@ -75,23 +75,30 @@ def run_on(
         return perform(work, url, token_file)
 
     async def read() -> int | None:
-        from fleet.cli.commands.log.local_log import LocalLog
-        from fleet.events.catalog import make_registry
-        from fleet.events.lmdb_blobs import BLOBS_FILE, LmdbBlobs
-        from fleet.events.read_only import reading_directory, reading_export
-
-        registry = make_registry()
-        with ExitStack() as cleanup:
-            if data_dir is None:
-                log = LocalLog(cleanup.enter_context(reading_export(export or "", registry)))
-            else:
-                reader = cleanup.enter_context(reading_directory(data_dir, registry))
-                blobs = LmdbBlobs(data_dir, read_only=True) if (data_dir / BLOBS_FILE).exists() else None
-                log = LocalLog(reader, blobs if blobs is None else cleanup.enter_context(blobs))
-            with _in_words(export or str(data_dir)):
-                return await work(log)
+        with opened(data_dir, export) as log:
+            return await work(log)
 
     return finish(read)
+
+
+@contextmanager
+def opened(data_dir: Path | None, export: str | None) -> "Generator[LocalLog]":
+    """Open the log of a data directory, or else an export. Raises `StartupError`, and `FleetError` in the block."""
+    from fleet.cli.commands.log.local_log import LocalLog
+    from fleet.events.catalog import make_registry
+    from fleet.events.lmdb_blobs import BLOBS_FILE, LmdbBlobs
+    from fleet.events.read_only import reading_directory, reading_export
+
+    registry = make_registry()
+    with ExitStack() as cleanup:
+        if data_dir is None:
+            log = LocalLog(cleanup.enter_context(reading_export(export or "", registry)))
+        else:
+            reader = cleanup.enter_context(reading_directory(data_dir, registry))
+            blobs = LmdbBlobs(data_dir, read_only=True) if (data_dir / BLOBS_FILE).exists() else None
+            log = LocalLog(reader, blobs if blobs is None else cleanup.enter_context(blobs))
+        with _in_words(export or str(data_dir)):
+            yield log
 
 
 @contextmanager
