@@ -99,17 +99,17 @@ def counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
 
 
-def since(at: str) -> str:
-    """Return how long ago that was."""
-    seconds = max(0, int(time.time() - datetime.fromisoformat(at).timestamp()))
+def since(at: str, now: float | None = None) -> str:
+    """Return how long ago that was; `now` is the Unix time to count from, the present one by default."""
+    seconds = max(0, int((time.time() if now is None else now) - datetime.fromisoformat(at).timestamp()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
 
 
-def listing(sessions: Sequence[SessionItem], width: int) -> Table:
-    """Return sessions as a table."""
+def listing(sessions: Sequence[SessionItem], width: int, now: float | None = None) -> Table:
+    """Return sessions as a table; `now` as in `since`."""
     rows = [
         (
             short,
@@ -118,7 +118,7 @@ def listing(sessions: Sequence[SessionItem], width: int) -> Table:
             str(each.turns),
             changes(each.changes),
             f"${each.cost_usd:.2f}",
-            since(each.created_at),
+            since(each.created_at, now),
         )
         for short, each in zip(short_ids([each.id for each in sessions]), sessions, strict=True)
     ]

@@ -20,16 +20,18 @@ from fleet.client.webhook import Webhook
 from fleet.limits import CLIENT_RETRY_S
 from fleet.ports import MessageType
 from fleet.wire.bodies import (
+    At,
+    AtQuery,
     BudgetBody,
     CallbackQuery,
     CreateBody,
     HistoryQuery,
-    InboxQuery,
     ListQuery,
     ModelBody,
     NotificationQuery,
     OnComplete,
     PageQuery,
+    PastQuery,
     ReadBody,
     WebhookBody,
 )
@@ -147,11 +149,11 @@ class FleetClient(Places, AuditLog, Access):
         parent: str | None = None,
         tag: str | None = None,
         workspace: str | None = None,
-        at: int | None = None,
+        at: At = None,
         limit: int = 50,
         offset: int = 0,
     ) -> Page[SessionItem]:
-        """Return sessions, the newest first; with `at` as they were at a position of the log.
+        """Return sessions, the newest first; with `at` (a position of the log, or an RFC 3339 time) as they were then.
 
         >>> session = await fleet.create("/home/user/plain", tags=["nightly"])
         >>> page = await fleet.sessions(status=["idle"], tag="nightly")
@@ -208,9 +210,9 @@ class FleetClient(Places, AuditLog, Access):
 
     # --------------------------------------------------------------------------------------------- what waits for you
 
-    async def inbox(self, *, at: int | None = None, limit: int = 50, offset: int = 0) -> Page[InboxItem]:
+    async def inbox(self, *, at: At = None, limit: int = 50, offset: int = 0) -> Page[InboxItem]:
         """Return everything that waits for a person in all sessions, oldest first; with `at`, what waited then."""
-        return await self._connection.page(InboxItem, "/inbox", InboxQuery(limit, offset, at))
+        return await self._connection.page(InboxItem, "/inbox", PastQuery(limit, offset, at))
 
     async def callbacks(
         self,
@@ -275,6 +277,6 @@ class FleetClient(Places, AuditLog, Access):
         """Return information about the server: its version and OpenCode's, its roots and limits."""
         return await self._connection.read(Info, "/info")
 
-    async def summary(self) -> Summary:
-        """Return counts and sums over all sessions and instances."""
-        return await self._connection.read(Summary, "/fleet/summary")
+    async def summary(self, *, at: At = None) -> Summary:
+        """Return counts and sums over all sessions and instances, now or at an earlier moment."""
+        return await self._connection.read(Summary, "/fleet/summary", AtQuery(at))

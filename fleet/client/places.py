@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from fleet.client.connection import Connection, Page
 from fleet.limits import PAGE_MAX
-from fleet.wire.bodies import InstancesQuery, PageQuery, PathBody, WorkspaceBody
+from fleet.wire.bodies import At, AtQuery, InstancesQuery, PageQuery, PastQuery, PathBody, WorkspaceBody
 from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, OfferItem, RootItem
 from fleet.wire.instances import InstanceItem, OrphanItem
 from fleet.wire.items import BranchItem
@@ -103,13 +103,13 @@ class Places:
         query = TrustQuery(repository, digest)
         return await self._connection.write(list[TrustItem], "DELETE", "/trust", query=query)
 
-    async def workspaces(self, *, limit: int = 50, offset: int = 0) -> Page[WorkspaceItem]:
-        """Return the workspaces."""
-        return await self._connection.page(WorkspaceItem, "/workspaces", PageQuery(limit, offset))
+    async def workspaces(self, *, at: At = None, limit: int = 50, offset: int = 0) -> Page[WorkspaceItem]:
+        """Return the workspaces, as they are or as they were at an earlier moment."""
+        return await self._connection.page(WorkspaceItem, "/workspaces", PastQuery(limit, offset, at))
 
-    async def workspace(self, workspace_id: str) -> WorkspaceDetail:
-        """Return a workspace with its current state."""
-        return await self._connection.read(WorkspaceDetail, _workspace(workspace_id))
+    async def workspace(self, workspace_id: str, *, at: At = None) -> WorkspaceDetail:
+        """Return a workspace with its current state, or as it was at an earlier moment."""
+        return await self._connection.read(WorkspaceDetail, _workspace(workspace_id), AtQuery(at))
 
     async def describe_workspace(self, workspace_id: str, title: str | None) -> WorkspaceItem:
         """Set the title of a workspace; None removes it."""

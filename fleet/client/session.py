@@ -10,6 +10,7 @@ from fleet.client.stream import Stream, frame_of
 from fleet.limits import PAGE_MAX, SESSION_LIST_MAX
 from fleet.wire.bodies import (
     AnswerBody,
+    At,
     AtQuery,
     AttachmentBody,
     BudgetBody,
@@ -18,11 +19,10 @@ from fleet.wire.bodies import (
     DiffQuery,
     EndQuery,
     ForkBody,
-    InstancePageQuery,
     ModelBody,
+    PastPageQuery,
     PromptBody,
     PromptTextBody,
-    QueueQuery,
     ResumeBody,
     TodosQuery,
 )
@@ -102,8 +102,8 @@ class Session:
 
     # -------------------------------------------------------------------------------------------------------- reading
 
-    async def read(self, *, at: int | None = None) -> SessionDetail:
-        """Return it as it is, or as it was at a position of the log."""
+    async def read(self, *, at: At = None) -> SessionDetail:
+        """Return it as it is, or as it was: `at` is a position of the log, or an RFC 3339 time, here and below."""
         return await self._connection.read(SessionDetail, self._path, AtQuery(at))
 
     async def messages(
@@ -112,7 +112,7 @@ class Session:
         limit: int = 50,
         before: str | None = None,
         after: str | None = None,
-        at: int | None = None,
+        at: At = None,
         around: str | None = None,
         conversation: str | None = None,
         cut: bool = False,
@@ -124,7 +124,7 @@ class Session:
         query = MessagesQuery(limit, before, after, at, None, around, conversation, cut)
         return await self._connection.read(Messages, f"{self._path}/messages", query)
 
-    async def turns(self, *, at: int | None = None, limit: int = SESSION_LIST_MAX, offset: int = 0) -> Page[TurnItem]:
+    async def turns(self, *, at: At = None, limit: int = SESSION_LIST_MAX, offset: int = 0) -> Page[TurnItem]:
         """Return its turns, oldest first, as they are or as they were at a position of the log."""
         return await self._connection.page(TurnItem, f"{self._path}/turns", TurnsQuery(limit, offset, at=at))
 
@@ -140,9 +140,7 @@ class Session:
         """Return the file that a part is, or an attachment of a tool's answer."""
         return await self._connection.content(f"{self._path}/parts/{quote(part_id, safe='')}/content")
 
-    async def diffs(
-        self, *, turn: int | str | None = None, at: int | None = None, contents: bool = True
-    ) -> list[DiffItem]:
+    async def diffs(self, *, turn: int | str | None = None, at: At = None, contents: bool = True) -> list[DiffItem]:
         """Return its changes: all, of one turn (its number or a message id), or as of a log position.
 
         Without `contents` the files alone are listed, and `content` reads a side of one by its digest.
@@ -158,21 +156,22 @@ class Session:
         """Return a content that one of its diffs names: `before_digest` or `after_digest` of a `DiffItem`."""
         return await self._connection.content(f"{self._path}/blobs/{quote(digest, safe='')}")
 
-    async def queue(self, *, at: int | None = None) -> Page[QueuedItem]:
+    async def queue(self, *, at: At = None) -> Page[QueuedItem]:
         """Return the prompts that wait, or waited at a position of the log, the next one first."""
-        return await self._connection.page(QueuedItem, f"{self._path}/queue", QueueQuery(PAGE_MAX, at=at))
+        return await self._connection.page(QueuedItem, f"{self._path}/queue", PastPageQuery(PAGE_MAX, at=at))
 
-    async def requests(self) -> Page[RequestItem]:
-        """Return the permission requests and questions that are open."""
-        return await self._connection.page(RequestItem, f"{self._path}/requests", InstancePageQuery(PAGE_MAX))
+    async def requests(self, *, at: At = None) -> Page[RequestItem]:
+        """Return the permission requests and questions that are open, or were open at an earlier moment."""
+        return await self._connection.page(RequestItem, f"{self._path}/requests", PastPageQuery(PAGE_MAX, at=at))
 
-    async def todos(self, *, at: int | None = None) -> list[TodoItem]:
+    async def todos(self, *, at: At = None) -> list[TodoItem]:
         """Return the agent's todo list, now or at a position of the log."""
         return await self._connection.page(TodoItem, f"{self._path}/todos", TodosQuery(at=at))
 
-    async def children(self, *, limit: int = 50, offset: int = 0) -> Page[SessionItem]:
-        """Return the children of this session."""
-        return await self._connection.page(SessionItem, f"{self._path}/children", InstancePageQuery(limit, offset))
+    async def children(self, *, at: At = None, limit: int = 50, offset: int = 0) -> Page[SessionItem]:
+        """Return the children of this session, as they are or as they were at an earlier moment."""
+        query = PastPageQuery(limit, offset, at=at)
+        return await self._connection.page(SessionItem, f"{self._path}/children", query)
 
     async def files(self, path: str = "") -> FileItem:
         """Return a file of its workspace, or the listing of a directory, as it is now."""

@@ -60,6 +60,7 @@ from fleet.gateway.server import problems
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.metrics import Metrics
 from fleet.gateway.server.middleware import Application, Edge, visit_of
+from fleet.gateway.server.moments import Moments
 from fleet.gateway.server.page_files import Build
 from fleet.gateway.server.pipeline import Pipeline
 from fleet.gateway.server.refused import note_refusal
@@ -137,7 +138,7 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
             note_refusal(fleet, websocket, refusal, visit)
             raise
 
-    frames = Frames()
+    frames, moments = Frames(), Moments(fleet)
     parts = (
         fleet,
         items,
@@ -146,7 +147,8 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
         metrics,
         streams,
         frames,
-        LogReads(fleet),
+        moments,
+        LogReads(moments.times),
         BackupReads(fleet),
         Document(ROUTES),
     )

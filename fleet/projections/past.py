@@ -16,6 +16,7 @@ import trio
 from fleet.core.instance import state as instance_state
 from fleet.core.session import state as session_state
 from fleet.core.webhook import state as webhook_state
+from fleet.core.workspace import state as workspace_state
 from fleet.events.envelope import Erased, StateSnapshot
 from fleet.events.log import Log
 from fleet.events.snapshots import fingerprint, pack
@@ -118,8 +119,11 @@ class PastViews(NamedTuple):
     sessions: Past[session_state.State]
     instances: Past[instance_state.State]
     webhooks: Past[webhook_state.State]
+    workspaces: Past[workspace_state.State]
 
 
 def past_of(views: Views, log: Log) -> PastViews:
     """Return the earlier states of these views."""
-    return PastViews(Past(views.sessions, log), Past(views.instances, log), Past(views.webhooks, log))
+    return PastViews(
+        Past(views.sessions, log), Past(views.instances, log), Past(views.webhooks, log), Past(views.workspaces, log)
+    )

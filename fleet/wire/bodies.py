@@ -37,7 +37,10 @@ InstanceId = Annotated[
     str | None,
     msgspec.Meta(description="An instance that this session has or had. It is optional; another instance is 404."),
 ]
-At = Annotated[Position | None, msgspec.Meta(description="A log position: the state at that time.")]
+At = Annotated[
+    Position | Annotated[str, msgspec.Meta(max_length=64)] | None,
+    msgspec.Meta(description="A log position, or an RFC 3339 time: the state at that moment."),
+]
 Statuses = Annotated[str | None, msgspec.Meta(description="Sessions in one of these statuses, separated by commas.")]
 
 
@@ -271,14 +274,14 @@ class ListQuery(PageQuery, frozen=True):
     at: At = None
 
 
-class InboxQuery(PageQuery, frozen=True):
-    """`GET /api/inbox`."""
+class PastQuery(PageQuery, frozen=True):
+    """A page of a list, as it is or as it was."""
 
     at: At = None
 
 
-class QueueQuery(InstancePageQuery, frozen=True):
-    """`GET /api/sessions/{id}/queue`."""
+class PastPageQuery(InstancePageQuery, frozen=True):
+    """A page of a list of a session, as it is or as it was."""
 
     at: At = None
 
@@ -303,7 +306,7 @@ class HistoryQuery(Query, frozen=True):
 
 
 class AtQuery(Query, frozen=True):
-    """Reads of a state at a log position."""
+    """Reads of a state at an earlier moment."""
 
     at: At = None
 

@@ -256,6 +256,8 @@ class DiffItem(WireItem, kw_only=True):
     """A changed file, in base64 if a side is not UTF-8. `overlapsWith`: sessions that worked there meanwhile.
 
     The digests are the names of the contents in `GET …/blobs/{digest}`. `fileBytes` is a non-UTF-8 name, in base64.
+    `asOfTurn` is the turn at whose end it was so, null for the state of a turn that runs now. `running`: a turn ran at
+    that moment, so with `asOfTurn` its changes are not in it.
     """
 
     file: str
@@ -275,6 +277,8 @@ class DiffItem(WireItem, kw_only=True):
     after_digest: str | None
     file_bytes: str | None = None
     old_file_bytes: str | None = None
+    as_of_turn: int | None = None
+    running: bool = False
 
 
 class SnippetItem(WireItem, kw_only=True):

@@ -6,16 +6,16 @@ from fleet.wire.items import TokensItem, WireItem
 
 
 class Summary(WireItem, kw_only=True):
-    """Counts and sums over all sessions and instances."""
+    """Counts and sums over all sessions and instances. Memory and uptime of an earlier moment are not known."""
 
     sessions: dict[str, int]
     instances: int
-    memory_bytes: int
+    memory_bytes: int | None
     queued: int
     open_requests: int
     tokens: TokensItem
     cost_usd: float
-    uptime_seconds: float
+    uptime_seconds: float | None
     position: int
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 
+from fleet.core.times import rfc3339
 from fleet.limits import FEED_PAGE_EVENTS
 from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
 from tests.step_load import step_load
@@ -16,9 +17,15 @@ Said = dict[str, Any]
 TEXTS = ("turn:3", "ask", "question", "fail", "hang", "bash:5", "write", "task turn:2", "hello", "retry:2")
 
 
+OF_SESSION = ("queue", "todos", "requests", "children", "messages", "turns", "diffs?contents=false")
+UNPAGED = ("todos", "diffs", "summary")
+
+
 def without_signals(path: str, answer: Any) -> Any:
     """Return an answer without what is in no event: text in flight, calls that ran, the limits of models."""
-    for item in answer if path in ("sessions", "inbox") else ():
+    if path == "fleet/summary":
+        return {name: count for name, count in answer.items() if name not in ("memoryBytes", "uptimeSeconds")}
+    for item in answer if path in ("sessions", "inbox") or path.endswith("children") else ():
         item.pop("activity", None)
         item.pop("contextLimit", None)
         if item.get("context"):
@@ -92,8 +99,9 @@ class Life:
 
     async def _write_down(self) -> None:
         """Write down what is said now, if nothing has happened while it was asked."""
-        paths = ["sessions", "inbox", "sessions?status=idle&tag=a"]
-        paths += [f"sessions/{each}/{what}" for each in self._sessions for what in ("queue", "todos")]
+        paths = ["sessions", "inbox", "sessions?status=idle&tag=a", "fleet/summary", "workspaces"]
+        some = self._random.sample(self._sessions, min(2, len(self._sessions)))
+        paths += [f"sessions/{each}/{what}" for each in some for what in OF_SESSION]
         begun = self._door.fleet.log.head()
         said = {path: await asked(self._door, path) for path in paths}
         if self._door.fleet.log.head() == begun:
@@ -102,11 +110,10 @@ class Life:
 
 async def asked(door: Door, path: str, at: int | None = None) -> Any:
     """Return the whole list."""
+    given = ["limit=200"] if not any(name in path for name in UNPAGED) else []
+    given += [] if at is None else [f"at={at}"]
     mark = "&" if "?" in path else "?"
-    answer = await door.knock("GET", f"/api/{path}{mark}limit=200" if "todos" not in path else f"/api/{path}{mark}")
-    if at is not None:
-        limit = "" if "todos" in path else "limit=200&"
-        answer = await door.knock("GET", f"/api/{path}{mark}{limit}at={at}")
+    answer = await door.knock("GET", f"/api/{path}{mark}{'&'.join(given)}")
     assert answer.status == 200, answer
     return without_signals(path.partition("?")[0], answer.json)
 
@@ -115,6 +122,8 @@ def told(path: str, answer: Any, there: set[str]) -> Any:
     """Return what is still to be told of an answer: nothing of what was erased since."""
     kind = path.partition("?")[0]
     if kind == "sessions":
+        return [item for item in answer if item["id"] in there]
+    if kind.endswith("children"):
         return [item for item in answer if item["id"] in there]
     return [item for item in answer if item["sessionId"] in there] if kind == "inbox" else answer
 
@@ -127,6 +136,8 @@ async def check(door: Door, said: dict[int, Said], random: Random) -> None:
         for path, answer in said[position].items():
             if path.count("/") == 2 and path.split("/")[1] not in there:
                 continue
+            if path == "fleet/summary" and not there.issuperset(item["id"] for item in said[position]["sessions"]):
+                continue  # what was erased is not counted any more
             assert await asked(door, path, position) == told(path, answer, there), (path, position)
 
 
@@ -195,3 +206,46 @@ async def test_a_long_past_is_read_a_page_at_a_time_and_from_the_nearest_state(m
         with step_load(door.fleet) as newest:
             await asked(door, "sessions", head)
         assert newest.events <= 6  # what has not changed since is today's state
+
+
+async def test_a_time_is_the_last_position_at_or_before_it(machine: Machine, door: Door) -> None:
+    item = await door.session(title="First")
+    path, position, begun_ms = f"sessions/{item['id']}", door.fleet.log.head(), machine.clock.now_ms()
+    await trio.sleep(3600)
+    await door.knock("PATCH", f"/api/{path}", {"title": "Second"})
+    for time in (rfc3339(begun_ms), rfc3339(begun_ms + 1_800_000)):
+        for each in ("sessions", path, "fleet/summary", "workspaces", f"workspaces/{item['workspaceId']}"):
+            by_time, by_position = [await door.knock("GET", f"/api/{each}?at={at}") for at in (time, position)]
+            assert (by_time.status, by_time.json) == (200, by_position.json)
+    assert (await door.knock("GET", f"/api/{path}?at={rfc3339(begun_ms)}")).json["title"] == "First"
+    assert (await door.knock("GET", f"/api/{path}?at={rfc3339(machine.clock.now_ms())}")).json["title"] == "Second"
+    (await door.knock("GET", f"/api/{path}?at=2001-01-01")).problem(404, "session_not_found")
+    for wrong in ("", "soon", "-1", "2026-01-31T12:00:00"):
+        assert (await door.knock("GET", f"/api/{path}?at={wrong}")).problem(422, "invalid")["field"] == "at"
+
+
+@pytest.mark.parametrize("at", ["999999", "99999999999999999999999", "2999-01-01T00:00:00Z"])
+async def test_a_moment_ahead_of_the_log_is_refused_with_its_end(door: Door, at: str) -> None:
+    await door.session()
+    refused = (await door.knock("GET", f"/api/sessions?at={at}")).problem(422, "invalid")
+    assert refused["field"] == "at"
+    assert f" {door.fleet.log.head()}" in refused["detail"]
+
+
+async def test_a_diff_of_a_turn_that_ran_then_says_so(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    path = f"/api/sessions/{item['id']}/diffs?contents=false"
+    machine.files.contents.setdefault(item["directory"], {})["a.txt"] = b"1\n"
+    await door.prompt(item["id"], "Go on")
+    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hang"})
+    await trio.sleep(1)
+    during = door.fleet.log.head()
+    found = [await door.knock("GET", path + more) for more in ("", f"&at={during}", f"&at={during}&turn=1", "&at=1")]
+    assert [answer.headers["fleet-running"] for answer in found] == ["true", "true", "false", "false"]
+    assert [answer.headers.get("fleet-as-of-turn") for answer in found] == [None, "1", "1", None]
+    assert [[(each["asOfTurn"], each["running"]) for each in answer.json] for answer in found] == [
+        [(None, True)],
+        [(1, True)],
+        [(1, False)],
+        [],
+    ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fleet.cli.connect import Json, Name, connected, named
+from fleet.cli.connect import At, Json, Name, connected, named
 from fleet.errors import StartupError
 from fleet.patches import patch_of
 
@@ -40,7 +40,7 @@ async def diff(
     ] = None,
     stat: Annotated[bool, typer.Option("--stat", help="Only the number of changed lines, for each file.")] = False,
     names: Annotated[bool, typer.Option("--name-only", help="Only the names of the changed files.")] = False,
-    at: Annotated[int | None, typer.Option(min=1, help="Show the state at this position of the log.")] = None,
+    at: At = None,
     json: Json = False,
 ) -> None:
     """Show what a session has changed, including changes by shell commands, also after its workspace was removed.

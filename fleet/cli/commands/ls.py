@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.connect import Json, completed, connected, named
+from fleet.cli.connect import At, Json, completed, connected, named, now_at
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient
@@ -26,20 +26,23 @@ async def ls(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="The maximum number of rows.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="Skip this number of rows.")] = 0,
+    at: At = None,
     json: Json = False,
 ) -> None:
-    """List sessions, newest first."""
+    """List sessions, newest first; with --at as they were then."""
     from fleet.cli.sanitize import SafeConsole, json_of
     from fleet.cli.show_view import listing
 
     above = None if parent is None else (await named(fleet, parent)).id
-    page = await fleet.sessions(status=status or (), search=search, tag=tag, parent=above, limit=limit, offset=offset)
+    page = await fleet.sessions(
+        status=status or (), search=search, tag=tag, parent=above, at=at, limit=limit, offset=offset
+    )
     if json:
         print(json_of(list(page)))
         return
     console = SafeConsole()
     if page:
-        console.print(listing(page, console.width))
+        console.print(listing(page, console.width, await now_at(fleet, at)))
     if len(page) < page.total:
         console.print(f"{len(page)} of {page.total}; --limit and --offset show others", style="dim")
     elif not page:

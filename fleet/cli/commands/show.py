@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleet.cli.connect import Json, Name, connected, named
+from fleet.cli.connect import At, Json, Name, connected, named, now_at
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -19,10 +19,10 @@ async def show(
     *,
     session: Name,
     conversation: Annotated[bool, typer.Option("--conversation", "-c", help="Show the conversation, too.")] = False,
-    at: Annotated[int | None, typer.Option(min=1, help="Show the state at this position of the log.")] = None,
+    at: At = None,
     json: Json = False,
 ) -> None:
-    """Show a session: directory, status, cost, and what it waits for."""
+    """Show a session: directory, status, cost, and what it waits for; with --at as it was then."""
     from fleet.cli.sanitize import SafeConsole, json_of, line_of
 
     found = await named(fleet, session)
@@ -33,11 +33,11 @@ async def show(
         return
     console = SafeConsole()
     place = await _workspace(fleet, item) if at is None else []
-    for name, value in (*_facts(item), *place):
+    for name, value in (*_facts(item, await now_at(fleet, at)), *place):
         console.print(f"{name:<11}", style="dim", end="")
         console.print(value, soft_wrap=True)
-    if item.queued and at is None:
-        for prompt in await found.queue():
+    if item.queued:
+        for prompt in await found.queue(at=at):
             console.print(f"waits      {prompt.id}  {line_of(prompt.text)[:200]}", soft_wrap=True)
     for message in messages or ():
         for line in _said(message):
@@ -53,7 +53,7 @@ def _paused(item: "SessionDetail") -> str | None:
     return f"{counted(item.queued, 'waits', 'wait')}; {item.queue_paused}"
 
 
-def _facts(item: "SessionDetail") -> "list[tuple[str, Text]]":
+def _facts(item: "SessionDetail", now: float | None) -> "list[tuple[str, Text]]":
     from rich.text import Text
 
     from fleet.cli.sanitize import line_of
@@ -63,7 +63,7 @@ def _facts(item: "SessionDetail") -> "list[tuple[str, Text]]":
     facts: list[tuple[str, Any]] = [
         ("id", f"{item.id}  ({item.opencode_id})"),
         ("title", Text(line_of(item.title), "bold")),
-        ("status", status(item).append(f" for {since(item.status_since)}: {item.evidence}", "not bold default")),
+        ("status", status(item).append(f" for {since(item.status_since, now)}: {item.evidence}", "not bold default")),
         ("directory", item.directory),
         ("isolation", item.isolation_strategy + (f" of {item.source_directory}" if item.branch else "")),
         ("branch", item.branch),
@@ -96,7 +96,7 @@ async def _workspace(fleet: "FleetClient", item: "SessionDetail") -> "list[tuple
     return [*had, *(("lacks", Text(line_of(each.detail))) for each in workspace.not_carried)]
 
 
-async def _messages(session: "Session", at: int | None) -> list[dict[str, Any]]:
+async def _messages(session: "Session", at: str | None) -> list[dict[str, Any]]:
     """Return the whole transcript, oldest first."""
     import msgspec
 

@@ -90,7 +90,7 @@ def _picture(
     head = Text.assemble(
         (f"Fleet at {url}", "bold"),
         f"   {counts or 'no sessions'}\n"
-        f"{counted(summary.instances, 'process', 'processes')}, {_size(summary.memory_bytes)};  "
+        f"{counted(summary.instances, 'process', 'processes')}, {_size(summary.memory_bytes or 0)};  "
         f"{counted(summary.queued, 'prompt waits', 'prompts wait')};  "
         f"{counted(summary.open_requests, 'question is open', 'questions are open')};  "
         f"{amount(tokens(summary.tokens))} tokens, ${summary.cost_usd:.2f}\n",

@@ -6,6 +6,7 @@ A route is a function of a module. The names and types of its parameters say wha
     `Session`                               the session in the path; where the query has `instanceId`, which is so
                                             unless another query is declared, only one that has had that instance
     a `Query`, a `Body`, a `Body | None`    the query, the body, the body if there is one, decoded
+    `Moment | None`                         the moment that the query asks for with `at`
     `Caller`, `Visitor`                     who asks: as the log names it, and as the guard admitted it
     the name of a header, in lower case     that header, None where the request has none
     any other type                          the part of the server of this type: `Fleet`, `SessionItems`, `Guard`
@@ -27,6 +28,7 @@ from fleet.gateway.openapi import refusals
 from fleet.gateway.openapi.responses import Gives, json
 from fleet.gateway.server.guard import READS
 from fleet.gateway.server.middleware import visit_of
+from fleet.gateway.server.moments import Moment, Moments
 from fleet.gateway.server.requests import body_decoder, query_decoder, raw_body, read_caller
 from fleet.gateway.server.visitor import Visitor
 from fleet.wire.bodies import Body, InstanceQuery, Query
@@ -82,7 +84,7 @@ class Route(NamedTuple):
         takes, function = self.takes, self.function
         names, writes, reaches_log = takes.names, self.writes, self.reaches_log
         fixed = {name: parts[kind] for name, kind in takes.parts.items()}
-        sessions = parts[Fleet].sessions
+        sessions, moments = parts[Fleet].sessions, parts[Moments]
         decode_query, decode_body = query_decoder(takes.query), body_decoder(takes.body)
 
         async def view(**path: Any) -> Response:
@@ -93,6 +95,8 @@ class Route(NamedTuple):
                 given[name] = request.headers.get(HEADERS[name])
             if Query in names:
                 given[names[Query]] = query
+            if Moment in names:
+                given[names[Moment]] = await moments.find(getattr(query, "at", None))
             if Session in names:
                 given[names[Session]] = sessions.session(path["session_id"], getattr(query, "instance_id", None))
             if writes:
@@ -177,6 +181,8 @@ def _parameters(function: Function, path: str) -> Parameters:
         elif isinstance(inner, type) and issubclass(inner, Query):
             names[Query] = name
             more["query"] = inner
+        elif inner is Moment:
+            names[Moment] = name
         elif kind in (Session, Caller, Visitor):
             names[kind] = name
         else:

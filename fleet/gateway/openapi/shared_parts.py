@@ -80,6 +80,15 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "description": "The version of the diff: another one when another file, content or mode is in it.",
         "schema": {"type": "string"},
     },
+    "Fleet-As-Of-Turn": {
+        "description": "The turn at whose end the diff was so; missing for the state of a running turn.",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "Fleet-Running": {
+        "description": "Whether a turn ran at that moment: what it changed is in the diff only without `at`.",
+        "schema": {"type": "string", "enum": ["true", "false"]},
+    },
     "ETag": {"description": "The version of the content, for `If-None-Match`.", "schema": {"type": "string"}},
     "X-Total-Count": {"description": "How many there are, on all pages.", "schema": {"type": "integer", "minimum": 0}},
     "Retry-After": {

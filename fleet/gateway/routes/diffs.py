@@ -7,7 +7,7 @@ folded (projections/change_records.py), manifests and contents are read a few at
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 from quart import Response
@@ -24,7 +24,8 @@ from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import SESSION
 from fleet.gateway.openapi.responses import BYTES, json
 from fleet.gateway.routes.files_and_todos import text_of
-from fleet.gateway.server.requests import answer_list, check_cursor
+from fleet.gateway.server.moments import Moment
+from fleet.gateway.server.requests import answer_list
 from fleet.projections.change_records import ChangeRecords
 from fleet.wire.bodies import DiffQuery, InstanceQuery
 from fleet.wire.items import DiffItem, Encoding
@@ -37,25 +38,27 @@ endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
 @endpoint(
     "GET /diffs",
-    gives=json(list[DiffItem], headers=("Fleet-Tree",)),
+    gives=json(list[DiffItem], headers=("Fleet-Tree", "Fleet-As-Of-Turn", "Fleet-Running")),
     refuses=(*SESSION, "changes_gone", "tree_gone", "tree_too_large", "directory_missing", "git_failed"),
 )
-async def read_diffs(fleet: Fleet, session_id: str, query: DiffQuery) -> Response:
+async def read_diffs(fleet: Fleet, session_id: str, query: DiffQuery, moment: Moment | None) -> Response:
     """Read what the session has changed.
 
     From the moment when the workspace was ready to the end of the last turn, or to now while one runs; `turn` takes
     one turn alone. What shell commands did is in it. It can be read when the workspace is gone. With
     `contents=false` the files alone are listed, and `GET /api/sessions/{session_id}/blobs/{digest}` has each side
-    of one. `Fleet-Tree` differs where the diff does.
+    of one. `Fleet-Tree` differs where the diff does. With `at` it is the diff at the end of the last turn before;
+    `Fleet-As-Of-Turn` names that turn, and `Fleet-Running` is `true` where a later turn ran at that moment.
     """
-    if query.at is not None:
-        check_cursor(fleet, query.at, "at")
     position = fleet.log.head()
     state, records = await _folded(fleet, session_id, query.instance_id)
-    (manifest, now), overlaps = await _diff(fleet, state, records, query)
-    items = (_item(fleet, file, now, overlaps(file), contents=query.contents) for file in manifest.files)
-    version = name_of(encode_manifest(manifest))
-    return await answer_list(items, position=position, headers={"Fleet-Tree": version})
+    at = None if moment is None else moment.position
+    (manifest, now), overlaps, taken = await _diff(fleet, state, records, query, at)
+    items = (_item(fleet, file, now, overlaps(file), taken, contents=query.contents) for file in manifest.files)
+    headers = {"Fleet-Tree": name_of(encode_manifest(manifest)), "Fleet-Running": str(taken.running).lower()}
+    if taken.as_of_turn is not None:
+        headers["Fleet-As-Of-Turn"] = str(taken.as_of_turn)
+    return await answer_list(items, position=position, headers=headers)
 
 
 @endpoint("GET /blobs/<digest>", gives=BYTES, refuses=(*SESSION, "blob_not_found"))
@@ -89,31 +92,42 @@ async def _folded(fleet: Fleet, session_id: str, instance_id: str | None) -> tup
     return fleet.sessions.session(session_id, instance_id), records
 
 
-async def _diff(fleet: Fleet, state: State, changes: ChangeRecords, query: DiffQuery) -> tuple[LiveDiff, Overlaps]:
+class _Taken(NamedTuple):
+    """The turn at whose end a diff was so, None for the state of a running one; and whether a turn ran then."""
+
+    as_of_turn: int | None
+    running: bool
+
+
+async def _diff(
+    fleet: Fleet, state: State, changes: ChangeRecords, query: DiffQuery, at: int | None
+) -> tuple[LiveDiff, Overlaps, _Taken]:
     """Return the diff that was asked for, with the contents of it that are not stored, and the overlaps by file."""
-    live = state.phase in RUNNING and query.at is None and not fleet.read_only
-    turn = state.turn if live else None
-    records, number = _records(changes, query)
-    if turn is not None and number == turn.number:
-        overlaps = list(fleet.changes.overlaps(state))
-        return await fleet.changes.now_of_turn(state), lambda _: overlaps
+    then = state if at is None else await fleet.past.sessions.one(state.id, at)
+    turn = None if then is None or then.phase not in RUNNING else then.turn
+    records, number = _records(changes, query, at)
+    running = turn is not None and number in (None, turn.number)
+    if running and at is None and not fleet.read_only:
+        live = _Taken(None, running=True)
+        now = list(fleet.changes.overlaps(state))
+        if number is not None:
+            return await fleet.changes.now_of_turn(state), lambda _: now, live
+        earlier = await _overlaps(fleet, records)
+        return await fleet.changes.now(state), lambda file: _united(earlier(file), now), live
     earlier = await _overlaps(fleet, records)
-    if turn is not None and query.turn is None:
-        now = fleet.changes.overlaps(state)
-        return await fleet.changes.now(state), lambda file: _united(earlier(file), now)
     if not records:
-        return LiveDiff(Manifest(), {}), earlier
+        return LiveDiff(Manifest(), {}), earlier, _Taken(None, running)
     newest = records[-1]
     manifest = fleet.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
-    return LiveDiff(manifest, {}), earlier
+    return LiveDiff(manifest, {}), earlier, _Taken(newest.number, running)
 
 
-def _records(changes: ChangeRecords, query: DiffQuery) -> tuple[list[ChangesRecorded], int | None]:
+def _records(changes: ChangeRecords, query: DiffQuery, at: int | None) -> tuple[list[ChangesRecorded], int | None]:
     """Return the records of changes that the query asks for, all or those of its turn, and that turn's number."""
-    found = changes.until(query.at)
+    found = changes.until(at)
     if query.turn is None:
         return found, None
-    number = changes.number(query.turn, query.at)
+    number = changes.number(query.turn, at)
     if number is None:
         raise Rejected("invalid", f"the session has no turn {query.turn}", field="turn")
     return [record for record in found if record.number == number], number
@@ -134,7 +148,13 @@ def _united(some: Iterable[str], more: Iterable[str]) -> list[str]:
 
 
 def _item(
-    fleet: Fleet, file: ChangedFile, now: Mapping[str, bytes], overlaps: list[str], *, contents: bool
+    fleet: Fleet,
+    file: ChangedFile,
+    now: Mapping[str, bytes],
+    overlaps: list[str],
+    taken: _Taken,
+    *,
+    contents: bool,
 ) -> DiffItem:
     before, after, encoding = _sides(fleet, file, now) if contents else (None, None, None)
     return DiffItem(
@@ -155,6 +175,8 @@ def _item(
         after_digest=file.after,
         file_bytes=file.file_bytes,
         old_file_bytes=file.old_file_bytes,
+        as_of_turn=taken.as_of_turn,
+        running=taken.running,
     )
 
 

@@ -13,7 +13,8 @@ from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State as Session
 from fleet.errors import Rejected
 from fleet.gateway.openapi.endpoint import Endpoints
-from fleet.gateway.server.requests import answer, check_cursor
+from fleet.gateway.server.moments import Moment
+from fleet.gateway.server.requests import answer
 from fleet.ports import FileContent, Listing
 from fleet.wire.bodies import TodosQuery
 from fleet.wire.items import FileEntryItem, FileItem, TodoItem
@@ -22,14 +23,19 @@ endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
 
 @endpoint("GET /todos", gives=list[TodoItem])
-async def read_todos(fleet: Fleet, session: Session, query: TodosQuery) -> Response:
+async def read_todos(
+    fleet: Fleet,
+    session: Session,
+    query: TodosQuery,  # noqa: ARG001 - its moment is resolved
+    moment: Moment | None,
+) -> Response:
     """Read what the agent has put on its list.
 
     It is the newest list in the transcript, so that it can be read when OpenCode is gone; with `at` the newest one
     of then.
     """
     position = fleet.log.head()
-    at = None if query.at is None else check_cursor(fleet, query.at, "at")
+    at = None if moment is None else moment.position
     todos = await fleet.transcripts.todos(fleet.views.sessions.stream(session.id), at)
     items = [TodoItem(content=todo.content, status=todo.status, priority=todo.priority) for todo in todos]
     return answer(items, position=position, total=len(items))

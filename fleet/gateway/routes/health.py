@@ -8,25 +8,40 @@ from quart import Response
 
 from fleet import __version__
 from fleet.actors.fleet import Fleet
-from fleet.core.session.state import status_of
+from fleet.core.instance.state import OVER
+from fleet.core.session.state import State, status_of
 from fleet.gateway.items.states import tokens_item
 from fleet.gateway.openapi.endpoint import Endpoints
-from fleet.gateway.openapi.responses import Gives
+from fleet.gateway.openapi.responses import Gives, json
+from fleet.gateway.server.moments import Moment
 from fleet.gateway.server.requests import answer
 from fleet.ports import Tokens
+from fleet.wire.bodies import AtQuery
 from fleet.wire.server import Health, Summary
 
 endpoint = Endpoints("/api", "fleet")
 
 
-@endpoint("GET /fleet/summary", gives=Summary)
-async def summarize(fleet: Fleet) -> Response:
+@endpoint("GET /fleet/summary", gives=json(Summary, headers=("Fleet-Position",)))
+async def summarize(
+    fleet: Fleet,
+    query: AtQuery,  # noqa: ARG001 - its moment is resolved
+    moment: Moment | None,
+) -> Response:
     """Count sessions, processes and what they use.
 
     Sessions by status, processes and their memory, prompts and requests that wait, tokens, cost, uptime, and the
-    end of the log.
+    end of the log. With `at` it is what was counted then, without memory and uptime, which are in no event, and
+    without sessions that were erased since.
     """
-    return answer(_summary(fleet))
+    if moment is None:
+        return answer(_summary(fleet), position=fleet.log.head())
+    sessions, instances = (
+        await fleet.past.sessions.all(moment.position),
+        await fleet.past.instances.all(moment.position),
+    )
+    alive = sum(state.phase not in OVER for state in instances)
+    return answer(_counted(sessions, alive, None, None, moment.position), position=fleet.log.head())
 
 
 @endpoint("GET /healthz", gives=Health)
@@ -58,14 +73,21 @@ def _health(fleet: Fleet, status: Literal["ok", "degraded", "starting"], reasons
 def _summary(fleet: Fleet) -> Summary:
     sessions, alive = list(fleet.views.sessions), fleet.views.instances.alive()
     memory = [fleet.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
+    used_bytes = sum(size for size in memory if size is not None)
+    return _counted(sessions, len(alive), used_bytes, fleet.uptime_s, fleet.log.head())
+
+
+def _counted(
+    sessions: Sequence[State], alive: int, memory_bytes: int | None, uptime_s: float | None, position: int
+) -> Summary:
     return Summary(
         sessions=dict(Counter(status_of(state) for state in sessions)),
-        instances=len(alive),
-        memory_bytes=sum(size for size in memory if size is not None),
+        instances=alive,
+        memory_bytes=memory_bytes,
         queued=sum(len(state.queue.prompts) for state in sessions),
         open_requests=sum(len(state.requests) for state in sessions),
         tokens=tokens_item(sum((state.usage.tokens for state in sessions), Tokens())),
         cost_usd=sum(state.usage.cost_usd for state in sessions),
-        uptime_seconds=fleet.uptime_s,
-        position=fleet.log.head(),
+        uptime_seconds=uptime_s,
+        position=position,
     )

@@ -10,8 +10,9 @@ from fleet.errors import Rejected
 from fleet.gateway.items.inbox import inbox_items, inbox_items_at
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import NOTHING
-from fleet.gateway.server.requests import answer, check_cursor, derived, done, paged
-from fleet.wire.bodies import CallbackQuery, InboxQuery, NotificationQuery, ReadBody
+from fleet.gateway.server.moments import Moment
+from fleet.gateway.server.requests import answer, derived, done, paged
+from fleet.wire.bodies import CallbackQuery, NotificationQuery, PastQuery, ReadBody
 from fleet.wire.callbacks import CallbackItem
 from fleet.wire.items import Count, InboxItem, NotificationItem
 
@@ -19,7 +20,7 @@ endpoint = Endpoints("/api", "inbox")
 
 
 @endpoint("GET /inbox", gives=list[InboxItem])
-async def read_inbox(fleet: Fleet, query: InboxQuery) -> Response:
+async def read_inbox(fleet: Fleet, query: PastQuery, moment: Moment | None) -> Response:
     """List everything that waits for a person, oldest first.
 
     Permission requests and questions without an answer, failures, budgets that are used up, callbacks that could
@@ -27,9 +28,9 @@ async def read_inbox(fleet: Fleet, query: InboxQuery) -> Response:
     was erased or deleted since is left out, and so are the calls that requests were about.
     """
     position = fleet.log.head()
-    if query.at is None:
+    if moment is None:
         return paged(inbox_items(fleet), query, None, position)
-    found = await inbox_items_at(fleet, check_cursor(fleet, query.at, "at"))
+    found = await inbox_items_at(fleet, moment.position)
     return paged(found, query, None, position)
 
 

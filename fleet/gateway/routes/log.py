@@ -43,10 +43,10 @@ from fleet.wire.audit import (
 
 
 class LogReads:
-    """What the routes of the log share, on one Fleet."""
+    """What the routes of the log share."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self.times = LogTimes(fleet.log)
+    def __init__(self, times: LogTimes) -> None:
+        self.times = times
         self.one_proof_at_a_time = trio.Lock()
 
 

@@ -9,15 +9,17 @@ from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
 from fleet.core.session.state import State as Session
+from fleet.core.session.state import initial
 from fleet.core.session.values import COMPACT, Answer, Model
 from fleet.errors import Rejected
 from fleet.gateway.items.states import request_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import PROMPT
 from fleet.gateway.openapi.responses import NOTHING
+from fleet.gateway.server.moments import Moment
 from fleet.gateway.server.requests import done, paged
 from fleet.ports import Attachment
-from fleet.wire.bodies import AnswerBody, AttachmentBody, CommandBody, InstancePageQuery, ModelBody, PromptBody
+from fleet.wire.bodies import AnswerBody, AttachmentBody, CommandBody, ModelBody, PastPageQuery, PromptBody
 from fleet.wire.items import RequestItem
 
 endpoint = Endpoints("/api/sessions", "sessions")
@@ -75,12 +77,16 @@ async def compact_session(fleet: Fleet, session: Session, caller: Caller) -> Res
 
 
 @endpoint("GET /<session_id>/requests", gives=list[RequestItem], tag="requests")
-async def list_requests(fleet: Fleet, session: Session, query: InstancePageQuery) -> Response:
+async def list_requests(fleet: Fleet, session: Session, query: PastPageQuery, moment: Moment | None) -> Response:
     """List the permission requests and questions that wait for an answer.
 
-    While one waits, so does the session (`waiting_input`). `request` is OpenCode's own JSON.
+    While one waits, so does the session (`waiting_input`). `request` is OpenCode's own JSON. With `at` it is those
+    that waited then.
     """
-    return paged(session.requests, query, request_item, fleet.log.head())
+    position, state = fleet.log.head(), session
+    if moment is not None:
+        state = await fleet.past.sessions.one(session.id, moment.position) or initial(session.id)
+    return paged(state.requests, query, request_item, position)
 
 
 @endpoint(

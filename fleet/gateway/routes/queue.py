@@ -11,15 +11,16 @@ from fleet.core.session.values import Model
 from fleet.core.times import rfc3339
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import NOTHING
-from fleet.gateway.server.requests import check_cursor, done, paged
-from fleet.wire.bodies import ModelBody, PromptTextBody, QueueQuery
+from fleet.gateway.server.moments import Moment
+from fleet.gateway.server.requests import done, paged
+from fleet.wire.bodies import ModelBody, PastPageQuery, PromptTextBody
 from fleet.wire.items import QueuedItem
 
 endpoint = Endpoints("/api/sessions", "sessions")
 
 
 @endpoint("GET /<session_id>/queue", gives=list[QueuedItem])
-async def read_queue(fleet: Fleet, session: Session, query: QueueQuery) -> Response:
+async def read_queue(fleet: Fleet, session: Session, query: PastPageQuery, moment: Moment | None) -> Response:
     """List the prompts that wait, the next one first.
 
     They are sent one by one, when the turn before has ended. `actor` names the caller that gave it. With `at` it is
@@ -27,8 +28,8 @@ async def read_queue(fleet: Fleet, session: Session, query: QueueQuery) -> Respo
     """
     position = fleet.log.head()
     queue = session.queue.prompts
-    if query.at is not None:
-        earlier = await fleet.past.sessions.one(session.id, check_cursor(fleet, query.at, "at"))
+    if moment is not None:
+        earlier = await fleet.past.sessions.one(session.id, moment.position)
         queue = () if earlier is None else earlier.queue.prompts
     actors = await fleet.transcripts.askers(
         fleet.views.sessions.stream(session.id), [prompt.prompt_id for prompt in queue]

@@ -23,7 +23,8 @@ from fleet.gateway.openapi.responses import json
 from fleet.gateway.routes.history import read_statuses
 from fleet.gateway.routes.prompts import model_of
 from fleet.gateway.server.idempotency import changed_nothing
-from fleet.gateway.server.requests import answer, answer_encoded, answer_list, check_cursor, derived
+from fleet.gateway.server.moments import Moment
+from fleet.gateway.server.requests import answer, answer_encoded, answer_list, derived
 from fleet.wire.bodies import (
     AtQuery,
     BudgetBody,
@@ -31,8 +32,8 @@ from fleet.wire.bodies import (
     DescribeBody,
     EndQuery,
     ForkBody,
-    InstancePageQuery,
     ListQuery,
+    PastPageQuery,
     ResumeBody,
 )
 from fleet.wire.items import Aborted, Created, Ended, EndPreview, Resumed, SessionDetail, SessionItem
@@ -41,43 +42,55 @@ endpoint = Endpoints("/api/sessions", "sessions")
 
 
 @endpoint("GET", gives=list[SessionItem])
-async def list_sessions(fleet: Fleet, items: SessionItems, query: ListQuery) -> Response:
+async def list_sessions(fleet: Fleet, items: SessionItems, query: ListQuery, moment: Moment | None) -> Response:
     """List sessions, newest first.
 
     Those that have ended are listed too. Each filter that is given has to hold; with `at`, of the
     sessions as they were then.
     """
     position = fleet.log.head()
-    if query.at is None:
+    if moment is None:
         page, total = _page(fleet, query)
         return await answer_encoded(map(items.encoded, page), position=position, total=total)
-    at = check_cursor(fleet, query.at, "at")
-    found = _matching(fleet, await fleet.past.sessions.all(at), query)
-    earlier = await items_at(fleet, items, at, found[query.offset : query.offset + query.limit])
+    found = _matching(fleet, await fleet.past.sessions.all(moment.position), query)
+    earlier = await items_at(fleet, items, moment.position, found[query.offset : query.offset + query.limit])
     return await answer_list(earlier, position=position, total=len(found))
 
 
 @endpoint("GET /<session_id>", gives=json(SessionDetail, headers=("Fleet-Position",)))
-async def read_session(fleet: Fleet, items: SessionItems, session: Session, query: AtQuery) -> Response:
-    """Read a session, as it is or as it was at a log position.
+async def read_session(
+    fleet: Fleet,
+    items: SessionItems,
+    session: Session,
+    query: AtQuery,  # noqa: ARG001 - its moment is resolved
+    moment: Moment | None,
+) -> Response:
+    """Read a session, as it is or as it was at an earlier moment.
 
     With its ancestors, the root first, the sessions that report to it, and its open requests. `evidence` says why
     its status is what it is.
     """
     position = fleet.log.head()
-    if query.at is not None:
-        return answer(await _detail_at(fleet, items, check_cursor(fleet, query.at, "at"), session), position=position)
+    if moment is not None:
+        return answer(await _detail_at(fleet, items, moment.position, session), position=position)
     detail = items.detail(session, _ancestors(fleet, session), fleet.views.sessions.children(session.id))
     return answer(msgspec.Raw(detail), position=position)
 
 
 @endpoint("GET /<session_id>/children", gives=list[SessionItem])
-async def list_children(fleet: Fleet, items: SessionItems, session: Session, query: InstancePageQuery) -> Response:
+async def list_children(
+    fleet: Fleet, items: SessionItems, session: Session, query: PastPageQuery, moment: Moment | None
+) -> Response:
     """List the sessions that report to this one.
 
-    Those that were made with it as `onComplete.notifySessionId`.
+    Those that were made with it as `onComplete.notifySessionId`. With `at` it is those of then, as they were.
     """
     position, children = fleet.log.head(), fleet.views.sessions.children(session.id)
+    if moment is not None:
+        children = await sessions_at(fleet, moment.position, children)
+        page = children[query.offset : query.offset + query.limit]
+        found = await items_at(fleet, items, moment.position, page)
+        return await answer_list(found, position=position, total=len(children))
     page = children[query.offset : query.offset + query.limit]
     return await answer_encoded(map(items.encoded, page), position=position, total=len(children))
 

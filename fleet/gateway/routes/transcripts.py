@@ -17,7 +17,8 @@ from fleet.gateway.items.cuts import cut_part, without_diffs
 from fleet.gateway.items.states import conversation_item, turn_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json
-from fleet.gateway.server.requests import answer, check_cursor, paged
+from fleet.gateway.server.moments import Moment
+from fleet.gateway.server.requests import answer, paged
 from fleet.projections.transcripts import MessageView, TranscriptPage, Where
 from fleet.wire.transcripts import (
     ConversationItem,
@@ -34,7 +35,7 @@ endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
 
 @endpoint("GET /messages", gives=json(Messages, headers=("Fleet-Position",)), refuses=("conversation_not_found",))
-async def read_messages(fleet: Fleet, session: Session, query: MessagesQuery) -> Response:
+async def read_messages(fleet: Fleet, session: Session, query: MessagesQuery, moment: Moment | None) -> Response:
     """Read the transcript, newest page first.
 
     In each page the oldest comes first; `pagination` has what to give as `before` and `after`. A message and its
@@ -42,7 +43,7 @@ async def read_messages(fleet: Fleet, session: Session, query: MessagesQuery) ->
     `GET /api/sessions/{session_id}/parts/{part_id}` has the whole part.
     """
     position = fleet.log.head()
-    page = await _page(fleet, session, query)
+    page = await _page(fleet, session, query, _position(moment))
     messages = [await _message(message, cut=query.cut) for message in page.messages]
     return answer(
         Messages(messages=messages, pagination=Pagination(before=page.before, after=page.after, total=page.total)),
@@ -50,14 +51,12 @@ async def read_messages(fleet: Fleet, session: Session, query: MessagesQuery) ->
     )
 
 
-async def _page(fleet: Fleet, state: Session, query: MessagesQuery) -> TranscriptPage:
+async def _page(fleet: Fleet, state: Session, query: MessagesQuery, at: int | None) -> TranscriptPage:
     marks = {"before": query.before, "after": query.after, "around": query.around}
     given = [name for name, mark in marks.items() if mark is not None]
     if len(given) > 1:
         raise Rejected("invalid", f"give only one of {', '.join(given)}", field=given[0])
-    if query.at is not None:
-        check_cursor(fleet, query.at, "at")
-    where = Where(query.limit, query.before, query.after, query.around, query.conversation, query.at)
+    where = Where(query.limit, query.before, query.after, query.around, query.conversation, at)
     try:
         return await fleet.transcripts.page(fleet.views.sessions.stream(state.id), where)
     except KeyError as error:
@@ -76,16 +75,14 @@ async def _message(message: MessageView, *, cut: bool) -> MessageItem:
 
 
 @endpoint("GET /turns", gives=list[TurnItem])
-async def list_turns(fleet: Fleet, session: Session, query: TurnsQuery) -> Response:
+async def list_turns(fleet: Fleet, session: Session, query: TurnsQuery, moment: Moment | None) -> Response:
     """List the session's turns, oldest first.
 
     Each has its prompt and who sent it, its cost, its changes and its outcome. `position` and `endPosition` are where
     it begins and ends in the log; other routes take them as `at`.
     """
-    if query.at is not None:
-        check_cursor(fleet, query.at, "at")
     position = fleet.log.head()
-    turns = await fleet.transcripts.turns(fleet.views.sessions.stream(session.id), query.at)
+    turns = await fleet.transcripts.turns(fleet.views.sessions.stream(session.id), _position(moment))
     return paged(turns, query, turn_item, position)
 
 
@@ -114,6 +111,10 @@ async def read_part(fleet: Fleet, session: Session, part_id: str) -> Response:
     if part is None:
         raise Rejected("part_not_found", f"session {session.id} has no part {part_id}")
     return answer(part, position=position)
+
+
+def _position(moment: Moment | None) -> int | None:
+    return None if moment is None else moment.position
 
 
 def _open_parts(fleet: Fleet, state: Session) -> list[msgspec.Raw]:

@@ -14,20 +14,23 @@ from fleet.gateway.items.workspaces import workspace_detail, workspace_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import DIRECTORY, MAKING, REBINDING, REMOVAL
 from fleet.gateway.openapi.responses import json
+from fleet.gateway.server.moments import Moment
 from fleet.gateway.server.requests import answer, paged
-from fleet.wire.bodies import PageQuery, WorkspaceBody
+from fleet.wire.bodies import AtQuery, PastQuery, WorkspaceBody
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
 endpoint = Endpoints("/api", "fleet")
 
 
 @endpoint("GET /workspaces", gives=list[WorkspaceItem])
-async def list_workspaces(fleet: Fleet, query: PageQuery) -> Response:
+async def list_workspaces(fleet: Fleet, query: PastQuery, moment: Moment | None) -> Response:
     """List the workspaces.
 
-    Those that were removed are listed too: they can be restored.
+    Those that were removed are listed too: they can be restored. With `at` it is those of then, as they were.
     """
-    return paged(list(fleet.views.workspaces), query, workspace_item, fleet.log.head())
+    position = fleet.log.head()
+    found = list(fleet.views.workspaces) if moment is None else await fleet.past.workspaces.all(moment.position)
+    return paged(found, query, workspace_item, position)
 
 
 @endpoint(
@@ -38,12 +41,23 @@ async def list_workspaces(fleet: Fleet, query: PageQuery) -> Response:
         "erased",
     ),
 )
-async def read_workspace(fleet: Fleet, workspace_id: str) -> Response:
+async def read_workspace(
+    fleet: Fleet,
+    workspace_id: str,
+    query: AtQuery,  # noqa: ARG001 - its moment is resolved
+    moment: Moment | None,
+) -> Response:
     """Read a workspace, with the branch that is checked out now and whether it has uncommitted changes.
 
-    Both are null if that cannot be found out quickly.
+    Both are null if that cannot be found out quickly, and with `at`, which gives the workspace as it was then.
     """
     _workspace(fleet, workspace_id)
+    if moment is not None:
+        earlier = await fleet.past.workspaces.one(workspace_id, moment.position)
+        if earlier is None:
+            detail = f"workspace {workspace_id} did not exist at position {moment.position}"
+            raise Rejected("workspace_not_found", detail)
+        return answer(workspace_detail(earlier, None), position=fleet.log.head())
     await look(fleet.context, workspace_id)
     state, position = _workspace(fleet, workspace_id), fleet.log.head()
     return answer(workspace_detail(state, await condition_of(fleet.context, state)), position=position)
