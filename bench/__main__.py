@@ -11,6 +11,7 @@ import psutil
 from bench import (
     adoption,
     ask,
+    backup,
     commands,
     create,
     dashboard,
@@ -46,6 +47,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "transcript": transcript.main,
     "trees": trees.main,
     "adoption": adoption.main,
+    "backup": backup.main,
     "log_bytes": log_bytes.main,
     "streams": streams.main,
     "dashboard": dashboard.main,

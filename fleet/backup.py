@@ -25,7 +25,7 @@ from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.read_only import reading_directory
 from fleet.events.stored_log import StoredLog
 from fleet.events.verify import VerificationResult, verifying
-from fleet.limits import BACKUP_CONTENTS_MAX, VERIFY_PAGE_EVENTS
+from fleet.limits import BACKUP_CONTENTS_MAX, REWRITE_BATCH_BYTES, VERIFY_PAGE_EVENTS
 from fleet.wire.backup import (
     BackupFile,
     Contents,
@@ -252,10 +252,16 @@ class _Run:
     async def _copy_records(self) -> int:
         begin = position = self._backup.store.tip.position
         self._backup.check_end(await self._reader.records(position - 1, position) if position else Records([]))
+        waiting: list[tuple[bytes, bytes | None]] = []
+        size_bytes = 0
         while position < self._origin.head:
             part = await self._reader.records(position, self._origin.head)
-            self._backup.add(part, self._now_ms())
-            position = self._backup.store.tip.position
+            waiting += part.records
+            size_bytes += sum(len(raw) for raw, _ in part.records)
+            position += len(part.records)
+            if size_bytes >= REWRITE_BATCH_BYTES or position == self._origin.head:  # a commit waits for the disk
+                self._backup.add(waiting, self._now_ms())
+                waiting, size_bytes = [], 0
             self._progress("events", position - begin, self._origin.head - begin)
         return position - begin
 
@@ -274,11 +280,16 @@ class _Run:
             after = through
 
     async def _fetch(self, digests: Sequence[str], copied: int) -> int:
-        done = 0
+        done = size_bytes = 0
+        waiting: dict[str, bytes] = {}
         while done < len(digests):
             part = await self._reader.contents(digests[done : done + BACKUP_CONTENTS_MAX])
-            self._backup.add_contents({digest.hex(): stored for digest, stored in part.contents})
+            waiting |= {digest.hex(): stored for digest, stored in part.contents}
+            size_bytes += sum(len(stored) for _, stored in part.contents)
             done += part.done
+            if size_bytes >= REWRITE_BATCH_BYTES or done == len(digests):
+                self._backup.add_contents(waiting)
+                waiting, size_bytes = {}, 0
             self._progress("contents", copied + done, max(self._origin.contents, copied + len(digests)))
         return done
 

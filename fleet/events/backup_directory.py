@@ -140,17 +140,17 @@ class BackupDirectory:
                 "(fleet log verify), and make a new backup in another directory."
             )
 
-    def add(self, part: Records, now_ms: int) -> None:
-        """Append records. Raises `StartupError` if they do not follow the end of this log."""
-        first = codec.decode(part.records[0][0]).header
+    def add(self, records: Sequence[tuple[bytes, bytes | None]], now_ms: int) -> None:
+        """Append records in one commit. Raises `StartupError` if they do not follow the end of this log."""
+        first = codec.decode(records[0][0]).header
         if (first.position, first.previous_digest) != (self.store.tip.position + 1, self.store.tip.digest):
             raise StartupError(f"Event {first.position} does not follow the one before: verify the Fleet's log.")
         digests = {
             command_id: digest
-            for raw, digest in part.records
+            for raw, digest in records
             if digest is not None and (command_id := codec.decode_header(raw).command_id) is not None
         }
-        write_batch(self.store, ImportBatch([raw for raw, _ in part.records], now_ms, digests))
+        write_batch(self.store, ImportBatch([raw for raw, _ in records], now_ms, digests))
 
     def erase(self, stream: str, through: int, now_ms: int) -> int:
         """Erase the stream's records up to this position; return how many were not erased before."""
@@ -183,9 +183,9 @@ class BackupDirectory:
                 break
         return found
 
-    def missing(self, pairs: Iterable[Pair]) -> list[str]:
+    def missing(self, pairs: Sequence[Pair]) -> list[str]:
         """Return the digests of contents that are not here yet."""
-        return sorted({digest for _, digest in pairs if self.blobs.stored(digest) is None})
+        return sorted(self.blobs.without({digest for _, digest in pairs}))
 
     def add_contents(self, contents: Mapping[str, bytes]) -> None:
         """Add contents without an owner, each checked against its digest. Raises `CorruptBlob`."""
@@ -193,9 +193,10 @@ class BackupDirectory:
             unpack(digest, stored)
         self.blobs.copy_in(contents, ())
 
-    def add_owners(self, pairs: Iterable[Pair]) -> None:
+    def add_owners(self, pairs: Sequence[Pair]) -> None:
         """Add owners of contents that are here; a content that is not was erased meanwhile."""
-        self.blobs.copy_in({}, [pair for pair in pairs if self.blobs.stored(pair[1]) is not None])
+        gone = set(self.missing(pairs))
+        self.blobs.copy_in({}, [pair for pair in pairs if pair[1] not in gone])
 
     # ----------------------------------------------------------------------------------------------------- the files
 

@@ -106,6 +106,12 @@ class LmdbBlobs:
         pairs = (key.partition(b"\0") for key in keys)
         return [(name.decode(), named.hex()) for name, _, named in pairs]
 
+    def without(self, digests: Iterable[str]) -> list[str]:
+        """Return the digests of those of these contents that are not here."""
+        with self._environment.begin() as transaction:
+            cursor = transaction.cursor(self._contents)
+            return [digest for digest in digests if not cursor.set_key(bytes.fromhex(digest))]
+
     def stored(self, digest: str) -> bytes | None:
         """See `Blobs`."""
         with self._environment.begin() as transaction:
@@ -139,7 +145,7 @@ class LmdbBlobs:
     def _put(self, owner: str, contents: Sequence[bytes]) -> list[str]:
         digests = [name_of(content) for content in contents]
         named = dict(zip(digests, contents, strict=True))
-        missing = self._missing(list(named))
+        missing = self.without(named)
         # Compression takes most of the time, so it is done before the transaction begins.
         packed = dict(zip(missing, pack([named[digest] for digest in missing]), strict=True))
         self._disk.check(sum(len(stored) for stored in packed.values()), self._reusable_bytes)
@@ -152,11 +158,6 @@ class LmdbBlobs:
         self._repeated += len(contents) - len(missing)
         self._content_bytes += sum(len(named[digest]) for digest in missing)
         return digests
-
-    def _missing(self, digests: Sequence[str]) -> list[str]:
-        with self._environment.begin() as transaction:
-            cursor = transaction.cursor(self._contents)
-            return [digest for digest in digests if not cursor.set_key(bytes.fromhex(digest))]
 
     def _reusable_bytes(self) -> int:
         return free_bytes_of(self._environment, (self._contents, self._owned, self._owners))
