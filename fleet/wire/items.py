@@ -296,14 +296,14 @@ class HistoryItem(SessionItem, kw_only=True):
 
 
 class InboxContext(WireItem, kw_only=True):
-    """The origin of an inbox item; `tool` is the part of the tool call, in OpenCode's JSON, cut."""
+    """The origin of an inbox item; `tool` is the part of the tool call, in OpenCode's JSON, cut; or null."""
 
     turn: int | None
     prompt: str | None
     directory: str
     repository: str | None
     branch: str | None
-    tool: msgspec.Raw | None
+    tool: msgspec.Raw
 
 
 class InboxItem(WireItem, kw_only=True):

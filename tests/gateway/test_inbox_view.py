@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from fleet.actors.runtime.aggregate import Deliver
+from fleet.client import FleetClient
 from fleet.core.session.report_commands import ReportRequestOpened
 from fleet.limits import FLEET_ITEM_INTERVAL_S
 from fleet.ports import OpenRequest, Part
@@ -125,6 +126,10 @@ async def test_a_request_shows_the_call_that_it_is_about(door: Door) -> None:
     tool = shown["context"]["tool"]
     assert (tool["callID"], tool["truncated"]) == ("call_1", True)
     assert len(tool["state"]["input"]["x"]) < 9000
+    async with door.listen() as port, FleetClient(f"http://127.0.0.1:{port}") as fleet:
+        (read,) = await fleet.inbox()
+    assert read.context is not None
+    assert msgspec.json.decode(read.context.tool) == tool
 
 
 async def test_a_new_failure_is_another_item(door: Door) -> None:

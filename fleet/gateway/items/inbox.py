@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -26,6 +27,7 @@ async def inbox_items_at(fleet: Fleet, at: int) -> list[InboxItem]:
     return _sorted(sessions, webhooks, lambda _, __: None)
 
 
+_NO_CALL: Final = msgspec.Raw(b"null")
 Tool = Callable[[State, Request], msgspec.Raw | None]
 """Returns the call that a request is about."""
 
@@ -104,7 +106,7 @@ def _context(state: State, tool: msgspec.Raw | None) -> InboxContext:
         directory=state.directory,
         repository=repository_of(state),
         branch=state.settings.branch,
-        tool=tool,
+        tool=_NO_CALL if tool is None else tool,
     )
 
 
