@@ -8,7 +8,6 @@ import structlog
 import trio
 
 from fleet.private_files import write_private
-from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
 
 _log = structlog.get_logger(__name__)
@@ -46,5 +45,7 @@ class Offer:
         return await self._serve(nursery, 0)
 
     async def _serve(self, nursery: trio.Nursery, port: int) -> str:
+        from fleet.rehearsal.app import serve_rehearsal  # 8 ms, which a server with models of its own does not need
+
         url: str = await nursery.start(serve_rehearsal, _HOST, port)
         return url

@@ -52,7 +52,7 @@ def of_ls(tmp_path_factory: pytest.TempPathFactory) -> Seen:
 @pytest.fixture(scope="module")
 def of_serve(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     directory = tmp_path_factory.mktemp("serve")
-    options = ("--port", "0", "--data-dir", str(directory / "data"), "--rehearsal", "always")
+    options = ("--port", "0", "--data-dir", str(directory / "data"), "--rehearsal", "never")
     with started(directory, "serve", *options) as server:
         assert server.stderr is not None
         next(line for line in server.stderr if "ready" in line)
@@ -81,7 +81,7 @@ def test_listing_sessions_does_not_import(of_ls: Seen, module: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("httpx", "httpcore", "mcp", "opentelemetry", "ray", "fleet.traces", "fleet.client"),
+        *("httpx", "httpcore", "mcp", "opentelemetry", "ray", "fleet.traces", "fleet.client", "fleet.rehearsal.app"),
         *("fleet.doctor", "fleet.process_report", "fleet.cli.connect", "fleet.cli.commands.ls"),
     ],
 )
