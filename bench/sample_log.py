@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -246,8 +247,10 @@ async def write(directory: Path, sessions: int) -> None:
     author = Author()
     groups = [SESSIONS_PER_INSTANCE] * (sessions // SESSIONS_PER_INSTANCE) + [sessions % SESSIONS_PER_INSTANCE]
     streams = itertools.chain.from_iterable(author.group(size) for size in groups if size)
-    store = LmdbViewStore(directory / "views")
-    with LmdbLog.open(directory, make_registry(), SystemClock()) as log:
+    with (
+        LmdbLog.open(directory, make_registry(), SystemClock()) as log,
+        closing(LmdbViewStore(directory / "views", log.sealer)) as store,
+    ):
         runner = Runner(log, store, make_views())
         runner.open()
         async with trio.open_nursery() as running:
@@ -257,7 +260,6 @@ async def write(directory: Path, sessions: int) -> None:
                     writers.start_soon(_append_all, log, streams)
             log.stop()
         await runner.save()
-    store.close()
 
 
 async def _append_all(log: LmdbLog, streams: Iterator[Stream]) -> None:

@@ -57,7 +57,7 @@ def open_stores(data_dir: Path, traces: "Traces | None") -> Generator[OpenStores
         LmdbLog.open(data_dir, registry, SystemClock(), reserve_bytes=DISK_RESERVE_BYTES, traces=traces) as log,
         readable(log, registry, __version__),
         LmdbBlobs(data_dir) as blobs,
-        closing(LmdbViewStore(data_dir / "views")) as views,
+        closing(LmdbViewStore(data_dir / "views", log.sealer)) as views,
         local_token(data_dir) as local,
     ):
         identity = read_identity(data_dir) or write_identity(data_dir, SystemIds(SystemClock()).uuid7())
@@ -74,7 +74,7 @@ def open_read_only(data_dir: Path) -> Generator[OpenStores]:
         reading_directory(data_dir, registry) as log,
         readable(log, registry, __version__),
         LmdbBlobs(data_dir, read_only=True) as blobs,
-        closing(UnchangedViewStore(data_dir / "views")) as views,
+        closing(UnchangedViewStore(data_dir / "views", log.sealer)) as views,
         _scratch(data_dir) as scratch,
     ):
         identity = read_identity(data_dir)

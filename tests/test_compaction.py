@@ -39,7 +39,7 @@ async def fleet_on(directory: Path) -> AsyncGenerator[tuple[Machine, Door]]:
         with (
             LmdbLog.open(directory, make_registry(), machine.clock) as log,
             LmdbBlobs(directory) as blobs,
-            closing(LmdbViewStore(directory / "views")) as views,
+            closing(LmdbViewStore(directory / "views", log.sealer)) as views,
         ):
             await nursery.start(log.run)
             stores = Stores(log, blobs, views, directory / "views" / "history.sqlite")

@@ -1,6 +1,7 @@
 """The drill: it breaks scratch copies of a log, says what it finds, and changes nothing of the original."""
 
 import hashlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from fleet.adapters.clock import SystemClock
 from fleet.doctor import Check
 from fleet.drill.drills import run_drills
 from fleet.errors import StartupError
+from fleet.events.batch import LogEnd
 from fleet.events.catalog import make_registry
+from fleet.events.codec import digest_of
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.lmdb_store import LOG_FILE
@@ -30,7 +33,7 @@ async def recorded(directory: Path) -> None:
                 for version, event in enumerate(events):
                     await log.append(stream, version, [event], Cause())
             log.stop()
-        store = LmdbViewStore(directory / "views")
+        store = LmdbViewStore(directory / "views", log.sealer)
         runner = Runner(log, store, make_views())
         runner.open()
         await runner.save()
@@ -74,14 +77,16 @@ async def test_damaged_log_is_named_and_not_broken_further(tmp_path: Path) -> No
 
 async def test_stored_state_that_differs_from_the_events_is_named(tmp_path: Path) -> None:
     await recorded(tmp_path)
-    views = make_views()
-    store = LmdbViewStore(tmp_path / "views")
-    sessions = views.sessions
+    sessions = make_views().sessions
     shape = fingerprint(sessions.name, sessions.state_type, sessions.decider.revision)
-    checkpoint, rows = store.load("session", shape)
-    forged = {key: row.replace(b"Title", b"Forge") for key, row in rows}
-    store.save("session", shape, checkpoint, forged)
-    store.close()
+    with (
+        LmdbLog.open(tmp_path, make_registry(), SystemClock()) as log,
+        closing(LmdbViewStore(tmp_path / "views", log.sealer)) as store,
+    ):
+        _, rows = store.load("session", shape, lambda position: digest_of(log.read_record(position) or b""))
+        wrong = {key: row.replace(b"Title", b"Forge") for key, row in rows}
+        end = LogEnd(log.head(), digest_of(log.read_record(log.head()) or b""))
+        store.save("session", shape, end, wrong)
     replay = next(check for check in run_drills(tmp_path) if check.name == "replay")
     assert (replay.state, "session s1" in replay.detail) == ("failed", True)
 

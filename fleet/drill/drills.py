@@ -86,15 +86,14 @@ def _told(found: Break) -> str:
 
 def _replay(copy: Path) -> Check:
     stored, rebuilt = make_views(), make_views()
-    rows = UnchangedViewStore(copy / "views")
-    try:
-        with reading_directory(copy, drill_registry()) as log:
-            Runner(log, rows, stored).open()
-            began_s = time.monotonic()
-            Runner(log, UnchangedViewStore(copy / "none"), rebuilt).open()  # without rows: from the first event on
-            took_s, events = time.monotonic() - began_s, log.head()
-    finally:
-        rows.close()
+    with (
+        reading_directory(copy, drill_registry()) as log,
+        closing(UnchangedViewStore(copy / "views", log.sealer)) as rows,
+    ):
+        Runner(log, rows, stored).open()
+        began_s = time.monotonic()
+        Runner(log, UnchangedViewStore(copy / "none", None), rebuilt).open()  # without rows: from the first event on
+        took_s, events = time.monotonic() - began_s, log.head()
     if differences := _differences(stored, rebuilt):
         advice = "Stop the server and delete the directory `views` in the data directory: the next start rebuilds it."
         detail = f"{len(differences)} states differ from what the events say, such as {differences[0]}"

@@ -85,6 +85,11 @@ def encode(header: Header, salt: bytes, payload: bytes) -> tuple[bytes, bytes]:
     return b"".join((len(head).to_bytes(4, "big"), head, salt, payload)), hashlib.sha256(head).digest()
 
 
+def digest_of(record: bytes) -> bytes:
+    """Return the record's digest without decoding it. Raises `CorruptRecord`."""
+    return hashlib.sha256(header_bytes(record)).digest()
+
+
 def decode(record: bytes) -> Record:
     """Decode a record. Raises `CorruptRecord`. The digests are not checked here but in verify.py."""
     end = _header_end(record)

@@ -18,6 +18,7 @@ from fleet.events.envelope import NO_OWN_CAUSES, Appended, Cause, OwnCauses, Sta
 from fleet.events.lmdb_store import LOG_FILE, LmdbStore
 from fleet.events.log import Listener, LogStatistics
 from fleet.events.registry import EventRegistry
+from fleet.events.seals import Sealer
 from fleet.events.signing import open_key
 from fleet.events.stored_log import StoredLog
 from fleet.events.verify import verify
@@ -96,6 +97,13 @@ class LmdbLog(StoredLog):
         """Close the files, when `run` has ended."""
         self._lmdb.close()
         self._lock.close()
+
+    @property
+    def sealer(self) -> Sealer:
+        """Makes the seals of this log."""
+        if self._lmdb.sealer is None:
+            raise RuntimeError("a log that is written has a key")
+        return self._lmdb.sealer
 
     def statistics(self) -> LogStatistics:
         """See `Log`."""

@@ -65,7 +65,7 @@ class LmdbStore:
     is not always damaged. The caller then reads all of it to find out.
 
     With `read_only` nothing is written: a missing table is an error, and a short file raises `CutOff`. Without a `key`
-    heads are compared with the `public` key.
+    heads are compared with the `public` key, and no snapshot is loaded, because `sealer` is None.
 
     `tip` is the end of the log for readers, as of the last `finish_commit` or `reload`.
     """
@@ -75,6 +75,7 @@ class LmdbStore:
         self._read_only = read_only
         self.padded = False
         self._file = file
+        self.sealer = None if key is None else key.sealer
         self._versions: OrderedDict[str, int] = OrderedDict()
         self._map_bytes = max(MAP_BYTES_INITIAL, 2 * file.stat().st_size if existed else 0)
         try:
@@ -145,11 +146,11 @@ class LmdbStore:
     def _open_tables(self) -> None:
         if self._read_only:
             self._take(*(self._environment.open_db(name, create=False) for name in _TABLES))
-            self._snapshots = SnapshotTables(self._environment)
+            self._snapshots = SnapshotTables(self._environment, None, self._records, self.sealer)
             return
         with self._environment.begin(write=True) as transaction:
             self._take(*(self._environment.open_db(name, txn=transaction) for name in _TABLES))
-            self._snapshots = SnapshotTables(self._environment, transaction)
+            self._snapshots = SnapshotTables(self._environment, transaction, self._records, self.sealer)
             if transaction.get(_FORMAT_KEY, db=self._meta) is None:
                 transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=self._meta)
 

@@ -13,7 +13,7 @@ from fleet.events.data_lock import shared_lock
 from fleet.events.export_store import ExportStore
 from fleet.events.lmdb_store import LOG_FILE, CutOff, LmdbStore
 from fleet.events.registry import EventRegistry
-from fleet.events.signing import read_public_key
+from fleet.events.signing import read_key, read_public_key
 from fleet.events.stored_log import StoredLog
 from fleet.events.unchanged_log import UnchangedLog
 from fleet.events.verify import verify
@@ -28,15 +28,15 @@ def reading_directory(directory: Path, registry: EventRegistry) -> Generator[Unc
     file = directory / LOG_FILE
     if not file.is_file():
         raise StartupError(f"There is no event log in {directory}: name a Fleet's data directory with --data-dir.")
-    public = read_public_key(directory) or ""
+    key, public = read_key(directory), read_public_key(directory) or ""
     with shared_lock(directory), ExitStack() as cleanup:
         try:
-            store, padded = LmdbStore(file, read_only=True, public=public), False
+            store, padded = LmdbStore(file, key, read_only=True, public=public), False
         except CutOff as cut_off:
             copy = cleanup.enter_context(_padded(file, cut_off.needed_bytes))
-            store, padded = LmdbStore(copy, read_only=True, public=public), True
+            store, padded = LmdbStore(copy, key, read_only=True, public=public), True
         cleanup.callback(store.close)
-        log = UnchangedLog(store, registry)
+        log = UnchangedLog(store, registry, store.sealer)
         if padded:
             _check_everything(log)
         yield log

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from fleet.errors import StartupError
 from fleet.events.disk import remedy
+from fleet.events.seals import Sealer
 from fleet.private_files import write_private
 from fleet.wire.audit import SignedHead
 
@@ -33,14 +34,13 @@ PUBLIC_FILE: Final = "signing.pub"
 class SigningKey:
     """An Ed25519 key, made from 32 random bytes.
 
-    `public` is the public key in hex, as heads name it. `seal_key` is derived from the private key, for digests over
-    data that can be computed again.
+    `public` is the public key in hex, as heads name it. `sealer` has a key that is derived from the private one.
     """
 
     def __init__(self, seed: bytes) -> None:
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         self.public: str = self._private.public_key().public_bytes_raw().hex()
-        self.seal_key: bytes = hashlib.blake2b(seed, digest_size=32, person=b"fleet seals").digest()
+        self.sealer = Sealer(hashlib.blake2b(seed, digest_size=32, person=b"fleet seals").digest())
 
     def sign(self, position: int, digest: bytes, at_ms: int) -> SignedHead:
         """Return the signed head. May be called in any thread; takes 20 µs."""
@@ -91,6 +91,15 @@ def _write(file: Path, pem: bytes, mode: int) -> None:
     except OSError as error:
         advice = remedy(error, "make the directory writable for this user.")
         raise StartupError(f"{file} cannot be written ({error.strerror}): {advice}") from error
+
+
+def read_key(directory: Path) -> SigningKey | None:
+    """Return the key of a data directory, None where it cannot be read. Needs no lock, and writes nothing."""
+    try:
+        private = load_pem_private_key((directory / KEY_FILE).read_bytes(), None)
+    except (OSError, ValueError, TypeError):
+        return None
+    return SigningKey(private.private_bytes_raw()) if isinstance(private, Ed25519PrivateKey) else None
 
 
 def read_public_key(directory: Path) -> str | None:

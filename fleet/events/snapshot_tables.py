@@ -3,8 +3,10 @@
     snapshots  stream -> its newest snapshot
     past       stream NUL position -> a kept snapshot
 
-Snapshots wait in memory and are written with the next commit. They are disposable: when too many wait, the oldest are
-dropped. One in `PAST_SNAPSHOT_EVENTS` versions of a stream is kept, so that an earlier state is folded from near it.
+A stored snapshot has a seal (seals.py) that binds it to its stream and to the log at its position; one without it is
+not loaded. Snapshots wait in memory and are written with the next commit. They are disposable: when too many wait, the
+oldest are dropped. One in `PAST_SNAPSHOT_EVENTS` versions of a stream is kept, so that an earlier state is folded from
+near it.
 """
 
 from collections import OrderedDict
@@ -14,26 +16,49 @@ from typing import TYPE_CHECKING, Final
 
 import lmdb
 import msgspec
+import structlog
 
-from fleet.events.codec import CorruptRecord
+from fleet.events.codec import CorruptRecord, digest_of
 from fleet.events.envelope import StateSnapshot
 from fleet.events.lmdb_keys import position_key, stream_prefix
+from fleet.events.seals import Sealer
 from fleet.limits import PAST_SNAPSHOT_EVENTS, SNAPSHOTS_WAITING_MAX
 
 if TYPE_CHECKING:
     from lmdb import _Database
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(tuple[int, int, str, bytes]).decode
+_logger = structlog.get_logger(__name__)
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    position: int
+    schema: str
+    state: bytes
+    seal: bytes = b""
+
+
+_decode: Final = msgspec.msgpack.Decoder(_Stored).decode
 
 
 class SnapshotTables:
     """The snapshots in an open environment. Erased streams lose theirs.
 
-    Without a `transaction` nothing is written, and a file of an older server has no kept snapshots.
+    Without a `transaction` nothing is written, and a file of an older server has no kept snapshots. `records` is the
+    table of the log's records. Without a `sealer` nothing is loaded.
     """
 
-    def __init__(self, environment: lmdb.Environment, transaction: "lmdb.Transaction[bytes] | None" = None) -> None:
+    def __init__(
+        self,
+        environment: lmdb.Environment,
+        transaction: "lmdb.Transaction[bytes] | None",
+        records: "_Database",
+        sealer: Sealer | None,
+    ) -> None:
+        self._records = records
+        self._sealer = sealer
+        self._refused: set[tuple[str, int]] = set()
         create = transaction is not None
         self._newest = environment.open_db(b"snapshots", txn=transaction, create=create)
         self._past: _Database | None = None
@@ -64,14 +89,45 @@ class SnapshotTables:
             found = transaction.get(stream.encode(), db=self._newest)
         except lmdb.Error as error:
             raise CorruptRecord(f"a page cannot be read: {error}") from error
-        return None if found is None else StateSnapshot(*_decode(found))
+        return None if found is None else self._opened(transaction, stream, found)
 
     def _load_past(self, transaction: "lmdb.Transaction[bytes]", stream: str, at: int) -> StateSnapshot | None:
         if self._past is None:
             return None
         cursor, prefix = transaction.cursor(self._past), stream_prefix(stream)
         found = cursor.prev() if cursor.set_range(prefix + position_key(at + 1)) else cursor.last()
-        return StateSnapshot(*_decode(cursor.value())) if found and cursor.key().startswith(prefix) else None
+        known = found and cursor.key().startswith(prefix)
+        return self._opened(transaction, stream, cursor.value()) if known else None
+
+    def _opened(self, transaction: "lmdb.Transaction[bytes]", stream: str, stored: bytes) -> StateSnapshot | None:
+        """Return a stored snapshot, None for one that is not of this log."""
+        try:
+            found = _decode(stored)
+        except msgspec.MsgspecError:
+            found = _Stored(0, 0, "", b"")
+        snapshot, position = StateSnapshot(found.version, found.position, found.schema, found.state), found.position
+        if found.seal and self._seal(transaction, stream, snapshot) == found.seal:
+            return snapshot
+        if (stream, position) not in self._refused and len(self._refused) < SNAPSHOTS_WAITING_MAX:
+            self._refused.add((stream, position))
+            _logger.warning("snapshot_not_of_this_log", stream=stream, position=position)
+        return None
+
+    def _seal(self, transaction: "lmdb.Transaction[bytes]", stream: str, snapshot: StateSnapshot) -> bytes:
+        record = transaction.get(position_key(snapshot.position), db=self._records)
+        if self._sealer is None or record is None:
+            return b""
+        return self._sealer.seal(
+            stream.encode(),
+            snapshot.version.to_bytes(8, "big"),
+            digest_of(record),
+            snapshot.schema.encode(),
+            snapshot.state,
+        )
+
+    def _encoded(self, transaction: "lmdb.Transaction[bytes]", stream: str, snapshot: StateSnapshot) -> bytes:
+        seal = self._seal(transaction, stream, snapshot)
+        return _encode((snapshot.version, snapshot.position, snapshot.schema, snapshot.state, seal))
 
     def save(self, transaction: "lmdb.Transaction[bytes]", stream: str, snapshot: StateSnapshot) -> None:
         """Make it the newest of its stream with the next commit, and keep it if that is due; reads see it at once."""
@@ -97,10 +153,11 @@ class SnapshotTables:
         self._written = dict(self._waiting) if waiting else {}
         self._written_past = list(self._waiting_past) if waiting else []
         for stream, snapshot in self._written.items():
-            transaction.put(stream.encode(), _encoded(snapshot), db=self._newest)
+            transaction.put(stream.encode(), self._encoded(transaction, stream, snapshot), db=self._newest)
         for stream, position in self._written_past:
             key = stream_prefix(stream) + position_key(position)
-            transaction.put(key, _encoded(self._waiting_past[stream, position]), db=self._past)
+            stored = self._encoded(transaction, stream, self._waiting_past[stream, position])
+            transaction.put(key, stored, db=self._past)
         for stream in gone:
             transaction.delete(stream.encode(), db=self._newest)
             cursor, prefix = transaction.cursor(self._past), stream_prefix(stream)
@@ -123,7 +180,3 @@ class SnapshotTables:
             self._waiting.pop(stream, None)
         for key in [key for key in self._waiting_past if key[0] in gone]:
             del self._waiting_past[key]
-
-
-def _encoded(snapshot: StateSnapshot) -> bytes:
-    return _encode((snapshot.version, snapshot.position, snapshot.schema, snapshot.state))

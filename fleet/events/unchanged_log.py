@@ -5,11 +5,17 @@ from typing import Any, NoReturn
 from fleet.errors import Unavailable
 from fleet.events.envelope import StateSnapshot
 from fleet.events.log import Listener, LogStatistics
-from fleet.events.stored_log import StoredLog
+from fleet.events.registry import EventRegistry
+from fleet.events.seals import Sealer
+from fleet.events.stored_log import RecordStore, StoredLog
 
 
 class UnchangedLog(StoredLog):
-    """A `Log` that nothing changes."""
+    """A `Log` that nothing changes. `sealer` is None where the key of the directory cannot be read."""
+
+    def __init__(self, store: RecordStore, registry: EventRegistry, sealer: Sealer | None = None) -> None:
+        super().__init__(store, registry)
+        self.sealer = sealer
 
     async def append(self, *_: Any, **__: Any) -> NoReturn:
         """Raise `Unavailable` read_only_server."""

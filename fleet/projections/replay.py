@@ -6,6 +6,7 @@ position at which both agree.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ from fleet.events.envelope import Erased, Recorded
 from fleet.events.log import LogReader
 from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS
+from fleet.projections.runner import digest_at
 from fleet.projections.states import States
 from fleet.projections.store import ViewStore
 from fleet.projections.views import make_views
@@ -53,7 +55,7 @@ def replay_views(log: LogReader, store: ViewStore, to: int, only: str | None = N
 
 def _replay_view(log: LogReader, store: ViewStore, view: States[Any], to: int) -> Iterator[Finding]:
     states = _States(view)
-    checkpoint, rows = store.load(view.name, states.fingerprint)
+    checkpoint, rows = store.load(view.name, states.fingerprint, partial(digest_at, log))
     stored = {key: states.decode(row) for key, row in rows}
     if not 0 < checkpoint <= to:
         yield Compared(view.name, None)

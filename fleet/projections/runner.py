@@ -13,8 +13,11 @@ import msgspec
 import structlog
 import trio
 
+from fleet.events.batch import LogEnd
+from fleet.events.codec import GENESIS_DIGEST, CorruptRecord, digest_of
 from fleet.events.envelope import Recorded
-from fleet.events.log import Log
+from fleet.events.log import Log, LogReader
+from fleet.events.seals import DigestAt
 from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import FEED_PAGE_EVENTS, VIEW_SAVE_INTERVAL_S
 from fleet.projections.states import States
@@ -49,8 +52,8 @@ class _Kept:
         self.checkpoint = 0
         self.dirty: set[str] = set()
 
-    def load(self, store: ViewStore) -> None:
-        self.checkpoint, rows = store.load(self.view.name, self.fingerprint)
+    def load(self, store: ViewStore, digest_at: DigestAt) -> None:
+        self.checkpoint, rows = store.load(self.view.name, self.fingerprint, digest_at)
         for key, row in rows:
             self.view.apply_state(key, self.decoder.decode(row))
 
@@ -76,7 +79,7 @@ class Runner:
         """Load the rows, replay the newer events, and follow the log from now on."""
         with _uncollected():
             for kept in self._kept:
-                kept.load(self._store)
+                kept.load(self._store, partial(digest_at, self._log))
         for kept in self._kept:
             if kept.checkpoint > self._log.head():
                 _logger.warning("view_ahead_of_log", view=kept.view.name, checkpoint=kept.checkpoint)
@@ -108,10 +111,10 @@ class Runner:
         for kept in self._kept:
             # Each view has its own position: commits arrive during the write of another view, and a row that is ahead
             # of its position would get the same events twice.
-            position = self.position
+            checkpoint = LogEnd(self.position, digest_at(self._log, self.position) or b"")
             (rows, gone), kept.dirty = kept.changes(), set()
             try:
-                await self._write(partial(self._store.save, kept.view.name, kept.fingerprint, position, rows, gone))
+                await self._write(partial(self._store.save, kept.view.name, kept.fingerprint, checkpoint, rows, gone))
             except StoreFailed as error:
                 kept.dirty |= rows.keys() | gone
                 _logger.warning("view_not_saved", view=kept.view.name, error=str(error))
@@ -132,3 +135,14 @@ class Runner:
             )
             kept.dirty |= kept.view.apply(new)
         self.position = commit[-1].position
+
+
+def digest_at(log: LogReader, position: int) -> bytes | None:
+    """Return the digest of the log's record at this position, None where it has none."""
+    if position == 0:
+        return GENESIS_DIGEST
+    try:
+        record = log.read_record(position)
+        return None if record is None else digest_of(record)
+    except CorruptRecord:
+        return None

@@ -2,17 +2,24 @@
 
 A row is an encoded state. Each view has a checkpoint (the log position of its rows) and a fingerprint; rows with
 another fingerprint are dropped. Rows and checkpoint are written in one transaction, so they always agree.
+
+The checkpoint has a seal (events/seals.py) over the sum of all rows and the log at its position: a row that something
+else than Fleet changed, added, removed or put back makes the view be folded from the log again.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import lmdb
+import msgspec
+import structlog
 
 from fleet.errors import StartupError
+from fleet.events.batch import LogEnd
 from fleet.events.disk import remedy
+from fleet.events.seals import DigestAt, Sealer
 from fleet.limits import VIEW_MAP_BYTES
 from fleet.private_files import make_private_directory
 
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
 _CHECKPOINTS = b"checkpoints"
+_logger = structlog.get_logger(__name__)
 
 
 class StoreFailed(Exception):  # noqa: N818 - named after the event
@@ -29,16 +37,20 @@ class StoreFailed(Exception):  # noqa: N818 - named after the event
 class ViewStore(Protocol):
     """Rows and checkpoint of each view."""
 
-    def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
-        """Return the checkpoint and the rows; (0, nothing) where there are none of this fingerprint."""
+    def load(self, view: str, fingerprint: str, digest_at: DigestAt) -> tuple[int, Iterator[tuple[str, bytes]]]:
+        """Return the checkpoint's position and the rows; (0, nothing) where there are none of this fingerprint and log.
+
+        `digest_at` returns the digests of the log.
+        """
         ...
 
     def save(
-        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
+        self, view: str, fingerprint: str, checkpoint: LogEnd, rows: Mapping[str, bytes], gone: Collection[str] = ()
     ) -> None:
         """Store `rows`, delete those in `gone` and set the checkpoint in one transaction.
 
-        Rows with another fingerprint are dropped first. Raises `StoreFailed` (a full disk); nothing changes then.
+        `checkpoint` is where the log ended for these rows. Rows with another fingerprint are dropped first. Raises
+        `StoreFailed` (a full disk); nothing changes then.
         """
         ...
 
@@ -46,11 +58,12 @@ class ViewStore(Protocol):
 class UnchangedViewStore:
     """The store of a read-only server: the rows that the last server wrote, and no writes.
 
-    Newer events are folded from the log into memory. Where the rows cannot be read, everything is.
+    Newer events are folded from the log into memory. Where the rows cannot be read, or without a `sealer`, all are.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sealer: Sealer | None) -> None:
         self._env: lmdb.Environment | None = None
+        self._sealer = sealer
         with suppress(lmdb.Error):
             self._env = lmdb.open(str(path), map_size=VIEW_MAP_BYTES, max_dbs=16, readonly=True, lock=False)
 
@@ -59,25 +72,29 @@ class UnchangedViewStore:
         if self._env is not None:
             self._env.close()
 
-    def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
+    def load(self, view: str, fingerprint: str, digest_at: DigestAt) -> tuple[int, Iterator[tuple[str, bytes]]]:
         """See `ViewStore`."""
-        if self._env is None:
+        if self._env is None or self._sealer is None:
             return 0, iter(())
         try:
-            return _load(self._env, self._env.open_db(_CHECKPOINTS, create=False), view, fingerprint)
+            checkpoints = self._env.open_db(_CHECKPOINTS, create=False)
+            place = _Place(self._env, checkpoints, self._sealer)
+            return _load(place, view, fingerprint, digest_at) or (0, iter(()))
         except lmdb.Error:
             return 0, iter(())
 
     def save(
-        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
+        self, view: str, fingerprint: str, checkpoint: LogEnd, rows: Mapping[str, bytes], gone: Collection[str] = ()
     ) -> None:
         """Write nothing."""
 
 
 class LmdbViewStore:
-    """The store on disk."""
+    """The store on disk. `sealer` is that of the log (`LmdbLog.sealer`)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self._unloaded: set[str] = set()
         make_private_directory(path)
         try:
             self._env = lmdb.open(str(path), map_size=VIEW_MAP_BYTES, max_dbs=16, subdir=True, mode=0o600)
@@ -90,43 +107,106 @@ class LmdbViewStore:
         """Close the environment."""
         self._env.close()
 
-    def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
-        """Return the checkpoint and the rows; (0, nothing) where there are none of this fingerprint."""
-        return _load(self._env, self._checkpoints, view, fingerprint)
+    def load(self, view: str, fingerprint: str, digest_at: DigestAt) -> tuple[int, Iterator[tuple[str, bytes]]]:
+        """See `ViewStore`."""
+        place = _Place(self._env, self._checkpoints, self._sealer)
+        found = _load(place, view, fingerprint, digest_at)
+        if found is None:
+            self._unloaded.add(view)
+        return found or (0, iter(()))
 
     def save(
-        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
+        self, view: str, fingerprint: str, checkpoint: LogEnd, rows: Mapping[str, bytes], gone: Collection[str] = ()
     ) -> None:
         """See `ViewStore`."""
         try:
             self._save(view, fingerprint, checkpoint, rows, gone)
         except lmdb.Error as error:
             raise StoreFailed(str(error)) from error
+        self._unloaded.discard(view)
 
     def _save(
-        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str]
+        self, view: str, fingerprint: str, checkpoint: LogEnd, rows: Mapping[str, bytes], gone: Collection[str]
     ) -> None:
-        table = self._env.open_db(view.encode())
+        table, total = self._env.open_db(view.encode()), self._sealer.rows(view)
         with self._env.begin(write=True) as txn:
-            known = bytes(txn.get(view.encode(), db=self._checkpoints) or b"")
-            if known.partition(b" ")[2].decode() != fingerprint:
+            known = _read(txn.get(view.encode(), db=self._checkpoints))
+            if known is None or known.fingerprint != fingerprint or view in self._unloaded:
                 txn.drop(table, delete=False)
-            for key, row in rows.items():
-                txn.put(key.encode(), row, db=table)
-            for key in gone:
-                txn.delete(key.encode(), db=table)
-            txn.put(view.encode(), f"{checkpoint} {fingerprint}".encode(), db=self._checkpoints)
+            else:
+                total.total = known.total
+            for name in (*rows, *gone):
+                key = name.encode()
+                before, row = txn.get(key, db=table), rows.get(name)
+                if before is not None:
+                    total.remove(key, before)
+                if row is None:
+                    txn.delete(key, db=table)
+                else:
+                    txn.put(key, row, db=table)
+                    total.add(key, row)
+            seal = _seal(self._sealer, view, fingerprint, checkpoint, total.total)
+            stored = _Checkpoint(checkpoint.position, fingerprint, total.total.to_bytes(32, "big"), seal)
+            txn.put(view.encode(), _encode(stored), db=self._checkpoints)
+
+
+class _Checkpoint(msgspec.Struct, frozen=True, array_like=True):
+    position: int
+    fingerprint: str
+    sum: bytes
+    seal: bytes
+
+    @property
+    def total(self) -> int:
+        return int.from_bytes(self.sum, "big")
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Checkpoint).decode
+
+
+def _read(stored: bytes | None) -> _Checkpoint | None:
+    """Return the checkpoint, None where there is none, or one of an older Fleet."""
+    try:
+        return None if stored is None else _decode(stored)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _seal(sealer: Sealer, view: str, fingerprint: str, checkpoint: LogEnd, total: int) -> bytes:
+    return sealer.seal(view.encode(), fingerprint.encode(), checkpoint.digest, total.to_bytes(32, "big"))
+
+
+class _Place(NamedTuple):
+    env: lmdb.Environment
+    checkpoints: "_Database"
+    sealer: Sealer
 
 
 def _load(
-    env: lmdb.Environment, checkpoints: "_Database", view: str, fingerprint: str
-) -> tuple[int, Iterator[tuple[str, bytes]]]:
+    place: _Place, view: str, fingerprint: str, digest_at: DigestAt
+) -> tuple[int, Iterator[tuple[str, bytes]]] | None:
+    """Return the checkpoint and the rows, None where they are not of this fingerprint and log."""
+    env, checkpoints, sealer = place
     with env.begin(db=checkpoints) as txn:
-        known = bytes(txn.get(view.encode()) or b"")
-    position, _, written_by = known.partition(b" ")
-    if written_by.decode() != fingerprint:
-        return 0, iter(())
-    return int(position), _rows(env, env.open_db(view.encode(), create=False))
+        stored = txn.get(view.encode())
+    known = _read(stored)
+    if stored is None or (known is not None and known.fingerprint != fingerprint):
+        return None
+    table, total = env.open_db(view.encode(), create=False), sealer.rows(view)
+    with env.begin(db=table) as txn:
+        for key, row in txn.cursor():
+            total.add(key, row)
+    digest = None if known is None else digest_at(known.position)
+    if known is None or digest is None or not _is_sealed(sealer, view, known, digest, total.total):
+        _logger.warning("view_not_of_this_log", view=view, hint="It is folded from the log again.")
+        return None
+    return known.position, _rows(env, table)
+
+
+def _is_sealed(sealer: Sealer, view: str, known: _Checkpoint, digest: bytes, total: int) -> bool:
+    seal = _seal(sealer, view, known.fingerprint, LogEnd(known.position, digest), total)
+    return seal == known.seal and total == known.total
 
 
 def _rows(env: lmdb.Environment, table: "_Database") -> Iterator[tuple[str, bytes]]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from fleet.events.batch import LogEnd
 from fleet.events.catalog import make_registry
 from fleet.events.read_only import reading_directory
+from fleet.events.signing import open_key
 from fleet.events.snapshots import fingerprint, pack
-from fleet.projections.runner import Runner
+from fleet.projections.runner import Runner, digest_at
 from fleet.projections.store import LmdbViewStore
 from fleet.projections.views import make_views
 from tests.cli.test_log_sources import log
@@ -22,13 +24,20 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
 
 
 def store_views(data_dir: Path, *, without: str = "") -> None:
-    store, views = LmdbViewStore(data_dir / "views"), make_views()
+    views, key = make_views(), open_key(data_dir)
+    store = LmdbViewStore(data_dir / "views", key.sealer)
     with reading_directory(data_dir, make_registry()) as reader:
         Runner(reader, MemoryStore(), views).open()
         for view in views:
-            rows = {key: pack(view.row(key)) for key in view.ids() if key != without}
+            rows = {each: pack(view.row(each)) for each in view.ids() if each != without}
             schema = fingerprint(view.name, view.state_type, view.decider.revision)
-            store.save(view.name, schema, reader.head(), rows, {without} if without else ())
+            store.save(
+                view.name,
+                schema,
+                LogEnd(reader.head(), digest_at(reader, reader.head()) or b""),
+                rows,
+                {without} if without else (),
+            )
     store.close()
 
 

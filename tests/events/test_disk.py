@@ -27,6 +27,7 @@ from fleet.private_files import read_local_token
 from fleet.projections.store import LmdbViewStore as ViewStore
 from tests.events.samples import Counted, Opened, sample_registry
 from tests.fakes.clock import FakeClock
+from tests.fakes.memory_log import KEY
 
 CAUSE = Cause("test")
 RESERVE_BYTES = MIB
@@ -214,7 +215,11 @@ def test_first_start_on_a_full_disk_says_what_to_do(tmp_path: Path) -> None:
     said: list[str] = []
     views = tmp_path / "views"
     with limited():
-        for start in (lambda: open_log(tmp_path, Space()), lambda: LmdbBlobs(tmp_path), lambda: ViewStore(views)):
+        for start in (
+            lambda: open_log(tmp_path, Space()),
+            lambda: LmdbBlobs(tmp_path),
+            lambda: ViewStore(views, KEY.sealer),
+        ):
             with pytest.raises(StartupError) as refused:
                 start()
             said.append(str(refused.value))

@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
+from fleet.events.batch import LogEnd
+from fleet.events.seals import DigestAt
+
 
 class MemoryStore:
     """A `ViewStore` in memory."""
@@ -9,16 +12,16 @@ class MemoryStore:
     def __init__(self) -> None:
         self._views: dict[str, tuple[str, int, dict[str, bytes]]] = {}
 
-    def load(self, view: str, fingerprint: str) -> tuple[int, Iterator[tuple[str, bytes]]]:
+    def load(self, view: str, fingerprint: str, digest_at: DigestAt) -> tuple[int, Iterator[tuple[str, bytes]]]:
         """Return the checkpoint and the rows, by key; (0, nothing) where there are none of this fingerprint."""
         written_by, checkpoint, rows = self._views.get(view, ("", 0, {}))
         return (checkpoint, iter(sorted(rows.items()))) if written_by == fingerprint else (0, iter(()))
 
     def save(
-        self, view: str, fingerprint: str, checkpoint: int, rows: Mapping[str, bytes], gone: Collection[str] = ()
+        self, view: str, fingerprint: str, checkpoint: LogEnd, rows: Mapping[str, bytes], gone: Collection[str] = ()
     ) -> None:
         """See `ViewStore`."""
         written_by, _, known = self._views.get(view, ("", 0, {}))
         kept = known if written_by == fingerprint else {}
         left = {key: row for key, row in kept.items() if key not in gone}
-        self._views[view] = (fingerprint, checkpoint, {**left, **rows})
+        self._views[view] = (fingerprint, checkpoint.position, {**left, **rows})

@@ -46,7 +46,7 @@ async def store(log: MemoryLog) -> MemoryStore:
     runner.open()
     for view in views:
         rows = {key: pack(view.row(key)) for key in view.ids()}
-        store.save(view.name, fingerprint(view.name, view.state_type, view.decider.revision), log.head(), rows)
+        store.save(view.name, fingerprint(view.name, view.state_type, view.decider.revision), log.tip, rows)
     return store
 
 
@@ -82,11 +82,11 @@ async def test_forged_and_outdated_rows_are_found_with_their_position(
         (folded(log, session_id, own[9]), own[10], ()),
         (forged, own[0], ("settings",)),
     ):
-        store.save("session", SCHEMA, log.head(), {session_id: pack(stored)})
+        store.save("session", SCHEMA, log.tip, {session_id: pack(stored)})
         (found,) = parted(list(replay_views(log, store, log.head())))
         assert (found.projection, found.key, found.position) == ("session", session_id, position)
         assert set(fields) <= set(found.fields)
-    store.save("session", SCHEMA, log.head(), {"ghost": pack(state)}, {session_id})
+    store.save("session", SCHEMA, log.tip, {"ghost": pack(state)}, {session_id})
     ghost, missing = sorted(parted(list(replay_views(log, store, log.head()))), key=lambda each: each.key, reverse=True)
     assert (ghost.fields, missing.fields) == (("the log does not have it",), ("it is not stored",))
     assert missing.position == own[0]

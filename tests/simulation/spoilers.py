@@ -15,6 +15,7 @@ from fleet.core.session.values import Answer, Budget
 from fleet.core.webhook.events import DeliveryOrdered
 from fleet.core.workspace.events import WorkspaceReleased
 from fleet.errors import Rejected
+from fleet.events.batch import LogEnd
 from fleet.events.envelope import StateSnapshot
 from fleet.events.snapshots import fingerprint
 from fleet.projections.runner import Runner
@@ -105,7 +106,7 @@ def keep_a_wrong_row(evidence: Evidence) -> None:
     session = next(iter(view))
     print_ = fingerprint(view.name, view.state_type, view.decider.revision)
     row = msgspec.msgpack.encode(_with(session, title="another"))
-    evidence.store.save(view.name, print_, len(evidence.disk.records), {session.id: row})
+    evidence.store.save(view.name, print_, LogEnd(len(evidence.disk.records), b""), {session.id: row})
 
 
 def keep_a_wrong_snapshot(evidence: Evidence) -> None:
@@ -250,7 +251,7 @@ def keep_an_erased_row(evidence: Evidence) -> None:
     view = evidence.views.sessions
     print_ = fingerprint(view.name, view.state_type, view.decider.revision)
     row = msgspec.msgpack.encode(_with(view.decider.initial(min(evidence.erased)), title="secret"))
-    evidence.store.save(view.name, print_, len(evidence.disk.records), {min(evidence.erased): row})
+    evidence.store.save(view.name, print_, LogEnd(len(evidence.disk.records), b""), {min(evidence.erased): row})
 
 
 def find_an_erased_session(evidence: Evidence) -> None:

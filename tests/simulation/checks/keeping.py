@@ -59,7 +59,7 @@ def erased_sessions_are_gone(evidence: Evidence) -> Iterator[str]:
     """Of an erased session the log has headers alone, and there is no row, snapshot, blob or history of it (law 9)."""
     sessions = evidence.views.sessions
     print_ = fingerprint(sessions.name, sessions.state_type, sessions.decider.revision)
-    rows = dict(evidence.store.load(sessions.name, print_)[1])
+    rows = dict(evidence.store.load(sessions.name, print_, lambda _: None)[1])
     for session_id in sorted(evidence.erased | evidence.ledger.erased):
         stream = f"session-{session_id}"
         records = [record for record in evidence.records if record.header.stream == stream]

@@ -46,18 +46,20 @@ def _findings(log: "LocalLog", data_dir: Path, to: int, only: str | None) -> "It
     import tempfile
     from contextlib import closing
 
+    from fleet.events.signing import read_key
     from fleet.projections.replay import SNAPSHOTS, replay_snapshots, replay_views
     from fleet.projections.replay_history import HISTORY, replay_history
     from fleet.projections.store import UnchangedViewStore
     from fleet.projections.views import make_views
 
+    key = read_key(data_dir)
     known = [*(view.name for view in make_views()), SNAPSHOTS, HISTORY]
     if only not in (None, *known):
         raise typer.BadParameter(
             f"{only!r} is not a projection; there are {', '.join(known)}", param_hint="--projection"
         )
     with tempfile.TemporaryDirectory(prefix="fleet-replay-") as scratch:
-        with closing(UnchangedViewStore(data_dir / "views")) as store:
+        with closing(UnchangedViewStore(data_dir / "views", None if key is None else key.sealer)) as store:
             yield from replay_views(log.reader, store, to, only)
         if only in (None, SNAPSHOTS):
             yield from replay_snapshots(log.reader, to)
