@@ -55,6 +55,7 @@ class Config(msgspec.Struct, frozen=True):
     min_free_memory_mib: int
     idle_timeout_minutes: float
     leave_running: bool
+    keep_transcripts_days: int | None
     anchor_file: Path | None
     webhook_networks: tuple[IPv4Network | IPv6Network, ...]
     log_format: LogFormat
@@ -186,6 +187,14 @@ KEYS = (
         "Leave OpenCode processes running when the server stops; the next start adopts them.",
         values.flag,
         lambda: False,
+    ),
+    Key(
+        "keep_transcripts_days",
+        "days",
+        "no limit",
+        "Sessions that ended longer ago are erased, and the log keeps that they were there: `fleet log retention`.",
+        values.number(1, 36_500),
+        lambda: None,
     ),
     Key(
         "anchor_file",

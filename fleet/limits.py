@@ -230,6 +230,9 @@ REFUSALS_EVERY_S: Final = (
     60.0  # one event for each kind of refused request: a client that retries must not fill the log
 )
 REFUSAL_KINDS_MAX: Final = 50  # kinds counted apart in that time; others are counted without their actor
+DAY_S: Final = 86_400
+RETENTION_SWEEP_S: Final = 600.0  # a rule counts in days
+RETENTION_SESSIONS_MAX: Final = 20  # erased in one sweep: each may remove a workspace and start a command of OpenCode
 IDLE_SWEEP_S: Final = 30.0  # between searches for instances that no session needs
 NOTIFICATIONS_MAX: Final = 50  # per session; beyond, the oldest are deleted
 QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session

@@ -52,6 +52,7 @@ from fleet.gateway.server.page_files import installed_build, read_build
 from fleet.gateway.server.tokens import TokenFile
 from fleet.greeting import greeting, page_line
 from fleet.limits import (
+    DAY_S,
     FILES_MAX,
     GC_THRESHOLDS,
     MIB,
@@ -328,6 +329,7 @@ def _policy(config: Config) -> Policy:
         memory_free_bytes_min=config.min_free_memory_mib * MIB,
         idle_timeout_s=config.idle_timeout_minutes * 60,
         leave_running=config.leave_running,
+        keep_transcripts_s=None if config.keep_transcripts_days is None else config.keep_transcripts_days * DAY_S,
         workspace_roots=tuple(os.path.realpath(root) for root in config.workspace_roots),
     )
 

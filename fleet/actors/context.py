@@ -77,7 +77,8 @@ class Policy(msgspec.Struct, frozen=True):
     """The operator's choices: which sessions share a process, the limit of processes, when idle ones stop.
 
     `memory_free_bytes_min` must be free when a process is started. An idle process stops after `idle_timeout_s`.
-    Sessions may work below `workspace_roots`, which are real paths.
+    Sessions may work below `workspace_roots`, which are real paths. Sessions that ended longer than
+    `keep_transcripts_s` ago are erased; None: never.
     """
 
     sharing: Literal["shared", "directory"] = "shared"
@@ -86,6 +87,7 @@ class Policy(msgspec.Struct, frozen=True):
     idle_timeout_s: float = IDLE_TIMEOUT_S
     leave_running: bool = False
     workspace_roots: tuple[str, ...] = ("/",)
+    keep_transcripts_s: float | None = None
 
 
 class Connections:
@@ -171,6 +173,11 @@ class Context:
         self.inflight = inflight
         self.policy = policy
         self.connections = Connections()
+
+    def kept_since_ms(self) -> int | None:
+        """Return the time before which ended sessions are erased; None where they are not erased."""
+        keep_s = self.policy.keep_transcripts_s
+        return None if keep_s is None else self.clock.now_ms() - int(keep_s * 1000)
 
     def fresh(self) -> NewTurnIds:
         """Return ids for a turn that may start now."""

@@ -12,6 +12,7 @@ from prometheus_client import Histogram
 from fleet.actors.context import Context
 from fleet.actors.effects.shared import SharedEffects
 from fleet.actors.runtime.supervisor import Supervisor
+from fleet.actors.upkeep.retention import due
 from fleet.actors.upkeep.server_records import ServerRecords
 from fleet.actors.usecases.forks import Forks
 from fleet.actors.usecases.opencode_catalog import OpenCodeCatalog
@@ -23,6 +24,7 @@ from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.actors.usecases.trust import Trust
 from fleet.actors.usecases.webhooks import WebhookUseCases
 from fleet.actors.usecases.workspace_roots import WorkspaceRoots
+from fleet.core.session.state import State as Session
 from fleet.projections.projections import Projections
 
 if TYPE_CHECKING:
@@ -96,6 +98,11 @@ class Fleet:
         if provider != self.rehearsal:
             self.rehearsal = provider
             self.touched.touch_where(lambda _: True)
+
+    def expiring(self) -> list[Session]:
+        """Return the sessions that retention erases next, the longest ended first."""
+        before_ms = self.context.kept_since_ms()
+        return [] if before_ms is None else due(self.views.sessions, before_ms)
 
     def limitations(self) -> list[str]:
         """Return a sentence for each thing that keeps the server from its full work."""

@@ -1,7 +1,7 @@
 """The supervision of one Fleet: everything that runs between the log and the gateway, in the order of its start.
 
     views -> signals -> history -> indexing -> server -> records -> roots -> trust -> workspaces -> instances ->
-    sessions -> webhooks -> recovery -> idleness -> standing -> model-limits
+    sessions -> webhooks -> recovery -> idleness -> retention -> standing -> model-limits
 
 If one crashes, those behind it are started again too. Each registry supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -21,6 +21,7 @@ from fleet.actors.runtime.child import ChildSpec
 from fleet.actors.runtime.supervisor import Supervisor
 from fleet.actors.upkeep.idle_instances import Idleness
 from fleet.actors.upkeep.recovery import Recovery
+from fleet.actors.upkeep.retention import End, Retention
 from fleet.actors.upkeep.server_records import ServerFacts, ServerRecords
 from fleet.limits import COMMAND_BUCKETS_S, SHUTDOWN_GRACE_S, SHUTDOWN_REST_S
 from fleet.projections.projections import Projections, Stores, open_projections
@@ -65,7 +66,11 @@ class Supervision:
             directory=stores.directory,
             read_only=read_only,
         )
-        self._children = _followers(projections) if read_only else _children(context, projections, effects, records)
+        self._children = (
+            _followers(projections)
+            if read_only
+            else _children(context, projections, effects, records, self.fleet.endings.end)
+        )
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Run everything until `stopping`."""
@@ -86,7 +91,7 @@ def _followers(projections: Projections) -> tuple[ChildSpec, ...]:
 
 
 def _children(
-    context: Context, projections: Projections, effects: SharedEffects, records: ServerRecords
+    context: Context, projections: Projections, effects: SharedEffects, records: ServerRecords, end: End
 ) -> tuple[ChildSpec, ...]:
     actors = context.actors
     recovery = Recovery(context, effects.placement, effects.erasure)
@@ -105,6 +110,7 @@ def _children(
         ChildSpec("webhooks", actors.webhooks.run),
         ChildSpec("recovery", recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S),
         ChildSpec("idleness", Idleness(context).run),
+        ChildSpec("retention", Retention(context, end).run),
         ChildSpec("standing", Standing(context).run),
         ChildSpec("model-limits", effects.model_limits.run),
     )

@@ -9,6 +9,7 @@ from fleet.wire.audit import (
     EventItem,
     LogQuery,
     PositionItem,
+    RetentionRule,
     SignedHead,
     TimeQuery,
     Verification,
@@ -89,6 +90,10 @@ class AuditLog:
     async def event(self, position: int) -> EventItem:
         """Return one event of the log."""
         return await self._connection.read(EventItem, f"/log/{position:d}")
+
+    async def retention(self) -> RetentionRule:
+        """Return the rule of retention, and the first of the sessions that it erases next."""
+        return await self._connection.read(RetentionRule, "/log/retention")
 
     async def verify(self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = ()) -> Verification:
         """Verify the whole log, or its events up to `at`.

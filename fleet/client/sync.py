@@ -254,6 +254,7 @@ class SyncFleetClient:
     revoke_token = _blocking(FleetClient.revoke_token)
     login_link = _blocking(FleetClient.login_link)
     log = _blocking(FleetClient.log)
+    retention = _blocking(FleetClient.retention)
     chain = _blocking(FleetClient.chain)
     why = _blocking(FleetClient.why)
     position_at = _blocking(FleetClient.position_at)

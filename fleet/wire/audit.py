@@ -174,3 +174,19 @@ class Verification(WireItem, kw_only=True):
     erasures: list[ErasedStreamItem]
     head: SignedHead | None
     first_break: BreakItem | None
+
+
+class ExpiringSession(WireItem, kw_only=True):
+    """A session that the rule erases, and when it did something for the last time."""
+
+    id: str
+    title: str
+    ended_at: str
+
+
+class RetentionRule(WireItem, kw_only=True):
+    """The rule that erases ended sessions, null for none, and the first of the sessions that it erases next."""
+
+    keep_transcripts_days: float | None
+    due: list[ExpiringSession]
+    total: int

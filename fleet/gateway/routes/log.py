@@ -11,6 +11,7 @@ from quart.wrappers.response import ResponseBody
 from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.core.server import LogExported, LogVerified
+from fleet.core.times import rfc3339
 from fleet.errors import Rejected
 from fleet.events.envelope import Recorded
 from fleet.events.export import ExportLine, export_end, export_page
@@ -23,16 +24,18 @@ from fleet.gateway.items.states import event_item, verification
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json, lines
 from fleet.gateway.server.requests import answer, check_cursor
-from fleet.limits import LOG_CHAIN_EVENTS_MAX
+from fleet.limits import DAY_S, LOG_CHAIN_EVENTS_MAX, PAGE_DEFAULT
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
 from fleet.projections.names import naming
 from fleet.projections.why import explain
 from fleet.wire.audit import (
     EventItem,
+    ExpiringSession,
     ExportQuery,
     LogQuery,
     PositionItem,
+    RetentionRule,
     SignedHead,
     TimeQuery,
     Verification,
@@ -53,9 +56,7 @@ class LogReads:
 endpoint = Endpoints("/api/log", "log")
 
 
-@endpoint(
-    "GET", gives=json(list[EventItem], headers=("Fleet-Continue",)), refuses=("session_not_found", "erased", "erased")
-)
+@endpoint("GET", gives=json(list[EventItem], headers=("Fleet-Continue",)), refuses=("session_not_found", "erased"))
 async def read_log(fleet: Fleet, reads: LogReads, query: LogQuery) -> Response:
     """Read events of the log: all, or those that filters leave, oldest first or newest first.
 
@@ -80,6 +81,27 @@ async def find_position(fleet: Fleet, reads: LogReads, query: TimeQuery) -> Resp
     """
     position = await reads.times.at(parse_instant(query.time, "time", last=True))
     return answer(PositionItem(position=position), position=fleet.log.head())
+
+
+@endpoint("GET /retention", gives=RetentionRule)
+async def read_retention(fleet: Fleet) -> Response:
+    """Read the rule of retention, and which sessions it erases next.
+
+    These have ended longer ago than transcripts are kept, and no other session needs them. They are erased a few at a
+    time by the actor `policy:retention`. `due` holds the first of them, `total` counts all.
+    """
+    found = fleet.expiring()
+    keep_s = fleet.context.policy.keep_transcripts_s
+    due = [
+        ExpiringSession(
+            id=state.id,
+            title=state.settings.title,
+            ended_at=rfc3339(max(state.since_ms, state.turn_ended_at_ms)),
+        )
+        for state in found[:PAGE_DEFAULT]
+    ]
+    days = None if keep_s is None else keep_s / DAY_S
+    return answer(RetentionRule(keep_transcripts_days=days, due=due, total=len(found)))
 
 
 @endpoint("GET /<int:position>", gives=EventItem, refuses=("event_not_found",))

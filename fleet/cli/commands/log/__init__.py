@@ -8,6 +8,7 @@ from fleet.cli.commands.log.anchor import anchor
 from fleet.cli.commands.log.compact import compact
 from fleet.cli.commands.log.pack import pack
 from fleet.cli.commands.log.replay import replay
+from fleet.cli.commands.log.retention import retention
 from fleet.cli.commands.log.show_events import show
 from fleet.cli.commands.log.verify import verify
 from fleet.cli.commands.log.why import why
@@ -15,6 +16,7 @@ from fleet.cli.commands.log.why import why
 _COMMANDS: Final = (
     (show, "show --session 0198c0de --type session.turn-ended"),
     (pack, "pack 0198c0de -o evidence"),
+    (retention, "retention"),
     (compact, "compact --data-dir ~/.local/share/fleet"),
     (why, "why src/login.py --session 0198c0de"),
     (replay, "replay --data-dir ~/fleet-copy"),
