@@ -23,6 +23,13 @@ _NOTHING: Final = frozenset(("question", "invalid"))
 """These tools ask for no permission."""
 
 
+def root_of(strategy: str, source_repository: str | None, directory: str) -> str:
+    """Return the directory that patterns of a session are relative to: the top of its repository, or `/`."""
+    if source_repository is None:
+        return "/"
+    return source_repository.removesuffix("/.git") if strategy == "existing" else directory
+
+
 def asks_of(tool: str, given: Mapping[str, Any], root: str) -> tuple[Asks, ...]:
     """Return what a call of this tool with this input needs.
 

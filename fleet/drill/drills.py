@@ -98,11 +98,11 @@ def _replay(copy: Path) -> Check:
         advice = "Stop the server and delete the directory `views` in the data directory: the next start rebuilds it."
         detail = f"{len(differences)} states differ from what the events say, such as {differences[0]}"
         return Check("replay", "failed", detail, advice)
-    states = sum(len(view) for view in rebuilt)
-    speed = events / max(took_s, 1e-3)
-    return Check(
-        "replay", "ok", f"{events:,} events give the same {states:,} states again, {speed:,.0f} events a second"
-    )
+    states, speed = sum(len(view) for view in rebuilt), events / max(took_s, 1e-3)
+    words = f"{events:,} events give {states:,} states, at {speed:,.0f} events a second"
+    if not (copy / "views").is_dir():
+        return Check("replay", "ok", f"{words}; a server has the directory, so its own states were not compared")
+    return Check("replay", "ok", f"{words}; the stored states are the same")
 
 
 def _differences(stored: Views, rebuilt: Views) -> list[str]:

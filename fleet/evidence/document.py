@@ -4,7 +4,8 @@ It is made from the log alone (gather.py), and each fact has the position of the
 reader finds it in `events.jsonl`. Times are RFC 3339.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -229,13 +230,13 @@ class LifeEvent(PackItem, frozen=True, kw_only=True):
 
 
 class PackProof(PackItem, frozen=True, kw_only=True):
-    """What `events.jsonl` proves: the positions that it covers, and the last digest."""
+    """What `events.jsonl` proves: the positions that it covers, and the last digest; `key` has signed it."""
 
     first: int
     last: int
     own_events: int
     digest: str
-    signed: bool
+    key: str | None
 
 
 class PackDocument(PackItem, frozen=True, kw_only=True):
@@ -274,3 +275,19 @@ class PackDocument(PackItem, frozen=True, kw_only=True):
     origin: RelatedSession | None
     children: tuple[RelatedSession, ...]
     proof: PackProof | None
+
+
+class Relatives(NamedTuple):
+    """Other sessions that the document names. The pack has no more of them than this."""
+
+    parent: RelatedSession | None = None
+    origin: RelatedSession | None = None
+    children: Sequence[RelatedSession] = ()
+
+
+class Made(NamedTuple):
+    """Which version of Fleet made a pack, when (RFC 3339), and for whom."""
+
+    version: str
+    at: str
+    by: str

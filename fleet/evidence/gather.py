@@ -3,8 +3,8 @@
 Only what is in the log becomes part of the document. `Gathering.apply` takes each event once; `document` ends it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -14,30 +14,31 @@ from fleet.core.session import turn_events
 from fleet.core.session.decide import SESSION
 from fleet.core.session.state import State
 from fleet.core.times import rfc3339
+from fleet.core.tool_permissions import asks_of, root_of
 from fleet.events.envelope import Recorded
 from fleet.evidence import document as doc
 from fleet.evidence.bodies import AgentMessage, PartBody, cut, read
 from fleet.evidence.calls import NewestPart, call_of
 from fleet.evidence.changed_files import attachment_of, changes_of
 from fleet.evidence.life import LIFE
-from fleet.evidence.requests import AskedRequest, decision_of, permission_of, questions_of
-from fleet.evidence.words import who
+from fleet.evidence.requests import AskedRequest, decision_of, permission_of, questions_of, unasked
 from fleet.ports import Tokens
+from fleet.projections.names import who
 from fleet.projections.turns import Turn, TurnFold
 
 
-class Made(NamedTuple):
-    """Which version of Fleet made a pack, when (RFC 3339), and for whom."""
-
-    version: str
-    at: str
-    by: str
+def nameless(actor: str) -> str:
+    """Return an actor in words, without the names of sessions and processes."""
+    return who(actor, {})
 
 
 class Gathering:
     """The fold."""
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, who: Callable[[str], str] = nameless) -> None:
+        self.people: dict[str, str] = {}
+        """The actors of all events, in words."""
+        self._who = who
         self.state: State = SESSION.initial(session_id)
         self.created: Recorded | None = None
         self._turns = TurnFold()
@@ -55,8 +56,15 @@ class Gathering:
         self.changes: tuple[int, turn_events.ChangesRecorded] | None = None
         self.overlaps: dict[str, None] = {}
 
+    def person(self, actor: str) -> str:
+        """Return an actor in words."""
+        if actor not in self.people:
+            self.people[actor] = self._who(actor)
+        return self.people[actor]
+
     def apply(self, recorded: Recorded) -> None:
         """Apply the next event of the session."""
+        self.person(recorded.cause.actor)
         self.state = SESSION.evolve(self.state, recorded.event)
         self._turns.apply(recorded)
         event: object = recorded.event
@@ -87,7 +95,7 @@ class Gathering:
 
     def _withdrawn(self, recorded: Recorded, event: turn_events.PromptWithdrawn) -> None:
         if (prompt := self._prompts.get(event.prompt_id)) is not None:
-            fate = f"withdrawn by {who(recorded.cause.actor)}: {event.reason}"
+            fate = f"withdrawn by {self.person(recorded.cause.actor)}: {event.reason}"
             self._prompts[event.prompt_id] = replace(prompt, fate=fate)
 
     def _started(self, _: Recorded, event: turn_events.TurnStarted) -> None:
@@ -131,13 +139,14 @@ class Gathering:
         if (request := self._requests.get(event.request_id)) is not None:
             request.answer = event
             request.by = act_of(recorded, event.actor)
+            request.by_words = self.person(request.by.actor)
 
     def _closed(self, recorded: Recorded, event: turn_events.RequestClosed) -> None:
         request = self._requests.get(event.request_id)
         if request is not None:
             abort = self._aborts.get(request.turn)
-            gone = f"{who(recorded.cause.actor)} reported that OpenCode no longer asks."
-            request.close(gone if abort is None else f"{who(abort.actor)} aborted the turn.")
+            gone = f"{self.person(recorded.cause.actor)} reported that OpenCode no longer asks."
+            request.close(gone if abort is None else f"{self.person(abort.actor)} aborted the turn.")
 
     def _close_all(self, why: str) -> None:
         for request in self._requests.values():
@@ -151,7 +160,7 @@ class Gathering:
     def _ended(self, _: Recorded, event: turn_events.TurnEnded) -> None:
         self._ends[event.number] = event
         abort = self._aborts.get(event.number)
-        aborted = "the turn ended" if abort is None else f"{who(abort.actor)} aborted the turn"
+        aborted = "the turn ended" if abort is None else f"{self.person(abort.actor)} aborted the turn"
         self._close_all(f"{aborted} ({event.evidence}).")
 
     def _failed(self, _: Recorded, event: turn_events.TurnFailed) -> None:
@@ -205,7 +214,7 @@ class Gathering:
         self._set_up(result=f"{result}. {event.detail}".strip(), exit_code=event.exit_code, output=output)
 
     def _setup_skipped(self, recorded: Recorded, _: session_events.SetupSkipped) -> None:
-        self._set_up(result=f"was skipped by {who(recorded.cause.actor)}")
+        self._set_up(result=f"was skipped by {self.person(recorded.cause.actor)}")
 
     def _lived(self, recorded: Recorded, event: Any) -> None:
         sentence = LIFE[type(event)](event)
@@ -218,14 +227,12 @@ class Gathering:
         self,
         manifest: Manifest,
         trusted: Mapping[str, doc.Act],
-        relatives: Sequence[doc.RelatedSession | None],
-        children: Sequence[doc.RelatedSession],
-        made: Made,
+        relatives: doc.Relatives,
+        made: doc.Made,
     ) -> doc.PackDocument:
         """Return the document.
 
-        `manifest` lists the changed files, `trusted` says who allowed a set-up by its digest, `relatives` are parent
-        and origin.
+        `manifest` lists the changed files, `trusted` says who allowed a set-up by its digest.
         """
         state, created = self.state, self.created
         if created is None:
@@ -266,9 +273,9 @@ class Gathering:
             changes=changes_of(manifest, self.changes, tuple(self.overlaps)),
             setups=tuple(_trusted(each, trusted, created.position) for each in self._setups),
             life=tuple(self._life),
-            parent=relatives[0],
-            origin=relatives[1],
-            children=tuple(children),
+            parent=relatives.parent,
+            origin=relatives.origin,
+            children=tuple(relatives.children),
             proof=None,
         )
 
@@ -342,13 +349,16 @@ class Gathering:
 
     def _calls(self) -> tuple[doc.PackedCall, ...]:
         requests = {call_id: each for each in self._requests.values() if (call_id := each.call_id)}
+        root = root_of(self.state.settings.strategy, self.state.source_repository, self.state.directory)
         found: list[doc.PackedCall] = []
         for part in self._parts.values():
             body = read(part.body, PartBody())
             if body.type == "tool":
-                found.append(
-                    call_of(part, body, self._subagent(part.conversation), permission_of(requests.get(body.callID)))
-                )
+                request = requests.get(body.callID)
+                earlier = (each for each in self._requests.values() if each.allowed_by(part.position))
+                asks = asks_of(body.tool, body.state.input, root)
+                why = unasked(asks, earlier) if request is None else permission_of(request)
+                found.append(call_of(part, body, self._subagent(part.conversation), why))
         return tuple(found)
 
 

@@ -6,37 +6,30 @@ verifiable: no payload of another session ever is in a pack.
 """
 
 import base64
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from importlib.resources import files
-from typing import NamedTuple
 
 import msgspec
 import trio
 from msgspec.structs import replace
 
-from fleet.core.manifest import Manifest, decode_manifest
+from fleet.core.manifest import Manifest, decode_manifest, encode_manifest
 from fleet.core.session.decide import SESSION
+from fleet.core.session.state import State
 from fleet.core.trust import TRUST, TRUST_ID, RecipeAllowed
 from fleet.errors import Rejected
 from fleet.events import codec
 from fleet.events.blobs import Blobs
 from fleet.events.export import export_line
-from fleet.events.log import Log
+from fleet.events.log import LogReader
 from fleet.evidence import document as doc
-from fleet.evidence.gather import Gathering, Made, act_of
+from fleet.evidence.gather import Gathering, act_of
 from fleet.evidence.page import render
 from fleet.limits import EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS, FEED_PAGE_BYTES, FEED_PAGE_EVENTS
 from fleet.patches import patch_of
+from fleet.projections.names import naming, stream_of, who
 from fleet.wire.audit import SignedHead
-
-
-class Relatives(NamedTuple):
-    """Other sessions that the document names. The pack has no more of them than this."""
-
-    parent: doc.RelatedSession | None = None
-    origin: doc.RelatedSession | None = None
-    children: Sequence[doc.RelatedSession] = ()
 
 
 class HeaderLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,47 +51,58 @@ class ProofFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def pack_files(
-    log: Log, blobs: Blobs, session_id: str, relatives: Relatives, made: Made
+    log: LogReader, blobs: Blobs | None, session_id: str, relate: Callable[[State], doc.Relatives], made: doc.Made
 ) -> AsyncGenerator[tuple[str, bytes]]:
     """Yield the files as (name, bytes); a large file comes in several pieces, one after another.
 
+    Without `blobs`, as in an export, the changed files are not part of it. `relate` finds the relatives of the session.
     Raises `Rejected` session_not_found for a session that has no events, or erased ones.
     """
-    stream = f"{SESSION.kind}-{session_id}"
-    found = await _gathered(log, stream, session_id)
-    own = found.positions
-    manifest, stored = _manifest(blobs, found.gathering)
-    document = found.gathering.document(
-        manifest,
-        await _trusted(log, found.gathering.state.source_repository),
-        (relatives.parent, relatives.origin),
-        relatives.children,
-        made,
-    )
-    async with aclosing(_event_lines(log, own)) as pages:
+    gathering, own = await _gathered(log, f"{SESSION.kind}-{session_id}", session_id)
+    trusted = await _trusted(log, gathering.state.source_repository)
+    for actor in (made.by, *(act.actor for act in trusted.values())):
+        gathering.person(actor)
+    stored = _manifest(blobs, gathering)
+    manifest = Manifest() if stored is None else decode_manifest(stored)
+    relatives = relate(gathering.state)
+    document = await trio.to_thread.run_sync(gathering.document, manifest, trusted, relatives, made)
+    last, head = _head(log, own[-1])
+    async with aclosing(_event_lines(log, own, last)) as pages:
         async for lines in pages:
             yield "events.jsonl", lines
-    head, digest = log.sign(own[-1]), _digest(log, own[-1])
-    proof = doc.PackProof(first=own[0], last=own[-1], own_events=len(own), digest=digest, signed=head is not None)
+    digest = codec.decode(_record(log, last)).digest.hex()
+    key = None if head is None else head.key
+    proof = doc.PackProof(first=own[0], last=last, own_events=len(own), digest=digest, key=key)
     document = replace(document, proof=proof)
-    proof_file = ProofFile(session_id=session_id, first=own[0], last=own[-1], digest=digest, head=head)
-    yield "proof.json", msgspec.json.format(msgspec.json.encode(proof_file), indent=2) + b"\n"
-    yield "pack.json", msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
-    yield "manifest.json", stored
-    patches = await trio.to_thread.run_sync(_patches, blobs, manifest)
+    proof_file = ProofFile(session_id=session_id, first=own[0], last=last, digest=digest, head=head)
+    yield "proof.json", _json(proof_file)
+    yield "pack.json", _json(document)
+    if stored is not None:
+        yield "manifest.json", stored
+    patches = [] if blobs is None else await trio.to_thread.run_sync(_patches, blobs, manifest)
     yield "changes.patch", b"".join(patches)
-    yield "index.html", (await trio.to_thread.run_sync(render, document, manifest, patches)).encode()
+    page = await trio.to_thread.run_sync(render, document, manifest, patches, gathering.people)
+    yield "index.html", page.encode()
     for name in ("verify.py", "VERIFY.md"):
         yield name, (files("fleet.evidence.standalone") / name).read_bytes()
 
 
-class _Gathered(NamedTuple):
-    gathering: Gathering
-    positions: list[int]
+def _json(value: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-async def _gathered(log: Log, stream: str, session_id: str) -> _Gathered:
-    gathering, positions = Gathering(session_id), [0]
+def _head(log: LogReader, position: int) -> tuple[int, SignedHead | None]:
+    """Return where the proof ends, with the signed head: at this position, or at the end of a log that is only read."""
+    if (head := log.sign(position)) is not None:
+        return position, head
+    stored = log.heads().last
+    return (position, None) if stored is None or stored.position < position else (stored.position, stored)
+
+
+async def _gathered(log: LogReader, stream: str, session_id: str) -> tuple[Gathering, list[int]]:
+    """Return the session's events as they are gathered, and their positions."""
+    name = naming(log)
+    gathering, positions = Gathering(session_id, lambda actor: who(actor, _named(name, actor))), [0]
     if not log.stream_version(stream) or log.is_erased(stream):
         raise Rejected("session_not_found", f"there is no session {session_id}, or it was erased")
     while page := log.read_stream(stream, positions[-1], FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
@@ -106,10 +110,15 @@ async def _gathered(log: Log, stream: str, session_id: str) -> _Gathered:
             gathering.apply(recorded)
             positions.append(recorded.position)
         await trio.lowlevel.checkpoint()
-    return _Gathered(gathering, positions[1:])
+    return gathering, positions[1:]
 
 
-async def _trusted(log: Log, repository: str | None) -> dict[str, doc.Act]:
+def _named(name: Callable[[str], str], actor: str) -> dict[str, str]:
+    stream = stream_of(actor)
+    return {} if stream is None else {stream: name(stream)}
+
+
+async def _trusted(log: LogReader, repository: str | None) -> dict[str, doc.Act]:
     """Return who allowed which set-up in this repository, by its digest."""
     stream, position = f"{TRUST.kind}-{TRUST_ID}", 0
     found: dict[str, doc.Act] = {}
@@ -122,21 +131,19 @@ async def _trusted(log: Log, repository: str | None) -> dict[str, doc.Act]:
     return found
 
 
-def _manifest(blobs: Blobs, gathering: Gathering) -> tuple[Manifest, bytes]:
-    """Return the list of changed files, and its bytes as they were stored."""
-    empty = Manifest()
+def _manifest(blobs: Blobs | None, gathering: Gathering) -> bytes | None:
+    """Return the list of changed files as it was stored; None where it is not there."""
     if gathering.changes is None:
-        return empty, msgspec.json.encode(empty)
-    stored = blobs.get(gathering.changes[1].session_manifest)
-    return (empty, msgspec.json.encode(empty)) if stored is None else (decode_manifest(stored), stored)
+        return encode_manifest(Manifest())
+    return None if blobs is None else blobs.get(gathering.changes[1].session_manifest)
 
 
-async def _event_lines(log: Log, own: Sequence[int]) -> AsyncGenerator[bytes]:
+async def _event_lines(log: LogReader, own: Sequence[int], last: int) -> AsyncGenerator[bytes]:
     """Yield pages of lines. Raises `CorruptRecord` where the log is damaged."""
     mine = set(own)
     lines: list[bytes] = []
     size_bytes = 0
-    for position in range(own[0], own[-1] + 1):
+    for position in range(own[0], last + 1):
         raw = _record(log, position)
         lines.append(export_line(raw) if position in mine else _header_line(position, codec.header_bytes(raw)))
         size_bytes += len(lines[-1])
@@ -147,15 +154,11 @@ async def _event_lines(log: Log, own: Sequence[int]) -> AsyncGenerator[bytes]:
     yield b"".join(lines)
 
 
-def _record(log: Log, position: int) -> bytes:
+def _record(log: LogReader, position: int) -> bytes:
     raw = log.read_record(position)
     if raw is None:
         raise codec.CorruptRecord(f"event {position} is missing")
     return raw
-
-
-def _digest(log: Log, position: int) -> str:
-    return codec.decode(_record(log, position)).digest.hex()
 
 
 def _header_line(position: int, head: bytes) -> bytes:

@@ -7,7 +7,7 @@ source but its one style sheet.
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple, cast
@@ -17,7 +17,6 @@ import jinja2
 from fleet.core.manifest import ChangedFile, Manifest
 from fleet.escape import plain
 from fleet.evidence import document as doc
-from fleet.evidence.words import who
 from fleet.limits import PACK_PATCH_LINES_MAX, PACK_STEPS_MAX
 
 _KINDS: Final = (("+", "add"), ("-", "del"), ("@@", "hunk"))
@@ -47,12 +46,13 @@ class Diff(NamedTuple):
     note: str
 
 
-def render(document: doc.PackDocument, manifest: Manifest, patches: Sequence[bytes]) -> str:
-    """Return the page. `patches` are those of the manifest's files, in order."""
+def render(document: doc.PackDocument, manifest: Manifest, patches: Sequence[bytes], people: Mapping[str, str]) -> str:
+    """Return the page. `patches` are those of the manifest's files, in order; `people` has actors in words."""
     steps, left_out = _steps(document)
     style = _resource("page.css")
     return _template().render(
         document=document,
+        people=people,
         steps=steps,
         left_out=left_out,
         diffs=[_diff(*each) for each in zip(manifest.files, patches, strict=True)],
@@ -122,7 +122,6 @@ def _template() -> jinja2.Template:
     )
     environment.filters["when"] = _when
     environment.filters["clock"] = _clock
-    environment.filters["who"] = who
     environment.filters["usd"] = "${:.4f}".format
     environment.filters["count"] = "{:,}".format
     environment.filters["lines"] = cast("Any", _count_lines)

@@ -25,7 +25,7 @@ from fleet.core.session.turn_events import (
     TurnStarted,
 )
 from fleet.core.session.values import Budget
-from fleet.core.tool_permissions import asks_of
+from fleet.core.tool_permissions import asks_of, root_of
 from fleet.events.envelope import Recorded
 from fleet.events.log import LogReader
 from fleet.evidence.bodies import PartBody, RequestBody, read
@@ -161,17 +161,10 @@ class _Trial:
     def _asks(self, body: PartBody, requests: list[_TriedRequest]) -> tuple[Asks, ...]:
         """Return what a call needs: what OpenCode asked for, and what can be derived for other permissions."""
         exact = {each.body.permission: Asks(each.body.permission, each.body.patterns) for each in requests}
-        derived = asks_of(body.tool, body.state.input, self._root())
-        return (*exact.values(), *(each for each in derived if each.permission not in exact))
-
-    def _root(self) -> str:
-        """Return the directory that OpenCode's patterns are relative to: the top of the repository, or `/`."""
         state = self._state
-        if state.source_repository is None:
-            return "/"
-        if state.settings.strategy == "existing":
-            return state.source_repository.removesuffix("/.git")
-        return state.directory
+        root = root_of(state.settings.strategy, state.source_repository, state.directory)
+        derived = asks_of(body.tool, body.state.input, root)
+        return (*exact.values(), *(each for each in derived if each.permission not in exact))
 
 
 def _change(action: Action, requests: list[_TriedRequest]) -> str:

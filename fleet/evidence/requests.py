@@ -1,14 +1,14 @@
 """Describes permission requests and questions of a session: what was asked, who decided, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
+from fleet.core.permission_rules import Asks, Rule, judge
 from fleet.core.session import turn_events
 from fleet.evidence import document as doc
 from fleet.evidence.bodies import RequestBody, read
-from fleet.evidence.words import begin, who
 
 _WAITS: Final = "It still waits for a person."
 
@@ -22,6 +22,7 @@ class AskedRequest(msgspec.Struct):
     turn: int
     answer: turn_events.RequestAnswered | None = None
     by: doc.Act | None = None
+    by_words: str = ""
     closed: str = ""
 
     @property
@@ -34,6 +35,11 @@ class AskedRequest(msgspec.Struct):
         """The tool call that waits for it."""
         tool = self.body.tool
         return None if tool is None else tool.callID
+
+    def allowed_by(self, position: int) -> bool:
+        """Return whether its answer had allowed more than this one call by then."""
+        always = self.answer is not None and self.answer.answer.reply == "always"
+        return always and self.by is not None and self.by.position < position
 
     def close(self, why: str) -> None:
         """Note why it ended without a decision, unless it has ended already."""
@@ -75,7 +81,7 @@ def questions_of(request: AskedRequest, subagent: str | None) -> doc.PackedQuest
         why = request.closed or _WAITS
     else:
         did = "rejected it" if answer is None or answer.reply == "reject" else "answered"
-        why = f"{begin(who(request.by.actor))} {did}."
+        why = f"{_begin(request.by_words)} {did}."
     return doc.PackedQuestions(
         request_id=request.event.request_id,
         questions=tuple(
@@ -99,19 +105,34 @@ def questions_of(request: AskedRequest, subagent: str | None) -> doc.PackedQuest
 def _why(request: AskedRequest, reply: str, always: Sequence[str]) -> str:
     if request.by is None:
         return request.closed or _WAITS
-    by = begin(who(request.by.actor))
+    by = _begin(request.by_words)
     if reply == "always":
         return f"{by} allowed it, and from then on everything that matches {', '.join(always)} in this directory."
     return f"{by} allowed it once." if reply == "once" else f"{by} rejected it."
 
 
-def permission_of(request: AskedRequest | None) -> str:
-    """Return in a sentence why a tool call could run, or could not."""
-    if request is None:
-        return "OpenCode did not ask."
+def permission_of(request: AskedRequest) -> str:
+    """Return in a sentence why a tool call for which OpenCode asked could run, or could not."""
     if request.by is None or request.answer is None:
         return f"OpenCode asked. {request.closed or _WAITS}"
     verb = {"once": "allowed it once", "always": "allowed it always"}.get(
         request.answer.answer.reply or "", "rejected it" if request.event.kind == "permission" else "answered"
     )
-    return f"OpenCode asked, and {who(request.by.actor)} {verb}."
+    return f"OpenCode asked, and {request.by_words} {verb}."
+
+
+def unasked(asks: Sequence[Asks], earlier: Iterable[AskedRequest]) -> str:
+    """Return in a sentence why a tool call ran unasked; `earlier` are the requests that were answered by `always`."""
+    for request in earlier:
+        body = request.body
+        patterns = body.always or body.patterns
+        rules = [Rule(body.permission, pattern, "allow") for pattern in patterns]
+        if request.by is not None and asks and judge(asks, rules).action == "allow":
+            rule = f"{request.by_words} had allowed {', '.join(patterns)} always, at event {request.by.position}"
+            return f"OpenCode did not ask: {rule}."
+    return "OpenCode did not ask."
+
+
+def _begin(sentence: str) -> str:
+    """Return the sentence with a capital letter at its beginning."""
+    return sentence[:1].upper() + sentence[1:]

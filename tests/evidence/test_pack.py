@@ -14,10 +14,12 @@ import trio
 
 from fleet.core.manifest import Manifest
 from fleet.events.envelope import Cause, Recorded
-from fleet.evidence.document import PackProof, RelatedSession
-from fleet.evidence.gather import Gathering, Made
+from fleet.evidence.document import Made, PackProof, RelatedSession, Relatives
+from fleet.evidence.gather import Gathering
 from fleet.evidence.page import render
 from fleet.evidence.standalone.verify import Wrong, verify
+from tests.core.sessions import ACTIVE
+from tests.evidence.test_policy_trial import asked, call
 from tests.gateway.door import REPOSITORY, Door, Machine
 from tests.gateway.test_diffs import changed
 from tests.gateway.test_requests import asking
@@ -172,12 +174,12 @@ def test_every_golden_history_makes_a_page(file: Path) -> None:
         )
     child = RelatedSession(session_id="child", title=HOSTILE, outcome="finished")
     document = gathering.document(
-        Manifest(), {}, (child, None), (child,), Made("1", "2026-01-01T00:00:00.000Z", "local")
+        Manifest(), {}, Relatives(child, None, (child,)), Made("1", "2026-01-01T00:00:00.000Z", "local")
     )
-    proof = PackProof(first=1, last=len(lines), own_events=len(lines), digest="00", signed=False)
+    proof = PackProof(first=1, last=len(lines), own_events=len(lines), digest="00", key=None)
     document = msgspec.structs.replace(document, proof=proof)
     assert all(each.by.actor == "token:ann" for each in document.prompts)
-    check_harmless(render(document, Manifest(), []))
+    check_harmless(render(document, Manifest(), [], gathering.people))
 
 
 async def test_erased_or_unknown_session_has_no_pack(door: Door) -> None:
@@ -185,3 +187,26 @@ async def test_erased_or_unknown_session_has_no_pack(door: Door) -> None:
     assert (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).status == 200
     answer = await door.knock("GET", f"/api/sessions/{item['id']}/pack")
     assert answer.status in (404, 410)
+
+
+def test_call_that_ran_unasked_names_the_answer_that_allowed_it() -> None:
+    gathering = Gathering("s1")
+    events = (
+        *ACTIVE,
+        *asked("c1", "always", "git status", always=("git *",)),
+        call("c1", "bash", command="git status"),
+        call("c2", "bash", command="git log && git diff"),
+        call("c3", "bash", command="git log | sh"),
+        call("c4", "edit", filePath="/trees/w1/a"),
+    )
+    for number, event in enumerate(events, 1):
+        gathering.apply(Recorded(number, "session-s1", number, "", 1, 0, Cause("token:ann"), b"{}", event))
+    nothing = Relatives()
+    document = gathering.document(Manifest(), {}, nothing, Made("1", "2026-01-01T00:00:00.000Z", "local"))
+    answered = len(ACTIVE) + 2
+    assert [each.allowed for each in document.calls] == [
+        "OpenCode asked, and ann allowed it always.",
+        f"OpenCode did not ask: ann had allowed git * always, at event {answered}.",
+        "OpenCode did not ask.",
+        "OpenCode did not ask.",
+    ]

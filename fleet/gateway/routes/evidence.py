@@ -1,6 +1,7 @@
 """The route for evidence packs: one session as a folder that is read and verified without Fleet (fleet/evidence)."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -11,11 +12,10 @@ from fleet import __version__
 from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State as Session
-from fleet.core.session.state import status_of
 from fleet.core.times import rfc3339
-from fleet.evidence.document import RelatedSession
-from fleet.evidence.gather import Made
-from fleet.evidence.pack import Relatives, pack_files
+from fleet.evidence.document import Made, RelatedSession, Relatives
+from fleet.evidence.pack import pack_files
+from fleet.evidence.relatives import related
 from fleet.evidence.zipped import zipped
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import SESSION
@@ -33,7 +33,7 @@ async def read_pack(fleet: Fleet, session: Session, caller: Caller) -> Response:
     without Fleet. Of other sessions it has only the headers of events.
     """
     made = Made(__version__, rfc3339(fleet.context.clock.now_ms()), caller.actor)
-    files = pack_files(fleet.log, fleet.blobs, session.id, _relatives(fleet, session), made)
+    files = pack_files(fleet.log, fleet.blobs, session.id, partial(_relatives, fleet), made)
     response = Response(PackStream(zipped(files, f"evidence-{session.id}")), content_type="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="evidence-{session.id}.zip"'
     response.timeout = None
@@ -63,7 +63,7 @@ def _relatives(fleet: Fleet, session: Session) -> Relatives:
     return Relatives(
         _relative(fleet, session.settings.parent_id),
         _relative(fleet, None if origin is None else origin.session_id),
-        [_item(each) for each in fleet.views.sessions.children(session.id)],
+        [related(each) for each in fleet.views.sessions.children(session.id)],
     )
 
 
@@ -71,9 +71,4 @@ def _relative(fleet: Fleet, session_id: str | None) -> RelatedSession | None:
     if session_id is None:
         return None
     found = fleet.views.sessions.get(session_id)
-    return RelatedSession(session_id=session_id, title="", outcome="erased") if found is None else _item(found)
-
-
-def _item(state: Session) -> RelatedSession:
-    outcome = state.last_outcome or "no turn has ended"
-    return RelatedSession(session_id=state.id, title=state.settings.title, outcome=f"{status_of(state)}, {outcome}")
+    return RelatedSession(session_id=session_id, title="", outcome="erased") if found is None else related(found)

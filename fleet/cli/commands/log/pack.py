@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.connect import Name, connected, named
+from fleet.cli.commands.log.source import session_id, sourced
+from fleet.cli.connect import Name
 
 if TYPE_CHECKING:
-    from fleet.client import FleetClient
+    from fleet.cli.commands.log.local_log import LocalLog
+    from fleet.cli.commands.log.source import LogSource
 
 
-@connected
+@sourced
 async def pack(
-    fleet: "FleetClient",
+    source: "LogSource",
     *,
     session: Name,
     output: Annotated[
@@ -31,15 +33,41 @@ async def pack(
     """
     import trio
 
-    found = await named(fleet, session)
-    directory = Path(output or f"evidence-{found.id[:8]}")
-    _make(directory)
-    await trio.to_thread.run_sync(_unpack, await found.pack(), directory)
+    from fleet.cli.commands.log.local_log import LocalLog
+
+    found = await session_id(source, session)
+    directory = Path(output or f"evidence-{found[:8]}")
+    if isinstance(source, LocalLog):
+        await _write(source, found, directory)
+    else:
+        content = await source.session(found).pack()
+        await trio.to_thread.run_sync(_unpack, content, _made(directory))
     print(f"{directory / 'index.html'}")
 
 
-def _make(directory: Path) -> None:
-    """Make the directory, or take an empty one. Raises `StartupError`."""
+async def _write(source: "LocalLog", found: str, directory: Path) -> None:
+    """Write the pack of a log that this process reads."""
+    from contextlib import aclosing
+    from functools import partial
+
+    from fleet import __version__
+    from fleet.adapters.clock import SystemClock
+    from fleet.core.times import rfc3339
+    from fleet.evidence.document import Made
+    from fleet.evidence.pack import pack_files
+    from fleet.evidence.relatives import relatives_in
+
+    made = Made(__version__, rfc3339(SystemClock().now_ms()), "local")
+    relate = partial(relatives_in, source.reader)
+    _made(directory)
+    async with aclosing(pack_files(source.reader, source.blobs, found, relate, made)) as pieces:
+        async for name, piece in pieces:
+            with (directory / name).open("ab") as file:
+                file.write(piece)
+
+
+def _made(directory: Path) -> Path:
+    """Make the directory, or take an empty one, and return it. Raises `StartupError`."""
     from fleet.errors import StartupError
 
     try:
@@ -49,6 +77,7 @@ def _make(directory: Path) -> None:
         raise StartupError(f"The directory {directory} cannot be made: {error.strerror}.") from error
     if taken:
         raise StartupError(f"The directory {directory} is not empty: choose another one with -o.")
+    return directory
 
 
 def _unpack(content: bytes, directory: Path) -> None:
