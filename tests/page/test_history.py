@@ -73,6 +73,13 @@ def test_the_log_is_verified(page: Page, session: str) -> None:
     expect(page.get_by_text("✓ intact")).to_be_visible()
 
 
+def test_an_event_of_the_log_says_why_it_happened(page: Page, session: str) -> None:
+    page.goto(f"/log?session={session}&type=session.turn-ended")
+    page.get_by_role("button", name="Turn 1 finished").click()
+    steps = page.get_by_role("listitem").filter(has_text="sent the prompt").get_by_role("listitem")
+    expect(steps.last).to_contain_text('to session "Grind the corn"')
+
+
 def test_the_past_is_shown_and_cannot_be_changed(page: Page, fleet: Server, session: str) -> None:
     (created,) = fleet.call("GET", f"/log?session={session}&type=session.turn-ended")
     page.goto(f"/s/{session}?at={created['position']}")

@@ -1,6 +1,7 @@
 /** The audit log. The document says of an event that it has a type and data; here each type has its own. */
 import type { paths } from "../wire/api.ts";
 import type { AuditEvent } from "../wire/events.ts";
+import type { WhyStep } from "../wire/types.ts";
 import { type Answered, api, type Read, read } from "./api.ts";
 
 export type LogQuery = NonNullable<paths["/api/log"]["get"]["parameters"]["query"]>;
@@ -10,10 +11,9 @@ export function askLog(query: LogQuery): Promise<Answered<AuditEvent[]>> {
   return api.GET("/api/log", { params: { query } }) as Promise<Answered<AuditEvent[]>>;
 }
 
-/** Ask for an event and what led to it. */
-export function askChain(position: number): Promise<Answered<AuditEvent[]>> {
-  const params = { path: { position } };
-  return api.GET("/api/log/{position}/chain", { params }) as Promise<Answered<AuditEvent[]>>;
+/** Ask why an event happened: the event first, then step by step down to the request that began it. */
+export function askWhy(position: number): Promise<Answered<WhyStep[]>> {
+  return api.GET("/api/log/{position}/why", { params: { path: { position } } });
 }
 
 /**

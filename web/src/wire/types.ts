@@ -17,6 +17,7 @@ export type {
   SetupDetail,
   SetupItem,
   TurnItem,
+  WhyStep,
 } from "./api.ts";
 export type { AuditEvent, ClientFrame, EventFrame, EventType, LoggedEvent, ServerFrame, Signal } from "./events.ts";
 export type { OfferItem };

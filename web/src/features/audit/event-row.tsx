@@ -4,7 +4,7 @@ import { type ReactNode, useState } from "react";
 import { sentence, streamOf, who } from "../../core/sentences.ts";
 import { plain } from "../../core/text.ts";
 import { moment } from "../../core/times.ts";
-import { askChain } from "../../state/log.ts";
+import { askWhy } from "../../state/log.ts";
 import { useRead } from "../../state/queries.ts";
 import { said } from "../../state/trouble.ts";
 import { cx } from "../../ui/cx.ts";
@@ -48,7 +48,7 @@ function Details({ event }: { readonly event: AuditEvent }): ReactNode {
   const { kind, id } = streamOf(event.stream);
   return (
     <div className={style.details}>
-      <Chain position={event.position} />
+      <Why position={event.position} />
       <p className={style.facts}>
         <code>{event.type}</code> by <code>{plain(event.actor)}</code>, version {event.version} of {kind}
         {event.correlationId && (
@@ -73,24 +73,22 @@ function Details({ event }: { readonly event: AuditEvent }): ReactNode {
 /** Of what was logged, so much is shown: a prompt may have 20 MB of attachments. */
 const DATA_CHARS_MAX = 20_000;
 
-/** Why it happened: the events before it, down to the request that began it. */
-function Chain({ position }: { readonly position: number }): ReactNode {
-  const found = useRead(["chain", position], () => askChain(position));
+/** Why it happened: a sentence for each step, down to the request that began it. */
+function Why({ position }: { readonly position: number }): ReactNode {
+  const found = useRead(["why", position], () => askWhy(position));
   if (found.isPending) return <Loading what="the causes" bars={2} />;
   if (found.isError)
     return <ProblemCard trouble={said(found.error, "The causes")} retry={() => void found.refetch()} />;
-  const causes = found.data.body.slice(1);
-  if (causes.length === 0) return <p className={style.facts}>Nothing in the log caused it: it began here.</p>;
+  const steps = found.data.body.slice(1);
+  if (steps.length === 0) return <p className={style.facts}>Nothing in the log caused it: it began here.</p>;
   return (
     <div>
       <h3>Why</h3>
       <ol className={style.chain}>
-        {causes.map(cause => (
-          <li key={cause.position}>
-            <When at={cause.at} /> {sentence(cause)}{" "}
-            <span className={style.who}>
-              ({plain(who(cause.actor))}, event {cause.position.toLocaleString("en-US")})
-            </span>
+        {steps.map(step => (
+          <li key={`${step.position} ${step.kind}`}>
+            <When at={step.at} /> {plain(step.sentence)}{" "}
+            <span className={style.who}>(event {step.position.toLocaleString("en-US")})</span>
           </li>
         ))}
       </ol>
