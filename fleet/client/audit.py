@@ -6,6 +6,8 @@ from fleet.client.connection import Connection, Page
 from fleet.client.export import LogExport
 from fleet.limits import LOG_HEADS_EXPECTED_MAX
 from fleet.wire.audit import (
+    Between,
+    BetweenQuery,
     EventItem,
     LogQuery,
     PositionItem,
@@ -82,6 +84,15 @@ class AuditLog:
         The session "A task" was created in /home/user/plain (existing), by this machine's user
         """
         return await self._connection.page(WhyStep, f"/log/{position:d}/why", WhyQuery(file))
+
+    async def between(self, first: int | str, last: int | str | None = None) -> Between:
+        """Compare two moments, each a position or an RFC 3339 time: what changed in the fleet in between.
+
+        >>> session = await fleet.create("/home/user/plain", title="A task")
+        >>> [(each.title, each.status) for each in (await fleet.between(0)).sessions]
+        [('A task', 'idle')]
+        """
+        return await self._connection.read(Between, "/log/between", BetweenQuery(from_=first, to=last))
 
     async def position_at(self, time: str) -> int:
         """Return the position of the last event that the log had at a date or RFC 3339 time."""

@@ -257,6 +257,7 @@ class SyncFleetClient:
     retention = _blocking(FleetClient.retention)
     chain = _blocking(FleetClient.chain)
     why = _blocking(FleetClient.why)
+    between = _blocking(FleetClient.between)
     position_at = _blocking(FleetClient.position_at)
     event = _blocking(FleetClient.event)
     verify = _blocking(FleetClient.verify)

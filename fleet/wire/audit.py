@@ -7,7 +7,7 @@ import msgspec
 from fleet.limits import LOG_HEADS_EXPECTED_MAX, LOG_TYPES_CHARS_MAX, PAGE_DEFAULT, PATH_CHARS_MAX
 from fleet.wire.bodies import Limit, Position, Query
 from fleet.wire.enums import WhyKind
-from fleet.wire.items import WireItem
+from fleet.wire.items import ChangesItem, WireItem
 
 _SessionName = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 _Types = Annotated[str, msgspec.Meta(max_length=LOG_TYPES_CHARS_MAX)]
@@ -107,6 +107,66 @@ class WhyStep(WireItem, kw_only=True):
     actor: str
     stream: str
     type: str
+
+
+_Moment = Position | Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class BetweenQuery(Query, frozen=True):
+    """`GET /api/log/between`."""
+
+    from_: Annotated[_Moment, msgspec.Meta(description="A position, or an RFC 3339 time or a date.")] = msgspec.field(
+        name="from"
+    )
+    to: Annotated[
+        _Moment | None, msgspec.Meta(description="The same; by default the end of the log. A date is its end.")
+    ] = None
+
+
+class PromptBetween(WireItem, kw_only=True):
+    """A prompt: who sent it, and the beginning of its text."""
+
+    position: int
+    at: str
+    actor: str
+    text: str
+
+
+class SessionBetween(WireItem, kw_only=True):
+    """What happened in a session between two positions.
+
+    `statusBefore` is None for a session that was created in between, `status` for one that was erased. `created` and
+    `erased` are the actors. `files` are at most 20 of the changed files, `prompts` the last 20 of `promptsTotal`.
+    """
+
+    id: str
+    title: str
+    status_before: str | None
+    status: str | None
+    created_by: str | None
+    erased_by: str | None
+    outcome: str | None
+    prompts: list[PromptBetween]
+    prompts_total: int
+    turns: int
+    failed: int
+    aborts: int
+    answered: int
+    files: list[str]
+    changes_before: ChangesItem | None
+    changes: ChangesItem | None
+    tokens: int
+    cost_usd: float
+
+
+class Between(WireItem, kw_only=True):
+    """What changed in the fleet after a position up to another one: sessions, the one that changed last first."""
+
+    first: int
+    last: int
+    first_at: str | None
+    last_at: str | None
+    sessions: list[SessionBetween]
 
 
 class EventItem(WireItem, kw_only=True):

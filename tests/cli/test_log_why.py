@@ -62,3 +62,17 @@ def test_steps_in_json_name_their_events(history: History) -> None:
     assert (first["sentence"], first["position"]) == ("alice allowed it always", answered["position"])
     assert second["type"] == "session.request-opened"
     assert second["position"] < first["position"]
+
+
+def test_two_moments_are_compared(history: History) -> None:
+    events = [json.loads(line) for line in history.export.read_text().splitlines()]
+    second = next(event["position"] for event in events if event.get("data", {}).get("session_id") == history.aborted)
+    for source in (("--data-dir", str(history.data_dir)), ("--export", str(history.export))):
+        told = log("diff", str(second - 1), *source).stdout
+        assert f'"Long build" ({history.aborted}): created by alice, then completed' in told
+        assert "alice: bash:60" in told
+        assert f'"Rate limit the login" ({history.asking}): idle, then completed' in told
+    found = json.loads(log("diff", "0", "--json", "--data-dir", str(history.data_dir)).stdout)
+    asking = next(each for each in found["sessions"] if each["id"] == history.asking)
+    assert [each["actor"] for each in asking["prompts"]] == ["token:alice", "token:carol"]
+    assert "notes.txt" in asking["files"]

@@ -266,3 +266,23 @@ async def test_event_is_explained_down_to_its_request(machine: Machine, door: Do
     assert steps[0]["position"] == position
     assert (steps[-1]["kind"], steps[-1]["actor"]) == ("prompt", "local")
     (await door.knock("GET", "/api/log/99999/why")).problem(404, "event_not_found")
+
+
+async def test_two_moments_are_compared(door: Door) -> None:
+    first = await door.session(title="Before")
+    start = door.fleet.log.head()
+    await door.prompt(first["id"], "hello")
+    second = await door.session(title="In between")
+    await door.knock("DELETE", f"/api/sessions/{second['id']}")
+    answer = await door.knock("GET", f"/api/log/between?from={start}")
+    assert (answer.json["first"], answer.json["last"]) == (start, door.fleet.log.head())
+    stopped, prompted = answer.json["sessions"]
+    assert (stopped["title"], stopped["createdBy"], stopped["statusBefore"]) == ("In between", "local", None)
+    assert stopped["status"] == "stopped"
+    assert (prompted["id"], prompted["statusBefore"], prompted["status"]) == (first["id"], "idle", "idle")
+    assert [(each["actor"], each["text"]) for each in prompted["prompts"]] == [("local", "hello")]
+    assert (prompted["turns"], prompted["createdBy"], prompted["tokens"] > 0) == (1, None, True)
+    nothing = (await door.knock("GET", f"/api/log/between?from={door.fleet.log.head()}&to=2099-01-01")).json
+    assert nothing["sessions"] == []
+    (await door.knock("GET", "/api/log/between?from=99999")).problem(422, "invalid")
+    (await door.knock("GET", "/api/log/between?from=yesterday")).problem(422, "invalid")

@@ -19,17 +19,20 @@ from fleet.events.heads import GIVEN, Expected
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
 from fleet.events.verify import VerificationResult, compare_heads, verifying
-from fleet.gateway.items.explanations import why_step
+from fleet.gateway.items.explanations import between, why_step
 from fleet.gateway.items.states import event_item, verification
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json, lines
 from fleet.gateway.server.requests import answer, check_cursor
 from fleet.limits import DAY_S, LOG_CHAIN_EVENTS_MAX, PAGE_DEFAULT
+from fleet.projections.between import changes_between
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
 from fleet.projections.names import naming
 from fleet.projections.why import explain
 from fleet.wire.audit import (
+    Between,
+    BetweenQuery,
     EventItem,
     ExpiringSession,
     ExportQuery,
@@ -152,6 +155,20 @@ async def explain_event(fleet: Fleet, position: int, query: WhyQuery) -> Respons
     return answer([why_step(step) for step in steps], total=len(steps), position=fleet.log.head())
 
 
+@endpoint("GET /between", gives=json(Between, headers=("Fleet-Position", "X-Total-Count")))
+async def compare_positions(fleet: Fleet, reads: LogReads, query: BetweenQuery) -> Response:
+    """Compare two moments: what changed in the fleet between them, session by session.
+
+    A session has who created or erased it, its status before and after, its prompts with who sent them, the files that
+    its turns changed, and what it used. `X-Total-Count` counts all sessions with events in between; the 200 that
+    changed last are given.
+    """
+    first = await _moment(fleet, reads, query.from_, "from")
+    last = fleet.log.head() if query.to is None else await _moment(fleet, reads, query.to, "to", last=True)
+    found = await changes_between(fleet.log, fleet.past.sessions.one, fleet.blobs, first, last)
+    return answer(between(fleet.log, first, last, found), total=len(found), position=last)
+
+
 @endpoint("GET /verify", gives=json(Verification, headers=("Fleet-Position",)))
 async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery, caller: Caller) -> Response:
     """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
@@ -223,6 +240,13 @@ class ExportStream(ResponseBody):
         if not end:
             raise StopAsyncIteration
         return end
+
+
+async def _moment(fleet: Fleet, reads: LogReads, moment: int | str, field: str, *, last: bool = False) -> int:
+    """Return the position of a moment: itself, or the last one before a time. Raises `Rejected` invalid."""
+    if isinstance(moment, int) or moment.isdecimal():
+        return check_cursor(fleet, int(moment), field)
+    return await reads.times.at(parse_instant(moment, field, last=last))
 
 
 def _title(fleet: Fleet, session_id: str) -> str | None:

@@ -6,6 +6,7 @@ import typer
 
 from fleet.cli.commands.log.anchor import anchor
 from fleet.cli.commands.log.compact import compact
+from fleet.cli.commands.log.compare import diff
 from fleet.cli.commands.log.pack import pack
 from fleet.cli.commands.log.replay import replay
 from fleet.cli.commands.log.retention import retention
@@ -19,6 +20,7 @@ _COMMANDS: Final = (
     (retention, "retention"),
     (compact, "compact --data-dir ~/.local/share/fleet"),
     (why, "why src/login.py --session 0198c0de"),
+    (diff, "diff 2026-01-30 2026-01-31"),
     (replay, "replay --data-dir ~/fleet-copy"),
     (verify, "verify --export fleet-log.jsonl"),
     (anchor, "anchor --to /mnt/elsewhere/fleet-anchors.jsonl"),

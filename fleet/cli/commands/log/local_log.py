@@ -7,21 +7,24 @@ import trio
 from fleet.client.connection import Page
 from fleet.client.errors import Invalid, NotFound
 from fleet.core.session.events import ConversationOpened, SessionCreated, SessionResumed
+from fleet.core.session.evolve import evolve
+from fleet.core.session.state import State, initial
 from fleet.events.blobs import Blobs
 from fleet.events.heads import GIVEN, Expected
 from fleet.events.log import LogReader
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
 from fleet.events.verify import verifying
-from fleet.gateway.items.explanations import why_step
+from fleet.gateway.items.explanations import between, why_step
 from fleet.gateway.items.states import event_item, verification
 from fleet.limits import LOG_CHAIN_EVENTS_MAX
+from fleet.projections.between import changes_between
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
 from fleet.projections.names import naming
 from fleet.projections.why import called_paths, explain, read_event
 from fleet.projections.why_turn import changed_files
-from fleet.wire.audit import EventItem, LogQuery, SignedHead, Verification, WhyStep
+from fleet.wire.audit import Between, EventItem, LogQuery, SignedHead, Verification, WhyStep
 
 _SESSION = "session-"
 
@@ -79,6 +82,23 @@ class LocalLog:
         """See `AuditLog`."""
         steps = await explain(self.reader, position, naming(self.reader), self.blobs, file)
         return Page([why_step(step) for step in steps], len(steps))
+
+    async def between(self, first: int | str, last: int | str | None = None) -> Between:
+        """See `AuditLog`."""
+        begin = await self.position_of(str(first))
+        end = await self.position_of(None if last is None else str(last))
+        found = await changes_between(self.reader, self._state_at, self.blobs, begin, end)
+        return between(self.reader, begin, end, found)
+
+    async def _state_at(self, session_id: str, at: int) -> State | None:
+        """Fold a session up to a position."""
+        stream = _SESSION + session_id
+        if self.reader.is_erased(stream):
+            return None
+        state = initial(session_id)
+        for _, _, event in self.reader.replay(stream, 0, at):
+            state = evolve(state, event)
+        return None if state.phase == "absent" else state
 
     async def changed_paths(self, position: int) -> set[str]:
         """Return the paths that a turn changed, whose changes this event recorded.

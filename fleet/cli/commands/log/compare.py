@@ -1,0 +1,79 @@
+"""`fleet log diff` shows what changed in the fleet between two positions or times."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli.commands.log.source import sourced
+from fleet.cli.connect import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fleet.cli.commands.log.source import LogSource
+    from fleet.wire.audit import SessionBetween
+
+_MOMENT = "A position of the log, or a date or time such as 2026-01-31T12:00:00Z."
+
+
+@sourced
+async def diff(
+    source: "LogSource",
+    *,
+    first: Annotated[str, typer.Argument(metavar="P1", help=_MOMENT, show_default=False)],
+    last: Annotated[
+        str | None, typer.Argument(metavar="P2", help="The same; by default the end of the log.", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show what changed in the fleet between two moments: sessions, prompts with who sent them, files and cost."""
+    from fleet.cli.sanitize import SafeConsole, json_of
+
+    found = await source.between(first, last)
+    if json:
+        print(json_of(found))
+        return
+    console = SafeConsole()
+    times = " to ".join((at or "the beginning")[:19].replace("T", " ") for at in (found.first_at, found.last_at))
+    console.print(f"{found.last - found.first} events after position {found.first} up to {found.last}: {times}")
+    for session in found.sessions:
+        console.print("")
+        for line in _lines(session):
+            console.print(line, soft_wrap=True)
+
+
+def _lines(session: "SessionBetween") -> "Iterator[str]":
+    from fleet.cli.show_view import amount, counted
+    from fleet.limits import BETWEEN_LISTED_MAX
+    from fleet.projections.names import who
+    from fleet.projections.sentences import cut, quoted
+
+    yield f"{quoted(session.title) if session.title else 'a session'} ({session.id}): {_became(session)}"
+    done = [
+        counted(session.turns, "turn ended", "turns ended") if session.turns else "",
+        f"{session.failed} failed" if session.failed else "",
+        counted(session.aborts, "abort", "aborts") if session.aborts else "",
+        counted(session.answered, "request answered", "requests answered") if session.answered else "",
+        f"{amount(session.tokens)} tokens, ${session.cost_usd:.4f}" if session.tokens else "",
+    ]
+    if any(done):
+        yield f"  {', '.join(filter(None, done))}"
+    if session.files:
+        more = " and more" if len(session.files) == BETWEEN_LISTED_MAX else ""
+        yield f"  changed {', '.join(session.files)}{more}"
+    for prompt in session.prompts:
+        yield f"  {prompt.position:>9}  {who(prompt.actor, {})}: {cut(prompt.text)}"
+    if session.prompts_total > len(session.prompts):
+        yield f"             and {session.prompts_total - len(session.prompts)} earlier prompts"
+
+
+def _became(session: "SessionBetween") -> str:
+    from fleet.projections.names import who
+
+    if session.erased_by is not None:
+        return f"erased by {who(session.erased_by, {})}"
+    status = (session.status or "erased later").replace("_", " ")
+    if session.created_by is not None:
+        return f"created by {who(session.created_by, {})}, then {status}"
+    before = (session.status_before or "?").replace("_", " ")
+    return status if before == status else f"{before}, then {status}"
