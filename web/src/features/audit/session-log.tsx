@@ -1,4 +1,4 @@
-/** The log of one session, newest first: its tab "Log". */
+/** The log of one session, newest first, and its evidence pack: its tab "Log". */
 import type { ReactNode } from "react";
 import { useSession } from "../../state/context.tsx";
 import style from "./audit.module.css";
@@ -10,6 +10,14 @@ export function SessionLog(props: { readonly id: string; readonly at?: number | 
   const events = useEvents({ session: props.id }, { until: props.at ?? null, version });
   return (
     <div className={style.panel}>
+      <p className={style.pack}>
+        <a className={style.export} href={`/api/sessions/${encodeURIComponent(props.id)}/pack`} download>
+          Evidence pack
+        </a>
+        <span>
+          Who asked for what, who allowed it, what ran and what changed: a page that proves itself without Fleet.
+        </span>
+      </p>
       <EventList {...events} what="The session's log" label="Events of the session, newest first" hasSession={false} />
     </div>
   );
