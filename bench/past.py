@@ -28,7 +28,7 @@ from fleet.core.session.values import Totals
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
-from fleet.projections.change_records import change_records
+from fleet.projections.change_records import ChangeRecords
 from fleet.projections.indexes import Indexes
 from fleet.projections.past import Past
 from fleet.projections.states import States
@@ -109,7 +109,7 @@ async def _figures(log: LmdbLog, size: int, file: Path) -> list[Figure]:
             "state": lambda at: Past(States(SESSION, State), log).one(session_id, at),
             "messages": lambda at: Transcripts(log, Indexes(log, file)).page(stream, Where(50, at=at)),
             "todos": lambda at: Transcripts(log, Indexes(log, file)).todos(stream, at),
-            "changes": lambda _: change_records(log, Indexes(log, file)).of(stream),
+            "changes": lambda at: ChangeRecords(log, Indexes(log, file)).find(stream, None, at),
         }
         nursery.start_soon(loop.run)
         figures: list[Figure] = []

@@ -23,7 +23,8 @@ from fleet.core.session.values import SessionSettings
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
-from fleet.projections.change_records import change_records
+from fleet.projections.change_records import ChangeRecords
+from fleet.projections.indexes import Indexes
 from fleet.projections.transcripts import Transcripts
 
 TURNS = 2_000
@@ -92,7 +93,7 @@ async def _longest_pause_ms(read: Callable[[], Awaitable[None]]) -> float:
 
 
 async def _diffs(log: LmdbLog) -> None:
-    await change_records(log).of(STREAM)
+    await ChangeRecords(log, Indexes(log)).find(STREAM)
 
 
 async def _todos(log: LmdbLog) -> None:

@@ -402,7 +402,6 @@ ATTACHED_NAME_CHARS_MAX: Final = 255  # of an attached file's name: the limit of
 PAST_SNAPSHOT_EVENTS: Final = 1024  # of a stream between two kept snapshots: an earlier state is folded in about 7 ms
 PAST_STREAMS_KEPT: Final = 512  # aggregates whose earlier states are cached, about 10 KiB each
 PAST_MARKS_KEPT: Final = 4  # earlier states of each, for a reader that moves through the past
-CHANGE_RECORDS_KEPT: Final = 256  # sessions whose records of changes are cached; 2,000 turns take 2 MB
 TURNS_KEPT: Final = 64  # sessions whose folded turns are cached; 2,000 turns take 3 MB
 INDEX_LAG_EVENTS: Final = 256  # of a session that may wait for the index: a read indexes them in one page, in 6 ms
 INDEX_FLUSH_EVENTS: Final = 4096  # indexed between two flushes of the index's journal, about 1 MB

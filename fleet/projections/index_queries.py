@@ -9,11 +9,12 @@ import msgspec
 from fleet.ports import Tokens
 
 MarkKind = Literal["own", "turn", "changes", "todo"]
-"""`own`: a conversation of the session itself begins; `turn`, `changes`: see turns.py and change_records.py; `todo`: a
-part that may hold the agent's list."""
+"""`own`: a conversation of the session itself begins; `turn`: see turns.py; `changes`: the changes of a turn were
+recorded; `todo`: a part that may hold the agent's list."""
 
-FactKind = Literal["prompt", "agent", "file"]
-"""About a prompt, the conversation of a sub-agent, an attachment."""
+FactKind = Literal["prompt", "agent", "file", "named", "changes", "overlaps", "manifest", "callback"]
+"""About a prompt, the conversation of a sub-agent, an attachment; the beginning of a turn by its number and its
+messages; records of changes by the turn's number, those with overlaps (one key), manifests; callbacks by number."""
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):

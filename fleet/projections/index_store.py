@@ -45,7 +45,7 @@ from fleet.events.envelope import Recorded
 from fleet.projections.index_queries import Charge, FactKind, IndexedStream, IndexQueries, MarkKind, decode_charge
 from fleet.projections.recorded_parts import attachments_of, subagent_of
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the tables and their content. When it changes, the index is made again."""
 
 _SCHEMA: Final = """
@@ -192,12 +192,29 @@ class IndexStore(IndexQueries):
     def _turn(self, stream: IndexedStream, recorded: Recorded, _: Any) -> None:
         self._mark(stream, "turn", recorded.position)
 
-    def _turn_and_changes(self, stream: IndexedStream, recorded: Recorded, _: Any) -> None:
+    def _started(self, stream: IndexedStream, recorded: Recorded, event: TurnStarted | TurnSteered) -> None:
+        self._mark(stream, "turn", recorded.position)
+        self._fact(stream, "named", event.message_id, recorded.position)
+        if isinstance(event, TurnStarted):
+            self._fact(stream, "named", str(event.number), recorded.position)
+
+    def _delivered(self, stream: IndexedStream, recorded: Recorded, event: PromptDelivered) -> None:
+        self._mark(stream, "turn", recorded.position)
+        if event.kept_as is not None:
+            for position in self.facts(stream, "named", event.message_id)[-1:]:
+                self._fact(stream, "named", event.kept_as, position)
+
+    def _changes(self, stream: IndexedStream, recorded: Recorded, event: ChangesRecorded) -> None:
         self._mark(stream, "turn", recorded.position)
         self._mark(stream, "changes", recorded.position)
+        self._fact(stream, "changes", str(event.number), recorded.position)
+        if event.overlaps:
+            self._fact(stream, "overlaps", "", recorded.position)
+        for manifest in (event.turn_manifest, event.session_manifest):
+            self._fact(stream, "manifest", manifest, recorded.position)
 
-    def _callback(self, stream: IndexedStream, recorded: Recorded, _: CallbackOrdered) -> None:
-        self._mark(stream, "changes", recorded.position)
+    def _callback(self, stream: IndexedStream, recorded: Recorded, event: CallbackOrdered) -> None:
+        self._fact(stream, "callback", str(event.number), recorded.position)
 
     def _message(self, stream: IndexedStream, recorded: Recorded, event: MessageRecorded) -> None:
         self._body(stream, event.message_id, "", recorded.position)
@@ -282,10 +299,10 @@ _TAKE: Final[dict[type[Any], Callable[[IndexStore, IndexedStream, Recorded, Any]
     SessionResumed: IndexStore._opened,
     PromptAccepted: IndexStore._prompt,
     PromptEdited: IndexStore._prompt,
-    TurnStarted: IndexStore._turn_and_changes,
-    TurnSteered: IndexStore._turn_and_changes,
-    PromptDelivered: IndexStore._turn_and_changes,
-    ChangesRecorded: IndexStore._turn_and_changes,
+    TurnStarted: IndexStore._started,
+    TurnSteered: IndexStore._started,
+    PromptDelivered: IndexStore._delivered,
+    ChangesRecorded: IndexStore._changes,
     TurnEnded: IndexStore._turn,
     TurnFailed: IndexStore._turn,
     CallbackOrdered: IndexStore._callback,

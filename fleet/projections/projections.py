@@ -10,7 +10,7 @@ from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.projections.activities import Activities
-from fleet.projections.change_records import ChangeRecords, change_records
+from fleet.projections.change_records import ChangeRecords
 from fleet.projections.folds import Folds
 from fleet.projections.history import History, inline
 from fleet.projections.indexes import Indexes, Indexing
@@ -50,7 +50,7 @@ class Projections(NamedTuple):
     touched: Touched
     indexing: Indexing
     transcripts: Transcripts
-    change_records: Folds[ChangeRecords]
+    change_records: ChangeRecords
     setup_outputs: Folds[WrittenOutput]
     past: PastViews
     history: History
@@ -74,7 +74,7 @@ def open_projections(stores: Stores, now_ms: Callable[[], int], *, threads: bool
         touched=touched,
         indexing=Indexing(indexes, log, None if threads else inline),
         transcripts=Transcripts(log, indexes),
-        change_records=change_records(log, indexes),
+        change_records=ChangeRecords(log, indexes),
         setup_outputs=setup_outputs(log),
         past=past_of(views, log),
         history=History(log, feed, stores.history_file, run_sync=None if threads else inline),

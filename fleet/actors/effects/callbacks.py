@@ -27,7 +27,6 @@ from fleet.errors import Rejected, Unavailable
 from fleet.events.blobs import CorruptBlob
 from fleet.limits import CALLBACK_FILES_MAX, CALLBACK_MESSAGE_BYTES_MAX, CALLBACK_MESSAGES_READ, CALLBACK_RETRY_S
 from fleet.projections.change_records import ChangeRecords
-from fleet.projections.folds import Folds
 from fleet.projections.transcripts import MessageView, Transcripts, Where
 
 _log = structlog.get_logger(__name__)
@@ -36,7 +35,7 @@ _log = structlog.get_logger(__name__)
 class Callbacks:
     """Delivers callbacks."""
 
-    def __init__(self, context: Context, records: Folds[ChangeRecords], transcripts: Transcripts) -> None:
+    def __init__(self, context: Context, records: ChangeRecords, transcripts: Transcripts) -> None:
         self._context = context
         self._records = records
         self._transcripts = transcripts
@@ -84,12 +83,11 @@ class Callbacks:
     async def _details(self, session_id: str, number: int) -> list[str]:
         """Return lines on the files that the child has changed, and its last message."""
         stream = self._context.views.sessions.stream(session_id)
-        records = await self._records.of(stream)
-        at = records.callbacks.get(number)
+        at = await self._records.callback_position(stream, number)
         if at is None:  # it was erased
             return []
-        changes = records.until(at)
-        files = self._files(session_id, changes[-1].session_manifest) if changes else []
+        newest = (await self._records.find(stream, at=at)).newest
+        files = [] if newest is None else self._files(session_id, newest.session_manifest)
         page = await self._transcripts.page(stream, Where(CALLBACK_MESSAGES_READ, at=at))
         said = last_words(page.messages)
         return [*files, *(("", "Its last message:", said) if said else ())]

@@ -7,7 +7,7 @@ there is no diff, but the turn continues.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import structlog
@@ -131,13 +131,13 @@ class DiffEffects:
             raise Problem("changes_gone", "the diff is not kept any more")
         return decode_manifest(blob)
 
-    def content_of(self, state: State, digest: str, manifests: Collection[str]) -> bytes | None:
+    def content_of(self, state: State, digest: str) -> bytes | None:
         """Return a content that a diff of this session names, stored or live; None for any other digest.
 
-        A session may read only its own contents and `manifests` from the blob store.
+        A session may read only its own contents from the blob store; the caller refuses its manifests.
         """
         stream = self._context.views.sessions.stream(state.id)
-        if not _DIGEST.fullmatch(digest) or digest in manifests:
+        if not _DIGEST.fullmatch(digest):
             return None
         if self._context.blobs.owns(stream, digest):
             return self._context.blobs.get(digest)

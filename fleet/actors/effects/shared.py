@@ -31,7 +31,6 @@ def make_shared_effects(context: Context, projections: Projections) -> SharedEff
     caches = (
         projections.setup_outputs,
         projections.transcripts,
-        projections.change_records,
         projections.past.sessions,
         changes.live,
     )

@@ -1,8 +1,8 @@
 """The routes for diffs: what a session has changed, in total, in one turn, or as of a log position, and contents.
 
 Contents come from the blob store, so that they can be read when workspace, instance and OpenCode are gone. While a turn
-runs, its diff and the whole session's are those of this moment. Nothing here holds up others for long: records are
-folded (projections/change_records.py), manifests and contents are read a few at a time.
+runs, its diff and the whole session's are those of this moment. Nothing here holds up others for long: the index
+names the records (projections/change_records.py), manifests and contents are read a few at a time.
 """
 
 import base64
@@ -16,7 +16,7 @@ from werkzeug.http import parse_etags
 from fleet.actors.effects.diffs import LiveDiff
 from fleet.actors.fleet import Fleet
 from fleet.core.manifest import ChangedFile, Manifest, encode_manifest
-from fleet.core.session.state import RUNNING, State
+from fleet.core.session.state import RUNNING
 from fleet.core.session.turn_events import ChangesRecorded
 from fleet.errors import Rejected
 from fleet.events.blobs import name_of
@@ -26,7 +26,7 @@ from fleet.gateway.openapi.responses import BYTES, json
 from fleet.gateway.routes.files_and_todos import text_of
 from fleet.gateway.server.moments import Moment
 from fleet.gateway.server.requests import answer_list
-from fleet.projections.change_records import ChangeRecords
+from fleet.projections.change_records import UnknownTurn
 from fleet.wire.bodies import DiffQuery, InstanceQuery
 from fleet.wire.items import DiffItem, Encoding
 
@@ -51,9 +51,8 @@ async def read_diffs(fleet: Fleet, session_id: str, query: DiffQuery, moment: Mo
     `Fleet-As-Of-Turn` names that turn, and `Fleet-Running` is `true` where a later turn ran at that moment.
     """
     position = fleet.log.head()
-    state, records = await _folded(fleet, session_id, query.instance_id)
     at = None if moment is None else moment.position
-    (manifest, now), overlaps, taken = await _diff(fleet, state, records, query, at)
+    (manifest, now), overlaps, taken = await _diff(fleet, session_id, query, at)
     items = (_item(fleet, file, now, overlaps(file), taken, contents=query.contents) for file in manifest.files)
     headers = {"Fleet-Tree": name_of(encode_manifest(manifest)), "Fleet-Running": str(taken.running).lower()}
     if taken.as_of_turn is not None:
@@ -70,8 +69,9 @@ async def read_content(
     The bytes as they were, of a large file its beginning. They never change, so they may be cached. Contents of a
     running turn are held in memory for a while; when they are gone, the diff names new ones.
     """
-    state, records = await _folded(fleet, session_id, query.instance_id)
-    content = fleet.changes.content_of(state, digest, records.manifests)
+    state = fleet.sessions.session(session_id, query.instance_id)
+    is_manifest = await fleet.change_records.is_manifest(fleet.views.sessions.stream(state.id), digest)
+    content = None if is_manifest else fleet.changes.content_of(state, digest)
     if content is None:
         hint = "read the session's diffs again: they name the contents that can be read"
         raise Rejected("blob_not_found", f"no diff of the session contains {digest}", hint=hint)
@@ -85,13 +85,6 @@ Overlaps = Callable[[ChangedFile], list[str]]
 """The other sessions whose turns ran in the same directory when one of ours changed this file."""
 
 
-async def _folded(fleet: Fleet, session_id: str, instance_id: str | None) -> tuple[State, ChangeRecords]:
-    """Return the session, as it is after its records of changes were folded, and these. Raises `Rejected`."""
-    stream = fleet.views.sessions.stream(fleet.sessions.session(session_id, instance_id).id)
-    records = await fleet.change_records.of(stream)
-    return fleet.sessions.session(session_id, instance_id), records
-
-
 class _Taken(NamedTuple):
     """The turn at whose end a diff was so, None for the state of a running one; and whether a turn ran then."""
 
@@ -99,47 +92,37 @@ class _Taken(NamedTuple):
     running: bool
 
 
-async def _diff(
-    fleet: Fleet, state: State, changes: ChangeRecords, query: DiffQuery, at: int | None
-) -> tuple[LiveDiff, Overlaps, _Taken]:
+async def _diff(fleet: Fleet, session_id: str, query: DiffQuery, at: int | None) -> tuple[LiveDiff, Overlaps, _Taken]:
     """Return the diff that was asked for, with the contents of it that are not stored, and the overlaps by file."""
+    stream = fleet.views.sessions.stream(fleet.sessions.session(session_id, query.instance_id).id)
+    try:
+        newest, overlapping, number = await fleet.change_records.find(stream, query.turn, at)
+    except UnknownTurn:
+        raise Rejected("invalid", f"the session has no turn {query.turn}", field="turn") from None
+    state = fleet.sessions.session(session_id, query.instance_id)  # not older than its records
     then = state if at is None else await fleet.past.sessions.one(state.id, at)
     turn = None if then is None or then.phase not in RUNNING else then.turn
-    records, number = _records(changes, query, at)
     running = turn is not None and number in (None, turn.number)
     if running and at is None and not fleet.read_only:
         live = _Taken(None, running=True)
         now = list(fleet.changes.overlaps(state))
         if number is not None:
             return await fleet.changes.now_of_turn(state), lambda _: now, live
-        earlier = await _overlaps(fleet, records)
+        earlier = await _overlaps(fleet, overlapping)
         return await fleet.changes.now(state), lambda file: _united(earlier(file), now), live
-    earlier = await _overlaps(fleet, records)
-    if not records:
+    earlier = await _overlaps(fleet, overlapping)
+    if newest is None:
         return LiveDiff(Manifest(), {}), earlier, _Taken(None, running)
-    newest = records[-1]
     manifest = fleet.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
     return LiveDiff(manifest, {}), earlier, _Taken(newest.number, running)
-
-
-def _records(changes: ChangeRecords, query: DiffQuery, at: int | None) -> tuple[list[ChangesRecorded], int | None]:
-    """Return the records of changes that the query asks for, all or those of its turn, and that turn's number."""
-    found = changes.until(at)
-    if query.turn is None:
-        return found, None
-    number = changes.number(query.turn, at)
-    if number is None:
-        raise Rejected("invalid", f"the session has no turn {query.turn}", field="turn")
-    return [record for record in found if record.number == number], number
 
 
 async def _overlaps(fleet: Fleet, records: Sequence[ChangesRecorded]) -> Overlaps:
     by_file: dict[str, list[str]] = {}
     for record in records:
-        if record.overlaps:
-            for file in fleet.changes.manifest(record.turn_manifest).files:
-                by_file[file.file] = _united(by_file.get(file.file, ()), record.overlaps)
-            await trio.lowlevel.checkpoint()  # a session that always overlaps has a manifest for each turn
+        for file in fleet.changes.manifest(record.turn_manifest).files:
+            by_file[file.file] = _united(by_file.get(file.file, ()), record.overlaps)
+        await trio.lowlevel.checkpoint()  # a session that always overlaps has a manifest for each turn
     return lambda file: _united(by_file.get(file.file, ()), by_file.get(file.old_file or "", ()))
 
 
