@@ -60,6 +60,7 @@ class Fleet:
         self.touched = projections.touched
         self.transcripts = projections.transcripts
         self.change_records = projections.change_records
+        self.times = projections.times
         self.setup_outputs = projections.setup_outputs
         self.past = projections.past
         self.history = projections.history

@@ -1,12 +1,12 @@
 """Finds events by the time when they were recorded, and the log's position at a time.
 
 The machine's clock may step back, so times are not sorted and cannot be bisected. Instead, the earliest and latest time
-of every block of positions is kept in memory. The headers are read once for it, which takes some seconds for a million
-events; other tasks run meanwhile.
+of every block of positions is kept in memory, and in a store for the next start. The headers are read once for it,
+which takes some seconds for a million events; other tasks run meanwhile.
 """
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import trio
 
@@ -23,21 +23,40 @@ _EMPTY: Final = _Block(1 << 63, -1)
 """Before the first event of an export: no time is in it."""
 
 
+class KeptTimes(Protocol):
+    """A disposable store of the times of blocks: the earliest and the latest one of each, from the first block on."""
+
+    def load_times(self) -> Sequence[tuple[int, int]]:
+        """Return the stored times."""
+        ...
+
+    def save_times(self, first: int, times: Sequence[tuple[int, int]]) -> None:
+        """Store the times of the blocks from number `first` on."""
+        ...
+
+
 class LogTimes:
     """The times of a log. The incomplete block at its end is read in each search."""
 
-    def __init__(self, log: LogReader) -> None:
+    def __init__(self, log: LogReader, kept: KeptTimes | None = None) -> None:
         self._log = log
+        self._kept = kept
         self._blocks: list[_Block] = []
         self._extending = trio.Lock()
 
     async def extend(self) -> None:
         """Read the blocks that were completed since the last call."""
         async with self._extending:
+            if not self._blocks and self._kept is not None:
+                known = self._log.head() // LOG_SEARCH_PAGE_EVENTS
+                self._blocks = [_Block(*each) for each in self._kept.load_times()[:known]]
+            begun = len(self._blocks)
             while (len(self._blocks) + 1) * LOG_SEARCH_PAGE_EVENTS <= self._log.head():
                 times = [time_ms for _, time_ms in self._read(len(self._blocks))]
                 self._blocks.append(_Block(min(times), max(times)) if times else _EMPTY)
                 await trio.lowlevel.checkpoint()
+            if self._kept is not None and len(self._blocks) > begun:
+                self._kept.save_times(begun, self._blocks[begun:])
 
     def stretches(
         self, after: int, before: int, from_ms: int | None, to_ms: int | None, *, newest_first: bool
@@ -61,7 +80,7 @@ class LogTimes:
                 found = [position for position, recorded_ms in self._read(number) if recorded_ms <= time_ms]
                 if found:
                     return found[-1]
-            await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
         return 0
 
     def _may_hold(self, number: int, from_ms: int | None, to_ms: int | None) -> bool:

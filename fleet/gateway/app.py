@@ -138,7 +138,7 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
             note_refusal(fleet, websocket, refusal, visit)
             raise
 
-    frames, moments = Frames(), Moments(fleet)
+    frames = Frames()
     parts = (
         fleet,
         items,
@@ -147,8 +147,8 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
         metrics,
         streams,
         frames,
-        moments,
-        LogReads(moments.times),
+        Moments(fleet),
+        LogReads(fleet.times),
         BackupReads(fleet),
         Document(ROUTES),
     )

@@ -52,6 +52,11 @@ class IndexQueries:
         found = self._one("SELECT number, position, turn FROM streams WHERE name = ?", (name,))
         return IndexedStream(0, 0, None) if found is None else IndexedStream(*found)
 
+    def times(self) -> list[tuple[int, int]]:
+        """Return the times of the log's blocks, as far as they are stored without a gap."""
+        rows = self._all("SELECT block, first_ms, last_ms FROM times ORDER BY block")
+        return [(first_ms, last_ms) for number, (block, first_ms, last_ms) in enumerate(rows) if number == block]
+
     def marks(self, stream: IndexedStream, kind: MarkKind, after: int, limit: int) -> list[int]:
         """Return the positions of the next events of a kind."""
         query = "SELECT position FROM marks WHERE stream = ? AND kind = ? AND position > ? ORDER BY position LIMIT ?"

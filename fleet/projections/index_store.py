@@ -10,6 +10,7 @@
     charges        stream, position -> what a message has cost more, and the turn that pays for it
     marks          stream, kind, position: the events of a kind
     facts          stream, kind, key, position: the events about a key
+    times          block of the log's positions -> the earliest and the latest time in it (fleet/events/times.py)
 
 It holds ids and positions, and no content. It is disposable and is brought up to date by its readers (indexes.py). A
 message can change its place; its earlier place is kept with the position `until` which it was there.
@@ -45,7 +46,7 @@ from fleet.events.envelope import Recorded
 from fleet.projections.index_queries import Charge, FactKind, IndexedStream, IndexQueries, MarkKind, decode_charge
 from fleet.projections.recorded_parts import attachments_of, subagent_of
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The version of the tables and their content. When it changes, the index is made again."""
 
 _SCHEMA: Final = """
@@ -81,6 +82,7 @@ CREATE TABLE charges (
 CREATE TABLE marks (
     stream INTEGER NOT NULL, kind TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (stream, kind, position)
 ) WITHOUT ROWID;
+CREATE TABLE times (block INTEGER PRIMARY KEY, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL);
 CREATE TABLE facts (
     stream INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, position INTEGER NOT NULL,
     PRIMARY KEY (stream, kind, key, position)
@@ -168,6 +170,13 @@ class IndexStore(IndexQueries):
         for table in _OF_STREAM:
             self._sql.execute(f"DELETE FROM {table} WHERE stream = ?", (number,))  # noqa: S608 - constants
         self._sql.execute("DELETE FROM streams WHERE number = ?", (number,))
+        self._sql.execute("COMMIT")
+
+    def save_times(self, first: int, times: Sequence[tuple[int, int]]) -> None:
+        """Store the times of the log's blocks from number `first` on."""
+        self._sql.execute("BEGIN")
+        rows = ((first + number, *each) for number, each in enumerate(times))
+        self._sql.executemany("INSERT OR REPLACE INTO times VALUES (?, ?, ?)", rows)
         self._sql.execute("COMMIT")
 
     def _mark(self, stream: IndexedStream, kind: MarkKind, position: int) -> None:

@@ -15,6 +15,7 @@ import trio
 
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
+from fleet.events.times import LogTimes
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, INDEX_FLUSH_EVENTS, INDEX_LAG_EVENTS
 from fleet.projections.folds import Pages
 from fleet.projections.history import InThread, RunSync
@@ -51,8 +52,7 @@ class Indexes:
         try:
             return await self._read(stream, query)
         except sqlite3.Error as error:
-            _logger.warning("index_discarded", error=str(error), kind=type(error).__name__)
-            self._discard()
+            self._discard(error)
             return await self._read(stream, query)
 
     async def _read(self, stream: str, query: Callable[[Indexed], Found]) -> Found | None:
@@ -78,16 +78,16 @@ class Indexes:
         try:
             self._opened().forget(stream)
         except sqlite3.Error as error:
-            _logger.warning("index_discarded", error=str(error), kind=type(error).__name__)
-            self._discard()
+            self._discard(error)
 
     def _opened(self) -> IndexStore:
         if self._index is None:
             self._index = IndexStore(self._file, self._log.head())
         return self._index
 
-    def _discard(self) -> None:
+    def _discard(self, why: sqlite3.Error) -> None:
         """Continue with an empty index in memory."""
+        _logger.warning("index_discarded", error=str(why), kind=type(why).__name__)
         if self._index is not None:
             self._index.close()
             self._index = None
@@ -96,6 +96,21 @@ class Indexes:
         except OSError as error:
             _logger.warning("index_not_removed", error=str(error))
         self._file = None
+
+    def load_times(self) -> Sequence[tuple[int, int]]:
+        """Return the times of the log's blocks. Fits `KeptTimes`."""
+        try:
+            return self._opened().times()
+        except sqlite3.Error as error:
+            self._discard(error)
+            return ()
+
+    def save_times(self, first: int, times: Sequence[tuple[int, int]]) -> None:
+        """Store times of the log's blocks. Fits `KeptTimes`."""
+        try:
+            self._opened().save_times(first, times)
+        except sqlite3.Error as error:
+            self._discard(error)
 
     def flush(self) -> Callable[[], None] | None:
         """Return what flushes the index's journal, where that is due."""
@@ -113,10 +128,14 @@ class Indexes:
 
 
 class Indexing:
-    """Indexes streams that have got many events. `run` fits a `ChildSpec`; `run_sync` None flushes in a thread."""
+    """Indexes streams that have got many events, and the times of the log.
 
-    def __init__(self, indexes: Indexes, log: Log, run_sync: RunSync | None = None) -> None:
+    `run` fits a `ChildSpec`; `run_sync` None flushes in a thread.
+    """
+
+    def __init__(self, indexes: Indexes, times: LogTimes, log: Log, run_sync: RunSync | None = None) -> None:
         self._indexes = indexes
+        self._times = times
         self._run_sync: RunSync = run_sync or InThread()
         self._waiting: dict[str, int] = {}
         self._wanted = trio.Event()
@@ -141,6 +160,7 @@ class Indexing:
                     for stream in [each for each, count in self._waiting.items() if count >= INDEX_LAG_EVENTS]:
                         del self._waiting[stream]
                         await self._indexes.read(stream, lambda _: None)
+                    await self._times.extend()
                     await self._flush()
         finally:
             self._indexes.close()

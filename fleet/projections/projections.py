@@ -9,6 +9,7 @@ import trio
 from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
 from fleet.events.log import Log
+from fleet.events.times import LogTimes
 from fleet.projections.activities import Activities
 from fleet.projections.change_records import ChangeRecords
 from fleet.projections.folds import Folds
@@ -49,6 +50,7 @@ class Projections(NamedTuple):
     inflight: InFlight
     touched: Touched
     indexing: Indexing
+    times: LogTimes
     transcripts: Transcripts
     change_records: ChangeRecords
     setup_outputs: Folds[WrittenOutput]
@@ -66,13 +68,15 @@ def open_projections(stores: Stores, now_ms: Callable[[], int], *, threads: bool
     touched = Touched(log, views, inflight.activities)
     feed = Feed(log)
     indexes = Indexes(log, stores.index_file)
+    times = LogTimes(log, indexes)
     return Projections(
         views=views,
         runner=runner,
         feed=feed,
         inflight=inflight,
         touched=touched,
-        indexing=Indexing(indexes, log, None if threads else inline),
+        indexing=Indexing(indexes, times, log, None if threads else inline),
+        times=times,
         transcripts=Transcripts(log, indexes),
         change_records=ChangeRecords(log, indexes),
         setup_outputs=setup_outputs(log),

@@ -1,5 +1,6 @@
 """A search of the log finds what looking at every event finds, in any order, over any number of requests."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,6 +29,19 @@ class Entry(NamedTuple):
     actor: str
     request: str | None
     second: int
+
+
+class Kept:
+    """The times that an earlier server has stored."""
+
+    def __init__(self) -> None:
+        self.times: list[tuple[int, int]] = []
+
+    def load_times(self) -> list[tuple[int, int]]:
+        return self.times
+
+    def save_times(self, first: int, times: Sequence[tuple[int, int]]) -> None:
+        self.times[first:] = times
 
 
 ENTRIES = st.builds(
@@ -114,9 +128,12 @@ def test_search_finds_the_same_events_as_a_full_scan(
             found = await all_pages(log, times, search)
             assert [event.position for event in found] == brute_force(log, search)
             assert found == [log.read_all(event.position - 1, 1)[0] for event in found]
+        kept = Kept()
+        await LogTimes(log, kept).extend()
         for time_ms in moments:
             by_then = [event.position for event in log.read_all() if event.recorded_at_ms <= time_ms]
             assert await times.at(time_ms) == max(by_then, default=0)
+            assert await LogTimes(log, kept).at(time_ms) == max(by_then, default=0)
 
     trio.run(check)
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 from fleet.actors.fleet import Fleet
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
-from fleet.events.times import LogTimes
 from fleet.gateway.server.requests import check_cursor
 from fleet.projections.history_query import parse_instant
 
@@ -22,7 +21,6 @@ class Moments:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self.times = LogTimes(fleet.log)
 
     async def find(self, at: int | str | None) -> Moment | None:
         """Return the moment of a position or an RFC 3339 time, None for None.
@@ -38,7 +36,7 @@ class Moments:
             head = self._fleet.log.head()
             detail = f"{at} is ahead of the log, which ends at position {head}; now is {rfc3339(now_ms)}"
             raise Rejected("invalid", detail, field="at")
-        return Moment(await self.times.at(at_ms), at_ms)
+        return Moment(await self._fleet.times.at(at_ms), at_ms)
 
     def _at_position(self, position: int) -> Moment:
         check_cursor(self._fleet, position, "at")
