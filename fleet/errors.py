@@ -165,6 +165,13 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
         503, "The operating system refused what Fleet needs", "Repair what it names, then try again.", _LATER_S
     ),
     "log_unavailable": Kind(503, "The event log accepts no events now", "Read Fleet's own log, then try again.", 10),
+    "event_damaged": Kind(
+        503,
+        "A stored event is damaged",
+        "`fleet log verify` names the first damaged event. Restore the data directory from a backup.",
+        _LATER_S,
+    ),
+    "content_damaged": Kind(503, "A stored content is damaged", "Restore the data directory from a backup.", _LATER_S),
     "event_too_large": Kind(413, "The event is too large for the log"),
     "internal": Kind(500, "Fleet has a bug", "Fleet's own log has the details; please report it."),
 }

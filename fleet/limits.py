@@ -232,6 +232,7 @@ REFUSALS_EVERY_S: Final = (
     60.0  # one event for each kind of refused request: a client that retries must not fill the log
 )
 REFUSAL_KINDS_MAX: Final = 50  # kinds counted apart in that time; others are counted without their actor
+DAMAGED_LISTED_MAX: Final = 20  # damaged streams in the answer of `readyz`
 DAY_S: Final = 86_400
 RETENTION_SWEEP_S: Final = 600.0  # a rule counts in days
 RETENTION_SESSIONS_MAX: Final = 20  # erased in one sweep: each may remove a workspace and start a command of OpenCode

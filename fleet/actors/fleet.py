@@ -25,6 +25,7 @@ from fleet.actors.usecases.trust import Trust
 from fleet.actors.usecases.webhooks import WebhookUseCases
 from fleet.actors.usecases.workspace_roots import WorkspaceRoots
 from fleet.core.session.state import State as Session
+from fleet.limits import DAMAGED_LISTED_MAX
 from fleet.projections.projections import Projections
 
 if TYPE_CHECKING:
@@ -108,7 +109,12 @@ class Fleet:
     def limitations(self) -> list[str]:
         """Return a sentence for each thing that keeps the server from its full work."""
         shortage = self.log.statistics().shortage
-        return [] if shortage is None else [shortage]
+        damaged = [
+            f"event {position} of {view.stream(aggregate_id)} is damaged: Fleet does without this {view.name}"
+            for view in self.views
+            for aggregate_id, position in view.damaged.items()
+        ]
+        return [*([] if shortage is None else [shortage]), *damaged[:DAMAGED_LISTED_MAX]]
 
     @property
     def uptime_s(self) -> float:

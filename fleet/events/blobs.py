@@ -40,7 +40,7 @@ class CorruptBlob(Problem):
 
     def __init__(self, digest: str, what: str) -> None:
         hint = "Restore the data directory from a backup."
-        super().__init__("internal", f"The stored content {digest} {what}.", hint=hint)
+        super().__init__("content_damaged", f"The stored content {digest} {what}.", hint=hint)
 
 
 class Blobs(Protocol):

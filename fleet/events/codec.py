@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.events.envelope import Cause, Erased, Recorded
-from fleet.events.registry import EventRegistry, UnreadableEvent
+from fleet.errors import Problem
+from fleet.events.envelope import Cause, Damaged, Erased, Recorded
+from fleet.events.registry import DamagedPayload, EventRegistry, UnreadableEvent
 
 SALT_BYTES: Final = 16
 GENESIS_DIGEST: Final = bytes(32)
@@ -60,8 +61,14 @@ class Record(msgspec.Struct, frozen=True):
     erased: bool = False
 
 
-class CorruptRecord(Exception):  # noqa: N818 - it says what the record is
+class CorruptRecord(Problem):
     """The bytes in the log are not a valid record."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("event_damaged", detail)
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 _encode_header: Final = msgspec.msgpack.Encoder().encode
@@ -139,10 +146,17 @@ def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
     payload = record[end + SALT_BYTES :]
     try:
         event = registry.decode(header.type, header.schema, payload)
+    except DamagedPayload as damaged:
+        return damaged_event(header, cause, str(damaged))
     except UnreadableEvent as error:
         error.position = header.position
         raise
     return recorded(header, cause, payload, event)
+
+
+def damaged_event(header: Header, cause: Cause, reason: str) -> Recorded:
+    """Return an event that cannot be read; its payload says so."""
+    return recorded(header, cause, msgspec.json.encode({"damaged": reason}), Damaged(reason))
 
 
 def decode_event(record: bytes, registry: EventRegistry) -> Any:
@@ -156,6 +170,8 @@ def decode_event(record: bytes, registry: EventRegistry) -> Any:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
     try:
         return registry.decode(kind.type, kind.schema, record[end + SALT_BYTES :])
+    except DamagedPayload as damaged:
+        return Damaged(str(damaged))
     except UnreadableEvent as error:
         error.position = decode_header(record).position
         raise

@@ -18,6 +18,17 @@ class Erased(msgspec.Struct, frozen=True):
     """
 
 
+class Damaged(Erased, frozen=True):
+    """Replaces an event that cannot be read: its record or payload was damaged. A fold does without such a stream."""
+
+    reason: str = ""
+
+
+def is_erased(event: object) -> bool:
+    """Return whether the event was erased; one that is damaged was not."""
+    return isinstance(event, Erased) and not isinstance(event, Damaged)
+
+
 class Cause(msgspec.Struct, frozen=True):
     """The command, request and actor that events come from.
 

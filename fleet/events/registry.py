@@ -22,6 +22,10 @@ class UnreadableEvent(Exception):  # noqa: N818 - it says what is wrong with the
     position = 0
 
 
+class DamagedPayload(UnreadableEvent):
+    """The payload does not fit the class of its event, which this version of Fleet knows: it was damaged."""
+
+
 class Encoded(NamedTuple):
     """An event encoded for the log: type name, schema version, JSON in UTF-8."""
 
@@ -91,7 +95,7 @@ class EventRegistry:
         try:
             return decoder(payload)
         except msgspec.MsgspecError as error:
-            raise UnreadableEvent(f"the payload of this {type_name} (schema {schema}) does not fit: {error}") from error
+            raise DamagedPayload(f"the payload of this {type_name} (schema {schema}) does not fit: {error}") from error
 
     def require(self, name: str, schema: int) -> None:
         """Raise `UnreadableEvent` for an event type or a schema that this version does not know."""

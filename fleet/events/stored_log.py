@@ -1,11 +1,12 @@
 """Reads the events of a store of records: the log on disk (lmdb_store.py), or an export (export_store.py)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 from fleet.events import codec
 from fleet.events.batch import LogEnd
-from fleet.events.envelope import CommandRecord, Recorded, StateSnapshot
+from fleet.events.envelope import Cause, CommandRecord, Damaged, Recorded, StateSnapshot
 from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import position_key
 from fleet.events.log import up_to
@@ -100,20 +101,40 @@ class StoredLog:
         self, stream: str, after: int = 0, limit: int | None = None, bytes_max: int | None = None
     ) -> list[Recorded]:
         """See `LogReader`."""
-        registry, decode = self._registry, codec.decode_recorded
-        keys = self._store.stream_positions(stream, after, limit)
-        return up_to(bytes_max, (decode(record, registry) for record in self._store.records_at(keys)))
+        return self._events_at(self._store.stream_positions(stream, after, limit), bytes_max)
 
     def read_all(self, after: int = 0, limit: int | None = None, bytes_max: int | None = None) -> list[Recorded]:
         """See `LogReader`."""
-        registry, decode = self._registry, codec.decode_recorded
-        return up_to(bytes_max, (decode(record, registry) for record in self._store.records(after, limit)))
+        return self._decoded(count(after + 1), self._store.records(after, limit), bytes_max)
 
     def read_events(self, positions: Sequence[int], bytes_max: int | None = None) -> list[Recorded]:
         """See `LogReader`."""
+        return self._events_at([position_key(position) for position in positions], bytes_max)
+
+    def _events_at(self, keys: list[bytes], bytes_max: int | None) -> list[Recorded]:
+        positions = (int.from_bytes(key, "big") for key in keys)
+        return self._decoded(positions, self._store.records_at(keys), bytes_max)
+
+    def _decoded(self, positions: Iterable[int], records: Iterable[bytes], bytes_max: int | None) -> list[Recorded]:
+        """Return the events of these records; one that is damaged is `Damaged`, so that all others can be read."""
         registry, decode = self._registry, codec.decode_recorded
-        keys = [position_key(position) for position in positions]
-        return up_to(bytes_max, (decode(record, registry) for record in self._store.records_at(keys)))
+
+        def read() -> Iterator[Recorded]:
+            for position, record in zip(positions, records, strict=False):
+                try:
+                    yield decode(record, registry)
+                except codec.CorruptRecord as error:
+                    yield self._damaged(position, error.detail)
+
+        return up_to(bytes_max, read())
+
+    def _damaged(self, position: int, reason: str) -> Recorded:
+        """Return the event of a record without a readable header: the index still knows its stream."""
+        for stream in list(self._store.streams("", "")):
+            version = self._store.indexed_version(stream, position)
+            if version is not None:
+                return Recorded(position, stream, version, "", 0, 0, Cause(), b"{}", Damaged(reason))
+        return Recorded(position, "", 0, "", 0, 0, Cause(), b"{}", Damaged(reason))
 
     def read_headers(self, positions: Sequence[int]) -> list[codec.Header]:
         """See `LogReader`."""
@@ -140,12 +161,12 @@ class StoredLog:
 
     def replay(self, stream: str, after: int = 0, through: int | None = None) -> Iterator[tuple[int, int, Any]]:
         """See `LogReader`."""
-        registry, decode = self._registry, codec.decode_event
+        registry = self._registry
         last = None if through is None else position_key(through)
         while keys := self._store.stream_positions(stream, after, REPLAY_PAGE_EVENTS, last):
             first, after = (int.from_bytes(key, "big") for key in (keys[0], keys[-1]))
             version = self._store.indexed_version(stream, first) or 0
-            page = [decode(record, registry) for record in self._store.records_at(keys)]
+            page = [_decode_or_damaged(record, registry) for record in self._store.records_at(keys)]
             for key, event in zip(keys, page, strict=True):
                 yield version, int.from_bytes(key, "big"), event
                 version += 1
@@ -162,3 +183,10 @@ class StoredLog:
         """See `LogReader`."""
         record = next(self._store.records_at(self._store.stream_positions(stream, 0, 1)), None)
         return record is not None and codec.decode(record).erased
+
+
+def _decode_or_damaged(record: bytes, registry: EventRegistry) -> Any:
+    try:
+        return codec.decode_event(record, registry)
+    except codec.CorruptRecord as error:
+        return Damaged(error.detail)

@@ -17,7 +17,7 @@ from fleet.core.session.values import Answer, Budget
 from fleet.core.times import rfc3339
 from fleet.core.webhook import events as webhook
 from fleet.core.workspace import events as workspace
-from fleet.events.envelope import Erased
+from fleet.events.envelope import Damaged, Erased
 from fleet.ports import StopStep
 from fleet.projections.opencode_json import nested, record_of
 
@@ -274,6 +274,8 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
 
 def sentence(kind: str, event: object) -> str:
     """Return the sentence of an event of this type; a type without a row, as of a newer Fleet, is named."""
+    if isinstance(event, Damaged):
+        return cut(f"This event ({kind}) is damaged: {event.reason}", SENTENCE_CHARS_MAX)
     if isinstance(event, Erased):
         return f"The data of this event ({kind}) was erased"
     told = SENTENCES.get(type(event))

@@ -11,10 +11,13 @@ its stream is erased completely, the view keeps its id, across restarts (`erasin
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
+import structlog
 import trio
 
 from fleet.core.decider import Decider
-from fleet.events.envelope import Erased, Recorded
+from fleet.events.envelope import Damaged, Erased, Recorded
+
+_logger = structlog.get_logger(__name__)
 
 State = TypeVar("State")
 
@@ -33,6 +36,7 @@ class States(Generic[State]):
         self._changed: dict[str, trio.Event] = {}
         self._erasing: dict[str, None] = {}
         self._erased: set[str] = set()
+        self.damaged: dict[str, int] = {}  # the position of the first event of an aggregate that cannot be read
 
     @property
     def name(self) -> str:
@@ -102,7 +106,9 @@ class States(Generic[State]):
 
     def _fold(self, aggregate_id: str, recorded: Recorded) -> None:
         before = self._states.get(aggregate_id)
-        if isinstance(recorded.event, Erased):
+        if aggregate_id in self.damaged or isinstance(recorded.event, Damaged):
+            self._quarantine(aggregate_id, recorded.position)
+        elif isinstance(recorded.event, Erased):
             self._erasing.pop(aggregate_id, None)
             if before is not None:
                 self.unindex(before, aggregate_id)
@@ -111,6 +117,15 @@ class States(Generic[State]):
         else:
             state = self.decider.initial(aggregate_id) if before is None else before
             self.apply_state(aggregate_id, self.decider.evolve(state, recorded.event))
+
+    def _quarantine(self, aggregate_id: str, position: int) -> None:
+        """Do without an aggregate whose stream has an event that cannot be read: its state is not known."""
+        if aggregate_id not in self.damaged:
+            self.damaged[aggregate_id] = position
+            _logger.error("stream_damaged", stream=self.stream(aggregate_id), position=position)
+        before = self._states.get(aggregate_id)
+        if before is not None:
+            self.unindex(before, aggregate_id)
 
     def apply_state(self, aggregate_id: str, state: State) -> None:
         """Set a state: the next one, or one from the store. A removed aggregate leaves the view."""
@@ -138,3 +153,4 @@ class States(Generic[State]):
         """Remove everything before a rebuild."""
         self._states.clear()
         self._erasing.clear()
+        self.damaged.clear()

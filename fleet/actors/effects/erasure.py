@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import trio
 
 from fleet.actors.effects.stored_responses import StoredResponses
-from fleet.errors import Rejected
+from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.projections.inflight import InFlight
@@ -28,21 +28,35 @@ class Cache(Protocol):
         ...
 
 
-def absent_session(log: Log, any_id: str) -> Rejected:
+def absent_session(log: Log, any_id: str) -> Problem:
     """Return the problem for a session that no view has: `erased`, with who erased it, or `session_not_found`.
 
     Only Fleet's id leads to an erased session, because OpenCode's id was erased with it.
     """
-    return _erased(log, "session", any_id) or Rejected("session_not_found", f"there is no session {any_id}")
+    return _absent(log, "session", any_id) or Rejected("session_not_found", f"there is no session {any_id}")
 
 
-def absent_workspace(log: Log, workspace_id: str) -> Rejected:
+def absent_workspace(log: Log, workspace_id: str) -> Problem:
     """Return the problem for a workspace that no view has: `erased`, with who erased it, or `workspace_not_found`."""
-    found = _erased(log, "workspace", workspace_id)
+    found = _absent(log, "workspace", workspace_id)
     if found is None:
         return Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
-    found.hint = f"what existed only in it is under refs/fleet/kept/{workspace_id} of its repository"
+    if found.code == "erased":
+        found.hint = f"what existed only in it is under refs/fleet/kept/{workspace_id} of its repository"
     return found
+
+
+def is_ordered(log: Log, kind: str, aggregate_id: str) -> bool:
+    """Return whether the last event of the aggregate orders its erasure."""
+    return _erased(log, kind, aggregate_id) is not None
+
+
+def _absent(log: Log, kind: str, aggregate_id: str) -> Problem | None:
+    """Return why no view has an aggregate that the log has: it was erased, or its stream is damaged."""
+    erased = _erased(log, kind, aggregate_id)
+    if erased is not None or not _FLEET_ID.fullmatch(aggregate_id) or not log.stream_version(f"{kind}-{aggregate_id}"):
+        return erased
+    return Unavailable("event_damaged", f"the state of {kind} {aggregate_id} is not known: its stream is damaged")
 
 
 def _erased(log: Log, kind: str, aggregate_id: str) -> Rejected | None:
@@ -78,8 +92,8 @@ class SessionErasure:
         self._waiting: dict[str, trio.Event] = {}
 
     def unfinished(self) -> list[str]:
-        """Return the ids of sessions whose erasure was interrupted."""
-        return self._sessions.erasing
+        """Return the ids of sessions whose erasure was interrupted, and was ordered: other streams are damaged."""
+        return [each for each in self._sessions.erasing if is_ordered(self._log, "session", each)]
 
     async def erase(self, session_id: str) -> None:
         """Erase everything stored for the session. Idempotent. Raises `Unavailable` if the disk is full."""

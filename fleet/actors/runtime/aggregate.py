@@ -34,7 +34,7 @@ from fleet.actors.runtime.retry import Patience, persist
 from fleet.actors.runtime.shape import Shape
 from fleet.core.decider import Decider
 from fleet.errors import Problem, Rejected, Unavailable
-from fleet.events.envelope import Appended, Cause, OwnCauses, StateSnapshot
+from fleet.events.envelope import Appended, Cause, Damaged, OwnCauses, StateSnapshot
 from fleet.events.log import Log
 from fleet.limits import REPLAY_PAGE_EVENTS, SNAPSHOT_EVERY_EVENTS
 
@@ -233,6 +233,8 @@ class Aggregate(Generic[Command, State, Event, Effect]):
         self._load_snapshot()
         evolve, erased = self._evolve, self._log.is_erased(self.stream)
         for folded, (version, position, event) in enumerate(self._log.replay(self.stream, self._position), start=1):
+            if isinstance(event, Damaged):
+                raise Unavailable("event_damaged", f"event {position} of {self.stream} is damaged: {event.reason}")
             if not erased:
                 self._state = evolve(self._state, event)
             self._version, self._position = version, position

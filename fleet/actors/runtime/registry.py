@@ -14,7 +14,7 @@ The registry has its own supervisor that starts, stops and restarts the actors (
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import structlog
 import trio
@@ -231,7 +231,7 @@ class ActorRegistry(Generic[Command, Reply]):
     def _fail(self, entry: _Resident[Command, Reply], error: Exception) -> None:
         self._failures += 1
         _log.error("actor_failed", registry=self.name, id=entry.id, exc_info=error)
-        self._drop(entry, partial(_failed, entry.inbox.name))
+        self._drop(entry, partial(_failed, entry.inbox.name, _damage_in(error)))
 
     def _drop(self, entry: _Resident[Command, Reply], problem: Callable[[], Unavailable]) -> None:
         if self._entries.get(entry.id) is entry:
@@ -258,7 +258,17 @@ class ActorRegistry(Generic[Command, Reply]):
         return now_s - entry.idle_since_s
 
 
-def _failed(name: str) -> Unavailable:
+def _damage_in(error: Exception) -> str | None:
+    """Return what is damaged, if the actor could not be activated because of that."""
+    if isinstance(error, ExceptionGroup):
+        group = cast("ExceptionGroup[Exception]", error)
+        return next((found for each in group.exceptions if (found := _damage_in(each)) is not None), None)
+    return error.detail if isinstance(error, Unavailable) and error.code == "event_damaged" else None
+
+
+def _failed(name: str, damage: str | None) -> Unavailable:
+    if damage is not None:
+        return Unavailable("event_damaged", damage)
     return Unavailable(
         "interrupted",
         f"{name} cannot be activated; nothing has happened",

@@ -15,7 +15,7 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.effects import workspace
-from fleet.actors.effects.erasure import SessionErasure
+from fleet.actors.effects.erasure import SessionErasure, is_ordered
 from fleet.actors.effects.placement import Placement
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.upkeep.orphans import find_orphans
@@ -61,7 +61,8 @@ class Recovery:
     async def _finish_erasures(self) -> None:
         unfinished = [(session_id, self._erasure.erase) for session_id in self._erasure.unfinished()]
         erase_workspace = partial(workspace.erase_workspace, self._context)
-        unfinished += [(each, erase_workspace) for each in self._context.views.workspaces.erasing]
+        ordered = partial(is_ordered, self._context.log, "workspace")
+        unfinished += [(each, erase_workspace) for each in self._context.views.workspaces.erasing if ordered(each)]
         for erased_id, erase in unfinished:
             try:
                 await erase(erased_id)

@@ -7,7 +7,7 @@ from fleet.actors.caller import Caller
 from fleet.actors.context import Context
 from fleet.core import workspace_roots as m
 from fleet.core.paths import is_inside
-from fleet.errors import Rejected
+from fleet.errors import Rejected, Unavailable
 
 
 class WorkspaceRoots:
@@ -23,7 +23,9 @@ class WorkspaceRoots:
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """What clients have chosen."""
+        """What clients have chosen. Raises `Unavailable` event_damaged: without it, more would be allowed."""
+        if self._context.views.roots.damaged:
+            raise Unavailable("event_damaged", "the chosen workspace roots cannot be read: their stream is damaged")
         state = self._context.views.roots.get(m.ROOTS_ID)
         return () if state is None else state.paths
 

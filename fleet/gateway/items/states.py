@@ -12,7 +12,7 @@ from fleet.core.session.values import Totals
 from fleet.core.times import rfc3339
 from fleet.core.workspace.faults import described
 from fleet.core.workspace.state import State as WorkspaceState
-from fleet.events.envelope import Erased, Recorded
+from fleet.events.envelope import Recorded, is_erased
 from fleet.events.erasures import ErasedStream
 from fleet.events.verify import VerificationResult
 from fleet.gateway.items.allowances import allowed_to, sharing_with
@@ -336,7 +336,7 @@ def event_item(recorded: Recorded) -> EventItem:
         causation_id=cause.causation_id,
         correlation_id=cause.correlation_id,
         command_id=recorded.command_id,
-        erased=isinstance(recorded.event, Erased),
+        erased=is_erased(recorded.event),
         data=msgspec.Raw(recorded.payload),
     )
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from fleet.core.times import rfc3339
-from fleet.events.envelope import Erased, Recorded
+from fleet.events.envelope import Erased, Recorded, is_erased
 from fleet.limits import FRAMES_CACHED, FRAMES_CACHED_BYTES
 
 
@@ -70,7 +70,7 @@ def _encoded(recorded: Recorded) -> EncodedEvent:
             rfc3339(recorded.recorded_at_ms),
             recorded.cause.actor,
             msgspec.Raw(recorded.payload),
-            isinstance(recorded.event, Erased),
+            is_erased(recorded.event),
         )
     )
     sse = b"id: %d\nevent: %s\ndata: %s\n\n" % (recorded.position, recorded.type.encode(), body)

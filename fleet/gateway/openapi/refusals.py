@@ -16,6 +16,8 @@ EVERYWHERE: Final = (
     "invalid",
     "overloaded",
     "disk_full",
+    "event_damaged",
+    "content_damaged",
     "system_failed",
     "internal",
 )

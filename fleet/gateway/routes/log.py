@@ -12,8 +12,8 @@ from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.core.server import LogExported, LogVerified
 from fleet.core.times import rfc3339
-from fleet.errors import Rejected
-from fleet.events.envelope import Recorded
+from fleet.errors import Rejected, Unavailable
+from fleet.events.envelope import Damaged, Recorded
 from fleet.events.export import ExportLine, export_end, export_page
 from fleet.events.heads import GIVEN, Expected
 from fleet.events.search import chain, find_events
@@ -257,7 +257,10 @@ def _title(fleet: Fleet, session_id: str) -> str | None:
 def _event(fleet: Fleet, position: int) -> Recorded:
     if not 0 < position <= fleet.log.head():
         raise Rejected("event_not_found", f"the log has events 1 to {fleet.log.head()}")
-    return fleet.log.read_all(position - 1, 1)[0]
+    recorded = fleet.log.read_all(position - 1, 1)[0]
+    if isinstance(recorded.event, Damaged):
+        raise Unavailable("event_damaged", f"event {position} cannot be read: {recorded.event.reason}")
+    return recorded
 
 
 def _stream(fleet: Fleet, query: LogQuery) -> str | None:

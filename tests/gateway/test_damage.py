@@ -1,0 +1,65 @@
+"""A damaged event or content: it has a code of its own, and takes one stream away, not the server."""
+
+import pytest
+
+from fleet.events import codec
+from fleet.events.codec import SALT_BYTES
+from tests.fakes.memory_store import MemoryStore
+from tests.gateway.door import PLAIN, REPOSITORY, Machine
+
+
+def damage(machine: Machine, stream: str, version: int, payload: bytes) -> int:
+    """Replace the payload of an event of the stream; return its position."""
+    for at, raw in enumerate(machine.disk.records):
+        header = codec.decode(raw).header
+        if (header.stream, header.version) == (stream, version):
+            end = 4 + len(codec.header_bytes(raw))
+            machine.disk.records[at] = raw[: end + SALT_BYTES] + payload
+            return header.position
+    raise AssertionError(f"{stream} has no version {version}")
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b'{"at_ms": "x"}', b"\xff" * 20])
+async def test_server_starts_without_the_session_of_a_damaged_event(machine: Machine, payload: bytes) -> None:
+    async with machine.fleet() as door:
+        broken = await door.prompt((await door.session(PLAIN))["id"], "Hello")
+        whole = await door.prompt((await door.session(REPOSITORY))["id"], "Hello")
+    machine.views = MemoryStore()
+    machine.disk.snapshots.clear()
+    position = damage(machine, f"session-{broken['id']}", 3, payload)
+    for _ in range(2):  # the second start has the rows of the first one
+        async with machine.fleet() as door:
+            assert [each["id"] for each in (await door.knock("GET", "/api/sessions")).json] == [whole["id"]]
+            for path in ("", "/messages", "/diffs"):
+                (await door.knock("GET", f"/api/sessions/{broken['id']}{path}")).problem(503, "event_damaged")
+            refused = await door.knock("POST", f"/api/sessions/{broken['id']}/prompt", {"text": "x"})
+            refused.problem(503, "event_damaged")
+            (await door.knock("GET", f"/api/log/{position}")).problem(503, "event_damaged")
+            listed = (await door.knock("GET", f"/api/log?after={position - 1}&limit=1")).json[0]
+            assert ("damaged" in listed["data"], listed["erased"]) == (True, False)
+            assert (await door.knock("GET", "/api/log/verify")).json["firstBreak"]["position"] == position
+            assert (await door.knock("POST", f"/api/sessions/{whole['id']}/resume")).status == 200
+            await door.prompt(whole["id"], "Go on")
+    assert not any(codec.decode(raw).erased for raw in machine.disk.records), "damage is no erasure"
+
+
+async def test_readiness_names_the_damaged_stream(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        item = await door.session(PLAIN)
+    machine.views = MemoryStore()
+    damage(machine, f"session-{item['id']}", 1, b"?")
+    async with machine.fleet() as door:
+        ready = (await door.knock("GET", "/api/readyz")).json
+        assert ready["status"] == "degraded"
+        assert item["id"] in ready["reasons"][0]
+
+
+async def test_damaged_content_has_a_code_of_its_own(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        item = await door.session(REPOSITORY, isolationStrategy="worktree")
+        machine.files.contents[item["directory"]] = {"a.txt": b"text\n"}
+        await door.prompt(item["id"], "Hello")
+        path = f"/api/sessions/{item['id']}/diffs"
+        (change,) = (await door.knock("GET", path)).json
+        machine.disk.blobs[change["afterDigest"]] = b"other"
+        (await door.knock("GET", path)).problem(503, "content_damaged")
