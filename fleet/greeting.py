@@ -21,28 +21,42 @@ _MISSING = "is missing: install it with `npm install -g opencode-ai`"
 
 
 def greeting(
-    config: Config, url: str, executable: Path | None, *, needs_token: bool, page: str, remarks: Iterable[str] = ()
+    config: Config,
+    url: str,
+    executable: Path | None,
+    *,
+    needs_token: bool,
+    page: str,
+    read_only: bool = False,
+    remarks: Iterable[str] = (),
 ) -> str:
     """Return the greeting; `page` is the result of `page_line`, `remarks` are about the environment."""
+    shown = ' -H "Authorization: Bearer $FLEET_TOKEN"' if needs_token else ""
+    notes = "".join(f"  Note     {plain(remark)}\n" for remark in remarks)
+    mode = "\n  Mode     read-only: nothing can be changed, and no OpenCode runs" if read_only else ""
+    attempts = f"  curl {url}/api/sessions{shown}" if read_only else _creation(url, shown)
+    return f"""
+Fleet {__version__} is ready at {url}
+  Page     {page}
+  OpenCode {executable or _MISSING}
+  Data     {config.data_dir}{mode}
+{notes}
+Try it:
+{attempts}
+  curl -N {url}/api/events{shown}
+
+"""
+
+
+def _creation(url: str, shown: str) -> str:
+    """Return a command that creates a session here."""
     here = current_directory() or Path.home()
     apart = {"isolationStrategy": "worktree"} if (here / ".git").exists() else {}
     body = msgspec.json.encode(
         {"directory": plain(str(here)), "title": "Try Fleet", **apart, "initialPrompt": "Look around and take a note"}
     )
-    shown = ' -H "Authorization: Bearer $FLEET_TOKEN"' if needs_token else ""
-    notes = "".join(f"  Note     {plain(remark)}\n" for remark in remarks)
-    return f"""
-Fleet {__version__} is ready at {url}
-  Page     {page}
-  OpenCode {executable or _MISSING}
-  Data     {config.data_dir}
-{notes}
-Try it:
-  curl -X POST {url}/api/sessions{shown} -H 'Content-Type: application/json' \\
-    -d {shlex.quote(body.decode())}
-  curl -N {url}/api/events{shown}
-
-"""
+    return f"""  curl -X POST {url}/api/sessions{shown} -H 'Content-Type: application/json' \\
+    -d {shlex.quote(body.decode())}"""
 
 
 def page_line(guard: Guard, url: str, now_ms: int, *, is_built: bool) -> str:

@@ -371,7 +371,13 @@ async def _greeting(config: Config, fleet: Running) -> str:
     line = partial(page_line, guard, fleet.url, SystemClock().now_ms(), is_built=fleet.has_page)
     page = await trio.to_thread.run_sync(line)
     return greeting(
-        config, fleet.url, fleet.executable, needs_token=guard.needs_token, page=page, remarks=remarks(os.environ)
+        config,
+        fleet.url,
+        fleet.executable,
+        needs_token=guard.needs_token,
+        page=page,
+        read_only=guard.read_only,
+        remarks=remarks(os.environ),
     )
 
 

@@ -108,6 +108,13 @@ def test_what_it_proposes_to_try_shows_a_token_where_one_is_needed(tmp_path: Pat
     assert "npm install -g opencode-ai" in said
 
 
+def test_a_server_that_only_reads_says_so_and_proposes_no_change(tmp_path: Path) -> None:
+    config = load_config({"data_dir": str(tmp_path)}, {"HOME": str(tmp_path)})
+    said = greeting(config, URL, None, needs_token=False, page="there", read_only=True)
+    assert "read-only: nothing can be changed" in said
+    assert "POST" not in said
+
+
 def test_a_server_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", "/other/.git")
     with serving(tmp_path) as url:

@@ -101,7 +101,9 @@ def _replay(copy: Path) -> Check:
     states, speed = sum(len(view) for view in rebuilt), events / max(took_s, 1e-3)
     words = f"{events:,} events give {states:,} states, at {speed:,.0f} events a second"
     if not (copy / "views").is_dir():
-        return Check("replay", "ok", f"{words}; a server has the directory, so its own states were not compared")
+        return Check(
+            "replay", "ok", f"{words}; stored states were not compared: there are none, or a server is writing them"
+        )
     return Check("replay", "ok", f"{words}; the stored states are the same")
 
 

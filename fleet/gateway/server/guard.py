@@ -70,7 +70,7 @@ class Guard:
         self.tokens = tokens
         self._loopback = loopback
         self._local = local
-        self._read_only = read_only
+        self.read_only = read_only
 
     @property
     def needs_token(self) -> bool:
@@ -108,7 +108,7 @@ class Guard:
             _check_media_type(connection)
 
     def _require_writable(self) -> None:
-        if self._read_only:
+        if self.read_only:
             raise Unavailable("read_only_server", "this server reads its data directory and changes nothing")
 
     def still(self, visitor: Visitor) -> bool:
