@@ -23,6 +23,7 @@ from fleet.evidence.changed_files import attachment_of, changes_of
 from fleet.evidence.life import LIFE
 from fleet.evidence.requests import AskedRequest, decision_of, permission_of, questions_of, unasked
 from fleet.ports import Tokens
+from fleet.projections.index_queries import Charge
 from fleet.projections.names import who
 from fleet.projections.turns import Turn, TurnFold
 
@@ -45,6 +46,7 @@ class Gathering:
         self._turn = 0
         self._prompts: dict[str, doc.PackedPrompt] = {}
         self._messages: dict[str, tuple[turn_events.MessageRecorded, AgentMessage]] = {}
+        self._turn_of_message: dict[str, int] = {}
         self._parts: dict[str, NewestPart] = {}
         self._requests: dict[str, AskedRequest] = {}
         self._aborts: dict[int, doc.Act] = {}
@@ -111,7 +113,14 @@ class Gathering:
 
     # ------------------------------------------------------------------------------------------------------ transcript
 
-    def _message(self, _: Recorded, event: turn_events.MessageRecorded) -> None:
+    def _message(self, recorded: Recorded, event: turn_events.MessageRecorded) -> None:
+        known = self._messages.get(event.message_id)
+        turn = self._turn_of_message.setdefault(event.message_id, self._turn)
+        more = Charge(event.cost_usd, event.tokens)
+        if known is not None:
+            more = Charge(event.cost_usd - known[0].cost_usd, event.tokens - known[0].tokens)
+        if turn:
+            self._turns.charge(recorded.position, turn, more)
         self._messages[event.message_id] = (event, read(event.body, AgentMessage()))
 
     def _part(self, recorded: Recorded, event: turn_events.PartRecorded) -> None:

@@ -65,6 +65,7 @@ async def test_pack_says_who_asked_who_decided_and_what_changed(machine: Machine
     assert [turn["outcome"] for turn in document["turns"]] == ["finished", "finished"]
     assert b"+1\n+2\n" in (folder / "changes.patch").read_bytes()
     assert document["costUsd"] > 0
+    assert sum(turn["costUsd"] for turn in document["turns"]) == pytest.approx(document["costUsd"])
     assert sum(used["costUsd"] for used in document["used"]) == pytest.approx(document["costUsd"])
 
 
