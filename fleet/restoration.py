@@ -5,17 +5,24 @@ signal is sent, and no file outside of the directory changes. The new id is writ
 off leaves a directory that does not start, and can be repeated. fleet/cli/commands/restore.py is the command.
 """
 
+import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.ids import SystemIds
 from fleet.core.instance.commands import InstanceCommand, ReportInstanceStopped, ReportLost, ReportStartFailed
 from fleet.core.instance.decide import INSTANCE
 from fleet.core.instance.state import LIVE, State
+from fleet.core.paths import is_inside
+from fleet.core.workspace import state as workspace_state
+from fleet.core.workspace.commands import RelocateWorkspace
+from fleet.core.workspace.decide import WORKSPACE
 from fleet.errors import StartupError
 from fleet.events.backup_directory import BLOB_FILE, read_manifest, require_empty
 from fleet.events.catalog import make_registry
@@ -27,22 +34,26 @@ from fleet.events.lmdb_log import LmdbLog
 from fleet.events.lmdb_store import LOG_FILE
 from fleet.events.read_only import reading_directory
 from fleet.events.verify import verify
-from fleet.ports import Clock, Exit
+from fleet.ports import Exit
 from fleet.private_files import LOCAL_TOKEN, make_private_directory
 from fleet.projections.lives import lives
 
+Moves = Sequence[tuple[str, str]]
+"""Directories that were moved: the old and the new absolute path."""
+
 
 class Restored(msgspec.Struct, frozen=True):
-    """A restored directory: its new id, where it came from, and how many processes were recorded as lost."""
+    """A restored directory: its new id, its origin, and how many processes were lost and workspaces relocated."""
 
     directory: str
     id: str
     origin: str
     lost: int
+    relocated: int
 
 
-async def restore_in_place(directory: Path) -> Restored:
-    """Make a copied or moved directory a Fleet of its own. Raises `StartupError`."""
+async def restore_in_place(directory: Path, moved: Moves = ()) -> Restored:
+    """Make a copied or moved directory a Fleet of its own, as `restore_backup` does. Raises `StartupError`."""
     identity = read_identity(directory)
     if identity is None:
         raise StartupError(
@@ -51,11 +62,14 @@ async def restore_in_place(directory: Path) -> Restored:
         )
     if is_home(directory, identity):
         raise StartupError(f"{directory} is where its Fleet lives: there is nothing to restore. Start it.")
-    return await found_again(directory, identity)
+    return await _found(directory, identity, moved)
 
 
-async def restore_backup(backup: Path, directory: Path) -> Restored:
-    """Verify a backup, and make a data directory of it in an empty place. Raises `StartupError`."""
+async def restore_backup(backup: Path, directory: Path, moved: Moves = ()) -> Restored:
+    """Verify a backup, and make a data directory of it in an empty place. Raises `StartupError`.
+
+    `moved` are directories of workspaces and repositories that are elsewhere now, as (old, new).
+    """
     manifest = read_manifest(backup)
     if manifest is None or not manifest.made_at_ms:
         raise StartupError(f"{backup} is no complete backup: name the directory that `fleet backup` has written.")
@@ -66,7 +80,7 @@ async def restore_backup(backup: Path, directory: Path) -> Restored:
             raise StartupError(f"The backup {backup} is damaged at position {found.position}: {found.reason}.")
         _copy(backup, directory)
     origin = read_identity(directory) or DirectoryIdentity(manifest.id, manifest.place, 0)
-    return await found_again(directory, origin)
+    return await _found(directory, origin, moved)
 
 
 def _copy(backup: Path, directory: Path) -> None:
@@ -79,26 +93,72 @@ def _copy(backup: Path, directory: Path) -> None:
         (directory / name).chmod(0o600)
 
 
-async def found_again(directory: Path, identity: DirectoryIdentity) -> Restored:
-    """Record the processes of the original as lost, forget its secrets of processes, and write a new identity."""
+async def _found(directory: Path, identity: DirectoryIdentity, moved: Moves) -> Restored:
+    """Record lost processes and moved workspaces, forget passwords of processes, and write a new identity."""
     clock = SystemClock()
+    own = _own_workspaces(directory, identity)
     with LmdbLog.open(directory, make_registry(), clock) as log:
-        lost = await _record_lost(log, clock, f"the data directory was restored from a copy of {identity.place}")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(log.run)
+            evidence = f"the data directory was restored from a copy of {identity.place}"
+            lost = await _record_lost(log, clock.now_ms(), evidence)
+            relocated = await _relocate(log, clock.now_ms(), (*moved, own))
+            log.stop()
         for instance in (directory / "instances").glob("*"):
             shutil.rmtree(instance)
         (directory / LOCAL_TOKEN).unlink(missing_ok=True)
         new = write_identity(directory, SystemIds(clock).uuid7())
-    return Restored(new.place, new.id, identity.place, lost)
+    return Restored(new.place, new.id, identity.place, lost, relocated)
 
 
-async def _record_lost(log: LmdbLog, clock: Clock, evidence: str) -> int:
+def _own_workspaces(directory: Path, identity: DirectoryIdentity) -> tuple[str, str]:
+    """Return where the original had the worktrees and clones that Fleet made, and where this directory has them."""
+    return f"{identity.place}/workspaces", f"{os.path.realpath(directory)}/workspaces"
+
+
+async def _record_lost(log: LmdbLog, now_ms: int, evidence: str) -> int:
     lost = 0
-    async with trio.open_nursery() as nursery:
-        await nursery.start(log.run)
-        for life in lives(log):
-            lost += await _end(log, life.state, clock.now_ms(), evidence)
-        log.stop()
+    for life in lives(log):
+        lost += await _end(log, life.state, now_ms, evidence)
     return lost
+
+
+async def _relocate(log: LmdbLog, now_ms: int, moved: Moves) -> int:
+    """Record workspaces whose place or source was moved; return how many. The first move that fits counts."""
+    relocated = 0
+    for stream in list(log.streams("workspace-")):
+        state = _workspace(log, stream)
+        if state.order is None:
+            continue
+        order = replace(
+            state.order,
+            directory=_moved(state.order.directory, moved),
+            source_directory=_moved(state.order.source_directory, moved),
+        )
+        made = state.prepared
+        prepared = made and replace(
+            made, directory=_moved(made.directory, moved), repository=made.repository and _moved(made.repository, moved)
+        )
+        events = WORKSPACE.decide(RelocateWorkspace(order=order, prepared=prepared, at_ms=now_ms), state)
+        if events:
+            await log.append(stream, log.stream_version(stream), events, Cause())
+            relocated += 1
+    return relocated
+
+
+def _workspace(log: LmdbLog, stream: str) -> workspace_state.State:
+    state = workspace_state.initial(stream.removeprefix("workspace-"))
+    if not log.is_erased(stream):
+        for _, _, event in log.replay(stream):
+            state = WORKSPACE.evolve(state, event)
+    return state
+
+
+def _moved(path: str, moved: Moves) -> str:
+    for old, new in moved:
+        if is_inside(path, (old,)):
+            return new + path.removeprefix(old)
+    return path
 
 
 async def _end(log: LmdbLog, state: State, now_ms: int, evidence: str) -> bool:

@@ -9,11 +9,13 @@ import trio
 
 from fleet.adapters.clock import SystemClock
 from fleet.core.instance.events import InstanceRequested, InstanceStopRequested, SessionAttached
+from fleet.core.workspace.events import WorkspaceReady, WorkspaceRequested
 from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
 from fleet.events.directory_identity import read_identity, require_home, write_identity
+from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
-from fleet.ports import ProcessIdentity
+from fleet.ports import PreparedWorkspace, ProcessIdentity, WorkspaceSpec
 from fleet.projections.lives import lives
 from fleet.restoration import restore_in_place
 from tests.cli.test_ps import started, stopped, write_log
@@ -55,6 +57,45 @@ def test_a_copy_becomes_a_fleet_of_its_own_and_the_original_stays_as_it_is(tmp_p
     assert not list((copy / "instances").glob("*"))
     assert (original / "events.mdb").read_bytes() == before
     assert (original / "instances" / "ready" / "password").exists()
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Path:
+    """A data directory with a worktree, a directory that was given, and one that never moves."""
+    data = fleet_at(tmp_path.resolve())
+    place = f"{data}/workspaces/tree"
+    order = WorkspaceSpec("tree", "worktree", "/srv/old/shop", place)
+    prepared = PreparedWorkspace(place, "/srv/old/shop/.git", "main", "c0ffee")
+    given = WorkspaceSpec("given", "existing", "/srv/old/shop", "/srv/old/shop")
+    other = WorkspaceSpec("other", "existing", "/srv/older", "/srv/older")
+
+    async def write() -> None:
+        with LmdbLog.open(data, make_registry(), SystemClock()) as log:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(log.run)
+                ready = [WorkspaceRequested(order=order, at_ms=1), WorkspaceReady(prepared=prepared, at_ms=2)]
+                await log.append("workspace-tree", 0, ready, Cause())
+                await log.append("workspace-given", 0, [WorkspaceRequested(order=given, at_ms=1)], Cause())
+                await log.append("workspace-other", 0, [WorkspaceRequested(order=other, at_ms=1)], Cause())
+                log.stop()
+
+    trio.run(write)
+    return data
+
+
+async def test_workspaces_follow_the_data_directory_and_what_was_moved(original: Path) -> None:
+    root = original.parent
+    shutil.copytree(original, root / "copy")
+    done = await restore_in_place(root / "copy", [("/srv/old", "/srv/new")])
+    assert done.relocated == 2
+    with LmdbLog.open(root / "copy", make_registry(), SystemClock()) as log:
+        [*_, tree] = log.replay("workspace-tree")
+        [*_, given] = log.replay("workspace-given")
+        assert log.stream_version("workspace-other") == 1
+    moved = WorkspaceSpec("tree", "worktree", "/srv/new/shop", f"{root}/copy/workspaces/tree")
+    assert (tree[2].order, tree[2].prepared.directory) == (moved, moved.directory)
+    assert tree[2].prepared.repository == "/srv/new/shop/.git"
+    assert given[2].order == WorkspaceSpec("given", "existing", "/srv/new/shop", "/srv/new/shop")
 
 
 def test_a_directory_at_home_is_not_restored(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.ready": workspace_events.WorkspaceReady,
     "workspace.failed": workspace_events.WorkspaceFailed,
     "workspace.rebound": workspace_events.WorkspaceRebound,
+    "workspace.relocated": workspace_events.WorkspaceRelocated,
     "workspace.looked-at": workspace_events.WorkspaceLookedAt,
     "workspace.released": workspace_events.WorkspaceReleased,
     "workspace.removal-requested": workspace_events.WorkspaceRemovalRequested,

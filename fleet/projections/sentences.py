@@ -235,6 +235,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
         "The workspace was set up" if e.complete else "The set-up of the workspace began"
     ),
     workspace.WorkspaceTornDown: lambda e: f"The teardown of the workspace {_exit(e.exit_code, e.detail)}",
+    workspace.WorkspaceRelocated: lambda e: f"The workspace is in {e.order.directory} in the restored Fleet",
     workspace.WorkspaceRebound: lambda e: f"The source of the workspace is in {e.source_directory} now",
     workspace.WorkspaceErased: lambda _: "The workspace was erased with the last of its sessions",
     workspace.WorkspaceRestoreRequested: lambda _: "The restore of the workspace was requested",

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from fleet.core.workspace.commands import (
     EditWorkspace,
     RebindWorkspace,
+    RelocateWorkspace,
     RemoveWorkspace,
     ReportFault,
     ReportPreserved,
@@ -21,6 +22,7 @@ from fleet.core.workspace.events import (
     WorkspaceLookedAt,
     WorkspaceReady,
     WorkspaceRebound,
+    WorkspaceRelocated,
     WorkspaceRemovalFailed,
     WorkspaceRemoved,
     WorkspaceRequested,
@@ -184,6 +186,16 @@ def test_the_source_can_be_somewhere_else_after_it_was_moved(phase: str) -> None
     story = story.then(WorkspaceRebound(source_directory="/moved", at_ms=w.AT)).pending()
     assert story.state.order == replace(w.ORDER, source_directory="/moved")
     story.when(RebindWorkspace(source_directory="/moved", at_ms=w.AT)).then()
+
+
+@pytest.mark.parametrize("phase", ["ready", "failed", "removed"])
+def test_a_workspace_is_elsewhere_after_its_data_directory_was_restored(phase: str) -> None:
+    order, prepared = replace(w.ORDER, directory="/new/w1"), replace(w.PREPARED, directory="/new/w1")
+    relocate = RelocateWorkspace(order=order, prepared=prepared, at_ms=w.AT)
+    story = given(WORKSPACE, "w1", *PHASES[phase]).when(relocate)
+    story = story.then(WorkspaceRelocated(order=order, prepared=prepared, at_ms=w.AT)).pending()
+    assert (story.state.order, story.state.prepared, story.state.phase) == (order, prepared, phase)
+    story.when(relocate).then()
 
 
 def test_a_source_is_not_changed_while_the_workspace_is_being_made() -> None:

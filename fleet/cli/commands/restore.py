@@ -14,6 +14,15 @@ def restore(
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Make a copied or moved data directory a Fleet of its own.")
     ] = False,
+    moves: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="OLD=NEW",
+            help="Workspaces and repositories below OLD are below NEW now; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Restore a backup into an empty place, or make a copied or moved data directory a Fleet of its own.
 
@@ -26,10 +35,21 @@ def restore(
 
     if in_place == (directory is not None):
         raise typer.BadParameter("name a backup and an empty directory, or a data directory with --in-place")
+    moved = [_move(text) for text in moves or ()]
     if directory is None:
-        done = trio.run(restore_in_place, source.absolute())
+        done = trio.run(restore_in_place, source.absolute(), moved)
     else:
-        done = trio.run(restore_backup, source.absolute(), directory.absolute())
+        done = trio.run(restore_backup, source.absolute(), directory.absolute(), moved)
     print(plain(f"{done.directory} is a Fleet of its own now, with the id {done.id}."))
     print(plain(f"It came from {done.origin}; {done.lost} OpenCode processes were recorded as lost."))
+    if done.relocated:
+        print(plain(f"{done.relocated} workspaces have another place now."))
     print(plain(f"Start it: fleet serve --data-dir {done.directory}"))
+
+
+def _move(text: str) -> tuple[str, str]:
+    """Return the old and the new path of OLD=NEW."""
+    old, mark, new = text.partition("=")
+    if not mark or not (old.startswith("/") and new.startswith("/")):
+        raise typer.BadParameter(f"--map {text!r} is not OLD=NEW with two absolute paths")
+    return old.rstrip("/") or "/", new.rstrip("/")

@@ -80,6 +80,13 @@ class ReportTornDown(Command, frozen=True, kw_only=True):
     output: str
 
 
+class RelocateWorkspace(Command, frozen=True, kw_only=True):
+    """Let the workspace be where these say, because the data directory was restored in another place."""
+
+    order: WorkspaceSpec
+    prepared: PreparedWorkspace | None
+
+
 class RebindWorkspace(Command, frozen=True, kw_only=True):
     """The source of the workspace is in this real directory now."""
 
@@ -134,6 +141,7 @@ WorkspaceCommand = (
     | RecordSetup
     | ReportTornDown
     | RebindWorkspace
+    | RelocateWorkspace
     | RestoreWorkspace
     | EraseWorkspace
     | ReportPreserved

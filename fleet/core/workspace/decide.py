@@ -68,6 +68,12 @@ def _rebind(command: commands.RebindWorkspace, state: State) -> Events:
     return (events.WorkspaceRebound(source_directory=command.source_directory, at_ms=command.at_ms),)
 
 
+def _relocate(command: commands.RelocateWorkspace, state: State) -> Events:
+    if state.phase == "erased" or (state.order, state.prepared) == (command.order, command.prepared):
+        return ()
+    return (events.WorkspaceRelocated(order=command.order, prepared=command.prepared, at_ms=command.at_ms),)
+
+
 def _describe(command: commands.EditWorkspace, state: State) -> Events:
     return () if command.title == state.title else (events.WorkspaceEdited(title=command.title, at_ms=command.at_ms),)
 
@@ -170,6 +176,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.EditWorkspace: _describe,
     commands.LeasePorts: _lease_ports,
     commands.RebindWorkspace: _rebind,
+    commands.RelocateWorkspace: _relocate,
     commands.RecordSetup: _record_setup,
     commands.ReportTornDown: _torn_down,
     commands.RestoreWorkspace: _restore,

@@ -97,6 +97,13 @@ class WorkspaceRebound(Event, frozen=True, kw_only=True):
     source_directory: str
 
 
+class WorkspaceRelocated(Event, frozen=True, kw_only=True):
+    """The data directory was restored in another place: from now on the workspace is where these say."""
+
+    order: WorkspaceSpec
+    prepared: PreparedWorkspace | None
+
+
 class WorkspaceRestoreRequested(Event, frozen=True, kw_only=True):
     """It is to be restored from its preserved work."""
 
@@ -130,6 +137,7 @@ WorkspaceEvent = (
     | WorkspaceEdited
     | PortsLeased
     | WorkspaceRebound
+    | WorkspaceRelocated
     | WorkspaceSetUp
     | WorkspaceTornDown
     | WorkspaceRestoreRequested

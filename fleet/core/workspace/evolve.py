@@ -25,6 +25,7 @@ TABLE: Final = read_table(
     WorkspaceEdited            x          =          =          =         =          =          =          x
     PortsLeased                x          x          =          x         x          x          x          x
     WorkspaceRebound           x          x          =          x         =          x          =          x
+    WorkspaceRelocated         x          =          =          =         =          =          =          x
     WorkspaceSetUp             x          x          =          x         x          x          x          x
     WorkspaceTornDown          x          x          x          =         x          x          x          x
     WorkspaceRestoreRequested  x          x          x          x         restoring  x          x          x
@@ -87,6 +88,10 @@ def _rebound(state: State, event: events.WorkspaceRebound) -> StatePatch:
     return {"order": moved}
 
 
+def _relocated(_: State, event: events.WorkspaceRelocated) -> StatePatch:
+    return {"order": event.order, "prepared": event.prepared, "fault": None}
+
+
 def _described(_: State, event: events.WorkspaceEdited) -> StatePatch:
     return {"title": event.title}
 
@@ -124,6 +129,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.WorkspaceRemovalFailed: _failed,
     events.WorkspaceEdited: _described,
     events.WorkspaceRebound: _rebound,
+    events.WorkspaceRelocated: _relocated,
     events.WorkspaceRestoreRequested: _without_fault,
     events.WorkspaceRestored: _without_fault,
     events.WorkspaceRestoreFailed: _failed,

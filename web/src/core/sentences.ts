@@ -136,6 +136,7 @@ const SENTENCES: Table = {
   "workspace.ready": data => `The workspace is ready in ${oneLine(data.prepared.directory)}`,
   "workspace.failed": data => `The workspace could not be made: ${oneLine(data.detail, TEXT_MAX)}`,
   "workspace.rebound": data => `The repository of the workspace is in ${oneLine(data.source_directory)} now`,
+  "workspace.relocated": data => `The workspace is in ${oneLine(data.order.directory)} in the restored Fleet`,
   "workspace.looked-at": data =>
     data.fault === "missing"
       ? "The directory of the workspace is missing"

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:9a1cf0f7022ce2812970b8274bb22e985bb374692e9b54059736f07154ad3ee8
-// holds   sha256:540d45a74ed29e5484eac2052a770b70ba0ce021afd99d78d998712576e1e0fb
+// made of sha256:417c24aa6efd69dc1a2e2cd7af843b715507c0f96d7ff762728d20f22393d6ab
+// holds   sha256:f285475752ca6f77510f955e6474ee0b30ccfbc9f5675e3b6943b5913d189945
 
 import type {
   CommandFrame,
@@ -111,6 +111,7 @@ import type {
   WorkspaceReady,
   WorkspaceRebound,
   WorkspaceReleased,
+  WorkspaceRelocated,
   WorkspaceRemovalFailed,
   WorkspaceRemovalRequested,
   WorkspaceRemoved,
@@ -192,6 +193,7 @@ export interface EventData {
   readonly "workspace.ready": WorkspaceReady;
   readonly "workspace.failed": WorkspaceFailed;
   readonly "workspace.rebound": WorkspaceRebound;
+  readonly "workspace.relocated": WorkspaceRelocated;
   readonly "workspace.looked-at": WorkspaceLookedAt;
   readonly "workspace.released": WorkspaceReleased;
   readonly "workspace.removal-requested": WorkspaceRemovalRequested;
@@ -301,6 +303,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.ready",
   "workspace.failed",
   "workspace.rebound",
+  "workspace.relocated",
   "workspace.looked-at",
   "workspace.released",
   "workspace.removal-requested",
