@@ -1,8 +1,8 @@
 """Compacts a data directory whose server has stopped: no byte of what was erased is left in its files.
 
 The log, the blobs and the rows of the views are written as new files (fleet/events/rewriting.py); SQLite rebuilds the
-search index. Each file is replaced on its own, in an order that a crash cannot disturb: all of them hold the same
-entries as before.
+search index and the index of streams. Each file is replaced on its own, in an order that a crash cannot disturb: all
+of them hold the same entries as before.
 """
 
 import sqlite3
@@ -15,10 +15,9 @@ from fleet.errors import StartupError
 from fleet.events.data_lock import DataLock
 from fleet.events.directory_identity import require_home
 from fleet.events.rewriting import rewrite
-from fleet.projections.history_store import HistoryStore
 
 _LMDB_FILES: Final = ("events.mdb", "blobs.mdb", "views/data.mdb")
-_HISTORY: Final = "views/history.sqlite"
+_SQLITE_FILES: Final = ("views/history.sqlite", "views/index.sqlite")
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a file, how many of its entries are written, and the number of all of them."""
@@ -41,8 +40,9 @@ def compact(directory: Path, progress: Progress) -> Iterator[CompactedFile]:
         for name in _LMDB_FILES:
             if (directory / name).exists():
                 yield _compact_tables(directory, name, progress)
-        if (directory / _HISTORY).exists():
-            yield _compact_history(directory)
+        for name in _SQLITE_FILES:
+            if (directory / name).exists():
+                yield _compact_database(directory, name)
 
 
 def _compact_tables(directory: Path, name: str, progress: Progress) -> CompactedFile:
@@ -52,14 +52,15 @@ def _compact_tables(directory: Path, name: str, progress: Progress) -> Compacted
     return CompactedFile(name, before_bytes, file.stat().st_size)
 
 
-def _compact_history(directory: Path) -> CompactedFile:
-    file = directory / _HISTORY
+def _compact_database(directory: Path, name: str) -> CompactedFile:
+    file = directory / name
     before_bytes = file.stat().st_size
     try:
         _rebuild(file)
     except sqlite3.Error:
-        HistoryStore(file).remove()  # the next start makes it again from the log
-    return CompactedFile(_HISTORY, before_bytes, file.stat().st_size if file.exists() else 0)
+        for suffix in ("", "-wal", "-shm"):  # the next start makes it again from the log
+            file.with_name(file.name + suffix).unlink(missing_ok=True)
+    return CompactedFile(name, before_bytes, file.stat().st_size if file.exists() else 0)
 
 
 def _rebuild(file: Path) -> None:

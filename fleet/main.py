@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import structlog
 import trio
@@ -66,12 +66,14 @@ from fleet.network import base_url, family_of, is_loopback
 from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer
 from fleet.server_facts import facts_of
-from fleet.stores import OpenStores, open_read_only, open_stores
+from fleet.stores import OpenStores, has_room, open_read_only, open_stores
 
 if TYPE_CHECKING:
     from fleet.traces import Traces
 
 _log = structlog.get_logger(__name__)
+
+NO_ROOM: Final = "The disk has no room: the server starts read-only. Free space on it, then start Fleet again."
 
 
 async def serve(config: Config, *, read_only: bool = False) -> int:
@@ -84,6 +86,9 @@ async def serve(config: Config, *, read_only: bool = False) -> int:
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_await_signals, stopping, nursery.cancel_scope)
+            if not read_only and not has_room(config.data_dir):
+                read_only = True
+                _log.error("disk_full", data_dir=str(config.data_dir), hint=NO_ROOM)
             async with running(config, os.environ, read_only=read_only) as fleet:
                 _prefer_event_loop()
                 _raise_file_limit()

@@ -17,12 +17,13 @@ from fleet.adapters.ids import SystemIds
 from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
 from fleet.events.directory_identity import read_identity, require_home, write_identity
+from fleet.events.disk import room_bytes
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
 from fleet.events.written_by import readable
 from fleet.gateway.server.tokens import TokenFile, local_token
-from fleet.limits import DISK_RESERVE_BYTES, MIB
+from fleet.limits import DISK_RESERVE_BYTES, MIB, START_BYTES_MIN
 from fleet.private_files import read_local_token
 from fleet.projections.projections import Stores
 from fleet.projections.store import LmdbViewStore, UnchangedViewStore
@@ -84,6 +85,16 @@ def open_read_only(data_dir: Path) -> Generator[OpenStores]:
         yield OpenStores(None, stores, TokenFile(scratch), read_local_token(data_dir), data_id)
 
 
+def has_room(data_dir: Path) -> bool:
+    """Return whether a server can write in the data directory, if it releases the reserve; at less it could not start.
+
+    LMDB maps its files, so a disk without room would end the process by a signal.
+    """
+    if not (data_dir / "events.mdb").exists():
+        return True  # a first start says what it lacks
+    return room_bytes(data_dir) >= START_BYTES_MIN
+
+
 @contextmanager
 def _scratch(data_dir: Path) -> Generator[Path]:
     """Copy the files that change while they are read into a temporary directory."""
@@ -91,7 +102,7 @@ def _scratch(data_dir: Path) -> Generator[Path]:
     sources = [data_dir / _TOKENS, *models]
     copied = [file for file in sources if file.exists()]
     needed_bytes = sum(file.stat().st_size for file in copied) + MIB
-    places = [place for place in (Path(tempfile.gettempdir()), _IN_MEMORY) if _free_bytes(place) > 2 * needed_bytes]
+    places = [place for place in (Path(tempfile.gettempdir()), _IN_MEMORY) if _free_in(place) > 2 * needed_bytes]
     if not places:
         raise StartupError(
             f"There is no room for {2 * needed_bytes // MIB} MiB of temporary files: free space, or name another "
@@ -103,7 +114,7 @@ def _scratch(data_dir: Path) -> Generator[Path]:
         yield Path(scratch)
 
 
-def _free_bytes(place: Path) -> int:
+def _free_in(place: Path) -> int:
     with suppress(OSError):
         return shutil.disk_usage(place).free
     return 0

@@ -42,7 +42,8 @@ async def fleet_on(directory: Path) -> AsyncGenerator[tuple[Machine, Door]]:
             closing(LmdbViewStore(directory / "views", log.sealer)) as views,
         ):
             await nursery.start(log.run)
-            stores = Stores(log, blobs, views, directory / "views" / "history.sqlite")
+            sqlite = (directory / "views" / name for name in ("history.sqlite", "index.sqlite"))
+            stores = Stores(log, blobs, views, *sqlite)
             supervision, stopping = machine.supervision(stores), trio.Event()
             async with trio.open_nursery() as running:
                 await running.start(supervision.run, stopping)
@@ -111,7 +112,13 @@ async def test_erased_session_is_nowhere_in_a_compacted_data_directory(tmp_path:
     assert before == set(WORDS)
     assert found(tmp_path), "the pages that were freed hold the words until they are used again"
     files = compacted(tmp_path)
-    assert {file.name for file in files} == {"events.mdb", "blobs.mdb", "views/data.mdb", "views/history.sqlite"}
+    assert [file.name for file in files] == [
+        "events.mdb",
+        "blobs.mdb",
+        "views/data.mdb",
+        "views/history.sqlite",
+        "views/index.sqlite",
+    ]
     assert found(tmp_path) == set()
     async with fleet_on(tmp_path) as (_, door):
         assert verify(door.fleet.log).first_break is None

@@ -74,6 +74,7 @@ async def test_everything_can_be_read_and_nothing_changes(data: Path) -> None:
         for path in ("/log", "/log/verify", "/log/export", "/instances?all=true", "/inbox", "/readyz", "/workspaces"):
             response = await http.get(path)
             assert response.status_code == 200, response.text
+        assert (await http.get("/readyz")).json()["status"] == "degraded"
         found = (await http.get("/sessions/history", params={"search": "do it"})).json()
         assert [each["id"] for each in found] == ["s1"]
         async with FleetClient(str(http.base_url).removesuffix("/api/")) as client, client.events(after=0) as events:

@@ -114,7 +114,8 @@ class Fleet:
             for view in self.views
             for aggregate_id, position in view.damaged.items()
         ]
-        return [*([] if shortage is None else [shortage]), *damaged[:DAMAGED_LISTED_MAX]]
+        reading = ["the server is read-only: it refuses every change"] if self.read_only else []
+        return [*reading, *([] if shortage is None else [shortage]), *damaged[:DAMAGED_LISTED_MAX]]
 
     @property
     def uptime_s(self) -> float:

@@ -107,6 +107,11 @@ class Disk:
         )
 
 
+def room_bytes(path: Path) -> int:
+    """Return the free space of the disk of the data directory `path`, once its reserve is released."""
+    return _free_bytes(path) + _size(path / _RESERVE)
+
+
 def remedy(error: Exception, otherwise: str) -> str:
     """Return advice for a file that cannot be opened: free space when the disk is full, else `otherwise`."""
     full = error.errno in NO_SPACE if isinstance(error, OSError) else str(error).endswith(_FULL)

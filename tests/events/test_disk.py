@@ -22,9 +22,10 @@ from fleet.events.lmdb_log import LmdbLog
 from fleet.events.lmdb_store import LmdbStore
 from fleet.events.verify import verify
 from fleet.gateway.server.tokens import local_token
-from fleet.limits import DISK_FREE_BYTES_MIN, DISK_REUSABLE_BYTES_MIN, MIB
+from fleet.limits import DISK_FREE_BYTES_MIN, DISK_REUSABLE_BYTES_MIN, MIB, START_BYTES_MIN
 from fleet.private_files import read_local_token
 from fleet.projections.store import LmdbViewStore as ViewStore
+from fleet.stores import has_room
 from tests.events.samples import Counted, Opened, sample_registry
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import KEY
@@ -97,6 +98,19 @@ def test_start_on_a_full_disk_releases_the_reserve(tmp_path: Path) -> None:
     space.free_bytes = 10 * DISK_FREE_BYTES_MIN
     assert not refuses(disk)
     assert file.stat().st_size == RESERVE_BYTES
+
+
+def test_start_without_room_and_reserve_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = Space(0)
+    monkeypatch.setattr("fleet.events.disk._free_bytes", lambda _: space())
+    assert has_room(tmp_path), "a first start says which file has no room"
+    (tmp_path / "events.mdb").touch()
+    assert not has_room(tmp_path)
+    (tmp_path / "reserve").write_bytes(bytes(START_BYTES_MIN))
+    assert has_room(tmp_path)
+    (tmp_path / "reserve").unlink()
+    space.free_bytes = START_BYTES_MIN
+    assert has_room(tmp_path)
 
 
 def test_partial_reserve_after_a_crash_is_not_a_reserve(tmp_path: Path) -> None:
