@@ -331,6 +331,17 @@ def test_a_known_message_is_not_recorded_again_and_the_last_write_wins() -> None
     story.when(s.transcript(s.message("msg_a", s.part("prt_1", "2"), body="2"))).then(recorded("msg_a", "2"))
 
 
+def test_a_users_message_is_recorded_once() -> None:
+    """OpenCode adds its own summary of the diffs to it at the end of each turn."""
+    told = s.message("msg_u", s.part("prt_1"))
+    said, summed_up = (
+        replace(told, info=replace(told.info, role="user", raw=body)) for body in (b"{}", b'{"summary":{"diffs":[]}}')
+    )
+    story = given(SESSION, "s1", *s.ACTIVE).when(s.transcript(said))
+    story = story.then(replace(recorded("msg_u", "{}"), role="user"), part_recorded("prt_1", "1"))
+    story.when(s.transcript(summed_up)).then()
+
+
 def test_parts_are_recorded_when_they_are_finished() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(s.transcript(s.message("msg_a", s.part("prt_1", finished=False))))
     story.then(recorded("msg_a"))

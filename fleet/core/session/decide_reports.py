@@ -104,7 +104,9 @@ def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events
     events: list[session_events.SessionEvent] = []
     for message in messages:
         info = message.info
-        if state.digest_by_id.get(info.id) != digest(info.raw):
+        known = state.digest_by_id.get(info.id)
+        # OpenCode adds its own summary of the diffs to a user's message, turn after turn; nothing else changes in it.
+        if known is None or (info.role != "user" and known != digest(info.raw)):
             # The session that a fork was copied from has paid for the copied messages.
             own = info.created_ms >= state.created_at_ms
             events.append(

@@ -63,7 +63,10 @@ class PromptDelivered(Event, frozen=True, kw_only=True):
 
 
 class MessageRecorded(Event, frozen=True, kw_only=True):
-    """A message's info as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON."""
+    """A message's info as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON.
+
+    A user's message is recorded once: what OpenCode adds to it later is its own summary of the turn's diffs.
+    """
 
     message_id: str
     opencode_id: str
