@@ -146,6 +146,7 @@ def main() -> list[Figure]:
             _row("the usual job: a look around, a note, a report", job.log, job.opencode),
             _row("the usual job, with the blobs of its diff", job.log + job.blobs, job.opencode),
             _row("a shell command with 12 KB of output", output.log, output.opencode),
+            Figure("the mean of 10 jobs and 5 commands", mean.log / 1000, "KB", mean.opencode / 1000, at_most=20.0),
             _row("growth of the files, with the write-ahead log", mean.log_file, mean.opencode_files),
         ],
     )

@@ -43,6 +43,9 @@ UNREAD_BODY_DRAIN_S: Final = 1.0  # a response waits so long for an unread reque
 FIND_QUERY_CHARS_MAX: Final = 200  # of the name of a file, directory or branch that a client searches for
 
 # Event log
+COMPRESSED_BYTES_MIN: Final = (
+    512  # shorter payloads would save a tenth of the log, and cost a sixth of a replay's speed
+)
 EVENT_BYTES_MAX: Final = 32 * MIB  # one prompt with attachments (20 MiB as base64) and its envelope
 BATCH_EVENTS_MAX: Final = 2048  # a commit of this size costs about 6 ms; more would only add latency
 APPEND_QUEUE_MAX: Final = 16_384  # appends that wait for the writer, then `overloaded`

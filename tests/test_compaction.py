@@ -17,10 +17,13 @@ from trio.testing import MockClock
 from fleet.compaction import CompactedFile, compact
 from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
+from fleet.events.codec import SALT_BYTES
+from fleet.events.dictionary import DICTIONARY
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.rewriting import rewrite
 from fleet.events.verify import verify
+from fleet.limits import MIB
 from fleet.projections.projections import Stores
 from fleet.projections.store import LmdbViewStore
 from tests.fakes.clock import FakeClock
@@ -54,8 +57,14 @@ async def fleet_on(directory: Path) -> AsyncGenerator[tuple[Machine, Door]]:
 
 
 def texts(content: bytes) -> Iterator[bytes]:
-    """Yield the content, and what each zlib and zstd stream in it holds."""
+    """Yield the content, and what each zlib and zstd stream and each compressed record in it holds."""
     yield content
+    for at in offsets(content, b"\x80\x00"):  # the length of a header, with the flag of a compressed payload
+        head = at + 4 + int.from_bytes(content[at + 2 : at + 4], "big") + SALT_BYTES
+        try:
+            yield zlib.decompressobj(-15, zdict=DICTIONARY).decompress(content[head : head + MIB])
+        except zlib.error:
+            continue
     for at in offsets(content, b"\x28\xb5\x2f\xfd"):
         try:
             yield zstandard.ZstdDecompressor().decompressobj().decompress(content[at:])

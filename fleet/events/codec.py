@@ -1,6 +1,7 @@
 """Encodes log records for the disk, and computes their digests.
 
     record  = header length (4 bytes, big-endian) | header (MessagePack array) | salt (16 bytes) | payload (JSON)
+    compressed = header length + 2^31             | header | salt (16 bytes) | payload, see compression.py
     erased  = header length                       | header                     | the mark `erased`
     payload_digest = SHA-256(salt | payload)      in the header
     record digest  = SHA-256(header)              in the header of the next record, as previous_digest
@@ -16,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from fleet.errors import Problem
+from fleet.events.compression import NotCompressed, compress, decompress
 from fleet.events.envelope import Cause, Damaged, Erased, Recorded
 from fleet.events.registry import DamagedPayload, EventRegistry, UnreadableEvent
 
@@ -23,7 +25,11 @@ SALT_BYTES: Final = 16
 GENESIS_DIGEST: Final = bytes(32)
 """The digest of the record before the first one, which does not exist."""
 
+_LENGTH_BYTES: Final = 4
+_COMPRESSED: Final = 1 << 31
+_COMPRESSED_BIT: Final = 1 << 7  # in the first byte
 ERASED_MARK: Final = b"erased"  # shorter than a salt, so no other record is as short
+_DAMAGED_MARK: Final = b"damaged "
 _ERASED: Final = Erased()
 _NO_PAYLOAD: Final = b"{}"
 
@@ -87,9 +93,16 @@ def digest_command(salt: bytes, digest: bytes) -> bytes:
 
 
 def encode(header: Header, salt: bytes, payload: bytes) -> tuple[bytes, bytes]:
-    """Return the record's bytes and its digest."""
+    """Return the record's bytes and its digest, which does not depend on the compression."""
     head = _encode_header(header)
-    return b"".join((len(head).to_bytes(4, "big"), head, salt, payload)), hashlib.sha256(head).digest()
+    return join(head, salt, payload), hashlib.sha256(head).digest()
+
+
+def join(head: bytes, salt: bytes, payload: bytes) -> bytes:
+    """Return the record of these bytes of a header; its payload is compressed if that makes it shorter."""
+    stored = compress(payload)
+    length, stored = (len(head), payload) if stored is None else (len(head) | _COMPRESSED, stored)
+    return b"".join((length.to_bytes(_LENGTH_BYTES, "big"), head, salt, stored))
 
 
 def digest_of(record: bytes) -> bytes:
@@ -100,16 +113,15 @@ def digest_of(record: bytes) -> bytes:
 def decode(record: bytes) -> Record:
     """Decode a record. Raises `CorruptRecord`. The digests are not checked here but in verify.py."""
     end = _header_end(record)
-    header, digest = read_header(record[4:end])
+    header, digest = read_header(record[_LENGTH_BYTES:end])
     if _is_erased(record, end):
         return Record(header, b"", b"", digest, erased=True)
-    payload_at = end + SALT_BYTES
-    return Record(header, record[end:payload_at], record[payload_at:], digest)
+    return Record(header, record[end : end + SALT_BYTES], _payload(record, end), digest)
 
 
 def header_bytes(record: bytes) -> bytes:
     """Return the header's bytes, which its digest covers. Raises `CorruptRecord`."""
-    return record[4 : _header_end(record)]
+    return record[_LENGTH_BYTES : _header_end(record)]
 
 
 def read_header(head: bytes) -> tuple[Header, bytes]:
@@ -130,20 +142,21 @@ def decode_header(record: bytes) -> Header:
 
 def erase(record: bytes) -> bytes:
     """Return the record without salt and payload, marked as erased. Raises `CorruptRecord`."""
-    return record[: _header_end(record)] + ERASED_MARK
+    end = _header_end(record)
+    return (end - _LENGTH_BYTES).to_bytes(_LENGTH_BYTES, "big") + record[_LENGTH_BYTES:end] + ERASED_MARK
 
 
 def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
     """Return the event with its envelope. Raises `CorruptRecord`, `UnreadableEvent`."""
     end = _header_end(record)
     try:
-        header = _decode_header(record[4:end])
+        header = _decode_header(record[_LENGTH_BYTES:end])
     except msgspec.MsgspecError as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
     cause = Cause(header.actor, header.causation_id, header.correlation_id)
     if _is_erased(record, end):
         return recorded(header, cause, _NO_PAYLOAD, _ERASED)
-    payload = record[end + SALT_BYTES :]
+    payload = _payload(record, end)
     try:
         event = registry.decode(header.type, header.schema, payload)
     except DamagedPayload as damaged:
@@ -165,11 +178,11 @@ def decode_event(record: bytes, registry: EventRegistry) -> Any:
     if _is_erased(record, end):
         return _ERASED
     try:
-        kind = _decode_kind(record[4:end])
+        kind = _decode_kind(record[_LENGTH_BYTES:end])
     except msgspec.MsgspecError as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
     try:
-        return registry.decode(kind.type, kind.schema, record[end + SALT_BYTES :])
+        return registry.decode(kind.type, kind.schema, _payload(record, end))
     except DamagedPayload as damaged:
         return Damaged(str(damaged))
     except UnreadableEvent as error:
@@ -193,12 +206,26 @@ def recorded(header: Header, cause: Cause, payload: bytes, event: Any) -> Record
     )
 
 
+def _payload(record: bytes, end: int) -> bytes:
+    """Return the payload of a record that is not erased, whose header ends there.
+
+    One that was damaged and cannot be decompressed is returned with a mark: no digest and no class fits it.
+    """
+    stored = record[end + SALT_BYTES :]
+    if not record[0] & _COMPRESSED_BIT:
+        return stored
+    try:
+        return decompress(stored)
+    except NotCompressed:
+        return _DAMAGED_MARK + stored
+
+
 def _header_end(record: bytes) -> int:
-    end = 4 + int.from_bytes(record[:4], "big")
+    end = _LENGTH_BYTES + (int.from_bytes(record[:_LENGTH_BYTES], "big") & ~_COMPRESSED)
     if len(record) < end + SALT_BYTES and not _is_erased(record, end):
         raise CorruptRecord(f"a record of {len(record)} bytes is shorter than its header says")
     return end
 
 
 def _is_erased(record: bytes, end: int) -> bool:
-    return len(record) == end + len(ERASED_MARK) and record.endswith(ERASED_MARK)
+    return len(record) == end + len(ERASED_MARK) and record.endswith(ERASED_MARK) and not record[0] & _COMPRESSED_BIT

@@ -106,8 +106,9 @@ def read_record(raw: bytes) -> bytes:
     """Return the record (codec.py) of a line, whose fields agree. Raises `CorruptRecord`."""
     line, _ = _read(raw)
     head = base64.b64decode(line.header)
-    body = codec.ERASED_MARK if line.erased else base64.b64decode(line.salt) + bytes(line.data)
-    return len(head).to_bytes(4, "big") + head + body
+    if line.erased:
+        return codec.erase(codec.join(head, bytes(codec.SALT_BYTES), b""))
+    return codec.join(head, base64.b64decode(line.salt), bytes(line.data))
 
 
 def export_end(log: LogReader, through: int) -> bytes:

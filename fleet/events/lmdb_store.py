@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
 LOG_FILE: Final = "events.mdb"  # in the data directory
-FORMAT: Final = 1
+FORMAT: Final = 2  # the first had no compressed payloads, and is read as it is
 """Version of the tables and records. A change that older code cannot read takes the next number."""
 
 _TABLES: Final = (b"records", b"index", b"commands", b"meta")
@@ -137,9 +137,9 @@ class LmdbStore:
                     raise _unreadable(self._file, "it has no format number") from None
                 return  # a first start was killed before its first commit
             found = int.from_bytes(transaction.get(_FORMAT_KEY, b"", db=meta), "big")
-        if found != FORMAT:
+        if not 1 <= found <= FORMAT:
             raise StartupError(
-                f"{self._file} has format {found}, this version of Fleet reads format {FORMAT}: "
+                f"{self._file} has format {found}, this version of Fleet reads formats 1 to {FORMAT}: "
                 "use the version of Fleet that wrote it, or another --data-dir."
             )
 
@@ -151,8 +151,7 @@ class LmdbStore:
         with self._environment.begin(write=True) as transaction:
             self._take(*(self._environment.open_db(name, txn=transaction) for name in _TABLES))
             self._snapshots = SnapshotTables(self._environment, transaction, self._records, self.sealer)
-            if transaction.get(_FORMAT_KEY, db=self._meta) is None:
-                transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=self._meta)
+            transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=self._meta)
 
     def _take(self, *tables: "_Database") -> None:
         self._records, self._index, self._commands, self._meta = tables

@@ -4,6 +4,7 @@ Arguments: the data directory, and optionally the largest size in bytes that a f
 it says `refused <code>` for each refusal and goes on to read what it has.
 """
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ async def append_until_full(path: Path) -> None:
         refused = 0
         while refused < 2:
             try:
-                await log.append("a", log.head(), [Counted(0, "x" * 50_000)], Cause())
+                await log.append("a", log.head(), [Counted(0, os.urandom(25_000).hex())], Cause())
             except Unavailable as unavailable:
                 refused += 1
                 print("refused", unavailable.code)

@@ -15,6 +15,7 @@ import fleet.events.writer
 from fleet.errors import StartupError, Unavailable
 from fleet.events.envelope import Cause, StateSnapshot
 from fleet.events.lmdb_log import LmdbLog
+from fleet.events.lmdb_store import FORMAT
 from fleet.events.log import OutcomeUnknown
 from fleet.events.verify import verify
 from fleet.limits import DISK_FREE_BYTES_MIN, MIB
@@ -126,12 +127,20 @@ def test_a_second_opening_is_refused(tmp_path: Path) -> None:
 
 def test_newer_format_is_refused_and_stays_unchanged(tmp_path: Path) -> None:
     lmdb_log(tmp_path).close()
-    write_meta(tmp_path, b"format", (2).to_bytes(4, "big"))
+    write_meta(tmp_path, b"format", (FORMAT + 1).to_bytes(4, "big"))
     before = (tmp_path / "events.mdb").read_bytes()
     for _ in range(2):
-        with pytest.raises(StartupError, match=r"has format 2, this version of Fleet reads format 1: use"):
+        with pytest.raises(StartupError, match=r"has format 3, this version of Fleet reads formats 1 to 2: use"):
             lmdb_log(tmp_path)
     assert (tmp_path / "events.mdb").read_bytes() == before
+
+
+async def test_the_format_without_compression_is_read_and_raised(tmp_path: Path) -> None:
+    lmdb_log(tmp_path).close()
+    write_meta(tmp_path, b"format", (1).to_bytes(4, "big"))
+    async with open_lmdb(tmp_path) as log:
+        await log.append("a", 0, [Counted(1, "x" * 1000)], Cause())
+        assert log.read_stream("a")[0].event == Counted(1, "x" * 1000)
 
 
 def test_database_of_another_program_is_refused(tmp_path: Path) -> None:

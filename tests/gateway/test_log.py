@@ -11,6 +11,7 @@ import trio
 
 from fleet.core.times import rfc3339
 from fleet.core.workspace_roots import WorkspaceRootAdded
+from fleet.events import codec
 from fleet.events.envelope import Cause
 from fleet.events.export import export_page, verify_export
 from fleet.events.log import Log
@@ -158,7 +159,8 @@ async def test_a_changed_event_is_found(machine: Machine, door: Door) -> None:
     await door.session(title="Harmless")
     (created,) = [event for event in door.fleet.log.read_all() if event.type == "session.created"]
     raw = machine.disk.records[created.position - 1]
-    machine.disk.records[created.position - 1] = raw.replace(b"Harmless", b"Harmful!")
+    forged = codec.decode(raw).payload.replace(b"Harmless", b"Harmful!")
+    machine.disk.records[created.position - 1] = codec.join(codec.header_bytes(raw), codec.decode(raw).salt, forged)
     found = (await door.knock("GET", "/api/log/verify")).json
     assert found["intact"] is False
     assert found["firstBreak"]["position"] == created.position

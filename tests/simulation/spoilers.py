@@ -15,6 +15,7 @@ from fleet.core.session.values import Answer, Budget
 from fleet.core.webhook.events import DeliveryOrdered
 from fleet.core.workspace.events import WorkspaceReleased
 from fleet.errors import Rejected
+from fleet.events import codec
 from fleet.events.batch import LogEnd
 from fleet.events.envelope import StateSnapshot
 from fleet.events.snapshots import fingerprint
@@ -87,9 +88,8 @@ def lose_a_record(evidence: Evidence) -> None:
 
 def change_a_payload(evidence: Evidence) -> None:
     evidence.disk = disk_of(evidence)
-    record = evidence.disk.records[10]
-    changed = record.replace(b"019b", b"019c") if b"019b" in record[-200:] else record[:-3] + b"9" + record[-2:]
-    evidence.disk.records[10] = changed
+    record = codec.decode(raw := evidence.disk.records[10])
+    evidence.disk.records[10] = codec.join(codec.header_bytes(raw), record.salt, record.payload + b" ")
 
 
 def crash_an_actor(evidence: Evidence) -> None:
