@@ -173,9 +173,9 @@ class Session:
         query = PastPageQuery(limit, offset, at=at)
         return await self._connection.page(SessionItem, f"{self._path}/children", query)
 
-    async def files(self, path: str = "") -> FileItem:
-        """Return a file of its workspace, or the listing of a directory, as it is now."""
-        return await self._connection.read(FileItem, f"{self._path}/files/{quote(path)}".rstrip("/"))
+    async def files(self, path: str = "", *, at: At = None) -> FileItem:
+        """Return a file of its workspace, or the listing of a directory, as it is or as it was after a turn."""
+        return await self._connection.read(FileItem, f"{self._path}/files/{quote(path)}".rstrip("/"), AtQuery(at))
 
     def events(self, *, after: int | None = None) -> Stream[Frame]:
         """Follow it: `Event`s of the log from behind `after` on (from now on without it), and signals between them.

@@ -4,6 +4,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from fleet.ports.files import FileContent, Listing
+
 ChangeStatus = Literal["added", "deleted", "modified"]
 
 
@@ -60,6 +62,14 @@ class Trees(Protocol):
         """Replace the files of `directory`, a new checkout without any work in it, with those of a tree.
 
         Idempotent. Raises `Problem` tree_gone if the tree can no longer be read.
+        """
+        ...
+
+    async def read(self, workspace_id: str, tree: str, path: str) -> Listing | FileContent:
+        """Return what is at `path` in a tree of a workspace; "" is all of it. The content of a symlink is its target.
+
+        Raises `Rejected` path_outside_workspace, file_not_found, file_unreadable; `Problem` tree_gone if the tree can
+        no longer be read.
         """
         ...
 

@@ -386,7 +386,9 @@ class FileEntryItem(WireItem, kw_only=True):
 class FileItem(WireItem, kw_only=True):
     """A file or a directory of a session. What is missing of it is counted in `sizeBytes` or `total`.
 
-    A directory has `entries`, a file `content`: as text where it is UTF-8, else in base64.
+    A directory has `entries`, a file `content`: as text where it is UTF-8, else in base64. Of an earlier moment
+    `asOfTurn` is the turn at whose end it was so, null for what was there before the first turn; `running`: a turn ran
+    at that moment, whose changes are not in it.
     """
 
     path: str
@@ -397,3 +399,5 @@ class FileItem(WireItem, kw_only=True):
     encoding: Encoding | None = None
     content: str | None = None
     size_bytes: int | None = None
+    as_of_turn: int | None = None
+    running: bool = False

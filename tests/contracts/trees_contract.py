@@ -1,12 +1,13 @@
 """What every implementation of the `Trees` port keeps. Subclass it and give it a `world` fixture."""
 
+from functools import partial
 from typing import Protocol
 
 import pytest
 import trio
 
-from fleet.errors import Problem
-from fleet.ports import FileChange, Trees
+from fleet.errors import Problem, Rejected
+from fleet.ports import FileChange, FileContent, FileEntry, Listing, Trees
 
 WORKSPACE = "01936f2e-0000-7000-8000-000000000001"
 OTHER = "01936f2e-0000-7000-8000-000000000002"
@@ -53,6 +54,29 @@ class TreesContract:
             FileChange("deleted", "deleted", 0, 1, False, False, b"gone\n", None, "100644", None),
             FileChange("sub/added", "added", 1, 0, False, False, None, b"new\n", None, "100644"),
         )
+
+    async def test_a_file_of_a_tree_reads_as_it_was(self, world: World) -> None:
+        directory = world.directory("notes")
+        world.write(directory, "sub/a b", b"1\n")
+        world.write(directory, "top", b"2")
+        tree = await world.trees.take(WORKSPACE, directory)
+        world.write(directory, "sub/a b", b"later\n")
+        world.remove(directory, "top")
+        read = partial(world.trees.read, WORKSPACE, tree)
+        assert await read("sub/a b") == await read("/sub/a b".lstrip("/")) == FileContent(b"1\n", 2)
+        assert await read("") == Listing((FileEntry("sub", "directory"), FileEntry("top", "file", 1)), 2)
+        assert await read("sub/") == Listing((FileEntry("a b", "file", 2),), 1)
+        for path, code in (
+            ("none", "file_not_found"),
+            ("../x", "path_outside_workspace"),
+            ("/x", "path_outside_workspace"),
+        ):
+            with pytest.raises(Rejected) as refused:
+                await read(path)
+            assert refused.value.code == code
+        with pytest.raises(Problem) as gone:
+            await world.trees.read(OTHER, tree, "")
+        assert gone.value.code == "tree_gone"
 
     async def test_an_empty_directory_has_a_tree(self, world: World) -> None:
         directory = world.directory("notes")

@@ -2,11 +2,12 @@
 
 import difflib
 import hashlib
+from pathlib import PurePosixPath
 
 import trio
 
-from fleet.errors import Problem
-from fleet.ports import ChangeStatus, FileChange
+from fleet.errors import Problem, Rejected
+from fleet.ports import ChangeStatus, FileChange, FileContent, FileEntry, Listing
 from tests.fakes.workspaces import FakeDisk
 
 
@@ -35,6 +36,24 @@ class FakeTrees:
         await trio.lowlevel.checkpoint()
         self.disk.contents[directory] = dict(self._tree(workspace_id, tree))
 
+    async def read(self, workspace_id: str, tree: str, path: str) -> Listing | FileContent:
+        await trio.lowlevel.checkpoint()
+        files = self._tree(workspace_id, tree)
+        steps = PurePosixPath(path).parts
+        if ".." in steps or steps[:1] == ("/",):
+            raise Rejected("path_outside_workspace", f"{path!r} is not a path inside the workspace")
+        name = "/".join(steps)
+        if name in files:
+            return FileContent(files[name], len(files[name]))
+        below = {each[len(name) :].lstrip("/"): content for each, content in files.items() if _is_below(each, name)}
+        if name and not below:
+            raise Rejected("file_not_found", f"there was no {path} in the workspace")
+        entries: dict[str, FileEntry] = {}
+        for each, content in sorted(below.items()):
+            first, _, rest = each.partition("/")
+            entries[first] = FileEntry(first, "directory") if rest else FileEntry(first, "file", len(content))
+        return Listing(tuple(entries.values()), len(entries))
+
     async def forget(self, workspace_id: str) -> None:
         await trio.lowlevel.checkpoint()
         self.disk.trees.pop(workspace_id, None)
@@ -52,6 +71,10 @@ class FakeTrees:
         worked = () if made is None else (word for word in made.work if word.startswith("file "))
         files = {word.removeprefix("file "): b"work\n" for word in worked}
         return files | self.disk.contents.get(directory, {})
+
+
+def _is_below(name: str, directory: str) -> bool:
+    return not directory or name.startswith(f"{directory}/")
 
 
 def _changes(old: dict[str, bytes], new: dict[str, bytes]) -> tuple[FileChange, ...]:

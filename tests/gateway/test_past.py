@@ -249,3 +249,21 @@ async def test_a_diff_of_a_turn_that_ran_then_says_so(machine: Machine, door: Do
         [(1, False)],
         [],
     ]
+
+
+async def test_a_file_is_read_as_it_was_after_a_turn(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    files = machine.files.contents.setdefault(item["directory"], {})
+    path, moments = f"/api/sessions/{item['id']}", [door.fleet.log.head()]
+    for number in (1, 2):
+        files["src/a.txt"] = b"%d\n" % number
+        await door.prompt(item["id"], "Go on")
+        moments.append(door.fleet.log.head())
+    (await door.knock("GET", f"{path}/files/src/a.txt?at={moments[0]}")).problem(404, "file_not_found")
+    (await door.knock("GET", f"{path}/files?at={moments[2]}&path=../a")).problem(422, "path_outside_workspace")
+    (await door.knock("GET", f"{path}/files?at=1")).problem(410, "tree_gone")
+    for at, number in zip(moments[1:], (1, 2), strict=True):
+        found = (await door.knock("GET", f"{path}/files/src/a.txt?at={at}")).json
+        assert (found["content"], found["asOfTurn"], found["running"]) == (f"{number}\n", number, False)
+        assert found == (await door.knock("GET", f"{path}/files?at={at}&path=src/a.txt")).json
+    assert [e["name"] for e in (await door.knock("GET", f"{path}/files?at={moments[1]}")).json["entries"]] == ["src"]

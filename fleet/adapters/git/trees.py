@@ -20,10 +20,11 @@ from fleet.adapters.git.ignore_rules import Rules
 from fleet.adapters.git.snapshot import Left, forget_index, update_index, write_tree
 from fleet.adapters.git.snapshot_repository import SnapshotRepository, make_store, unwritable
 from fleet.adapters.git.tree_diff import compare, require_trees
+from fleet.adapters.git.tree_files import read_path
 from fleet.errors import Problem
 from fleet.keyed_locks import Locks
 from fleet.limits import DIRTY_PATHS_SHOWN_MAX, TREE_ATTEMPTS_MAX
-from fleet.ports import FileChange
+from fleet.ports import FileChange, FileContent, Listing
 
 _log = structlog.get_logger(__name__)
 
@@ -95,6 +96,13 @@ class GitTrees:
             await store.run("checkout-index", "--all", "--force", top=directory)
             others = (await store.run("ls-files", "-z", "--others", top=directory)).split("\0")
             await trio.to_thread.run_sync(_unlink, directory, [name for name in others if name])
+
+    async def read(self, workspace_id: str, tree: str, path: str) -> Listing | FileContent:
+        """Return a file or a directory of a tree (see the port)."""
+        store = SnapshotRepository(self._store(workspace_id))
+        if not await trio.Path(store.directory, "HEAD").exists():
+            raise Problem("tree_gone", f"There are no snapshots of workspace {workspace_id!r}")
+        return await read_path(store, tree, path)
 
     async def forget(self, workspace_id: str) -> None:
         """Remove all snapshots of a workspace. Idempotent. Raises `Problem` git_failed."""

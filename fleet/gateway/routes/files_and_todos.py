@@ -1,7 +1,8 @@
 """The routes for the agent's to-do list and the files of its workspace.
 
 The list is the newest one of the recorded transcript, so that it can be read when OpenCode is gone. Files are read as
-they are at this moment, inside the workspace only (adapters/files.py); what they were is in the diffs (diffs.py).
+they are at this moment, inside the workspace only (adapters/files.py), or as they were at the end of a turn, from its
+tree (adapters/git/tree_files.py).
 """
 
 import base64
@@ -10,13 +11,14 @@ from typing import Any
 from quart import Response
 
 from fleet.actors.fleet import Fleet
+from fleet.core.session.state import RUNNING
 from fleet.core.session.state import State as Session
-from fleet.errors import Rejected
+from fleet.errors import Problem, Rejected
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.server.moments import Moment
 from fleet.gateway.server.requests import answer
 from fleet.ports import FileContent, Listing
-from fleet.wire.bodies import TodosQuery
+from fleet.wire.bodies import DirectoryFilesQuery, FilesQuery, TodosQuery
 from fleet.wire.items import FileEntryItem, FileItem, TodoItem
 
 endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
@@ -41,34 +43,68 @@ async def read_todos(
     return answer(items, position=position, total=len(items))
 
 
-@endpoint("GET /files", gives=FileItem, refuses=("workspace_gone", "file_unreadable"))
-async def read_directory(fleet: Fleet, session: Session) -> Response:
-    """List the session's directory.
+_EARLIER = ("tree_gone", "git_failed")
 
-    What is there now; `GET /api/sessions/{session_id}/diffs` has what was there.
+
+@endpoint(
+    "GET /files",
+    gives=FileItem,
+    refuses=("workspace_gone", "file_not_found", "path_outside_workspace", "file_unreadable", *_EARLIER),
+)
+async def read_directory(fleet: Fleet, session: Session, query: DirectoryFilesQuery, moment: Moment | None) -> Response:
+    """List the session's directory, or read what is at `path`.
+
+    What is there now; `GET /api/sessions/{session_id}/diffs` has what was there. With `at` it is what was there at the
+    end of the last turn before, which can be read as long as its snapshot exists.
     """
-    return answer(await _read(fleet, session, ""))
+    return answer(await _read(fleet, session, query.path, moment))
 
 
 @endpoint(
     "GET /files/<path:path>",
     gives=FileItem,
-    refuses=("workspace_gone", "file_not_found", "path_outside_workspace", "file_unreadable"),
+    refuses=("workspace_gone", "file_not_found", "path_outside_workspace", "file_unreadable", *_EARLIER),
 )
-async def read_file(fleet: Fleet, session: Session, path: str) -> Response:
+async def read_file(
+    fleet: Fleet,
+    session: Session,
+    path: str,
+    query: FilesQuery,  # noqa: ARG001 - its moment is resolved
+    moment: Moment | None,
+) -> Response:
     """Read a file, or list a directory, of the session's workspace.
 
-    As it is now. Nothing outside of the workspace is read, not even through links. Other content than UTF-8 is base64.
+    As it is now, or with `at` as it was at the end of the last turn before. Nothing outside of the workspace is read,
+    not even through links. Other content than UTF-8 is base64.
     """
-    return answer(await _read(fleet, session, path))
+    return answer(await _read(fleet, session, path, moment))
 
 
-async def _read(fleet: Fleet, state: Session, path: str) -> FileItem:
+async def _read(fleet: Fleet, state: Session, path: str, moment: Moment | None) -> FileItem:
+    if moment is not None:
+        return await _read_earlier(fleet, state, path, moment.position)
     workspace = fleet.views.workspaces.get(state.workspace_id)
     if workspace is not None and workspace.phase == "removed":
         hint = f"POST /api/workspaces/{workspace.id}/restore brings it back"
         raise Rejected("workspace_gone", "the session's workspace was removed", hint=hint)
-    found = await fleet.context.files.read(state.directory, path)
+    return _item(path, await fleet.context.files.read(state.directory, path))
+
+
+async def _read_earlier(fleet: Fleet, state: Session, path: str, at: int) -> FileItem:
+    """Read from the newest tree that had been taken at a log position."""
+    earlier = await fleet.past.sessions.one(state.id, at)
+    tree = None if earlier is None else (earlier.turn and earlier.turn.base) or earlier.snapshots.newest
+    if earlier is None or tree is None:
+        raise Problem("tree_gone", f"No snapshot of the files had been taken at position {at}")
+    found = await fleet.context.trees.read(state.workspace_id, tree, path)
+    newest = (await fleet.change_records.find(fleet.views.sessions.stream(state.id), at=at)).newest
+    item = _item(path, found)
+    item.as_of_turn = None if newest is None else newest.number
+    item.running = earlier.phase in RUNNING
+    return item
+
+
+def _item(path: str, found: Listing | FileContent) -> FileItem:
     path = path.strip("/")
     return _listing(path, found) if isinstance(found, Listing) else _content(path, found)
 
