@@ -26,6 +26,7 @@ from fleet.wire.bodies import (
     ResumeBody,
     TodosQuery,
 )
+from fleet.wire.files import FileItem
 from fleet.wire.frames import Event, Frame
 from fleet.wire.items import (
     Aborted,
@@ -33,7 +34,6 @@ from fleet.wire.items import (
     DiffItem,
     Ended,
     EndPreview,
-    FileItem,
     QueuedItem,
     RequestItem,
     Resumed,

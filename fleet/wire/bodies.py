@@ -292,18 +292,6 @@ class TodosQuery(InstanceQuery, frozen=True):
     at: At = None
 
 
-class FilesQuery(InstanceQuery, frozen=True):
-    """`GET /api/sessions/{id}/files/{path}`."""
-
-    at: At = None
-
-
-class DirectoryFilesQuery(FilesQuery, frozen=True):
-    """`GET /api/sessions/{id}/files`."""
-
-    path: Annotated[str, msgspec.Meta(description="A file or a directory; by default the session's directory.")] = ""
-
-
 class HistoryQuery(Query, frozen=True):
     """`GET /api/sessions/history`."""
 

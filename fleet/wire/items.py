@@ -372,32 +372,3 @@ class TodoItem(WireItem, kw_only=True):
     content: str
     status: str
     priority: str | None
-
-
-class FileEntryItem(WireItem, kw_only=True):
-    """An entry of a directory; `path` is relative to the session's directory."""
-
-    name: str
-    path: str
-    type: Literal["file", "directory", "symlink", "other"]
-    size_bytes: int | None
-
-
-class FileItem(WireItem, kw_only=True):
-    """A file or a directory of a session. What is missing of it is counted in `sizeBytes` or `total`.
-
-    A directory has `entries`, a file `content`: as text where it is UTF-8, else in base64. Of an earlier moment
-    `asOfTurn` is the turn at whose end it was so, null for what was there before the first turn; `running`: a turn ran
-    at that moment, whose changes are not in it.
-    """
-
-    path: str
-    type: Literal["file", "directory"]
-    is_truncated: bool
-    entries: list[FileEntryItem] | None = None
-    total: int | None = None
-    encoding: Encoding | None = None
-    content: str | None = None
-    size_bytes: int | None = None
-    as_of_turn: int | None = None
-    running: bool = False

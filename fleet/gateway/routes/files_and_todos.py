@@ -18,8 +18,9 @@ from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.server.moments import Moment
 from fleet.gateway.server.requests import answer
 from fleet.ports import FileContent, Listing
-from fleet.wire.bodies import DirectoryFilesQuery, FilesQuery, TodosQuery
-from fleet.wire.items import FileEntryItem, FileItem, TodoItem
+from fleet.wire.bodies import TodosQuery
+from fleet.wire.files import FileEntryItem, FileItem, FileQuery, SessionFilesQuery
+from fleet.wire.items import TodoItem
 
 endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
@@ -51,7 +52,7 @@ _EARLIER = ("tree_gone", "git_failed")
     gives=FileItem,
     refuses=("workspace_gone", "file_not_found", "path_outside_workspace", "file_unreadable", *_EARLIER),
 )
-async def read_directory(fleet: Fleet, session: Session, query: DirectoryFilesQuery, moment: Moment | None) -> Response:
+async def read_directory(fleet: Fleet, session: Session, query: SessionFilesQuery, moment: Moment | None) -> Response:
     """List the session's directory, or read what is at `path`.
 
     What is there now; `GET /api/sessions/{session_id}/diffs` has what was there. With `at` it is what was there at the
@@ -69,7 +70,7 @@ async def read_file(
     fleet: Fleet,
     session: Session,
     path: str,
-    query: FilesQuery,  # noqa: ARG001 - its moment is resolved
+    query: FileQuery,  # noqa: ARG001 - its moment is resolved
     moment: Moment | None,
 ) -> Response:
     """Read a file, or list a directory, of the session's workspace.

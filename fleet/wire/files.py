@@ -1,0 +1,49 @@
+"""Queries and response bodies of the files of a session."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from fleet.wire.bodies import At, InstanceQuery
+from fleet.wire.items import Encoding, WireItem
+
+
+class FileQuery(InstanceQuery, frozen=True):
+    """`GET /api/sessions/{id}/files/{path}`."""
+
+    at: At = None
+
+
+class SessionFilesQuery(FileQuery, frozen=True):
+    """`GET /api/sessions/{id}/files`."""
+
+    path: Annotated[str, msgspec.Meta(description="A file or a directory; by default the session's directory.")] = ""
+
+
+class FileEntryItem(WireItem, kw_only=True):
+    """An entry of a directory; `path` is relative to the session's directory."""
+
+    name: str
+    path: str
+    type: Literal["file", "directory", "symlink", "other"]
+    size_bytes: int | None
+
+
+class FileItem(WireItem, kw_only=True):
+    """A file or a directory of a session. What is missing of it is counted in `sizeBytes` or `total`.
+
+    A directory has `entries`, a file `content`: as text where it is UTF-8, else in base64. Of an earlier moment
+    `asOfTurn` is the turn at whose end it was so, null for what was there before the first turn; `running`: a turn ran
+    at that moment, whose changes are not in it.
+    """
+
+    path: str
+    type: Literal["file", "directory"]
+    is_truncated: bool
+    entries: list[FileEntryItem] | None = None
+    total: int | None = None
+    encoding: Encoding | None = None
+    content: str | None = None
+    size_bytes: int | None = None
+    as_of_turn: int | None = None
+    running: bool = False
