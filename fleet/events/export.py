@@ -27,8 +27,11 @@ from fleet.wire.audit import SignedHead
 _HEAD_BYTES_MAX: Final = 1024  # the line of a head is shorter
 
 
-class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """An exported event. `header` and `salt` are base64; `data` is `{}` where the event was erased."""
+class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """An exported event. `header` and `salt` are base64; `data` is `{}` where the event was erased.
+
+    `redacted` is the rule by which the data was taken out of this export (redaction.py); the log still has it.
+    """
 
     position: int
     stream: str
@@ -43,13 +46,15 @@ class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     data: msgspec.Raw
     header: str
     salt: str
+    redacted: str | None = None
 
 
 class ExportReport(msgspec.Struct, frozen=True):
     """The result of a check: the verified positions, the digest of the last event, and the first break.
 
     `events` is 0 where nothing could be verified. `head` is the signed head in the last line; without one, events may
-    be missing at the end. `GET /api/log/verify?at=<last>` returns the same digest.
+    be missing at the end. `redactions` are the rules by which data was taken out, with the number of events. `GET
+    /api/log/verify?at=<last>` returns the same digest.
     """
 
     events: int
@@ -60,6 +65,7 @@ class ExportReport(msgspec.Struct, frozen=True):
     first_break: Break | None = None
     head: SignedHead | None = None
     erasures: tuple[ErasedStream, ...] = ()
+    redactions: tuple[tuple[str, int], ...] = ()
 
 
 def export_page(log: LogReader, after: int, through: int) -> tuple[bytes, int]:
@@ -106,7 +112,7 @@ def read_record(raw: bytes) -> bytes:
     """Return the record (codec.py) of a line, whose fields agree. Raises `CorruptRecord`."""
     line, _ = _read(raw)
     head = base64.b64decode(line.header)
-    if line.erased:
+    if line.erased or line.redacted is not None:
         return codec.erase(codec.join(head, bytes(codec.SALT_BYTES), b""))
     return codec.join(head, base64.b64decode(line.salt), bytes(line.data))
 
@@ -144,6 +150,7 @@ class _Proof:
         self._head: SignedHead | None = None
         self._key: str | None = None
         self._erasures = Erasures()
+        self._redactions: dict[str, int] = {}
         self._expected = expected
 
     def read(self, raw: bytes) -> None:
@@ -163,6 +170,8 @@ class _Proof:
         self._last, self._digest, self._head = line.position, record.digest, None
         self._events += 1
         self._erased += line.erased
+        if line.redacted is not None:
+            self._redactions[line.redacted] = self._redactions.get(line.redacted, 0) + 1
 
     def _close(self, head: SignedHead) -> None:
         if not is_signed(head):
@@ -188,7 +197,10 @@ class _Proof:
 
     def _report(self, broken: Break | None, erasures: tuple[ErasedStream, ...]) -> ExportReport:
         last = self._last if self._events else 0
-        return ExportReport(self._events, self._first, last, self._erased, self._digest, broken, self._head, erasures)
+        redactions = tuple(sorted(self._redactions.items()))
+        return ExportReport(
+            self._events, self._first, last, self._erased, self._digest, broken, self._head, erasures, redactions
+        )
 
 
 def _read_head(raw: bytes) -> SignedHead | None:
@@ -220,9 +232,9 @@ def _read(raw: bytes) -> tuple[ExportLine, codec.Record]:
     for name in ExportLine.__struct_fields__:
         if hasattr(header, name) and getattr(header, name) != getattr(line, name):
             raise codec.CorruptRecord(f"{name} was changed: the header says {getattr(header, name)!r}")
-    if line.erased:
+    if line.erased or line.redacted is not None:
         if bytes(line.data) != b"{}" or salt:
-            raise codec.CorruptRecord("an erased event has no data")
+            raise codec.CorruptRecord("an erased or redacted event has no data")
     elif codec.digest_payload(salt, bytes(line.data)) != header.payload_digest:
         raise codec.CorruptRecord("the data does not match its digest: it was changed")
     return line, codec.Record(header, salt, bytes(line.data), digest, line.erased)

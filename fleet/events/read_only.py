@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 from fleet.errors import StartupError
 from fleet.events.data_lock import shared_lock
@@ -17,6 +18,9 @@ from fleet.events.signing import read_key, read_public_key
 from fleet.events.stored_log import StoredLog
 from fleet.events.unchanged_log import UnchangedLog
 from fleet.events.verify import verify
+
+EVENTS_FILE: Final = "events.jsonl"
+"""The events in a directory of `fleet log export`."""
 
 
 @contextmanager
@@ -61,11 +65,16 @@ def _check_everything(log: StoredLog) -> None:
         )
 
 
+def export_file(name: str) -> Path:
+    """Return the file of an export: itself, or the events in a directory of `fleet log export`."""
+    return Path(name) / EVENTS_FILE if Path(name).is_dir() else Path(name)
+
+
 @contextmanager
 def reading_export(name: str, registry: EventRegistry) -> Generator[StoredLog]:
     """Open an export; `-` reads it from standard input. Raises `StartupError` when it cannot be read."""
     try:
-        with tempfile.TemporaryFile() if name == "-" else Path(name).open("rb") as file:
+        with tempfile.TemporaryFile() if name == "-" else export_file(name).open("rb") as file:
             if name == "-":
                 shutil.copyfileobj(sys.stdin.buffer, file)
                 file.seek(0)

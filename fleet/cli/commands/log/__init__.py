@@ -7,6 +7,7 @@ import typer
 from fleet.cli.commands.log.anchor import anchor
 from fleet.cli.commands.log.compact import compact
 from fleet.cli.commands.log.compare import diff
+from fleet.cli.commands.log.export_log import export, import_
 from fleet.cli.commands.log.pack import pack
 from fleet.cli.commands.log.replay import replay
 from fleet.cli.commands.log.retention import retention
@@ -20,6 +21,8 @@ _COMMANDS: Final = (
     (retention, "retention"),
     (compact, "compact --data-dir ~/.local/share/fleet"),
     (why, "why src/login.py --session 0198c0de"),
+    (export, "export -o fleet-export --session 0198c0de --redact transcripts"),
+    (import_, "import fleet-export --data-dir ~/fleet-imported --verify"),
     (diff, "diff 2026-01-30 2026-01-31"),
     (replay, "replay --data-dir ~/fleet-copy"),
     (verify, "verify --export fleet-log.jsonl"),
@@ -28,4 +31,4 @@ _COMMANDS: Final = (
 
 log = typer.Typer(no_args_is_help=True, help="Read, explain and verify the audit log.")
 for _command, _example in _COMMANDS:
-    log.command(epilog=f"Example: fleet log {_example}")(_command)
+    log.command(_command.__name__.rstrip("_"), epilog=f"Example: fleet log {_example}")(_command)

@@ -1,7 +1,8 @@
 """The log of a directory or an export, with the methods that the client has for the log of a server."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 
+import msgspec
 import trio
 
 from fleet.client.connection import Page
@@ -10,6 +11,7 @@ from fleet.core.session.events import ConversationOpened, SessionCreated, Sessio
 from fleet.core.session.evolve import evolve
 from fleet.core.session.state import State, initial
 from fleet.events.blobs import Blobs
+from fleet.events.export import export_page
 from fleet.events.heads import GIVEN, Expected
 from fleet.events.log import LogReader
 from fleet.events.search import chain, find_events
@@ -99,6 +101,21 @@ class LocalLog:
         for _, _, event in self.reader.replay(stream, 0, at):
             state = evolve(state, event)
         return None if state.phase == "absent" else state
+
+    async def exported(self, after: int) -> AsyncGenerator[bytes]:
+        """Yield pages of lines of an export, from a position to the end, and the signed head that is stored there."""
+        position, end = after, self.reader.head()
+        while position < end:
+            page, position = export_page(self.reader, position, end)
+            yield page
+            await trio.lowlevel.checkpoint()
+        head = self.reader.heads().last
+        if head is not None and head.position == end:
+            yield msgspec.json.encode(head) + b"\n"
+
+    def content(self, digest: str) -> bytes | None:
+        """Return a content of the blob store, None where there is none."""
+        return None if self.blobs is None else self.blobs.get(digest)
 
     async def changed_paths(self, position: int) -> set[str]:
         """Return the paths that a turn changed, whose changes this event recorded.

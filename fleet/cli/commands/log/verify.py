@@ -116,6 +116,7 @@ def _proved(file: str, heads: "list[SignedHead]", given: list[tuple[int, str]]) 
     from fleet.events.anchors import find_foreign
     from fleet.events.export import verify_export
     from fleet.events.heads import GIVEN, Expected
+    from fleet.events.read_only import export_file
 
     pairs = {*given, *((head.position, head.digest) for head in heads)}
     expected = [Expected(position, digest, GIVEN) for position, digest in pairs]
@@ -123,7 +124,7 @@ def _proved(file: str, heads: "list[SignedHead]", given: list[tuple[int, str]]) 
         if file == "-":
             report = verify_export(sys.stdin.buffer, expected)
         else:
-            with Path(file).open("rb") as lines:
+            with export_file(file).open("rb") as lines:
                 report = verify_export(lines, expected)
     except OSError as error:
         raise StartupError(f"{file} cannot be read: {error.strerror}") from error
@@ -157,6 +158,7 @@ def _tell_export(report: "ExportReport", *, json: bool) -> int:
             "erased": report.erased,
             "digest": report.digest.hex(),
             "erasures": [erased_stream_item(erased) for erased in report.erasures],
+            "redactions": dict(report.redactions),
             "head": report.head,
             "firstBreak": report.first_break,
         }
@@ -167,6 +169,8 @@ def _tell_export(report: "ExportReport", *, json: bool) -> int:
         print("There is no event in it")
     else:
         print(f"Events {report.first} to {report.last} are intact, {report.erased} of them erased")
+        for rule, events in report.redactions:
+            print(plain(f"The data of {events} events was taken out of this export by the rule {rule!r}"))
         print(f"Digest {report.digest.hex()}")
         for erased in map(erased_stream_item, report.erasures):
             print(_erasure_line(erased))

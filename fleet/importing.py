@@ -1,0 +1,82 @@
+"""Imports a whole export of a log into a new data directory: the same records, byte for byte, and the contents."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from fleet.errors import StartupError
+from fleet.events.blobs import name_of
+from fleet.events.catalog import make_registry
+from fleet.events.export import ExportReport, verify_export
+from fleet.events.import_log import import_records
+from fleet.events.lmdb_blobs import LmdbBlobs
+from fleet.events.lmdb_store import LOG_FILE
+from fleet.events.read_only import reading_directory, reading_export
+from fleet.events.verify import verify
+from fleet.private_files import make_private_directory
+from fleet.projections.contents import contents_of
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What was imported: events, contents, and the digest of the last event in hex."""
+
+    events: int
+    contents: int
+    digest: str
+
+    def verify(self, data_dir: Path) -> None:
+        """Verify the new log. Raises `StartupError` where it is not the exported one."""
+        with reading_directory(data_dir, make_registry()) as log:
+            report = verify(log)
+        broken = report.first_break
+        if broken is not None or report.digest.hex() != self.digest:
+            why = "its digest is another one" if broken is None else f"event {broken.position}: {broken.reason}"
+            raise StartupError(f"The imported log in {data_dir} is not the exported one ({why}).")
+
+
+async def import_export(events: Path, blobs: Path, data_dir: Path, now_ms: int) -> Imported:
+    """Import an export into a directory that has no log. Raises `StartupError`."""
+    if (data_dir / LOG_FILE).exists():
+        raise StartupError(f"{data_dir} has a log already: name a new directory with --data-dir.")
+    report = _proved(events)
+    make_private_directory(data_dir)
+    with reading_export(str(events), make_registry()) as exported:
+        records = (exported.read_record(position) or b"" for position in range(1, report.last + 1))
+        end = import_records(data_dir, records, now_ms)
+    return Imported(report.events, await _import_contents(blobs, data_dir), end.digest.hex())
+
+
+def _proved(events: Path) -> ExportReport:
+    try:
+        with events.open("rb") as lines:
+            report = verify_export(lines)
+    except OSError as error:
+        raise StartupError(f"{events} cannot be read: {error.strerror}") from error
+    if report.first_break is not None:
+        broken = report.first_break
+        raise StartupError(f"{events} is not what was exported: event {broken.position}: {broken.reason}.")
+    if report.first != 1 or report.redactions:
+        why = "data was taken out of it" if report.redactions else f"it begins with event {report.first}"
+        raise StartupError(f"{events} is not a whole log ({why}): export it without --from, --session and --redact.")
+    return report
+
+
+async def _import_contents(blobs: Path, data_dir: Path) -> int:
+    """Store the contents beside the export under the streams whose events name them."""
+
+    def read(digest: str) -> bytes | None:
+        with suppress(OSError):
+            content = (blobs / digest).read_bytes()
+            if name_of(content) == digest:
+                return content
+        return None
+
+    count = 0
+    with reading_directory(data_dir, make_registry()) as log, LmdbBlobs(data_dir) as store:
+        for owner, digest in contents_of(log, read):
+            content = read(digest)
+            if content is not None:
+                await store.put(owner, [content])
+                count += 1
+    return count

@@ -1,0 +1,88 @@
+"""`fleet log export` and `import`: parts of a log that still prove themselves, and a log that is the same again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.events.redaction import parse_rule
+from tests.cli.terminal import fleet
+from tests.cli.test_log_sources import log
+from tests.cli.told_history import History, lay_down
+from tests.client.line import Line
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    return lay_down(tmp_path_factory.mktemp("history"))
+
+
+def exported(history: History, output: Path, *options: str) -> list[dict[str, Any]]:
+    """Export, let the export prove itself, and return its events."""
+    done = log("export", "-o", str(output), *options, "--data-dir", str(history.data_dir))
+    assert done.exit_code == 0, done.output or done.exception
+    proof = log("verify", "--json", "--export", str(output))
+    assert (proof.exit_code, json.loads(proof.stdout)["intact"]) == (0, True), proof.output
+    lines = [json.loads(line) for line in (output / "events.jsonl").read_text().splitlines()]
+    return [line for line in lines if "signature" not in line]
+
+
+def test_whole_export_becomes_the_same_log(history: History, tmp_path: Path) -> None:
+    events = exported(history, tmp_path / "all", "--contents")
+    assert len(events) == history.head
+    imported = ("import", str(tmp_path / "all"), "--data-dir", str(tmp_path / "data"))
+    done = json.loads(log(*imported, "--verify", "--json").stdout)
+    proof = json.loads(log("verify", "--json", "--data-dir", str(tmp_path / "data")).stdout)
+    original = json.loads(log("verify", "--json", "--data-dir", str(history.data_dir)).stdout)
+    assert (proof["intact"], proof["digest"]) == (True, original["digest"])
+    assert (done["digest"], done["events"], done["contents"] > 0) == (original["digest"], history.head, True)
+    told = log("why", "notes.txt", "--data-dir", str(tmp_path / "data")).stdout
+    assert "notes.txt was created (+1 -0) in turn 2" in told
+    assert "has a log already" in str(log(*imported).exception)
+
+
+def test_session_is_exported_alone(history: History, tmp_path: Path) -> None:
+    events = exported(history, tmp_path / "one", "--session", history.asking[:13])
+    whole = {event["stream"] for event in events if event["data"] != {}}
+    assert whole == {f"session-{history.asking}"}
+    others = [event for event in events if event["stream"] != f"session-{history.asking}"]
+    assert {event["redacted"] for event in others} == {f"outside of session {history.asking}"}
+    assert all(event["salt"] == "" for event in others)
+    refused = log("import", str(tmp_path / "one"), "--data-dir", str(tmp_path / "new"))
+    assert "is not a whole log (data was taken out of it)" in str(refused.exception)
+
+
+def test_rules_leave_their_mark(history: History, tmp_path: Path) -> None:
+    events = exported(history, tmp_path / "less", "--redact", "transcripts", "--redact", "text:document it")
+    marks = {event["type"]: event["redacted"] for event in events if "redacted" in event}
+    assert marks["session.part-recorded"] == "transcripts"
+    assert marks["session.prompt-accepted"] == "text"
+    assert b"document it" not in (tmp_path / "less" / "events.jsonl").read_bytes()
+    assert (
+        "was taken out of this export by the rule 'transcripts'"
+        in log("verify", "--export", str(tmp_path / "less")).stdout
+    )
+    changed = (tmp_path / "less" / "events.jsonl").read_text().replace('"redacted":"text"', '"erased":true', 1)
+    (tmp_path / "less" / "events.jsonl").write_text(changed)
+    assert log("verify", "--export", str(tmp_path / "less")).exit_code == 1
+
+
+def test_range_is_exported_alone(history: History, tmp_path: Path) -> None:
+    events = exported(history, tmp_path / "part", "--from", "10", "--to", "20")
+    assert [event["position"] for event in events if "redacted" not in event] == list(range(10, 21))
+
+
+@pytest.mark.parametrize("rule", ["", "everything", "type:", "text:("])
+def test_wrong_rule_is_refused(rule: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a (rule|regular expression)"):
+        parse_rule(rule)
+
+
+async def test_server_signs_a_part_of_its_log(line: Line, tmp_path: Path) -> None:
+    await line.door.session(title="Exported")
+    done = await fleet(line, "log", "export", "-o", str(tmp_path / "part"), "--to", "3")
+    assert done.code == 0, done.err
+    proof = json.loads((await fleet(line, "log", "verify", "--json", "--export", str(tmp_path / "part"))).out)
+    assert (proof["intact"], proof["last"]) == (proof["head"] is not None, 3)
+    assert (await fleet(line, "log", "export", "-o", str(tmp_path / "x"), "--contents")).code == 2
