@@ -55,6 +55,7 @@ class Fleet:
         self.blobs = context.blobs
         self.directory = directory
         self.views = projections.views
+        self.stored_views = projections.runner.store
         self.runner = projections.runner
         self.feed = projections.feed
         self.inflight = projections.inflight

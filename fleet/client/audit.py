@@ -106,15 +106,17 @@ class AuditLog:
         """Return the rule of retention, and the first of the sessions that it erases next."""
         return await self._connection.read(RetentionRule, "/log/retention")
 
-    async def verify(self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = ()) -> Verification:
-        """Verify the whole log, or its events up to `at`.
+    async def verify(
+        self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = (), chain: bool = False
+    ) -> Verification:
+        """Verify the whole log with all that is made from it, or its events up to `at`; `chain`: only the events.
 
         The log must also have what is expected: events with these positions and digests (hex), as heads that were
         stored elsewhere before have them.
         """
         heads = [f"{position}:{digest}" for position, digest in expect]
         page, rest = heads[:LOG_HEADS_EXPECTED_MAX], heads[LOG_HEADS_EXPECTED_MAX:]
-        report = await self._verify(VerifyQuery(at, ",".join(page) or None))
+        report = await self._verify(VerifyQuery(at, ",".join(page) or None, "chain" if chain else "all"))
         while report.intact and rest:
             page, rest = rest[:LOG_HEADS_EXPECTED_MAX], rest[LOG_HEADS_EXPECTED_MAX:]
             compared = await self._verify(VerifyQuery(at, ",".join(page), "heads"))

@@ -128,7 +128,7 @@ def read_header(head: bytes) -> tuple[Header, bytes]:
     """Decode a header from these bytes; return it with its digest. Raises `CorruptRecord`."""
     try:
         return _decode_header(head), hashlib.sha256(head).digest()
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
 
 
@@ -136,7 +136,7 @@ def decode_header(record: bytes) -> Header:
     """Return a record's header alone. Raises `CorruptRecord`."""
     try:
         return _decode_header(header_bytes(record))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
 
 
@@ -151,7 +151,7 @@ def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
     end = _header_end(record)
     try:
         header = _decode_header(record[_LENGTH_BYTES:end])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
     cause = Cause(header.actor, header.causation_id, header.correlation_id)
     if _is_erased(record, end):
@@ -179,7 +179,7 @@ def decode_event(record: bytes, registry: EventRegistry) -> Any:
         return _ERASED
     try:
         kind = _decode_kind(record[_LENGTH_BYTES:end])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptRecord(f"a record's header cannot be read: {error}") from error
     try:
         return registry.decode(kind.type, kind.schema, _payload(record, end))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import lmdb
 
-from fleet.errors import FULL_DISK, Unavailable
+from fleet.errors import FULL_DISK, StartupError, Unavailable
 from fleet.limits import DISK_FREE_BYTES_MIN, DISK_REUSABLE_BYTES_MIN
 
 if TYPE_CHECKING:
@@ -144,3 +144,11 @@ def free_bytes_of(environment: lmdb.Environment, tables: Iterable["_Database"]) 
         found = [transaction.stat(table) for table in (environment.open_db(None, txn=transaction), *tables)]
     used = sum(each["branch_pages"] + each["leaf_pages"] + each["overflow_pages"] for each in found)
     return (environment.info()["last_pgno"] + 1 - used) * environment.stat()["psize"]
+
+
+def unreadable_log(file: Path, why: object) -> StartupError:
+    """Return the error for a file of the log that cannot be used."""
+    advice = "Restore the data directory from a backup, or move the file away to start with an empty log."
+    if isinstance(why, lmdb.Error) and remedy(why, advice) != advice:
+        return StartupError(f"{file} cannot be written ({why}): {remedy(why, advice)}")
+    return StartupError(f"{file} is damaged ({why}). {advice}")

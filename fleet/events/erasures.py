@@ -30,8 +30,8 @@ class ErasedStream(msgspec.Struct, frozen=True):
     erased: int
 
 
-class Unwarranted(Exception):  # noqa: N818 - it says what the event is
-    """An event is erased without an order. `position` is that of the first such event."""
+class Misplaced(Exception):  # noqa: N818 - it says what the event is
+    """Verification has found a break at another `position` than that of the record it was at."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(reason)
@@ -73,7 +73,7 @@ class Erasures:
                 self._erased[header.stream].kept += 1
 
     def found(self, find_last: FindLast | None = None) -> tuple[ErasedStream, ...]:
-        """Return the erased streams in the order of their first events. Raises `Unwarranted`.
+        """Return the erased streams in the order of their first events. Raises `Misplaced`.
 
         `find_last` finds orders that the walk has not reached.
         """
@@ -85,7 +85,7 @@ class Erasures:
         if order is None and find_last is not None:
             order = find_last(of)
         if order is None or order.type != kind:
-            raise Unwarranted(erased.first, f"it is marked as erased, but {of} does not end with {kind}")
+            raise Misplaced(erased.first, f"it is marked as erased, but {of} does not end with {kind}")
         return ErasedStream(
             stream, order.position, order.actor, order.recorded_at_ms, erased.events + erased.kept, erased.events
         )

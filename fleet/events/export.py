@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from fleet.events import codec
-from fleet.events.erasures import ErasedStream, Erasures, Unwarranted
+from fleet.events.erasures import ErasedStream, Erasures, Misplaced
 from fleet.events.heads import Expected
 from fleet.events.log import LogReader
 from fleet.events.signing import is_signed
@@ -191,7 +191,7 @@ class _Proof:
         """Return the result after the last line."""
         try:
             return self._report(None, self._erasures.found())
-        except Unwarranted as error:
+        except Misplaced as error:
             reason = f"{error} in this export; export the log up to its end to prove an erasure"
             return self._report(Break(error.position, reason), ())
 

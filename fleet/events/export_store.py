@@ -18,6 +18,7 @@ from fleet.events.envelope import CommandRecord, StateSnapshot
 from fleet.events.export import read_record
 from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import position_key
+from fleet.events.surplus import Surplus, TableSizes
 from fleet.wire.audit import SignedHead
 
 
@@ -130,6 +131,18 @@ class ExportStore:
 
     def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:  # noqa: ARG002 - the protocol's
         """See `RecordStore`. An export has no snapshots."""
+        return None
+
+    def snapshots_of(self, stream: str) -> list[tuple[StateSnapshot, bool]]:  # noqa: ARG002 - the protocol's
+        """See `RecordStore`. An export has no snapshots."""
+        return []
+
+    def table_sizes(self) -> TableSizes | None:
+        """See `RecordStore`. An export has no tables."""
+        return None
+
+    def find_surplus(self) -> Surplus | None:
+        """See `RecordStore`. An export has no tables."""
         return None
 
     def _of(self, stream: str) -> _Stream:

@@ -24,13 +24,14 @@ from fleet.errors import StartupError
 from fleet.events import codec
 from fleet.events.batch import Commit, LogEnd
 from fleet.events.codec import CorruptRecord
-from fleet.events.disk import free_bytes_of, remedy
+from fleet.events.disk import free_bytes_of, remedy, unreadable_log
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
 from fleet.events.head_table import HeadTable
 from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import STREAM_KEY_TAIL_BYTES, command_key, position_key, stream_prefix
 from fleet.events.signing import SigningKey
 from fleet.events.snapshot_tables import SnapshotTables
+from fleet.events.surplus import Surplus, Tables, TableSizes, find_surplus, sizes_of
 from fleet.limits import MAP_BYTES_INITIAL, STREAM_HEADS_MAX
 from fleet.private_files import sync_directory
 from fleet.wire.audit import SignedHead
@@ -90,7 +91,7 @@ class LmdbStore:
                 create=not read_only,
             )
         except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
-            raise _unreadable(file, error) from error
+            raise unreadable_log(file, error) from error
         except lmdb.Error as error:
             advice = remedy(error, "make it readable and writable for this user.")
             raise StartupError(f"{file} cannot be opened ({error}): {advice}") from error
@@ -108,7 +109,7 @@ class LmdbStore:
         except lmdb.Error as error:
             self._environment.close()
             self.unpad()
-            raise _unreadable(file, error) from error
+            raise unreadable_log(file, error) from error
         except BaseException:
             self._environment.close()
             self.unpad()
@@ -134,7 +135,7 @@ class LmdbStore:
                 meta = self._environment.open_db(b"meta", txn=transaction, create=False)
             except lmdb.NotFoundError:
                 if transaction.stat(self._environment.open_db(None, txn=transaction))["entries"]:
-                    raise _unreadable(self._file, "it has no format number") from None
+                    raise unreadable_log(self._file, "it has no format number") from None
                 return  # a first start was killed before its first commit
             found = int.from_bytes(transaction.get(_FORMAT_KEY, b"", db=meta), "big")
         if not 1 <= found <= FORMAT:
@@ -279,6 +280,22 @@ class LmdbStore:
         """Return the newest snapshot of the stream, or the newest that is not beyond position `at`."""
         return self._snapshots.load(self._read, stream, at)
 
+    def snapshots_of(self, stream: str) -> list[tuple[StateSnapshot, bool]]:
+        """Return the stored snapshots of the stream, each with whether its seal is right."""
+        return self._snapshots.all_of(self._read, stream)
+
+    def table_sizes(self) -> TableSizes:
+        """Return the sizes of index and commands."""
+        return sizes_of(self._read, self._tables)
+
+    def find_surplus(self) -> Surplus | None:
+        """Return an entry of index or commands without its record."""
+        return find_surplus(self._read, self._tables)
+
+    @property
+    def _tables(self) -> Tables:
+        return Tables(self._records, self._index, self._commands)
+
     def _get(self, key: bytes, table: "_Database") -> bytes | None:
         # A read by key is safe on damaged pages; a cursor that moves to one makes LMDB abort the process.
         try:
@@ -375,10 +392,3 @@ class LmdbStore:
         self._map_bytes *= 2
         self._environment.set_mapsize(self._map_bytes)
         self._read = self._environment.begin()
-
-
-def _unreadable(file: Path, why: object) -> StartupError:
-    advice = "Restore the data directory from a backup, or move the file away to start with an empty log."
-    if isinstance(why, lmdb.Error) and remedy(why, advice) != advice:
-        return StartupError(f"{file} cannot be written ({why}): {remedy(why, advice)}")
-    return StartupError(f"{file} is damaged ({why}). {advice}")

@@ -12,6 +12,7 @@ import msgspec
 from fleet.events.codec import Header
 from fleet.events.envelope import NO_OWN_CAUSES, Appended, Cause, CommandRecord, OwnCauses, Recorded, StateSnapshot
 from fleet.events.heads import Heads
+from fleet.events.surplus import Surplus, TableSizes
 from fleet.wire.audit import SignedHead
 
 Listener = Callable[[Sequence[Recorded]], None]
@@ -78,6 +79,18 @@ class LogReader(Protocol):
 
     def stream_version(self, stream: str) -> int:
         """Return the version of the stream's last event, 0 where there is none."""
+        ...
+
+    def snapshots_of(self, stream: str) -> list[tuple[StateSnapshot, bool]]:
+        """Return the stored snapshots of the stream, each with whether its seal is right, for verification."""
+        ...
+
+    def table_sizes(self) -> TableSizes | None:
+        """Return the sizes of index and commands, for verification; None where there are no such tables."""
+        ...
+
+    def find_surplus(self) -> Surplus | None:
+        """Return an entry of index or commands without its record, for verification."""
         ...
 
     def is_erased(self, stream: str) -> bool:

@@ -99,19 +99,39 @@ class SnapshotTables:
         known = found and cursor.key().startswith(prefix)
         return self._opened(transaction, stream, cursor.value()) if known else None
 
+    def all_of(self, transaction: "lmdb.Transaction[bytes]", stream: str) -> list[tuple[StateSnapshot, bool]]:
+        """Return the stored snapshots of the stream, each with whether its seal is right, for verification."""
+        found, prefix = list[tuple[StateSnapshot, bool]](), stream_prefix(stream)
+        if (newest := transaction.get(stream.encode(), db=self._newest)) is not None:
+            found.append(self._read_one(transaction, stream, newest))
+        if self._past is not None:
+            cursor = transaction.cursor(self._past)
+            known = cursor.set_range(prefix)
+            while known and cursor.key().startswith(prefix):
+                found.append(self._read_one(transaction, stream, cursor.value()))
+                known = cursor.next()
+        return found
+
     def _opened(self, transaction: "lmdb.Transaction[bytes]", stream: str, stored: bytes) -> StateSnapshot | None:
         """Return a stored snapshot, None for one that is not of this log."""
+        snapshot, sealed = self._read_one(transaction, stream, stored)
+        if sealed:
+            return snapshot
+        key = (stream, snapshot.position)
+        if key not in self._refused and len(self._refused) < SNAPSHOTS_WAITING_MAX:
+            self._refused.add(key)
+            _logger.warning("snapshot_not_of_this_log", stream=stream, position=snapshot.position)
+        return None
+
+    def _read_one(
+        self, transaction: "lmdb.Transaction[bytes]", stream: str, stored: bytes
+    ) -> tuple[StateSnapshot, bool]:
         try:
             found = _decode(stored)
         except msgspec.MsgspecError:
             found = _Stored(0, 0, "", b"")
-        snapshot, position = StateSnapshot(found.version, found.position, found.schema, found.state), found.position
-        if found.seal and self._seal(transaction, stream, snapshot) == found.seal:
-            return snapshot
-        if (stream, position) not in self._refused and len(self._refused) < SNAPSHOTS_WAITING_MAX:
-            self._refused.add((stream, position))
-            _logger.warning("snapshot_not_of_this_log", stream=stream, position=position)
-        return None
+        snapshot = StateSnapshot(found.version, found.position, found.schema, found.state)
+        return snapshot, bool(found.seal) and self._seal(transaction, stream, snapshot) == found.seal
 
     def _seal(self, transaction: "lmdb.Transaction[bytes]", stream: str, snapshot: StateSnapshot) -> bytes:
         record = transaction.get(position_key(snapshot.position), db=self._records)

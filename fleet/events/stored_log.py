@@ -11,6 +11,7 @@ from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import position_key
 from fleet.events.log import up_to
 from fleet.events.registry import EventRegistry
+from fleet.events.surplus import Surplus, TableSizes
 from fleet.limits import REPLAY_PAGE_EVENTS
 from fleet.wire.audit import SignedHead
 
@@ -66,6 +67,18 @@ class RecordStore(Protocol):
 
     def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
         """Return the newest snapshot of the stream, or the newest that is not beyond position `at`."""
+        ...
+
+    def snapshots_of(self, stream: str) -> list[tuple[StateSnapshot, bool]]:
+        """Return the stored snapshots of the stream, each with whether its seal is right, for verification."""
+        ...
+
+    def table_sizes(self) -> TableSizes | None:
+        """Return the sizes of index and commands, for verification; None where there are no such tables."""
+        ...
+
+    def find_surplus(self) -> Surplus | None:
+        """Return an entry of index or commands without its record, for verification."""
         ...
 
 
@@ -183,6 +196,18 @@ class StoredLog:
         """See `LogReader`."""
         record = next(self._store.records_at(self._store.stream_positions(stream, 0, 1)), None)
         return record is not None and codec.decode(record).erased
+
+    def snapshots_of(self, stream: str) -> list[tuple[StateSnapshot, bool]]:
+        """See `LogReader`."""
+        return self._store.snapshots_of(stream)
+
+    def table_sizes(self) -> TableSizes | None:
+        """See `LogReader`."""
+        return self._store.table_sizes()
+
+    def find_surplus(self) -> Surplus | None:
+        """See `LogReader`."""
+        return self._store.find_surplus()
 
 
 def _decode_or_damaged(record: bytes, registry: EventRegistry) -> Any:

@@ -7,11 +7,13 @@ the head that Fleet signed, and may be held to heads that were stored elsewhere.
 
 from collections.abc import Generator, Iterable, Mapping
 from functools import partial
+from typing import NoReturn
 
 import msgspec
 
 from fleet.events import codec
-from fleet.events.erasures import ErasedStream, Erasures, Unwarranted
+from fleet.events.envelope import ERASED_DIGEST
+from fleet.events.erasures import ErasedStream, Erasures, Misplaced
 from fleet.events.heads import Expected, Heads
 from fleet.events.log import LogReader
 from fleet.events.signing import is_signed
@@ -30,7 +32,7 @@ class VerificationResult(msgspec.Struct, frozen=True):
     """The result: how many events were verified, the digest of the last of them, and the first break.
 
     Of the `erased` events only the headers were verified; `erasures` are their streams, each with its order. `head` is
-    the signed head that the log ends with.
+    the signed head that the log ends with. `checked` names what was verified.
     """
 
     events: int
@@ -40,6 +42,7 @@ class VerificationResult(msgspec.Struct, frozen=True):
     erased: int = 0
     head: SignedHead | None = None
     erasures: tuple[ErasedStream, ...] = ()
+    checked: tuple[str, ...] = ()
 
 
 def verify(log: LogReader, expected: Iterable[Expected] = ()) -> VerificationResult:
@@ -64,13 +67,14 @@ def verifying(
     digest = codec.GENESIS_DIGEST
     versions: dict[str, int] = {}
     erasures = Erasures(partial(_erased_before, log))
-    erased = position = 0
-    end, heads = log.head(), log.heads()
+    erased = commands = position = 0
+    end, heads, sizes = log.head(), log.heads(), log.table_sizes()
     head = end if through is None else through
     wanted = by_position((*_signed(heads), *expected))
     try:
         for position in range(1, head + 1):
-            record = _prove(log, position, digest, versions)
+            record, ends_command = _prove(log, position, digest, versions)
+            commands += ends_command
             require_expected(record.digest, wanted.get(position, ()))
             digest = record.digest
             erasures.add(record)
@@ -80,11 +84,20 @@ def verifying(
                 yield
         position = end + 1
         _prove_end(end, heads, wanted)
+        if head == end and sizes is not None and sizes != (end, commands):
+            _tell_surplus(log, end)
         streams = erasures.found(partial(_last_header, log))
-    except (codec.CorruptRecord, Unwarranted) as error:
-        found = Break(error.position if isinstance(error, Unwarranted) else position, str(error))
+    except (codec.CorruptRecord, Misplaced) as error:
+        found = Break(error.position if isinstance(error, Misplaced) else position, str(error))
         return VerificationResult(min(found.position - 1, head), len(versions), digest, found, erased, heads.last)
     return VerificationResult(head, len(versions), digest, erased=erased, head=heads.last, erasures=streams)
+
+
+def _tell_surplus(log: LogReader, end: int) -> NoReturn:
+    found = log.find_surplus()
+    if found is None:
+        raise Misplaced(end, "index or commands have entries without an event")
+    raise Misplaced(*found)
 
 
 def _erased_before(log: LogReader, header: codec.Header) -> bool:
@@ -148,8 +161,8 @@ def _prove_end(end: int, heads: Heads, wanted: Mapping[int, list[Expected]]) -> 
             raise codec.CorruptRecord(f"the head of event {head.position} is not signed by this log's key")
 
 
-def _prove(log: LogReader, position: int, previous: bytes, versions: dict[str, int]) -> codec.Record:
-    """Return the record at `position` if it is valid. Raises `CorruptRecord`."""
+def _prove(log: LogReader, position: int, previous: bytes, versions: dict[str, int]) -> tuple[codec.Record, bool]:
+    """Return the record at `position` if it is valid, and whether a command ends with it. Raises `CorruptRecord`."""
     raw = log.read_record(position)
     if raw is None:
         raise codec.CorruptRecord(f"missing: the log's head is at {log.head()}")
@@ -166,18 +179,26 @@ def _prove(log: LogReader, position: int, previous: bytes, versions: dict[str, i
         raise codec.CorruptRecord(f"{header.stream} should be at version {version}, the record holds {header.version}")
     if log.indexed_version(header.stream, position) != version:
         raise codec.CorruptRecord(f"the index does not lead from {header.stream} to this event")
-    _prove_command(log, header)
+    ends_command = _prove_command(log, record)
     if version == 1:
         _prove_snapshot(log, header.stream, erased=record.erased)
-    return record
+    return record, ends_command
 
 
-def _prove_command(log: LogReader, header: codec.Header) -> None:
+def _prove_command(log: LogReader, record: codec.Record) -> bool:
+    """Return whether the record is the last one of its command. Raises `CorruptRecord`."""
+    header = record.header
     if header.command_id is None:
-        return
+        return False
     found = log.find_command(header.command_id)
     if found is None or found.stream != header.stream or found.version < header.version:
         raise codec.CorruptRecord(f"the command {header.command_id!r} has no record: it could be repeated")
+    if found.position - header.position != found.version - header.version:
+        raise codec.CorruptRecord(f"the record of the command {header.command_id!r} leads to another event")
+    salted = codec.digest_command(record.salt, found.digest)
+    if not record.erased and found.digest != ERASED_DIGEST and salted != header.command_digest:
+        raise codec.CorruptRecord(f"the record of the command {header.command_id!r} has another digest than the event")
+    return found.position == header.position
 
 
 def _prove_snapshot(log: LogReader, stream: str, *, erased: bool) -> None:

@@ -5,16 +5,16 @@ Where a stored row differs, its stream is folded again, event by event: the row 
 position at which both agree.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from fleet.events.envelope import Erased, Recorded
+from fleet.events.envelope import Erased, Recorded, StateSnapshot
 from fleet.events.log import LogReader
 from fleet.events.snapshots import fingerprint, pack
-from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS
+from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, VERIFY_PAGE_EVENTS
 from fleet.projections.runner import digest_at
 from fleet.projections.states import States
 from fleet.projections.store import ViewStore
@@ -45,61 +45,107 @@ class Compared(msgspec.Struct, frozen=True):
 
 Finding: TypeAlias = Compared | Parted
 
-
-def replay_views(log: LogReader, store: ViewStore, to: int, only: str | None = None) -> Iterator[Finding]:
-    """Fold each view up to the position of its stored rows, and compare them; rows beyond `to` are left out."""
-    for view in make_views():
-        if only in (None, view.name):
-            yield from _replay_view(log, store, view, min(to, log.head()))
+Steps: TypeAlias = Iterator[Finding | None]
+"""Findings, with None after each step of some milliseconds, so that a server can do other work."""
 
 
-def _replay_view(log: LogReader, store: ViewStore, view: States[Any], to: int) -> Iterator[Finding]:
-    states = _States(view)
-    checkpoint, rows = store.load(view.name, states.fingerprint, partial(digest_at, log))
-    stored = {key: states.decode(row) for key, row in rows}
-    if not 0 < checkpoint <= to:
-        yield Compared(view.name, None)
-        return
-    for page in pages_of(log, checkpoint):
-        view.apply(page)
-    built = {key: states.stored(view.row(key)) for key in (*view.ids(), *view.erasing)}
-    for key in sorted(stored.keys() | built.keys()):
-        one, other = stored.get(key), built.get(key)
-        if one != other:
-            position = parting(events_of(log, view.stream(key), checkpoint), states.fold(key), one)
-            yield Parted(view.name, key, position, _differing(one, other))
-    yield Compared(view.name, checkpoint, len(built))
+def replay_views(log: LogReader, store: ViewStore, to: int, only: str | None = None) -> Steps:
+    """Fold the views up to the position of their stored rows, and compare them; rows beyond `to` are left out."""
+    views = [view for view in make_views() if only in (None, view.name)]
+    kept = [_Rows(view, store, log, min(to, log.head())) for view in views]
+    for page in pages_of(log, max((each.checkpoint for each in kept), default=0)):
+        for each in kept:
+            each.apply(page)
+        yield None
+    for each in kept:
+        yield from each.compared(log)
 
 
-def replay_snapshots(log: LogReader, to: int) -> Iterator[Finding]:
+class _Rows:
+    """The stored rows of a view, and the view as it was at their checkpoint."""
+
+    def __init__(self, view: States[Any], store: ViewStore, log: LogReader, to: int) -> None:
+        self._view = view
+        self._states = _States(view)
+        stored = store.look(view.name, self._states.fingerprint, partial(digest_at, log))
+        self._sealed, self._position = stored.sealed, stored.position
+        self.checkpoint = stored.position if stored.position <= to else 0
+        self._rows = dict(stored.rows) if self.checkpoint else {}
+
+    def apply(self, page: Sequence[Recorded]) -> None:
+        """Fold the events of the page that are not beyond the checkpoint."""
+        if page[0].position <= self.checkpoint:
+            self._view.apply([each for each in page if each.position <= self.checkpoint])
+
+    def compared(self, log: LogReader) -> Steps:
+        """Compare the rows with the view."""
+        view, parted = self._view, 0
+        if self.checkpoint:
+            for number, key in enumerate(sorted(self._rows.keys() | {*view.ids(), *view.erasing})):
+                found = self._compare(log, key)
+                parted += found is not None
+                yield found
+                if number % VERIFY_PAGE_EVENTS == 0:
+                    yield None
+        if not self._sealed and not parted:
+            yield Parted(view.name, "", min(self._position, log.head()), ("Fleet did not write these rows",))
+        yield Compared(view.name, self.checkpoint or None, len(view.ids()) + len(view.erasing))
+
+    def _compare(self, log: LogReader, key: str) -> Parted | None:
+        row, built = self._rows.get(key), self._view.row(key)
+        if built is not None and row == pack(built):
+            return None
+        one, other = None if row is None else self._states.read(row), self._states.stored(built)
+        if one == other:
+            return None
+        position = parting(events_of(log, self._view.stream(key), self.checkpoint), self._states.fold(key), one)
+        return Parted(self._view.name, key, position, _differing(one, other))
+
+
+def replay_snapshots(log: LogReader, to: int) -> Steps:
     """Fold every stream that has snapshots, and compare each snapshot that is not beyond `to`."""
     compared = 0
     for view in make_views():
         states = _States(view)
         for stream in list(log.streams(f"{view.decider.kind}-")):
-            key = stream.removeprefix(f"{view.decider.kind}-")
-            for position, stored, built in _snapshots(log, states, stream, key, to):
-                compared += 1
-                if stored != built:
-                    found = parting(events_of(log, stream, position), states.fold(key), stored)
-                    yield Parted(SNAPSHOTS, stream, found, _differing(stored, built))
+            yield None
+            stored = [each for each in log.snapshots_of(stream) if each[0].position <= to]
+            compared += sum(snapshot.schema == states.fingerprint for snapshot, _ in stored)
+            if stored:
+                yield from _compare_snapshots(log, states, stream, stored)
     yield Compared(SNAPSHOTS, to, compared)
 
 
-def _snapshots(log: LogReader, states: "_States", stream: str, key: str, to: int) -> Iterator[tuple[int, Any, Any]]:
-    """Yield the position of each readable snapshot of a stream, its state, and the state of the log there."""
-    wanted: dict[int, Any] = {}
-    at = to
-    while (snapshot := log.load_snapshot(stream, at)) is not None:
-        if snapshot.schema == states.fingerprint:
-            wanted[snapshot.position] = states.decode(snapshot.state)
-        at = snapshot.position - 1
+def _compare_snapshots(
+    log: LogReader, states: "_States", stream: str, stored: list[tuple[StateSnapshot, bool]]
+) -> Steps:
+    key = stream.partition("-")[2]
+    wanted = {snapshot.position: snapshot for snapshot, _ in stored if snapshot.schema == states.fingerprint}
+    parted = set[int]()
     if wanted and not log.is_erased(stream):
-        fold = states.fold(key)
-        for recorded in events_of(log, stream, max(wanted)):
-            built = fold(recorded)
-            if recorded.position in wanted:
-                yield recorded.position, wanted[recorded.position], built
+        state = states.initial(key)
+        for number, (_, position, event) in enumerate(log.replay(stream)):
+            state = states.evolve(state, event)
+            if position in wanted and (found := _compare_snapshot(log, states, stream, wanted[position], state)):
+                parted.add(position)
+                yield found
+            if number % VERIFY_PAGE_EVENTS == 0:
+                yield None
+    for snapshot, sealed in stored:
+        if not sealed and snapshot.position not in parted:
+            yield Parted(SNAPSHOTS, stream, snapshot.position, ("Fleet did not write it",))
+
+
+def _compare_snapshot(
+    log: LogReader, states: "_States", stream: str, snapshot: StateSnapshot, built: Any
+) -> Parted | None:
+    if snapshot.state == pack(built):
+        return None
+    one, other = states.read(snapshot.state), states.stored(built)
+    if one == other:
+        return None
+    found = parting(events_of(log, stream, snapshot.position), states.fold(stream.partition("-")[2]), one)
+    return Parted(SNAPSHOTS, stream, found, _differing(one, other))
 
 
 class _States:
@@ -110,6 +156,19 @@ class _States:
         self._view = view
         self.fingerprint = fingerprint(view.name, state_type, view.decider.revision)
         self.decode = msgspec.msgpack.Decoder(state_type).decode
+
+    def initial(self, key: str) -> Any:
+        return self._view.decider.initial(key)
+
+    def evolve(self, state: Any, event: Any) -> Any:
+        return state if isinstance(event, Erased) else self._view.decider.evolve(state, event)
+
+    def read(self, stored: bytes) -> Any:
+        """Return the state, None for bytes that are none."""
+        try:
+            return self.decode(stored)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
 
     def stored(self, state: Any) -> Any:
         return None if state is None else self.decode(pack(state))

@@ -69,7 +69,7 @@ class Runner:
 
     def __init__(self, log: Log, store: ViewStore, views: Views, write: Write = trio.to_thread.run_sync) -> None:
         self._log = log
-        self._store = store
+        self.store = store
         self._write = write
         self._kept: list[_Kept] = [_Kept(view) for view in views]
         self.position = 0
@@ -79,7 +79,7 @@ class Runner:
         """Load the rows, replay the newer events, and follow the log from now on."""
         with _uncollected():
             for kept in self._kept:
-                kept.load(self._store, partial(digest_at, self._log))
+                kept.load(self.store, partial(digest_at, self._log))
         for kept in self._kept:
             if kept.checkpoint > self._log.head():
                 _logger.warning("view_ahead_of_log", view=kept.view.name, checkpoint=kept.checkpoint)
@@ -114,7 +114,7 @@ class Runner:
             checkpoint = LogEnd(self.position, digest_at(self._log, self.position) or b"")
             (rows, gone), kept.dirty = kept.changes(), set()
             try:
-                await self._write(partial(self._store.save, kept.view.name, kept.fingerprint, checkpoint, rows, gone))
+                await self._write(partial(self.store.save, kept.view.name, kept.fingerprint, checkpoint, rows, gone))
             except StoreFailed as error:
                 kept.dirty |= rows.keys() | gone
                 _logger.warning("view_not_saved", view=kept.view.name, error=str(error))

@@ -34,6 +34,14 @@ class StoreFailed(Exception):  # noqa: N818 - named after the event
     """The rows could not be written; nothing is lost, because the log has all events."""
 
 
+class StoredRows(NamedTuple):
+    """The rows of a view as of log position `position`, and whether their seal is right."""
+
+    position: int
+    rows: Iterator[tuple[str, bytes]]
+    sealed: bool = True
+
+
 class ViewStore(Protocol):
     """Rows and checkpoint of each view."""
 
@@ -42,6 +50,10 @@ class ViewStore(Protocol):
 
         `digest_at` returns the digests of the log.
         """
+        ...
+
+    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> "StoredRows":
+        """Return what is stored, for verification; nothing where there are no rows of this fingerprint."""
         ...
 
     def save(
@@ -74,14 +86,17 @@ class UnchangedViewStore:
 
     def load(self, view: str, fingerprint: str, digest_at: DigestAt) -> tuple[int, Iterator[tuple[str, bytes]]]:
         """See `ViewStore`."""
+        return _sealed(view, self.look(view, fingerprint, digest_at))
+
+    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> StoredRows:
+        """See `ViewStore`."""
         if self._env is None or self._sealer is None:
-            return 0, iter(())
+            return _NOTHING
         try:
             checkpoints = self._env.open_db(_CHECKPOINTS, create=False)
-            place = _Place(self._env, checkpoints, self._sealer)
-            return _load(place, view, fingerprint, digest_at) or (0, iter(()))
+            return _look(_Place(self._env, checkpoints, self._sealer), view, fingerprint, digest_at)
         except lmdb.Error:
-            return 0, iter(())
+            return _NOTHING
 
     def save(
         self, view: str, fingerprint: str, checkpoint: LogEnd, rows: Mapping[str, bytes], gone: Collection[str] = ()
@@ -109,11 +124,14 @@ class LmdbViewStore:
 
     def load(self, view: str, fingerprint: str, digest_at: DigestAt) -> tuple[int, Iterator[tuple[str, bytes]]]:
         """See `ViewStore`."""
-        place = _Place(self._env, self._checkpoints, self._sealer)
-        found = _load(place, view, fingerprint, digest_at)
-        if found is None:
+        found = _sealed(view, self.look(view, fingerprint, digest_at))
+        if found[0] == 0:
             self._unloaded.add(view)
-        return found or (0, iter(()))
+        return found
+
+    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> StoredRows:
+        """See `ViewStore`."""
+        return _look(_Place(self._env, self._checkpoints, self._sealer), view, fingerprint, digest_at)
 
     def save(
         self, view: str, fingerprint: str, checkpoint: LogEnd, rows: Mapping[str, bytes], gone: Collection[str] = ()
@@ -183,25 +201,33 @@ class _Place(NamedTuple):
     sealer: Sealer
 
 
-def _load(
-    place: _Place, view: str, fingerprint: str, digest_at: DigestAt
-) -> tuple[int, Iterator[tuple[str, bytes]]] | None:
-    """Return the checkpoint and the rows, None where they are not of this fingerprint and log."""
+_NOTHING: Final = StoredRows(0, iter(()))
+
+
+def _sealed(view: str, found: StoredRows) -> tuple[int, Iterator[tuple[str, bytes]]]:
+    """Return the checkpoint's position and the rows, or nothing where their seal is wrong."""
+    if found.sealed:
+        return found.position, found.rows
+    _logger.warning("view_not_of_this_log", view=view, hint="It is folded from the log again.")
+    return 0, iter(())
+
+
+def _look(place: _Place, view: str, fingerprint: str, digest_at: DigestAt) -> StoredRows:
     env, checkpoints, sealer = place
     with env.begin(db=checkpoints) as txn:
         stored = txn.get(view.encode())
     known = _read(stored)
     if stored is None or (known is not None and known.fingerprint != fingerprint):
-        return None
+        return _NOTHING
     table, total = env.open_db(view.encode(), create=False), sealer.rows(view)
+    if known is None:
+        return StoredRows(0, iter(()), sealed=False)
     with env.begin(db=table) as txn:
         for key, row in txn.cursor():
             total.add(key, row)
-    digest = None if known is None else digest_at(known.position)
-    if known is None or digest is None or not _is_sealed(sealer, view, known, digest, total.total):
-        _logger.warning("view_not_of_this_log", view=view, hint="It is folded from the log again.")
-        return None
-    return known.position, _rows(env, table)
+    digest = digest_at(known.position)
+    sealed = digest is not None and _is_sealed(sealer, view, known, digest, total.total)
+    return StoredRows(known.position, _rows(env, table), sealed=sealed)
 
 
 def _is_sealed(sealer: Sealer, view: str, known: _Checkpoint, digest: bytes, total: int) -> bool:

@@ -75,9 +75,12 @@ class VerifyQuery(Query, frozen=True):
         ),
     ] = None
     scope: Annotated[
-        Literal["chain", "heads"],
-        msgspec.Meta(description="`chain` verifies every event; `heads` only compares the heads, at once."),
-    ] = "chain"
+        Literal["all", "chain", "heads"],
+        msgspec.Meta(
+            description="`chain` verifies every event with its index and commands; `all` also folds them and compares "
+            "snapshots, views and blobs (not with `at`, which ends at an earlier event); `heads` only compares heads."
+        ),
+    ] = "all"
 
 
 class PositionItem(WireItem, kw_only=True):
@@ -224,9 +227,11 @@ class Verification(WireItem, kw_only=True):
     """The result of verifying the log: intact events and streams, digest of the last event, first break.
 
     `head` is the signed head that the log ends with. `erasures` lists the erased streams, at most 1,000.
+    `checked` names what was verified.
     """
 
     intact: bool
+    checked: list[str]
     events: int
     streams: int
     erased: int

@@ -1,17 +1,38 @@
 """Whatever is changed in a data directory, it is found, or it is not used."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from random import Random
 
 import lmdb
 import msgspec
 import pytest
+import trio
 
+from fleet.adapters.clock import SystemClock
+from fleet.core.session.decide import SESSION
+from fleet.core.session.events import SessionErased
+from fleet.core.session.state import State
 from fleet.events.batch import LogEnd
-from fleet.events.codec import GENESIS_DIGEST
+from fleet.events.catalog import make_registry
+from fleet.events.codec import GENESIS_DIGEST, decode, digest_of, encode, erase
 from fleet.events.envelope import Cause, StateSnapshot
-from fleet.projections.store import LmdbViewStore
+from fleet.events.heads import Expected
+from fleet.events.lmdb_blobs import LmdbBlobs
+from fleet.events.lmdb_log import LmdbLog
+from fleet.events.read_only import reading_directory
+from fleet.events.signing import SigningKey, read_key
+from fleet.events.snapshots import fingerprint, pack
+from fleet.events.unchanged_log import UnchangedLog
+from fleet.events.verify import Break, VerificationResult, verify
+from fleet.projections.proof import CHAIN, DERIVED, prove_everything
+from fleet.projections.runner import Runner
+from fleet.projections.store import LmdbViewStore, UnchangedViewStore
+from fleet.projections.views import make_views
+from tests.cli.told_history import lay_down
+from tests.core.sessions import STOPPED
 from tests.events.samples import Counted, open_lmdb
 from tests.fakes.memory_log import KEY
 
@@ -20,7 +41,7 @@ SNAPSHOT = StateSnapshot(2, 2, "counter", b"two")
 
 
 @contextmanager
-def table_of(file: Path, name: str) -> Iterator[tuple[dict[bytes, bytes], Put]]:
+def table_of(file: Path, name: str) -> Generator[tuple[dict[bytes, bytes], Put]]:
     """Open a table of a stopped Fleet, as something else than Fleet could: its entries, and how to change them."""
     environment = lmdb.open(str(file), subdir=file.is_dir(), lock=False, max_dbs=16)
     table = environment.open_db(name.encode(), create=False)
@@ -138,3 +159,195 @@ def test_rows_of_another_log_are_folded_again(tmp_path: Path) -> None:
     assert rows_in(tmp_path, lambda _: None) == (0, {})
     save(tmp_path, 4, {"cat": b"Mimi"})
     assert rows_in(tmp_path, lambda _: bytes(32)) == (0, {})
+
+
+# ------------------------------------------------------------------------------------------- a whole data directory
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with two sessions, an erased third one, rows of views, snapshots, commands and blobs."""
+    place = tmp_path_factory.mktemp("sound")
+    directory = lay_down(place).data_dir
+    trio.run(grow, directory)
+    return directory
+
+
+async def grow(directory: Path) -> None:
+    with LmdbLog.open(directory, make_registry(), SystemClock()) as log:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(log.run)
+            views = make_views()
+            with closing(LmdbViewStore(directory / "views", log.sealer)) as store:
+                runner = Runner(log, store, views)
+                runner.open()
+                session = next(iter(views.sessions))
+                stream = f"session-{session.id}"
+                schema = fingerprint("session", State, SESSION.revision)
+                position = log.read_stream(stream)[-1].position
+                log.save_snapshot(stream, StateSnapshot(log.stream_version(stream), position, schema, pack(session)))
+                gone = [*STOPPED, SessionErased(at_ms=1)]
+                await log.append("session-gone", 0, gone, Cause("token:alice"), command_id="c", command_digest=b"d")
+                await log.erase("session-gone")
+                await runner.save()
+            log.stop()
+
+
+async def proven(directory: Path, expected: Sequence[Expected] = ()) -> VerificationResult:
+    with (
+        reading_directory(directory, make_registry()) as log,
+        closing(UnchangedViewStore(directory / "views", log.sealer)) as views,
+        LmdbBlobs(directory, read_only=True) as blobs,
+    ):
+        return await prove_everything(log, views, blobs, expected)
+
+
+async def test_sound_directory_is_proven(sound: Path) -> None:
+    found = await proven(sound)
+    assert found.first_break is None
+    assert found.checked == (*CHAIN, *DERIVED)
+    assert [(each.stream, each.actor, each.erased) for each in found.erasures] == [
+        ("session-gone", "token:alice", len(STOPPED) + 1)
+    ]
+
+
+def first_key(entries: dict[bytes, bytes], *, holding: bytes = b"") -> bytes:
+    return next(key for key, value in sorted(entries.items()) if holding in value)
+
+
+def forge_snapshot(entries: dict[bytes, bytes], put: Put) -> None:
+    key = first_key(entries)
+    put(key, forged(entries[key], state=msgspec.msgpack.decode(entries[key])[3] + b"?"))
+
+
+def forge_row(entries: dict[bytes, bytes], put: Put) -> None:
+    key = first_key(entries)
+    put(key, entries[key] + b"?")
+
+
+def put_back_row(entries: dict[bytes, bytes], put: Put) -> None:
+    keys = sorted(entries)
+    put(keys[0], entries[keys[1]])
+
+
+def remove(entries: dict[bytes, bytes], put: Put) -> None:
+    put(first_key(entries), None)
+
+
+def lead_astray(entries: dict[bytes, bytes], put: Put) -> None:
+    put(b"session-other\0" + (3).to_bytes(8, "big"), (1).to_bytes(8, "big"))
+
+
+def lead_beyond(entries: dict[bytes, bytes], put: Put) -> None:
+    put(b"session-other\0" + (9999).to_bytes(8, "big"), (1).to_bytes(8, "big"))
+
+
+def invent_command(entries: dict[bytes, bytes], put: Put) -> None:
+    put(b"invented", msgspec.msgpack.encode(("session-other", 5, 1, b"")))
+
+
+def change_command(entries: dict[bytes, bytes], put: Put) -> None:
+    stream, position, version, _ = msgspec.msgpack.decode(entries[b"c"])
+    put(b"c", msgspec.msgpack.encode((stream, position, version + 1, b"erased")))
+
+
+def damage(entries: dict[bytes, bytes], put: Put) -> None:
+    for key, value in entries.items():
+        put(key, value[:-1] + bytes([value[-1] ^ 1]))
+
+
+def mark_as_erased(entries: dict[bytes, bytes], put: Put) -> None:
+    put((4).to_bytes(8, "big"), erase(entries[(4).to_bytes(8, "big")]))
+
+
+@pytest.mark.parametrize(
+    ("file", "table", "change", "reason"),
+    [
+        ("events.mdb", "snapshots", forge_snapshot, "snapshots session-"),
+        ("views", "session", forge_row, "session "),
+        ("views", "session", put_back_row, "session "),
+        ("views", "session", remove, "it is not stored"),
+        ("views", "checkpoints", remove, None),
+        ("events.mdb", "index", remove, "the index does not lead"),
+        ("events.mdb", "index", lead_astray, "which is not of that stream"),
+        ("events.mdb", "index", lead_beyond, "which is not of that stream"),
+        ("events.mdb", "commands", invent_command, "which is not of it"),
+        ("events.mdb", "commands", change_command, "leads to another event"),
+        ("events.mdb", "commands", remove, "has no record"),
+        ("events.mdb", "records", mark_as_erased, "marked as erased"),
+        ("blobs.mdb", "contents", remove, "is missing"),
+        ("blobs.mdb", "contents", damage, "digest"),
+        ("blobs.mdb", "owned", remove, "is missing"),
+    ],
+)
+async def test_what_is_changed_is_found_with_its_position(
+    sound: Path, tmp_path: Path, file: str, table: str, change: Callable[..., None], reason: str | None
+) -> None:
+    shutil.copytree(sound, tmp_path / "data")
+    with table_of(tmp_path / "data" / file, table) as (entries, put):
+        change(entries, put)
+    found = (await proven(tmp_path / "data")).first_break
+    if reason is None:  # rows without a checkpoint are not used
+        assert found is None
+        return
+    assert found is not None
+    assert found.position > 0
+    assert reason in found.reason
+
+
+class Flipped(UnchangedLog):
+    """A log with one bit of one record changed."""
+
+    at = byte = 0
+
+    def read_record(self, position: int) -> bytes | None:
+        raw = super().read_record(position)
+        if position != self.at or raw is None:
+            return raw
+        return raw[: self.byte] + bytes([raw[self.byte] ^ (1 << self.byte % 8)]) + raw[self.byte + 1 :]
+
+
+def test_each_flipped_bit_of_a_record_is_found_at_it_or_right_behind_it(sound: Path) -> None:
+    with reading_directory(sound, make_registry()) as log:
+        flipped, seed = Flipped(log._store, make_registry()), Random(0)
+        assert verify(flipped).first_break is None
+        head = log.head()
+        positions = [1, 2, head - 1, head, *seed.sample(range(3, head - 1), 6)]
+        for flipped.at in positions:
+            raw = log.read_record(flipped.at) or b""
+            for flipped.byte in {0, 3, len(raw) - 1, *seed.sample(range(len(raw)), min(len(raw), 30))}:
+                found = verify(flipped).first_break
+                assert found is not None, (flipped.at, flipped.byte)
+                assert found.position in (flipped.at, flipped.at + 1), (flipped.at, flipped.byte, found)
+
+
+def rewrite(directory: Path, key: SigningKey) -> None:
+    """Change an event, compute the chain again and sign it, as a thief of the key can."""
+    digest, at_ms = GENESIS_DIGEST, 0
+    with table_of(directory / "events.mdb", "records") as (entries, put):
+        for position, stored in sorted(entries.items()):
+            record = decode(stored)
+            actor = "token:mallory" if position == (4).to_bytes(8, "big") else record.header.actor
+            header = msgspec.structs.replace(record.header, actor=actor, previous_digest=digest)
+            rewritten, digest = encode(header, record.salt, record.payload)
+            put(position, erase(rewritten + bytes(16)) if record.erased else rewritten)
+    with table_of(directory / "events.mdb", "meta") as (_, put):
+        put(b"head", msgspec.msgpack.encode(key.sign(len(entries), digest, at_ms)))
+
+
+async def test_rewritten_and_signed_chain_is_found_by_an_anchor_alone(sound: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    shutil.copytree(sound, directory)
+    shutil.rmtree(directory / "views")
+    with reading_directory(directory, make_registry()) as log:
+        anchors = [
+            Expected(position, digest_of(log.read_record(position) or b"").hex(), "an anchor") for position in (2, 9)
+        ]
+    key = read_key(directory)
+    assert key is not None
+    rewrite(directory, key)
+    unanchored = await proven(directory)
+    assert "snapshots" in (unanchored.first_break or Break(0, "snapshots")).reason
+    anchored = (await proven(directory, anchors)).first_break
+    assert anchored is not None
+    assert (anchored.position, "an anchor names this event" in anchored.reason) == (9, True)

@@ -28,6 +28,7 @@ from fleet.events.heads import Heads
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
 from fleet.events.signing import SigningKey
+from fleet.events.surplus import Surplus, TableSizes
 from fleet.limits import ERASE_PAGE_EVENTS, PAST_SNAPSHOT_EVENTS
 from fleet.ports import Clock
 from fleet.wire.audit import SignedHead
@@ -160,6 +161,25 @@ class MemoryLog:
             return newest
         kept = {**self._disk.past.get(stream, {}), **self._past.get(stream, {})}
         return max((each for each in kept.values() if each.position <= at), key=lambda e: e.position, default=None)
+
+    def snapshots_of(self, stream: str) -> list[tuple[StateSnapshot, bool]]:
+        """See `Log`. There are no seals."""
+        found = {each.position: each for of, each in self._stored_snapshots() if of == stream}
+        return [(each, True) for each in found.values()]
+
+    def _stored_snapshots(self) -> Iterator[tuple[str, StateSnapshot]]:
+        yield from self._disk.snapshots.items()
+        yield from self._snapshots.items()
+
+    def table_sizes(self) -> TableSizes | None:
+        """See `Log`."""
+        return TableSizes(sum(map(len, self._positions.values())), len(self._disk.commands))
+
+    def find_surplus(self) -> Surplus | None:
+        """See `Log`."""
+        known = {codec.decode(record).header.command_id for record in self._disk.records}
+        found = [each for command_id, each in self._disk.commands.items() if command_id not in known]
+        return Surplus(found[0].position, "a command has a record without an event") if found else None
 
     def is_erased(self, stream: str) -> bool:
         """See `Log`."""

@@ -14,7 +14,7 @@ from fleet.events.catalog import make_registry
 from fleet.events.envelope import StateSnapshot
 from fleet.events.snapshots import fingerprint, pack
 from fleet.projections.history_store import HistoryStore
-from fleet.projections.replay import Compared, Finding, Parted, replay_snapshots, replay_views
+from fleet.projections.replay import Compared, Finding, Parted, Steps, replay_snapshots, replay_views
 from fleet.projections.replay_history import replay_history
 from fleet.projections.runner import Runner
 from fleet.projections.views import make_views
@@ -50,6 +50,10 @@ async def store(log: MemoryLog) -> MemoryStore:
     return store
 
 
+def found_by(steps: Steps) -> list[Finding]:
+    return [each for each in steps if each is not None]
+
+
 def parted(found: list[Finding]) -> list[Parted]:
     assert any(isinstance(each, Compared) and each.rows for each in found)
     return [each for each in found if isinstance(each, Parted)]
@@ -64,10 +68,10 @@ def folded(log: MemoryLog, session_id: str, through: int) -> State:
 
 
 async def test_stored_rows_follow_from_the_log(log: MemoryLog, store: MemoryStore) -> None:
-    found = list(replay_views(log, store, log.head()))
+    found = found_by(replay_views(log, store, log.head()))
     assert parted(found) == []
     assert {each.projection: each.rows for each in found if isinstance(each, Compared)}["session"] == 2
-    early = list(replay_views(log, store, log.head() - 1, "session"))
+    early = found_by(replay_views(log, store, log.head() - 1, "session"))
     assert early == [Compared("session", None)]
 
 
@@ -83,11 +87,13 @@ async def test_forged_and_outdated_rows_are_found_with_their_position(
         (forged, own[0], ("settings",)),
     ):
         store.save("session", SCHEMA, log.tip, {session_id: pack(stored)})
-        (found,) = parted(list(replay_views(log, store, log.head())))
+        (found,) = parted(found_by(replay_views(log, store, log.head())))
         assert (found.projection, found.key, found.position) == ("session", session_id, position)
         assert set(fields) <= set(found.fields)
     store.save("session", SCHEMA, log.tip, {"ghost": pack(state)}, {session_id})
-    ghost, missing = sorted(parted(list(replay_views(log, store, log.head()))), key=lambda each: each.key, reverse=True)
+    ghost, missing = sorted(
+        parted(found_by(replay_views(log, store, log.head()))), key=lambda each: each.key, reverse=True
+    )
     assert (ghost.fields, missing.fields) == (("the log does not have it",), ("it is not stored",))
     assert missing.position == own[0]
 
@@ -98,12 +104,12 @@ async def test_forged_snapshot_is_found(history: tuple[MemoryDisk, str], log: Me
     last = log.read_stream(stream)[-1]
     state = folded(log, session_id, last.position)
     log.save_snapshot(stream, StateSnapshot(last.version, last.position, SCHEMA, pack(state)))
-    assert parted(list(replay_snapshots(log, log.head()))) == []
+    assert parted(found_by(replay_snapshots(log, log.head()))) == []
     log.save_snapshot(stream, StateSnapshot(last.version, last.position, SCHEMA, pack(replace(state, turns=99))))
-    (found,) = parted(list(replay_snapshots(log, log.head())))
+    (found,) = parted(found_by(replay_snapshots(log, log.head())))
     assert (found.key, found.fields) == (stream, ("turns",))
     log.save_snapshot(stream, StateSnapshot(last.version, last.position, "session/0/old", msgspec.msgpack.encode(1)))
-    assert list(replay_snapshots(log, log.head())) == [Compared("snapshots", log.head(), 0)]
+    assert found_by(replay_snapshots(log, log.head())) == [Compared("snapshots", log.head(), 0)]
 
 
 async def test_changed_search_text_is_found(history: tuple[MemoryDisk, str], log: MemoryLog, tmp_path: Path) -> None:

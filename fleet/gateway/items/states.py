@@ -359,6 +359,7 @@ def verification(report: VerificationResult) -> Verification:
     at = None if found is None else BreakItem(position=found.position, reason=found.reason)
     return Verification(
         intact=found is None,
+        checked=list(report.checked),
         events=report.events,
         streams=report.streams,
         erased=report.erased,

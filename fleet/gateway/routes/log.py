@@ -1,8 +1,8 @@
 """The routes for the audit log: pages of events, one event, the export, and the proof that the log is unchanged."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import trio
 from quart import Response
@@ -18,7 +18,7 @@ from fleet.events.export import ExportLine, export_end, export_page
 from fleet.events.heads import GIVEN, Expected
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
-from fleet.events.verify import VerificationResult, compare_heads, verifying
+from fleet.events.verify import VerificationResult, compare_heads
 from fleet.gateway.items.explanations import between, why_step
 from fleet.gateway.items.states import event_item, verification
 from fleet.gateway.openapi.endpoint import Endpoints
@@ -29,6 +29,7 @@ from fleet.projections.between import changes_between
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
 from fleet.projections.names import naming
+from fleet.projections.proof import prove_chain, prove_everything
 from fleet.projections.why import explain
 from fleet.wire.audit import (
     Between,
@@ -46,6 +47,8 @@ from fleet.wire.audit import (
     WhyQuery,
     WhyStep,
 )
+
+_WITH_AT: Final[Mapping[str, Literal["chain", "heads"]]] = {"all": "chain", "chain": "chain", "heads": "heads"}
 
 
 class LogReads:
@@ -171,14 +174,18 @@ async def compare_positions(fleet: Fleet, reads: LogReads, query: BetweenQuery) 
 
 @endpoint("GET /verify", gives=json(Verification, headers=("Fleet-Position",)))
 async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery, caller: Caller) -> Response:
-    """Prove the whole log, or its events up to `at`: positions, the chain of digests, payloads, versions, indexes.
+    """Prove the whole log, or its events up to `at`, and what is made from it.
 
-    The log has to end with the head that the server signed last, and has to agree with the heads that are expected.
-    It reads everything, some seconds for a million events, while the server continues to work.
+    Positions, the chain of digests, payloads, versions, index, commands and erasures; the log has to end with the head
+    that the server signed last, and has to agree with the heads that are expected. Then every stream is folded and
+    compared with snapshots and views, and all blobs are read. It takes some seconds for a million events, `scope=all`
+    a minute, while the server continues to work.
     """
     through = _through(fleet, query.at, "at")
     async with reads.one_proof_at_a_time:
-        report = await _verified(fleet, through, _expected(query.expect), query.scope)
+        report = await _verified(
+            fleet, through, _expected(query.expect), query.scope if query.at is None else _WITH_AT[query.scope]
+        )
     broken = report.first_break
     fact = LogVerified(
         through=through, first_break=None if broken is None else broken.position, at_ms=fleet.context.clock.now_ms()
@@ -284,15 +291,10 @@ def _expected(text: str | None) -> list[Expected]:
 
 
 async def _verified(
-    fleet: Fleet, through: int, expected: Sequence[Expected], scope: Literal["chain", "heads"]
+    fleet: Fleet, through: int, expected: Sequence[Expected], scope: Literal["all", "chain", "heads"]
 ) -> VerificationResult:
     if scope == "heads":
         return compare_heads(fleet.log, expected)
-    walk = verifying(fleet.log, through, expected)
-    while True:
-        try:
-            next(walk)
-        except StopIteration as end:
-            report: VerificationResult = end.value
-            return report
-        await trio.lowlevel.checkpoint()
+    if scope == "chain":
+        return await prove_chain(fleet.log, through, expected)
+    return await prove_everything(fleet.log, fleet.stored_views, fleet.blobs, expected)

@@ -16,7 +16,6 @@ from fleet.events.heads import GIVEN, Expected
 from fleet.events.log import LogReader
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
-from fleet.events.verify import verifying
 from fleet.gateway.items.explanations import between, why_step
 from fleet.gateway.items.states import event_item, verification
 from fleet.limits import LOG_CHAIN_EVENTS_MAX
@@ -24,6 +23,8 @@ from fleet.projections.between import changes_between
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
 from fleet.projections.names import naming
+from fleet.projections.proof import prove_chain, prove_everything
+from fleet.projections.store import ViewStore
 from fleet.projections.why import called_paths, explain, read_event
 from fleet.projections.why_turn import changed_files
 from fleet.wire.audit import Between, EventItem, LogQuery, SignedHead, Verification, WhyStep
@@ -34,8 +35,9 @@ _SESSION = "session-"
 class LocalLog:
     """A log that this process reads. It has the methods of `AuditLog` (client/audit.py), which raise `Problem` here."""
 
-    def __init__(self, reader: LogReader, blobs: Blobs | None = None) -> None:
+    def __init__(self, reader: LogReader, blobs: Blobs | None = None, views: ViewStore | None = None) -> None:
         self.reader = reader
+        self.views = views
         self.blobs = blobs
         self.times = LogTimes(reader)
 
@@ -138,15 +140,14 @@ class LocalLog:
             return self.reader.head()
         return int(moment) if moment.isascii() and moment.isdecimal() else await self.position_at(moment)
 
-    async def verify(self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = ()) -> Verification:
+    async def verify(
+        self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = (), chain: bool = False
+    ) -> Verification:
         """See `AuditLog`."""
-        walk = verifying(self.reader, at, [Expected(position, digest, GIVEN) for position, digest in expect])
-        while True:
-            try:
-                next(walk)
-            except StopIteration as end:
-                return verification(end.value)
-            await trio.lowlevel.checkpoint()
+        expected = [Expected(position, digest, GIVEN) for position, digest in expect]
+        if chain or at is not None or self.views is None:
+            return verification(await prove_chain(self.reader, at, expected))
+        return verification(await prove_everything(self.reader, self.views, self.blobs, expected))
 
     async def head(self) -> SignedHead:
         """See `AuditLog`. It is the one that is stored: only a server signs."""

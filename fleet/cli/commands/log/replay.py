@@ -37,30 +37,28 @@ def replay(
         from fleet.cli.commands.log.source import opened
 
         with opened(data_dir, None) as log:
-            return _tell(list(_findings(log, data_dir, await log.position_of(to), projection)), json=json)
+            position = await log.position_of(to)
+            found = [each for each in _findings(log, data_dir, position, projection) if each is not None]
+            return _tell(found, json=json)
 
     raise typer.Exit(finish(read))
 
 
-def _findings(log: "LocalLog", data_dir: Path, to: int, only: str | None) -> "Iterator[Finding]":
+def _findings(log: "LocalLog", data_dir: Path, to: int, only: str | None) -> "Iterator[Finding | None]":
     import tempfile
-    from contextlib import closing
 
-    from fleet.events.signing import read_key
     from fleet.projections.replay import SNAPSHOTS, replay_snapshots, replay_views
     from fleet.projections.replay_history import HISTORY, replay_history
-    from fleet.projections.store import UnchangedViewStore
     from fleet.projections.views import make_views
 
-    key = read_key(data_dir)
     known = [*(view.name for view in make_views()), SNAPSHOTS, HISTORY]
     if only not in (None, *known):
         raise typer.BadParameter(
             f"{only!r} is not a projection; there are {', '.join(known)}", param_hint="--projection"
         )
     with tempfile.TemporaryDirectory(prefix="fleet-replay-") as scratch:
-        with closing(UnchangedViewStore(data_dir / "views", None if key is None else key.sealer)) as store:
-            yield from replay_views(log.reader, store, to, only)
+        if log.views is not None:
+            yield from replay_views(log.reader, log.views, to, only)
         if only in (None, SNAPSHOTS):
             yield from replay_snapshots(log.reader, to)
         if only in (None, HISTORY):

@@ -5,7 +5,7 @@ A command is written against the methods that the client has for the log; all so
 
 import inspect
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -88,6 +88,7 @@ def opened(data_dir: Path | None, export: str | None) -> "Generator[LocalLog]":
     from fleet.events.catalog import make_registry
     from fleet.events.lmdb_blobs import BLOBS_FILE, LmdbBlobs
     from fleet.events.read_only import reading_directory, reading_export
+    from fleet.projections.store import UnchangedViewStore
 
     registry = make_registry()
     with ExitStack() as cleanup:
@@ -96,7 +97,8 @@ def opened(data_dir: Path | None, export: str | None) -> "Generator[LocalLog]":
         else:
             reader = cleanup.enter_context(reading_directory(data_dir, registry))
             blobs = LmdbBlobs(data_dir, read_only=True) if (data_dir / BLOBS_FILE).exists() else None
-            log = LocalLog(reader, blobs if blobs is None else cleanup.enter_context(blobs))
+            views = cleanup.enter_context(closing(UnchangedViewStore(data_dir / "views", reader.sealer)))
+            log = LocalLog(reader, blobs if blobs is None else cleanup.enter_context(blobs), views)
         with _in_words(export or str(data_dir)):
             yield log
 
