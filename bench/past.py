@@ -1,8 +1,8 @@
 """How long does a read of the past take as the log and one session in it grow, and how long do others wait meanwhile?
 
 Target: 50 ms for each read and 20 ms for the longest step of the event loop, at any length: the time is flat. The
-session has a tenth of the log's events, the others are those of many short streams. Each read is the first one of a
-server that has just started. Counted in time of the processor.
+session has a tenth of the log's events, at most 100,000; the others are those of many short streams. Each read is the
+first one of a server that has just started. Counted in time of the processor.
 
 Run: python -m bench.past [EVENTS ...], for instance 10000000 (some minutes)
 """
@@ -36,6 +36,7 @@ from fleet.projections.transcripts import Transcripts, Where
 
 SIZES: Final = (10_000, 100_000, 1_000_000)
 SHARE: Final = 10  # one event in so many is the long session's
+SESSION_EVENTS_MAX: Final = 100_000
 EVENTS_OF_A_TURN: Final = 24
 READS: Final = 5  # of each kind, at random positions; the slowest counts
 AT_MOST_MS, STEP_AT_MOST_MS = 50.0, 20.0
@@ -68,12 +69,12 @@ def _long_session(events: int) -> tuple[str, list[Any]]:
 
 async def _fill(log: LmdbLog, size: int) -> str:
     """Write the long session between the events of others; return its id."""
-    session_id, events = _long_session(size // SHARE)
-    stream = f"session-{session_id}"
-    for start in range(0, len(events), _APPEND // SHARE):
-        await log.append(stream, log.stream_version(stream), events[start : start + _APPEND // SHARE], Cause())
-        filler = [_FILLER] * min(_APPEND - _APPEND // SHARE, size - log.head())
-        other = f"session-other-{start // _APPEND}"
+    session_id, events = _long_session(min(size // SHARE, SESSION_EVENTS_MAX))
+    stream, each = f"session-{session_id}", max(1, _APPEND * len(events) // size)
+    for number, start in enumerate(range(0, len(events), each)):
+        await log.append(stream, log.stream_version(stream), events[start : start + each], Cause())
+        filler = [_FILLER] * min(_APPEND - each, size - log.head())
+        other = f"session-other-{number // 10}"
         if filler:
             await log.append(other, log.stream_version(other), filler, Cause())
     return session_id

@@ -47,6 +47,11 @@ async def test_a_session_is_made_watched_listed_and_ended(line: Line) -> None:
     assert (item["id"], item["title"], item["outcome"]) == (session_id, "One", "finished")
     listed = (await fleet(line, "ls")).out.splitlines()
     assert listed[1].split()[:3] == [session_id[:13], "idle", "One"]
+    assert (await fleet(line, "ls", "--at", "0")).out == "There is no session yet.\n"
+    then = await fleet(line, "show", session_id, "--at", item["updatedAt"])
+    assert (then.code, session_id in then.out) == (0, True)
+    ahead = await fleet(line, "show", session_id, "--at", "2999-01-01")
+    assert (ahead.code, "ahead of the log" in ahead.err) == (2, True)
     shown = (await fleet(line, "show", session_id, "--conversation")).out
     assert "> Do it" in shown
     assert session_id in shown

@@ -42,6 +42,16 @@ async def check_pages(door: Door, session_id: str, path: str) -> None:
     assert second.events <= 1  # it looks whether there is more, and at the first event: the rest is known
 
 
+async def test_a_fork_reads_no_more_than_a_page_of_events_at_once(machine: Machine) -> None:
+    session_id = await long_session(machine)
+    async with machine.fleet() as door:
+        with step_load(door.fleet) as load:
+            answer = await door.knock("POST", f"/api/sessions/{session_id}/fork", {})
+    assert answer.status == 200
+    assert load.events > 2 * FEED_PAGE_EVENTS
+    assert load.events_max <= FEED_PAGE_EVENTS
+
+
 async def test_contents_are_read_a_few_files_at_a_time(machine: Machine) -> None:
     session_id = await long_session(machine)
     async with machine.fleet() as door:

@@ -7,6 +7,7 @@ of the turn that the message began or steered, or of the running turn.
 
 from typing import NamedTuple
 
+import trio
 from msgspec.structs import replace
 
 from fleet.actors.caller import Caller
@@ -16,6 +17,7 @@ from fleet.core.session.state import State
 from fleet.core.session.turn_events import ChangesRecorded, PromptDelivered, TurnSnapshotTaken, TurnStarted, TurnSteered
 from fleet.core.session.values import ForkPoint
 from fleet.errors import Rejected
+from fleet.limits import FEED_PAGE_EVENTS
 from fleet.ports import Strategy
 
 
@@ -49,7 +51,7 @@ class Forks:
                 field="isolationStrategy",
                 hint="Fork it as a worktree or clone.",
             )
-        cut = self._cut(session, message_id)
+        cut = await self._cut(session.id, message_id)
         if wanted == "existing":
             cut = cut._replace(message_id=None if message_id is None else cut.message_id, tree=None)
         elif cut.tree is None:
@@ -67,16 +69,18 @@ class Forks:
         new = NewSession(session.source_directory, settings)
         return await self._sessions.create(new, caller)
 
-    def _cut(self, session: State, message_id: str | None) -> _Cut:
+    async def _cut(self, session_id: str, message_id: str | None) -> _Cut:
         """Return where the turn that `message_id` began or steered begins; without one, the running turn, or the end.
 
         A turn of which no tree was recorded leaves the files unknown.
         """
         cuts: dict[int, _Cut] = {}
         turns: dict[str, int] = {}
-        tree = session.snapshots.baseline
-        for recorded in self._context.log.read_stream(self._context.views.sessions.stream(session.id)):
-            event = recorded.event
+        tree = self._sessions.session(session_id).snapshots.baseline
+        log, stream = self._context.log, self._context.views.sessions.stream(session_id)
+        for read, (_, _, event) in enumerate(log.replay(stream), 1):
+            if read % FEED_PAGE_EVENTS == 0:
+                await trio.lowlevel.checkpoint()
             if isinstance(event, TurnStarted):
                 turns[event.message_id] = event.number
                 cuts[event.number] = _Cut(event.message_id, tree)
@@ -91,6 +95,7 @@ class Forks:
                 cuts[event.number] = cuts[event.number]._replace(tree=event.tree)
             elif isinstance(event, ChangesRecorded):
                 tree = event.tree
+        session = self._sessions.session(session_id)  # as of the last event that was read
         if message_id is None:
             return _Cut(None, tree) if session.turn is None else cuts[session.turn.number]
         if message_id not in turns:
