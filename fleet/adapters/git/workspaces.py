@@ -263,9 +263,25 @@ def _fault(order: WorkspaceSpec) -> Fault | None:
         return "missing"
     own = os.fsdecode(link.strip().removeprefix(b"gitdir: "))
     try:
-        return None if own and Path(order.directory, own).is_dir() else "cut_off"
+        linked = Path(order.directory, own)
+        if not own or not linked.is_dir():
+            return "cut_off"
+        return "missing" if _belongs_to_another(linked, dot_git) else None
     except OSError:  # an agent may have written something that is not a path
         return "cut_off"
+
+
+def _belongs_to_another(linked: Path, dot_git: Path) -> bool:
+    """Return whether the git directory of a worktree is that of another checkout, which exists.
+
+    A copy of a worktree, in a copied data directory, shares index and HEAD with the original: work in one of them would
+    destroy that of the other.
+    """
+    try:
+        named = Path(linked, os.fsdecode(read_file(linked / "gitdir").strip()))
+        return named.exists() and not named.samefile(dot_git)
+    except OSError:
+        return False
 
 
 def _same_subdirectory(source: Source, checkout: str) -> str | None:

@@ -25,6 +25,19 @@ async def test_a_deleted_checkout_is_missing(world: GitWorld, strategy: Strategy
     assert await world.workspaces.fault(order) == "missing"
 
 
+async def test_a_copied_worktree_is_no_checkout_of_its_own_while_the_original_exists(world: GitWorld) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    await world.workspaces.prepare(order)
+    copy = replace(order, directory=shutil.copytree(order.directory, world.path("copy"), symlinks=True))
+    assert await world.workspaces.fault(copy) == "missing"
+    assert await world.workspaces.fault(order) is None
+    linked = Path(world.path("link"))
+    linked.symlink_to(order.directory)
+    assert await world.workspaces.fault(replace(order, directory=str(linked))) is None
+    shutil.rmtree(order.directory)
+    assert await world.workspaces.fault(copy) is None
+
+
 async def test_a_worktree_whose_repository_was_moved_is_cut_off(world: GitWorld) -> None:
     order = await ordered(world, world.repository("shop"), "worktree")
     await world.workspaces.prepare(order)
