@@ -79,6 +79,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "instance.stopped": instance_events.InstanceStopped,
     "instance.remnants-killed": instance_events.RemnantsKilled,
     "instance.permission-allowed": instance_events.PermissionAllowed,
+    "instance.permission-rules-read": instance_events.PermissionRulesRead,
     "workspace.requested": workspace_events.WorkspaceRequested,
     "workspace.claimed": workspace_events.WorkspaceClaimed,
     "workspace.ready": workspace_events.WorkspaceReady,

@@ -4,12 +4,16 @@ import msgspec
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """An agent that can be named in a prompt. `mode` is `primary`, `subagent` or `all`; hidden agents are left out."""
+    """An agent that can be named in a prompt. `mode` is `primary`, `subagent` or `all`; hidden agents are left out.
+
+    `rules` are its permission rules as OpenCode applies them, in OpenCode's JSON; empty if it did not say.
+    """
 
     name: str
     description: str = ""
     mode: str = "primary"
     native: bool = False
+    rules: bytes = b""
 
 
 class SlashCommand(msgspec.Struct, frozen=True):

@@ -211,6 +211,9 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     instance.PermissionAllowed: lambda e: (
         f"{e.permission} is allowed in {e.directory} until the process ends: {cut(', '.join(e.patterns))}"
     ),
+    instance.PermissionRulesRead: lambda e: (
+        f"The process asks for permissions in {e.directory} by the rules of {cut(', '.join(a.name for a in e.agents))}"
+    ),
     workspace.WorkspaceRequested: lambda e: (
         f"A workspace was requested: {e.order.strategy} of {e.order.source_directory}"
     ),

@@ -27,6 +27,7 @@ from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import (
     ABORT_GRACE_S,
     HEALTH_TIMEOUT_S,
+    OFFERS_DELAY_S,
     SPAWN_READY_TIMEOUT_S,
     TURN_RECHECK_S,
     UNREACHABLE_GRACE_S,
@@ -92,6 +93,7 @@ class InstanceEffects:
                 nursery.start_soon(self._listen, instance_id, client, report)
                 nursery.start_soon(self._prove_hung, instance_id, effect, report)
                 nursery.start_soon(self._offers.learn, instance_id)
+                nursery.start_soon(self._read_rules, instance_id, client, report)
                 how = await host.wait_exit(instance_id, effect.identity)
                 nursery.cancel_scope.cancel()
         return how
@@ -132,6 +134,20 @@ class InstanceEffects:
             silent_s = (self._now() - state.since_ms) / 1000
             if silent_s >= UNREACHABLE_GRACE_S and self._context.host.is_suspended(effect.identity):
                 await report(commands.StopInstance(reason="hung", at_ms=self._now()))
+
+    async def _read_rules(self, instance_id: str, client: OpenCode, report: Reporter) -> None:
+        """Record by which rules the process asks, allows and denies in the directory of its first session."""
+        await trio.sleep(OFFERS_DELAY_S)
+        state = self._context.views.instances.get(instance_id)
+        directory = next(iter(state.sessions.values()), None) if state is not None else None
+        if directory is None:  # OpenCode starts what a directory configures, so it is asked about those in use
+            return
+        try:
+            agents = tuple((agent.name, agent.rules) for agent in await client.agents(directory))
+        except Problem as problem:
+            _log.info("permission_rules_not_read", instance=instance_id, code=problem.code)
+            return
+        await report(commands.ReportPermissionRules(directory=directory, agents=agents, at_ms=self._now()))
 
     def _wake_sessions(self, instance_id: str) -> None:
         state = self._context.views.instances.get(instance_id)

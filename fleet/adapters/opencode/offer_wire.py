@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from fleet.ports import Agent, OfferedModel, SlashCommand
 
@@ -15,6 +15,7 @@ class _Agent(Struct):
     native: bool | None = None
     builtIn: bool | None = None  # noqa: N815 - OpenCode's spelling, before 1.0
     hidden: bool | None = None
+    permission: Raw = Raw()
 
 
 class _Command(Struct):
@@ -63,7 +64,7 @@ _config = msgspec.json.Decoder(_Config)
 def agents(body: bytes) -> tuple[Agent, ...]:
     """Read `GET /agent`, without the hidden ones. Raises `WireError`."""
     return tuple(
-        Agent(read.name, read.description or "", read.mode, bool(read.native or read.builtIn))
+        Agent(read.name, read.description or "", read.mode, bool(read.native or read.builtIn), bytes(read.permission))
         for read in _agents.decode(body)
         if not read.hidden
     )

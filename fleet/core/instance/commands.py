@@ -90,6 +90,13 @@ class NoteAllowance(Command, frozen=True, kw_only=True):
     patterns: tuple[str, ...]
 
 
+class ReportPermissionRules(Command, frozen=True, kw_only=True):
+    """OpenCode has these agents with these permission rules in the directory: pairs of name and JSON."""
+
+    directory: str
+    agents: tuple[tuple[str, bytes], ...]
+
+
 class ReportInformed(Command, frozen=True, kw_only=True):
     """The session knows that this instance has ended."""
 
@@ -110,4 +117,5 @@ InstanceCommand = (
     | ReportInstanceStopped
     | ReportInformed
     | NoteAllowance
+    | ReportPermissionRules
 )

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from fleet.core.decider import Decider
 from fleet.core.instance import commands, events
 from fleet.core.instance.effects import Effect, failure, pending, react
-from fleet.core.instance.evolve import evolve
+from fleet.core.instance.evolve import evolve, rules_digest
 from fleet.core.instance.state import LIVE, OVER, State, initial
 from fleet.errors import Rejected
 
@@ -116,6 +118,12 @@ def _note_allowance(command: commands.NoteAllowance, state: State) -> Events:
     )
 
 
+def _rules_read(command: commands.ReportPermissionRules, state: State) -> Events:
+    agents = tuple(events.AgentRules(name, msgspec.Raw(rules)) for name, rules in command.agents if rules)
+    read = events.PermissionRulesRead(directory=command.directory, agents=agents, at_ms=command.at_ms)
+    return () if state.phase not in LIVE or not agents or rules_digest(read) == state.rules_digest else (read,)
+
+
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.StartInstance: _start,
     commands.AttachSession: _attach,
@@ -130,6 +138,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.ReportInstanceStopped: _stopped,
     commands.ReportInformed: _informed,
     commands.NoteAllowance: _note_allowance,
+    commands.ReportPermissionRules: _rules_read,
 }
 
 INSTANCE: Final[Decider[commands.InstanceCommand, State, events.InstanceEvent, Effect]] = Decider(

@@ -1,5 +1,7 @@
 """The events of an instance: past tense, as the log holds them. Times are Unix milliseconds."""
 
+import msgspec
+
 from fleet.core.instance.commands import StopReason
 from fleet.core.messages import Event
 from fleet.ports import Endpoint, Exit, ProcessIdentity, StopStep
@@ -93,6 +95,23 @@ class PermissionAllowed(Event, frozen=True, kw_only=True):
     patterns: tuple[str, ...]
 
 
+class AgentRules(msgspec.Struct, frozen=True):
+    """The permission rules of an agent, in OpenCode's JSON."""
+
+    name: str
+    rules: msgspec.Raw
+
+
+class PermissionRulesRead(Event, frozen=True, kw_only=True):
+    """The rules by which the process asks, allows and denies in this directory, soon after it was ready.
+
+    They say of a tool call without a request whether a rule allowed it. They change with the directory's configuration.
+    """
+
+    directory: str
+    agents: tuple[AgentRules, ...]
+
+
 InstanceEvent = (
     InstanceRequested
     | SessionAttached
@@ -107,4 +126,5 @@ InstanceEvent = (
     | InstanceStopped
     | RemnantsKilled
     | PermissionAllowed
+    | PermissionRulesRead
 )

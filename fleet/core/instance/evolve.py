@@ -1,8 +1,10 @@
 """Evolves an instance by each event, and has the table of which event may come in which phase."""
 
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import Any, Final, get_args
 
+import msgspec
 from msgspec.structs import replace
 
 from fleet.core.instance import events
@@ -27,6 +29,7 @@ TABLE: Final = read_table(
     InstanceStopped        x         x         x            x            stopped   x        x
     RemnantsKilled         x         x         x            x            x         x        =
     PermissionAllowed      x         x         =            =            x         x        x
+    PermissionRulesRead    x         x         =            =            x         x        x
     """,
     PHASES,
     get_args(events.InstanceEvent),
@@ -95,6 +98,15 @@ def _allowed(state: State, event: events.PermissionAllowed) -> StatePatch:
     return {"allowed": (*state.allowed, event)[-ALLOWANCES_KEPT:]}
 
 
+def rules_digest(event: events.PermissionRulesRead) -> str:
+    """Return a short digest that shows whether the rules have changed."""
+    return blake2b(msgspec.json.encode((event.directory, event.agents)), digest_size=8).hexdigest()
+
+
+def _rules_read(_: State, event: events.PermissionRulesRead) -> StatePatch:
+    return {"rules_digest": rules_digest(event)}
+
+
 def _swept(_: State, __: events.RemnantsKilled) -> StatePatch:
     return {"swept": True}
 
@@ -113,4 +125,5 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.InstanceStopped: _nothing,
     events.RemnantsKilled: _swept,
     events.PermissionAllowed: _allowed,
+    events.PermissionRulesRead: _rules_read,
 }

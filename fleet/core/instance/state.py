@@ -37,6 +37,7 @@ class State(msgspec.Struct, frozen=True):
     created_at_ms: int = 0
     changed_at_ms: int = 0
     allowed: tuple[PermissionAllowed, ...] = ()
+    rules_digest: str = ""  # of the permission rules that were read last
 
     @property
     def orderly(self) -> bool:

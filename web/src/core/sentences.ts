@@ -128,6 +128,8 @@ const SENTENCES: Table = {
   "instance.stopped": data => `The process has stopped: ${steps(data.steps)}`,
   "instance.permission-allowed": data =>
     `${oneLine(data.permission)} is allowed in ${oneLine(data.directory)} until the process ends: ${oneLine(data.patterns.join(", "), TEXT_MAX)}`,
+  "instance.permission-rules-read": data =>
+    `The process asks for permissions in ${oneLine(data.directory)} by the rules of ${oneLine(data.agents.map(each => each.name).join(", "), TEXT_MAX)}`,
   "instance.remnants-killed": data => `Remaining processes were killed: ${steps(data.steps)}`,
 
   "workspace.requested": data =>
