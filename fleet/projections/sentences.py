@@ -133,6 +133,10 @@ def _exit(code: int | None, detail: str) -> str:
     return "succeeded" if code == 0 else f"failed: {cut(detail)}"
 
 
+def _copied(event: turn.MessageRecorded | turn.PartRecorded, otherwise: str) -> str:
+    return "copied from the session that was forked" if event.copied else otherwise
+
+
 SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     session.SessionCreated: lambda e: (
         f"The session {quoted(e.settings.title)} was created in {e.source_directory} ({e.settings.strategy})"
@@ -160,8 +164,8 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     turn.TurnStarted: lambda e: f"Turn {e.number} began",
     turn.TurnSteered: lambda e: f"A prompt was sent into turn {e.number}",
     turn.PromptDelivered: lambda _: "OpenCode received the prompt",
-    turn.MessageRecorded: lambda e: f"A message of the {e.role} was recorded",
-    turn.PartRecorded: lambda e: part_words(e.type, e.body),
+    turn.MessageRecorded: lambda e: f"A message of the {e.role} was {_copied(e, 'recorded')}",
+    turn.PartRecorded: lambda e: f"A part ({e.type}) was {_copied(e, '')}" if e.copied else part_words(e.type, e.body),
     turn.TurnSnapshotTaken: lambda e: f"The files before turn {e.number} were recorded",
     turn.ChangesRecorded: lambda e: (
         f"The changes of turn {e.number} were recorded; the session has {_files(e.totals.files)} now:"

@@ -118,8 +118,13 @@ def _note_allowance(command: commands.NoteAllowance, state: State) -> Events:
     )
 
 
+_NO_RULES: Final = (b"", b"[]", b"{}")
+
+
 def _rules_read(command: commands.ReportPermissionRules, state: State) -> Events:
-    agents = tuple(events.AgentRules(name, msgspec.Raw(rules)) for name, rules in command.agents if rules)
+    agents = tuple(
+        events.AgentRules(name, msgspec.Raw(rules)) for name, rules in command.agents if rules not in _NO_RULES
+    )
     read = events.PermissionRulesRead(directory=command.directory, agents=agents, at_ms=command.at_ms)
     return () if state.phase not in LIVE or not agents or rules_digest(read) == state.rules_digest else (read,)
 

@@ -58,7 +58,7 @@ def _instance_ready(command: report_commands.ReportInstanceReady, state: State) 
 def _conversation_open(command: report_commands.ReportConversationOpen, state: State) -> Events:
     if state.provisioning != "conversation" or state.opencode.instance_id is None:
         return ()
-    copied = _recorded(command.copied, state, command.at_ms)
+    copied = _recorded(command.copied, state, command.at_ms, copied=True)
     if state.phase != "created":
         return (
             session_events.SessionResumed(
@@ -99,8 +99,8 @@ def _transcript(command: report_commands.ReportTranscript, state: State) -> Even
     return () if state.phase == "created" else _recorded(command.messages, state, command.at_ms)
 
 
-def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events:
-    """Return the events for the `messages` and parts that the log does not have yet."""
+def _recorded(messages: tuple[Message, ...], state: State, at_ms: int, *, copied: bool = False) -> Events:
+    """Return the events for the `messages` and parts that the log does not have; a fork begins with `copied` ones."""
     events: list[session_events.SessionEvent] = []
     for message in messages:
         info = message.info
@@ -119,6 +119,7 @@ def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events
                     cost_usd=info.cost_usd if own else 0.0,
                     tokens=info.tokens if own else Tokens(),
                     created_ms=info.created_ms,
+                    copied=copied,
                 )
             )
         events.extend(
@@ -129,6 +130,7 @@ def _recorded(messages: tuple[Message, ...], state: State, at_ms: int) -> Events
                 at_ms=at_ms,
                 body=raw(part.raw),
                 opencode_id=info.session_id,
+                copied=copied,
             )
             for part in message.parts
             if part.finished and state.digest_by_id.get(part.id) != digest(part.raw)

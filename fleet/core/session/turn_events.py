@@ -65,7 +65,8 @@ class PromptDelivered(Event, frozen=True, kw_only=True):
 class MessageRecorded(Event, frozen=True, kw_only=True):
     """A message's info as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON.
 
-    A user's message is recorded once: what OpenCode adds to it later is its own summary of the turn's diffs.
+    A user's message is recorded once: what OpenCode adds to it later is its own summary of the turn's diffs. `copied`:
+    the session is a fork, and the message is one of the session that it was made from.
     """
 
     message_id: str
@@ -75,12 +76,13 @@ class MessageRecorded(Event, frozen=True, kw_only=True):
     cost_usd: float = 0.0
     tokens: Tokens = Tokens()
     created_ms: int = 0
+    copied: bool = False
 
 
 class PartRecorded(Event, frozen=True, kw_only=True):
     """A finished part as OpenCode has it; a later one with the same id replaces it. `body` is OpenCode's JSON.
 
-    `opencode_id` is the conversation: the session's own, or that of a sub-agent.
+    `opencode_id` is the conversation: the session's own, or that of a sub-agent. `copied` is as for the message.
     """
 
     part_id: str
@@ -88,6 +90,7 @@ class PartRecorded(Event, frozen=True, kw_only=True):
     type: str
     body: msgspec.Raw
     opencode_id: str = ""
+    copied: bool = False
 
 
 class TurnSnapshotTaken(Event, frozen=True, kw_only=True):

@@ -120,3 +120,18 @@ async def said(door: Door, session_id: str) -> list[list[str]]:
     """Return the texts of a session's messages."""
     messages = (await door.knock("GET", f"/api/sessions/{session_id}/messages")).json["messages"]
     return [[part["text"] for part in message["parts"] if part["type"] == "text"] for message in messages]
+
+
+async def test_copies_of_a_fork_are_marked_in_the_log(door: Door) -> None:
+    item = await door.session(REPOSITORY)
+    await door.prompt(item["id"], "One")
+    fork = (await door.knock("POST", f"/api/sessions/{item['id']}/fork", {})).json["session"]["id"]
+    await door.prompt(fork, "Two")
+    events = [each for each in door.fleet.log.read_stream(f"session-{fork}") if hasattr(each.event, "copied")]
+    begun = next(
+        each.position
+        for each in door.fleet.log.read_stream(f"session-{fork}")
+        if each.type == "session.prompt-accepted"
+    )
+    assert {each.event.copied for each in events if each.position < begun} == {True}
+    assert {each.event.copied for each in events if each.position > begun} == {False}

@@ -47,6 +47,8 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   interrupted: "was interrupted",
 };
 
+const COPIED = "copied from the session that was forked";
+
 const REQUESTS = { login: "logins", read: "reads", write: "writes" } as const;
 
 const SENTENCES: Table = {
@@ -78,8 +80,8 @@ const SENTENCES: Table = {
   "session.turn-started": data => `Turn ${data.number} began`,
   "session.turn-steered": data => `A prompt was sent into turn ${data.number}`,
   "session.prompt-delivered": () => "OpenCode has the prompt",
-  "session.message-recorded": data => `A message of the ${data.role} was recorded`,
-  "session.part-recorded": data => part(data.type, data.body),
+  "session.message-recorded": data => `A message of the ${data.role} was ${data.copied ? COPIED : "recorded"}`,
+  "session.part-recorded": data => (data.copied ? `A part (${data.type}) was ${COPIED}` : part(data.type, data.body)),
   "session.turn-snapshot-taken": data => `A snapshot of the files before turn ${data.number} was taken`,
   "session.changes-recorded": data =>
     `Turn ${data.number} ended with ${counted(data.totals.files ?? 0, "changed file")} in all: +${data.totals.additions ?? 0} −${data.totals.deletions ?? 0}`,

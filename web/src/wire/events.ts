@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:417c24aa6efd69dc1a2e2cd7af843b715507c0f96d7ff762728d20f22393d6ab
-// holds   sha256:f285475752ca6f77510f955e6474ee0b30ccfbc9f5675e3b6943b5913d189945
+// made of sha256:9ccb34588aba749bffe342d33ce1a172f7507359916e6dc9c883896eecccf709
+// holds   sha256:7390159c105343d550af0a306c8f2a8bc40e4a55a5660a0d39fc1dafac5a1ecf
 
 import type {
   CommandFrame,
@@ -12,6 +12,7 @@ import type {
   InboxFrame,
   InstanceLost,
   InstancePermissionAllowed,
+  InstancePermissionRulesRead,
   InstanceReachable,
   InstanceReady,
   InstanceRemnantsKilled,
@@ -188,6 +189,7 @@ export interface EventData {
   readonly "instance.stopped": InstanceStopped;
   readonly "instance.remnants-killed": InstanceRemnantsKilled;
   readonly "instance.permission-allowed": InstancePermissionAllowed;
+  readonly "instance.permission-rules-read": InstancePermissionRulesRead;
   readonly "workspace.requested": WorkspaceRequested;
   readonly "workspace.claimed": WorkspaceClaimed;
   readonly "workspace.ready": WorkspaceReady;
@@ -298,6 +300,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "instance.stopped",
   "instance.remnants-killed",
   "instance.permission-allowed",
+  "instance.permission-rules-read",
   "workspace.requested",
   "workspace.claimed",
   "workspace.ready",
