@@ -156,10 +156,10 @@ def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
     cause = Cause(header.actor, header.causation_id, header.correlation_id)
     if _is_erased(record, end):
         return recorded(header, cause, _NO_PAYLOAD, _ERASED)
-    payload = _payload(record, end)
     try:
+        payload = _payload(record, end)
         event = registry.decode(header.type, header.schema, payload)
-    except DamagedPayload as damaged:
+    except (DamagedPayload, CorruptRecord) as damaged:
         return damaged_event(header, cause, str(damaged))
     except UnreadableEvent as error:
         error.position = header.position
