@@ -6,7 +6,7 @@ verifiable: no payload of another session ever is in a pack.
 """
 
 import base64
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from importlib.resources import files
 
@@ -26,7 +26,7 @@ from fleet.events.log import LogReader
 from fleet.evidence import document as doc
 from fleet.evidence.gather import Gathering, act_of
 from fleet.evidence.page import render
-from fleet.limits import EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS, FEED_PAGE_BYTES, FEED_PAGE_EVENTS
+from fleet.limits import EVIDENCE_PAGE_EVENTS, EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS, FEED_PAGE_BYTES, PACK_ITEMS_SLICE
 from fleet.patches import patch_of
 from fleet.projections.names import naming, stream_of, who
 from fleet.wire.audit import SignedHead
@@ -75,8 +75,10 @@ async def pack_files(
     proof = doc.PackProof(first=own[0], last=last, own_events=len(own), digest=digest, key=key)
     document = replace(document, proof=proof)
     proof_file = ProofFile(session_id=session_id, first=own[0], last=last, digest=digest, head=head)
-    yield "proof.json", _json(proof_file)
-    yield "pack.json", _json(document)
+    yield "proof.json", msgspec.json.format(msgspec.json.encode(proof_file), indent=2) + b"\n"
+    for lines in _document_lines(document):
+        yield "pack.json", lines
+        await trio.lowlevel.checkpoint()
     if stored is not None:
         yield "manifest.json", stored
     patches = [] if blobs is None else await trio.to_thread.run_sync(_patches, blobs, manifest)
@@ -87,8 +89,21 @@ async def pack_files(
         yield name, (files("fleet.evidence.standalone") / name).read_bytes()
 
 
-def _json(value: msgspec.Struct) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+def _document_lines(document: doc.PackDocument) -> Iterator[bytes]:
+    """Yield the document as JSON in pieces, with a line for each field and each item of a list."""
+    begin = b"{"
+    for name, field in zip(document.__struct_encode_fields__, document.__struct_fields__, strict=True):
+        value = getattr(document, field)
+        yield begin + b"\n" + msgspec.json.encode(name) + b": "
+        begin = b","
+        if not isinstance(value, tuple) or not value:
+            yield msgspec.json.encode(value)
+            continue
+        for start in range(0, len(value), PACK_ITEMS_SLICE):
+            items = b",\n".join(map(msgspec.json.encode, value[start : start + PACK_ITEMS_SLICE]))
+            yield (b"," if start else b"[") + b"\n" + items
+        yield b"]"
+    yield b"\n}\n"
 
 
 def _head(log: LogReader, position: int) -> tuple[int, SignedHead | None]:
@@ -105,7 +120,7 @@ async def _gathered(log: LogReader, stream: str, session_id: str) -> tuple[Gathe
     gathering, positions = Gathering(session_id, lambda actor: who(actor, _named(name, actor))), [0]
     if not log.stream_version(stream) or log.is_erased(stream):
         raise Rejected("session_not_found", f"there is no session {session_id}, or it was erased")
-    while page := log.read_stream(stream, positions[-1], FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
+    while page := log.read_stream(stream, positions[-1], EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES):
         for recorded in page:
             gathering.apply(recorded)
             positions.append(recorded.position)
@@ -122,7 +137,7 @@ async def _trusted(log: LogReader, repository: str | None) -> dict[str, doc.Act]
     """Return who allowed which set-up in this repository, by its digest."""
     stream, position = f"{TRUST.kind}-{TRUST_ID}", 0
     found: dict[str, doc.Act] = {}
-    while page := log.read_stream(stream, position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
+    while page := log.read_stream(stream, position, EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES):
         for recorded in page:
             event, position = recorded.event, recorded.position
             if isinstance(event, RecipeAllowed) and event.repository == repository:

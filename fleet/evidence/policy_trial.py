@@ -29,7 +29,7 @@ from fleet.core.tool_permissions import asks_of, root_of
 from fleet.events.envelope import Recorded
 from fleet.events.log import LogReader
 from fleet.evidence.bodies import PartBody, RequestBody, read
-from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, POLICY_EXAMPLES_MAX, POLICY_WORDS_CHARS_MAX
+from fleet.limits import EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES, POLICY_EXAMPLES_MAX, POLICY_WORDS_CHARS_MAX
 from fleet.projections.names import who
 from fleet.wire.policy import PolicyBody, SessionTrial, TriedBudgetItem, TriedCallItem
 
@@ -69,12 +69,12 @@ async def try_rules(log: LogReader, stream: str, rules: TriedRules) -> SessionTr
     trial, position = _Trial(stream.partition("-")[2], rules), 0
     if log.is_erased(stream):
         return None
-    while page := log.read_stream(stream, position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
+    while page := log.read_stream(stream, position, EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES):
         for recorded in page:
             trial.apply(recorded)
             position = recorded.position
         await trio.lowlevel.checkpoint()
-    return trial.result() if trial.turns else None
+    return await trio.to_thread.run_sync(trial.result) if trial.turns else None
 
 
 class _Trial:

@@ -23,6 +23,11 @@ class _Drain(io.RawIOBase):
         self._written += data
         return len(data)
 
+    @property
+    def size_bytes(self) -> int:
+        """How much that is."""
+        return len(self._written)
+
     def drain(self) -> bytes:
         """Return it."""
         written, self._written = bytes(self._written), bytearray()
@@ -43,7 +48,8 @@ async def zipped(files: AsyncGenerator[tuple[str, bytes]], folder: str) -> Async
                 for start in range(0, len(piece), PACK_ZIP_SLICE_BYTES):
                     entry.write(piece[start : start + PACK_ZIP_SLICE_BYTES])
                     await trio.lowlevel.checkpoint()
-                yield drain.drain()
+                if drain.size_bytes >= PACK_ZIP_SLICE_BYTES:  # small pieces would cost a write of the server each
+                    yield drain.drain()
         if entry is not None:
             entry.close()
     yield drain.drain()

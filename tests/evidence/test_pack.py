@@ -110,9 +110,9 @@ FORGERIES: list[tuple[Callable[[Path], None], str]] = [
     (_without_line(3), "follows event"),
     (_without_line(-1), "the signature is for event"),
     (_replaced("proof.json", '"signature": "', '"signature": "00'), "not by the key"),
-    (_replaced("pack.json", '"text": "ask"', '"text": "ASK"'), "the prompt"),
-    (_replaced("pack.json", '"decision": "always"', '"decision": "once"'), "the decision is"),
-    (_replaced("pack.json", '"file": "a.txt"', '"file": "z.txt"'), "the changed files"),
+    (_replaced("pack.json", '"text":"ask"', '"text":"ASK"'), "the prompt"),
+    (_replaced("pack.json", '"decision":"always"', '"decision":"once"'), "the decision is"),
+    (_replaced("pack.json", '"file":"a.txt"', '"file":"z.txt"'), "the changed files"),
     (_replaced("manifest.json", "a.txt", "z.txt"), "manifest.json was changed"),
 ]
 
