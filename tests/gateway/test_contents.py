@@ -99,7 +99,7 @@ async def test_a_workspace_that_is_gone(door: Door, root: Path, session_id: str)
 async def test_an_unknown_session_and_another_s_instance(door: Door, session_id: str) -> None:
     (await read(door, "nobody")).problem(404, "session_not_found")
     (await read(door, session_id, "?instanceId=other")).problem(404, "instance_not_found")
-    (await read(door, session_id, "?path=x")).problem(422, "invalid")
+    (await read(door, session_id, "?paths=x")).problem(422, "invalid")
 
 
 async def test_without_a_list_there_is_nothing_to_do(door: Door, session_id: str) -> None:
