@@ -161,6 +161,8 @@ interface Envelope {{
   readonly version: number;
   readonly at: string;
   readonly actor: string;
+  readonly causationId?: string | null;
+  readonly correlationId?: string | null;
 }}
 
 type OneOf<Type extends EventType> = Type extends EventType

@@ -8,7 +8,11 @@ from fleet.wire.enums import Status, TurnActivity
 
 
 class Event(msgspec.Struct, rename="camel"):
-    """An event of the log. `data` is its payload as it was logged, in snake_case; `{}` where it was `erased`."""
+    """An event of the log. `data` is its payload as it was logged, in snake_case; `{}` where it was `erased`.
+
+    `causation_id` is what it followed from: `@` and the position of an event, or what a caller names. `correlation_id`
+    is the request that began it.
+    """
 
     position: int
     stream: str
@@ -18,6 +22,8 @@ class Event(msgspec.Struct, rename="camel"):
     actor: str
     data: dict[str, Any]
     erased: bool = False
+    causation_id: str | None = None
+    correlation_id: str | None = None
 
     @property
     def session_id(self) -> str | None:

@@ -45,6 +45,11 @@ async def test_a_stream_begins_with_a_snapshot_and_tells_what_happens_from_then_
         assert frame.data["type"] == frame.event
         assert frame.data["stream"] == f"session-{item['id']}"
         assert frame.data["at"].endswith("Z")
+        assert frame.id is not None
+        cause = door.fleet.log.read_all(frame.id - 1, 1)[0].cause
+        assert frame.data.get("causationId") == cause.causation_id
+        assert frame.data.get("correlationId") == cause.correlation_id
+    assert any("causationId" in frame.data for frame in logged)
     assert logged[0].event == "session.prompt-accepted"
     assert logged[0].data["data"]["text"] == "Hello"
     assert logged[0].data["actor"] == "local"

@@ -11,7 +11,7 @@ from fleet.limits import FRAMES_CACHED, FRAMES_CACHED_BYTES
 
 
 class EventFrame(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A logged event, as live readers get it. `erased` is there where it is true."""
+    """A logged event, as live readers get it. Causes are there where they are known, `erased` where it is true."""
 
     position: int
     stream: str
@@ -21,6 +21,8 @@ class EventFrame(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     actor: str
     data: msgspec.Raw
     erased: bool = False
+    causation_id: str | None = None
+    correlation_id: str | None = None
 
 
 class EncodedEvent(NamedTuple):
@@ -71,6 +73,8 @@ def _encoded(recorded: Recorded) -> EncodedEvent:
             recorded.cause.actor,
             msgspec.Raw(recorded.payload),
             is_erased(recorded.event),
+            recorded.cause.causation_id,
+            recorded.cause.correlation_id,
         )
     )
     sse = b"id: %d\nevent: %s\ndata: %s\n\n" % (recorded.position, recorded.type.encode(), body)

@@ -27,6 +27,14 @@ _ENVELOPE: Final[Schemas] = {
     "actor": {"type": "string"},
     "data": {"type": "object"},
 }
+_CAUSE: Final[Schemas] = {
+    "causationId": {
+        "type": "string",
+        "description": "What the event followed from: `@` and the position of an event, or what a caller names.",
+    },
+    "correlationId": {"type": "string", "description": "The request that began it (`X-Request-Id`)."},
+}
+"""Members that are left out where they are not known."""
 _SIGNALS: Final = (frames.Delta, frames.PartChanged, frames.StatusChanged)
 
 
@@ -71,7 +79,7 @@ def _logged_event() -> Schemas:
         "description": "An event of the log, as live readers get it. An `erased` event has no data any more.",
         "type": "object",
         "required": list(_ENVELOPE),
-        "properties": _ENVELOPE | {"erased": {"const": True}},
+        "properties": _ENVELOPE | _CAUSE | {"erased": {"const": True}},
         "oneOf": [*whole, erased],
     }
 

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
 // made of sha256:9ccb34588aba749bffe342d33ce1a172f7507359916e6dc9c883896eecccf709
-// holds   sha256:7390159c105343d550af0a306c8f2a8bc40e4a55a5660a0d39fc1dafac5a1ecf
+// holds   sha256:2c2c7f8bd59ee06d510652a369e56f990df9b9a86144df3327d37498084731ca
 
 import type {
   CommandFrame,
@@ -353,6 +353,8 @@ interface Envelope {
   readonly version: number;
   readonly at: string;
   readonly actor: string;
+  readonly causationId?: string | null;
+  readonly correlationId?: string | null;
 }
 
 type OneOf<Type extends EventType> = Type extends EventType
