@@ -21,6 +21,7 @@ from bench import (
     log_bytes,
     memory,
     past,
+    proof,
     replay,
     rest,
     stalls,
@@ -34,6 +35,7 @@ from bench.figures import HEADINGS, Figure
 BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "ask": ask.main,
     "log": log.main,
+    "proof": proof.main,
     "commands": commands.main,
     "replay": replay.main,
     "startup": startup.main,

@@ -22,7 +22,7 @@ from fleet.events.registry import EventRegistry
 
 APPENDERS = (1, 16, 256, 1024)
 APPENDS = {1: 500, 16: 4_000, 256: 20_000, 1024: 30_000}
-_CAUSE = Cause("token:bench", "0190a2b4-0000-7000-8000-000000000000", "0190a2b4-0000-7000-8000-000000000001")
+CAUSE = Cause("token:bench", "0190a2b4-0000-7000-8000-000000000000", "0190a2b4-0000-7000-8000-000000000001")
 
 Append = Callable[[int, int], Awaitable[Any]]
 
@@ -34,11 +34,13 @@ class Counted(msgspec.Struct, frozen=True):
     note: str
 
 
-def _event(number: int) -> Counted:
+def event_of(number: int) -> Counted:
+    """Return an event."""
     return Counted(number, "a note of a few words, as long as what the agent says in between two of its tools")
 
 
-async def _appends_per_s(append: Append, appenders: int) -> float:
+async def appends_per_s(append: Append, appenders: int) -> float:
+    """Let so many tasks append, each to its own stream; return how many appends a second they reach together."""
     each = APPENDS[appenders] // appenders
 
     async def appender(stream: int) -> None:
@@ -56,12 +58,12 @@ async def _bare(directory: Path, appenders: int) -> float:
     bare = BareLog(directory)
 
     async def append(stream: int, version: int) -> None:
-        await bare.append(f"session-{stream:036}", _event(version))
+        await bare.append(f"session-{stream:036}", event_of(version))
 
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(bare.run)
-            rate = await _appends_per_s(append, appenders)
+            rate = await appends_per_s(append, appenders)
             nursery.cancel_scope.cancel()
     finally:
         bare.close()
@@ -75,11 +77,11 @@ async def _log(directory: Path, appenders: int, *, command_ids: bool) -> float:
 
         async def append(stream: int, version: int) -> None:
             command_id = f"0190a2b4-{version:08x}-{stream:08x}" if command_ids else None
-            await log.append(f"session-{stream:036}", version, (_event(version),), _CAUSE, command_id=command_id)
+            await log.append(f"session-{stream:036}", version, (event_of(version),), CAUSE, command_id=command_id)
 
         async with trio.open_nursery() as nursery:
             await nursery.start(log.run)
-            rate = await _appends_per_s(append, appenders)
+            rate = await appends_per_s(append, appenders)
             log.stop()
     return rate
 

@@ -12,7 +12,8 @@ from it. The header is an array whose fields keep their places; new fields are a
 """
 
 import hashlib
-from typing import Any, Final
+import struct
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -77,6 +78,13 @@ class CorruptRecord(Problem):
         return self.detail
 
 
+def unreadable_page(error: Exception) -> CorruptRecord:
+    """Return the problem of a record on a damaged page."""
+    return CorruptRecord(f"a page cannot be read: {error}")
+
+
+_length: Final = struct.Struct(">I").unpack_from
+_sha256: Final = hashlib.sha256
 _encode_header: Final = msgspec.msgpack.Encoder().encode
 _decode_header: Final = msgspec.msgpack.Decoder(Header).decode
 _decode_kind: Final = msgspec.msgpack.Decoder(_Kind).decode
@@ -117,6 +125,24 @@ def decode(record: bytes) -> Record:
     if _is_erased(record, end):
         return Record(header, b"", b"", digest, erased=True)
     return Record(header, record[end : end + SALT_BYTES], _payload(record, end), digest)
+
+
+Examined: TypeAlias = tuple[Header, bytes, bytes | None]
+"""A header, its digest, and the digest of salt and payload, None where they are erased: for verification."""
+
+
+def examine(record: bytes) -> Examined:
+    """Compute a record's digests, at half the cost of `decode`. Raises `CorruptRecord`."""
+    end = _LENGTH_BYTES + _length(record)[0] if len(record) > _LENGTH_BYTES else _COMPRESSED
+    if len(record) < end + SALT_BYTES:  # compressed, erased or damaged
+        found = decode(record)
+        content = None if found.erased else digest_payload(found.salt, found.payload)
+        return found.header, found.digest, content
+    head = record[_LENGTH_BYTES:end]
+    try:
+        return _decode_header(head), _sha256(head).digest(), _sha256(record[end:]).digest()
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CorruptRecord(f"a record's header cannot be read: {error}") from error
 
 
 def header_bytes(record: bytes) -> bytes:

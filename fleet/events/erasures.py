@@ -10,13 +10,13 @@ from typing import Final
 
 import msgspec
 
-from fleet.events.codec import CorruptRecord, Header, Record
+from fleet.events.codec import CorruptRecord, Header
 
 FindLast = Callable[[str], Header | None]
 """Returns the header of the last event of a stream, None where there is none."""
 
 _ANSWERS: Final = "answer-"
-_ORDER: Final = ".erased"
+ORDER: Final = ".erased"
 
 
 class ErasedStream(msgspec.Struct, frozen=True):
@@ -47,7 +47,11 @@ class _Erased:
 
 
 class Erasures:
-    """What a walk over records has found of erasures."""
+    """What a walk over records has found of erasures.
+
+    A walk that begins with the log has to add records of version 1, orders (`ORDER` ends their type), erased ones, and
+    all of the streams in `followed`; the others change nothing.
+    """
 
     def __init__(self, erased_before: Callable[[Header], bool] = lambda _: False) -> None:
         """`erased_before` tells whether all earlier events of the stream are erased by now, because a server erases."""
@@ -55,17 +59,19 @@ class Erasures:
         self._erased: dict[str, _Erased] = {}
         self._kept: set[str] = set()
         self._orders: dict[str, Header] = {}
+        self.followed: set[str] = set()
 
-    def add(self, record: Record) -> None:
+    def add(self, header: Header, *, erased: bool) -> None:
         """Add the next record. Raises `CorruptRecord` for an erased one after one of its stream that is not erased."""
-        header = record.header
-        if header.type.endswith(_ORDER):
+        if header.type.endswith(ORDER):
             self._orders[header.stream] = header
+            self.followed.add(header.stream)
         elif header.stream in self._orders:
             del self._orders[header.stream]
-        if record.erased:
+        if erased:
             if header.stream in self._kept and not self._erased_before(header):
                 raise CorruptRecord("it is marked as erased, but an earlier event of its stream is not")
+            self.followed.add(header.stream)
             self._erased.setdefault(header.stream, _Erased(header.position)).events += 1
         else:
             self._kept.add(header.stream)
@@ -94,5 +100,5 @@ class Erasures:
 def _order_of(stream: str) -> tuple[str, str]:
     """Return the stream whose last event orders the erasure of this one, and the type of that event."""
     if stream.startswith(_ANSWERS):
-        return f"session-{stream.removeprefix(_ANSWERS)}", f"session{_ORDER}"
-    return stream, f"{stream.partition('-')[0]}{_ORDER}"
+        return f"session-{stream.removeprefix(_ANSWERS)}", f"session{ORDER}"
+    return stream, f"{stream.partition('-')[0]}{ORDER}"

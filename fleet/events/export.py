@@ -165,7 +165,7 @@ class _Proof:
     def _add(self, line: ExportLine, record: codec.Record) -> None:
         _require_next(record.header, self._last, self._digest)
         require_expected(record.digest, self._expected.get(line.position, ()))
-        self._erasures.add(record)
+        self._erasures.add(record.header, erased=record.erased)
         self._first = self._first or line.position
         self._last, self._digest, self._head = line.position, record.digest, None
         self._events += 1

@@ -23,7 +23,7 @@ import msgspec
 from fleet.errors import StartupError
 from fleet.events import codec
 from fleet.events.batch import Commit, LogEnd
-from fleet.events.codec import CorruptRecord
+from fleet.events.codec import CorruptRecord, unreadable_page
 from fleet.events.disk import free_bytes_of, remedy, unreadable_log
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
 from fleet.events.head_table import HeadTable
@@ -242,11 +242,15 @@ class LmdbStore:
 
     def record(self, position: int) -> bytes | None:
         """Return one record."""
-        return self._get(position_key(position), self._records)
+        return self._get(position.to_bytes(8, "big"), self._records)
 
     def indexed_version(self, stream: str, position: int) -> int | None:
         """Return the stream's version at exactly this position from the index."""
-        found = self._get(stream_prefix(stream) + position_key(position), self._index)
+        key = b"%b\0%b" % (stream.encode(), position.to_bytes(8, "big"))
+        try:  # not `_get`: verification asks for every event
+            found = self._read.get(key, None, self._index)
+        except lmdb.Error as error:
+            raise unreadable_page(error) from error
         return None if found is None else int.from_bytes(found, "big")
 
     def stream_version(self, stream: str) -> int:
@@ -299,9 +303,9 @@ class LmdbStore:
     def _get(self, key: bytes, table: "_Database") -> bytes | None:
         # A read by key is safe on damaged pages; a cursor that moves to one makes LMDB abort the process.
         try:
-            return self._read.get(key, db=table)
+            return self._read.get(key, None, table)
         except lmdb.Error as error:
-            raise CorruptRecord(f"a page cannot be read: {error}") from error
+            raise unreadable_page(error) from error
 
     def reusable_bytes(self) -> int:
         """Return the size of the free pages in the file, which commits use before the file grows."""

@@ -12,8 +12,8 @@ from typing import NoReturn
 import msgspec
 
 from fleet.events import codec
-from fleet.events.envelope import ERASED_DIGEST
-from fleet.events.erasures import ErasedStream, Erasures, Misplaced
+from fleet.events.envelope import ERASED_DIGEST, CommandRecord
+from fleet.events.erasures import ORDER, ErasedStream, Erasures, Misplaced
 from fleet.events.heads import Expected, Heads
 from fleet.events.log import LogReader
 from fleet.events.signing import is_signed
@@ -64,33 +64,29 @@ def verifying(
     It ends at position `through`, by default the current head. What is `expected` beyond it is not compared, but a log
     that ends before an expected event is broken.
     """
-    digest = codec.GENESIS_DIGEST
-    versions: dict[str, int] = {}
-    erasures = Erasures(partial(_erased_before, log))
-    erased = commands = position = 0
     end, heads, sizes = log.head(), log.heads(), log.table_sizes()
     head = end if through is None else through
     wanted = by_position((*_signed(heads), *expected))
+    walk, erasures = _Walk(log, wanted), Erasures(partial(_erased_before, log))
+    erased, position, followed = 0, 0, erasures.followed
     try:
         for position in range(1, head + 1):
-            record, ends_command = _prove(log, position, digest, versions)
-            commands += ends_command
-            require_expected(record.digest, wanted.get(position, ()))
-            digest = record.digest
-            erasures.add(record)
-            erased += record.erased
-            versions[record.header.stream] = record.header.version
+            header, _, content = walk.prove(position)
+            if content is None or header.version == 1 or header.stream in followed or header.type.endswith(ORDER):
+                erasures.add(header, erased=content is None)
+                erased += content is None
             if position % VERIFY_PAGE_EVENTS == 0:
                 yield
         position = end + 1
         _prove_end(end, heads, wanted)
-        if head == end and sizes is not None and sizes != (end, commands):
+        if head == end and sizes is not None and sizes != (end, walk.commands):
             _tell_surplus(log, end)
         streams = erasures.found(partial(_last_header, log))
     except (codec.CorruptRecord, Misplaced) as error:
         found = Break(error.position if isinstance(error, Misplaced) else position, str(error))
-        return VerificationResult(min(found.position - 1, head), len(versions), digest, found, erased, heads.last)
-    return VerificationResult(head, len(versions), digest, erased=erased, head=heads.last, erasures=streams)
+        events = min(found.position - 1, head)
+        return VerificationResult(events, len(walk.versions), walk.digest, found, erased, heads.last)
+    return VerificationResult(head, len(walk.versions), walk.digest, None, erased, heads.last, streams)
 
 
 def _tell_surplus(log: LogReader, end: int) -> NoReturn:
@@ -161,44 +157,63 @@ def _prove_end(end: int, heads: Heads, wanted: Mapping[int, list[Expected]]) -> 
             raise codec.CorruptRecord(f"the head of event {head.position} is not signed by this log's key")
 
 
-def _prove(log: LogReader, position: int, previous: bytes, versions: dict[str, int]) -> tuple[codec.Record, bool]:
-    """Return the record at `position` if it is valid, and whether a command ends with it. Raises `CorruptRecord`."""
-    raw = log.read_record(position)
-    if raw is None:
-        raise codec.CorruptRecord(f"missing: the log's head is at {log.head()}")
-    record = codec.decode(raw)
-    header = record.header
-    version = versions.get(header.stream, 0) + 1
-    if header.position != position:
-        raise codec.CorruptRecord(f"the record holds position {header.position}")
-    if header.previous_digest != previous:
-        raise codec.CorruptRecord("the digest of the record before does not match: one of the two was changed")
-    if not record.erased and codec.digest_payload(record.salt, record.payload) != header.payload_digest:
-        raise codec.CorruptRecord("the payload does not match its digest: it was changed")
-    if header.version != version:
-        raise codec.CorruptRecord(f"{header.stream} should be at version {version}, the record holds {header.version}")
-    if log.indexed_version(header.stream, position) != version:
-        raise codec.CorruptRecord(f"the index does not lead from {header.stream} to this event")
-    ends_command = _prove_command(log, record)
-    if version == 1:
-        _prove_snapshot(log, header.stream, erased=record.erased)
-    return record, ends_command
+class _Walk:
+    """What was proven so far: the digest of the last record, the versions of the streams, and the last command."""
 
+    def __init__(self, log: LogReader, wanted: Mapping[int, list[Expected]]) -> None:
+        self._log = log
+        self._read, self._indexed = log.read_record, log.indexed_version
+        self._wanted = wanted
+        self.digest = codec.GENESIS_DIGEST
+        self.versions: dict[str, int] = {}
+        self.commands = 0
+        self._command_id: str | None = None
+        self._command: CommandRecord | None = None
 
-def _prove_command(log: LogReader, record: codec.Record) -> bool:
-    """Return whether the record is the last one of its command. Raises `CorruptRecord`."""
-    header = record.header
-    if header.command_id is None:
-        return False
-    found = log.find_command(header.command_id)
-    if found is None or found.stream != header.stream or found.version < header.version:
-        raise codec.CorruptRecord(f"the command {header.command_id!r} has no record: it could be repeated")
-    if found.position - header.position != found.version - header.version:
-        raise codec.CorruptRecord(f"the record of the command {header.command_id!r} leads to another event")
-    salted = codec.digest_command(record.salt, found.digest)
-    if not record.erased and found.digest != ERASED_DIGEST and salted != header.command_digest:
-        raise codec.CorruptRecord(f"the record of the command {header.command_id!r} has another digest than the event")
-    return found.position == header.position
+    def prove(self, position: int) -> codec.Examined:
+        """Return the record at `position` if it is valid and the expected one. Raises `CorruptRecord`."""
+        raw = self._read(position)
+        if raw is None:
+            raise codec.CorruptRecord(f"missing: the log's head is at {self._log.head()}")
+        record = codec.examine(raw)
+        header, digest, content = record
+        stream = header.stream
+        version = self.versions.get(stream, 0) + 1
+        if header.position != position:
+            raise codec.CorruptRecord(f"the record holds position {header.position}")
+        if header.previous_digest != self.digest:
+            raise codec.CorruptRecord("the digest of the record before does not match: one of the two was changed")
+        if content is not None and content != header.payload_digest:
+            raise codec.CorruptRecord("the payload does not match its digest: it was changed")
+        if header.version != version:
+            raise codec.CorruptRecord(f"{stream} should be at version {version}, the record holds {header.version}")
+        if self._indexed(stream, position) != version:
+            raise codec.CorruptRecord(f"the index does not lead from {stream} to this event")
+        if header.command_id is not None:
+            self._prove_command(raw, header, header.command_id)
+        if version == 1:
+            _prove_snapshot(self._log, stream, erased=content is None)
+        if position in self._wanted:
+            require_expected(digest, self._wanted[position])
+        self.digest = digest
+        self.versions[stream] = version
+        return record
+
+    def _prove_command(self, raw: bytes, header: codec.Header, command_id: str) -> None:
+        if command_id != self._command_id:  # the events of a command follow each other
+            self._command_id, self._command = command_id, self._log.find_command(command_id)
+        found = self._command
+        if found is None or found.stream != header.stream or found.version < header.version:
+            raise codec.CorruptRecord(f"the command {command_id!r} has no record: it could be repeated")
+        if found.position - header.position != found.version - header.version:
+            raise codec.CorruptRecord(f"the record of the command {command_id!r} leads to another event")
+        if found.position != header.position:
+            return
+        self.commands += 1
+        record = codec.decode(raw)
+        salted = codec.digest_command(record.salt, found.digest)
+        if not record.erased and found.digest != ERASED_DIGEST and salted != header.command_digest:
+            raise codec.CorruptRecord(f"the record of the command {command_id!r} has another digest than the event")
 
 
 def _prove_snapshot(log: LogReader, stream: str, *, erased: bool) -> None:
