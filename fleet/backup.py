@@ -28,13 +28,13 @@ from fleet.events.verify import VerificationResult, verifying
 from fleet.limits import BACKUP_CONTENTS_MAX, REWRITE_BATCH_BYTES, VERIFY_PAGE_EVENTS
 from fleet.wire.backup import (
     BackupFile,
+    BackupFileQuery,
     Contents,
     ContentsQuery,
     ErasedQuery,
     ErasedStreams,
     FileChunk,
     FileList,
-    FileQuery,
     FilesQuery,
     Origin,
     Owners,
@@ -136,7 +136,7 @@ class ServerReader:
     async def file(self, path: str, offset: int) -> FileChunk | None:
         """See `BackupReader`."""
         with suppress(NotFound):
-            return await self._read(FileChunk, "/file", FileQuery(path, offset))
+            return await self._read(FileChunk, "/file", BackupFileQuery(path, offset))
         return None
 
     async def record(self, position: int, directory: str, /) -> None:

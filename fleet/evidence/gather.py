@@ -20,10 +20,9 @@ from fleet.evidence import document as doc
 from fleet.evidence.bodies import AgentMessage, PartBody, cut, read
 from fleet.evidence.calls import NewestPart, call_of
 from fleet.evidence.changed_files import attachment_of, changes_of
+from fleet.evidence.costs import charge, used
 from fleet.evidence.life import LIFE
 from fleet.evidence.requests import AskedRequest, decision_of, permission_of, questions_of, unasked
-from fleet.ports import Tokens
-from fleet.projections.index_queries import Charge
 from fleet.projections.names import who
 from fleet.projections.turns import Turn, TurnFold
 
@@ -116,11 +115,8 @@ class Gathering:
     def _message(self, recorded: Recorded, event: turn_events.MessageRecorded) -> None:
         known = self._messages.get(event.message_id)
         turn = self._turn_of_message.setdefault(event.message_id, self._turn)
-        more = Charge(event.cost_usd, event.tokens)
-        if known is not None:
-            more = Charge(event.cost_usd - known[0].cost_usd, event.tokens - known[0].tokens)
         if turn:
-            self._turns.charge(recorded.position, turn, more)
+            self._turns.charge(recorded.position, turn, charge(event, None if known is None else known[0]))
         self._messages[event.message_id] = (event, read(event.body, AgentMessage()))
 
     def _part(self, recorded: Recorded, event: turn_events.PartRecorded) -> None:
@@ -268,7 +264,7 @@ class Gathering:
             budget=state.settings.budget,
             cost_usd=state.usage.cost_usd,
             tokens=state.usage.tokens,
-            used=self._used(),
+            used=used(self._messages.values()),
             prompts=tuple(self._prompts.values()),
             turns=tuple(map(self._turn_item, turns)),
             decisions=tuple(
@@ -316,21 +312,6 @@ class Gathering:
     def _subagent(self, conversation: str) -> str | None:
         own = {self.state.opencode.session_id, *self.state.opencode.earlier_session_ids}
         return None if not conversation or conversation in own else conversation
-
-    def _used(self) -> tuple[doc.Used, ...]:
-        found: dict[tuple[str, str], doc.Used] = {}
-        for event, body in self._messages.values():
-            if event.role != "assistant":
-                continue
-            key = (body.agent or "unknown", body.model or "unknown")
-            used = found.get(key) or doc.Used(agent=key[0], model=key[1], messages=0, cost_usd=0.0, tokens=Tokens())
-            found[key] = replace(
-                used,
-                messages=used.messages + 1,
-                cost_usd=used.cost_usd + event.cost_usd,
-                tokens=used.tokens + event.tokens,
-            )
-        return tuple(found.values())
 
     def _role(self, message_id: str) -> str:
         known = self._messages.get(message_id)

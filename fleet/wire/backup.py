@@ -51,7 +51,7 @@ class FilesQuery(Query, frozen=True):
     after: Annotated[_Name, msgspec.Meta(description="Files whose paths come after this one.")] = ""
 
 
-class FileQuery(Query, frozen=True):
+class BackupFileQuery(Query, frozen=True):
     """`GET /api/backup/file`."""
 
     path: Annotated[_Name, msgspec.Meta(description="A path that `/api/backup/files` lists.")]

@@ -24,10 +24,10 @@ from fleet.gateway.server.requests import answer
 from fleet.gateway.server.visitor import Visitor
 from fleet.wire.backup import (
     BackupBody,
+    BackupFileQuery,
     BackupItem,
     ContentsQuery,
     ErasedQuery,
-    FileQuery,
     FilesQuery,
     OwnersQuery,
     RecordsQuery,
@@ -107,7 +107,7 @@ async def back_up_files(reads: BackupReads, query: FilesQuery, visitor: Visitor,
 
 
 @endpoint("GET /file", gives=PACKED, refuses=(*_REFUSES, "file_not_found"))
-async def back_up_file(reads: BackupReads, query: FileQuery, visitor: Visitor, caller: Caller) -> Response:
+async def back_up_file(reads: BackupReads, query: BackupFileQuery, visitor: Visitor, caller: Caller) -> Response:
     """Read bytes of one of these files, at most 1 MiB.
 
     For operators only.
