@@ -152,7 +152,8 @@ class LmdbStore:
         with self._environment.begin(write=True) as transaction:
             self._take(*(self._environment.open_db(name, txn=transaction) for name in _TABLES))
             self._snapshots = SnapshotTables(self._environment, transaction, self._records, self.sealer)
-            transaction.put(_FORMAT_KEY, FORMAT.to_bytes(4, "big"), db=self._meta)
+            if transaction.get(_FORMAT_KEY, db=self._meta) != (newest := FORMAT.to_bytes(4, "big")):
+                transaction.put(_FORMAT_KEY, newest, db=self._meta)
 
     def _take(self, *tables: "_Database") -> None:
         self._records, self._index, self._commands, self._meta = tables

@@ -39,14 +39,16 @@ def _count_to_amount(fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def lmdb_log(path: Path, free_bytes: Callable[[], int] | None = None) -> LmdbLog:
-    return LmdbLog.open(path, sample_registry(), FakeClock(), free_bytes=free_bytes)
+def lmdb_log(path: Path, free_bytes: Callable[[], int] | None = None, registry: EventRegistry | None = None) -> LmdbLog:
+    return LmdbLog.open(path, registry or sample_registry(), FakeClock(), free_bytes=free_bytes)
 
 
 @asynccontextmanager
-async def open_lmdb(path: Path, free_bytes: Callable[[], int] | None = None) -> AsyncGenerator[LmdbLog, None]:
+async def open_lmdb(
+    path: Path, free_bytes: Callable[[], int] | None = None, registry: EventRegistry | None = None
+) -> AsyncGenerator[LmdbLog, None]:
     """Open the log with its writer; stop in order."""
-    with lmdb_log(path, free_bytes) as log:
+    with lmdb_log(path, free_bytes, registry) as log:
         async with trio.open_nursery() as nursery:
             await nursery.start(log.run)
             try:

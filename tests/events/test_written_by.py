@@ -1,5 +1,7 @@
 """A log with events of a newer Fleet is refused in plain words: which event, and which version wrote it."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -10,6 +12,8 @@ from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.registry import UnreadableEvent
 from fleet.events.written_by import newer_event, require_readable, version_at
+from fleet.stores import open_stores
+from tests.events.samples import open_lmdb
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
@@ -70,3 +74,21 @@ async def test_an_unreadable_event_names_its_position_and_its_writer() -> None:
         assert "event 4 of the log" in str(newer_event(log, caught.value, "0.2.0"))
     assert [version_at(log, position) for position in (1, 2, 3, 5)] == [("0.1.0", 1)] * 2 + [("0.2.0", 3)] * 2
     assert version_at(MemoryLog(MemoryDisk(), make_registry(), FakeClock()), 7) is None
+
+
+@pytest.mark.parametrize("version", ["0.0.1", "999.0"])
+async def test_a_start_on_a_newer_log_is_refused_and_changes_nothing(tmp_path: Path, version: str) -> None:
+    """With the same or an older version as writer, the views meet the event; a newer one is found before."""
+    registry = make_registry()
+    registry.register(Dreamt, "session.dreamt")
+    with open_stores(tmp_path, None):
+        pass
+    async with open_lmdb(tmp_path, registry=registry) as log:
+        start = ServerStarted(run_id="r", version=version, configuration="", at_ms=3)
+        await log.append("server-fleet", 0, [start], Cause("local"))
+        await log.append("session-a", 0, [Dreamt()], Cause("local"))
+    before = (tmp_path / "events.mdb").read_bytes()
+    says = f"event 2 of the log: its type 'session.dreamt' .* Fleet {version} wrote"
+    with pytest.raises(StartupError, match=says), open_stores(tmp_path, None) as opened:
+        opened.stores.log.read_all()
+    assert (tmp_path / "events.mdb").read_bytes() == before
