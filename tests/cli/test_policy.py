@@ -29,10 +29,8 @@ async def test_rules_of_a_file_are_tried_on_a_server(line: Line, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "text", "code"),
     [
-        ("a.toml", "permission = 7", 2),
         ("a.json", "{}", 2),
         ("a.json", '{"permissions": "deny"}', 2),
-        ("a.json", "{", 2),
         ("missing.json", None, 1),
     ],
 )

@@ -42,7 +42,9 @@ def doctor(
 
     from fleet.doctor import examine, healthy
     from fleet.drill.drills import run_drills
+    from fleet.logs import configure_logs
 
+    configure_logs("error")  # to standard error; the checks say what is wrong
     found = run_drills(config.data_dir, scratch) if drill else trio.run(examine, config, os.environ)
     checks: list[Check] = []
     for check in found:

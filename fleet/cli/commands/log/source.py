@@ -88,8 +88,10 @@ def opened(data_dir: Path | None, export: str | None) -> "Generator[LocalLog]":
     from fleet.events.catalog import make_registry
     from fleet.events.lmdb_blobs import BLOBS_FILE, LmdbBlobs
     from fleet.events.read_only import reading_directory, reading_export
+    from fleet.logs import configure_logs
     from fleet.projections.store import UnchangedViewStore
 
+    configure_logs("warning")  # to standard error: a warning must not get into the output
     registry = make_registry()
     with ExitStack() as cleanup:
         if data_dir is None:
