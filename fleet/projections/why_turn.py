@@ -1,11 +1,13 @@
 """Tells what happened in a turn, from an effect to its cause: outcome, changes, tool calls, permissions, process."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from fleet.core.instance.events import InstanceReady, InstanceSpawned, PermissionAllowed
+import msgspec
+
+from fleet.core.instance.events import InstanceReady, InstanceSpawned, PermissionAllowed, PermissionRulesRead
 from fleet.core.manifest import ChangedFile, decode_manifest
+from fleet.core.permission_rules import Rule, judge_pattern, matches
 from fleet.core.session.events import WorkspaceAttached
 from fleet.core.session.turn_events import (
     AbortRequested,
@@ -45,6 +47,7 @@ OF_TURN: Final = (
 """The events of a turn that has started."""
 
 _ALLOWED: Final = "instance.permission-allowed"
+_RULES_READ: Final = "instance.permission-rules-read"
 _FIRST_EVENTS: Final = 32  # of a stream: a session gets its directory there, a process its pid
 _STATUS: Final = {"added": "created", "deleted": "deleted", "modified": "changed"}
 
@@ -171,6 +174,8 @@ class TurnStory:
             self._tell_asked(asked)
         elif (rule := self._rule(call)) is not None:
             self._tell_rule(rule)
+        elif not call.failed:
+            self._tell_configured(call)
 
     def _tell_asked(self, asked: RecordedRequest) -> None:
         if asked.answered is not None:
@@ -191,19 +196,31 @@ class TurnStory:
 
     def _rule(self, call: RecordedCall) -> Recorded | None:
         """Return the newest "always" rule from before the call that covers it: OpenCode then asked no more."""
+        return next((rule for rule in self._rules(_ALLOWED, call) if self._covers(rule.event, call)), None)
+
+    def _rules(self, kind: str, call: RecordedCall) -> Iterator[Recorded]:
+        """Yield the process's events of this type from before the call, newest first."""
         stream, before = self._turn.instance, call.recorded.position
-        if stream is None:
-            return None
-        positions = self._log.stream_positions(stream, 0, before, LOG_SEARCH_PAGE_EVENTS, newest_first=True)
-        for header in self._log.read_headers(positions):
-            if header.type == _ALLOWED and self._covers((rule := read_one(self._log, header.position)).event, call):
-                return rule
-        return None
+        if stream is not None:
+            positions = self._log.stream_positions(stream, 0, before, LOG_SEARCH_PAGE_EVENTS, newest_first=True)
+            for header in self._log.read_headers(positions):
+                if header.type == kind:
+                    yield read_one(self._log, header.position)
 
     def _covers(self, rule: PermissionAllowed, call: RecordedCall) -> bool:
         subject = self._short(call.subject)
         same = (rule.permission, rule.directory) == (call.permission, self._directory)
-        return same and any(is_covered(subject, pattern) for pattern in rule.patterns)
+        return same and any(matches(subject, pattern) for pattern in rule.patterns)
+
+    def _tell_configured(self, call: RecordedCall) -> None:
+        """Tell the rule of the configuration that allowed a call for which OpenCode did not ask."""
+        for read in self._rules(_RULES_READ, call):
+            if isinstance(read.event, PermissionRulesRead) and read.event.directory == self._directory:
+                rule = judge_pattern(call.permission, self._short(call.subject), _build_rules(read.event)).rule
+                if rule is not None and rule.action == "allow":
+                    allowed = f"{rule.permission} ({rule.pattern})"
+                    self._steps.add("permission", f"OpenCode did not ask: its configuration allows {allowed}", read)
+                return
 
     def _tell_rule(self, rule: Recorded) -> None:
         event: PermissionAllowed = rule.event
@@ -238,13 +255,13 @@ def directory_of(log: LogReader, started: Recorded) -> str | None:
     return next((each.event.directory for each in first if isinstance(each.event, WorkspaceAttached)), None)
 
 
-def is_covered(subject: str, pattern: str) -> bool:
-    """Return whether a pattern of OpenCode's, with `*` and `?`, covers a command or path; `ls *` covers `ls`."""
-    parts = {"*": ".*", "?": "."}
-    exact = "".join(parts.get(sign, re.escape(sign)) for sign in pattern)
-    if pattern.endswith(" *"):
-        exact = f"{exact[:-4]}(?: .*)?"
-    return re.fullmatch(exact, subject, re.DOTALL) is not None
+def _build_rules(read: PermissionRulesRead) -> Sequence[Rule]:
+    """Return the rules of OpenCode's agent `build`, or else of its first agent."""
+    agents = sorted(read.agents, key=lambda agent: agent.name != "build")
+    try:
+        return msgspec.json.decode(agents[0].rules, type=list[Rule]) if agents else ()
+    except msgspec.MsgspecError:
+        return ()
 
 
 def read_one(log: LogReader, position: int) -> Recorded:

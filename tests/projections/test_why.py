@@ -5,7 +5,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.core.instance.events import InstanceReady, InstanceRequested, InstanceSpawned, PermissionAllowed
+from fleet.core.instance.events import (
+    AgentRules,
+    InstanceReady,
+    InstanceRequested,
+    InstanceSpawned,
+    PermissionAllowed,
+    PermissionRulesRead,
+)
 from fleet.core.manifest import ChangedFile, Manifest, encode_manifest
 from fleet.core.session.events import CallbackOrdered, WorkspaceAttached
 from fleet.core.session.turn_events import (
@@ -26,7 +33,6 @@ from fleet.events.envelope import Cause
 from fleet.ports import Endpoint, ProcessIdentity
 from fleet.projections.names import naming
 from fleet.projections.why import called_paths, explain, read_event
-from fleet.projections.why_turn import is_covered
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.projections.sessions_log import SessionsLog
 
@@ -142,6 +148,21 @@ async def test_always_rule_explains_a_call_that_was_not_asked_for(told: Told) ->
     assert [kind for kind, _ in await told.why(other)] == ["tool", "process", "turn", "prompt"]
 
 
+async def test_configuration_explains_a_call_that_was_not_asked_for(told: Told) -> None:
+    rules = [
+        {"permission": "*", "pattern": "*", "action": "ask"},
+        {"permission": "edit", "pattern": "*", "action": "allow"},
+    ]
+    agents = (AgentRules("plan", msgspec.Raw(b"[]")), AgentRules("build", msgspec.Raw(msgspec.json.encode(rules))))
+    await told.log_one("instance-i", PermissionRulesRead(directory="/d", agents=agents, at_ms=1), Cause("instance:i"))
+    started = await told.turn(1, "Write it", ALICE)
+    written = await told.log_one("session-s", tool("write", "c1", filePath="/d/a.py"), Cause(OPENCODE, f"@{started}"))
+    ran = await told.log_one("session-s", tool("bash", "c2", command="ls"), Cause(OPENCODE, f"@{started}"))
+    steps = await told.why(written)
+    assert steps[1] == ("permission", "OpenCode did not ask: its configuration allows edit (*)")
+    assert "permission" not in [kind for kind, _ in await told.why(ran)]
+
+
 async def test_outcome_of_an_aborted_turn_names_who_aborted_and_who_prompted(told: Told) -> None:
     await told.turn(1, "Wait", ALICE)
     at = await told.log_one("session-s", AbortRequested(number=1, at_ms=1), CAROL)
@@ -191,18 +212,3 @@ async def test_erased_events_are_explained_as_such_and_missing_ones_refused(told
     for position in (0, 999):
         with pytest.raises(Rejected, match="no event"):
             await told.why(position)
-
-
-@pytest.mark.parametrize(
-    ("subject", "pattern", "covered"),
-    [
-        ("make all", "make *", True),
-        ("make", "make *", True),
-        ("makefile", "make *", False),
-        ("src/[a].py", "src/[a].py", True),
-        ("a\nb", "*", True),
-        ("ab", "a?", True),
-    ],
-)
-def test_patterns_are_those_of_opencode(subject: str, pattern: str, covered: bool) -> None:
-    assert is_covered(subject, pattern) is covered
