@@ -106,7 +106,7 @@ async def _prove_log(
         for erased in report.erasures:
             print(_erasure_line(erased))
         if heads:
-            print(f"They agree with {len(heads)} anchors")
+            print(f"Anchors that agree: {len(heads)}")
         if report.head is not None:
             print(f"The end is signed by the key {report.head.key}")
     else:
