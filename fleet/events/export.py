@@ -30,7 +30,7 @@ _HEAD_BYTES_MAX: Final = 1024  # the line of a head is shorter
 class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
     """An exported event. `header` and `salt` are base64; `data` is `{}` where the event was erased.
 
-    `redacted` is the rule by which the data was taken out of this export (redaction.py); the log still has it.
+    `redacted` is the rule by which the data was taken out of this export (redaction.py), whether or not the log has it.
     """
 
     position: int

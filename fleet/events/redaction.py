@@ -24,10 +24,15 @@ _decode: Final = msgspec.json.Decoder(ExportLine).decode
 
 
 class RedactionRule(NamedTuple):
-    """A rule: the mark that it leaves, and whether it takes out the data of a line."""
+    """A rule: the mark that it leaves, and whether it takes out the data of a line.
+
+    With `of_erased` the mark also stands for "erased": the export says nothing of what it leaves out, so it needs no
+    order of an erasure that it does not contain.
+    """
 
     mark: str
     applies: Callable[[ExportLine], bool]
+    of_erased: bool = False
 
 
 def parse_rule(text: str) -> RedactionRule:
@@ -51,7 +56,8 @@ def parse_rule(text: str) -> RedactionRule:
 
 def only_session(session_id: str) -> RedactionRule:
     """Return the rule that takes out the data of everything outside of a session."""
-    return RedactionRule(f"outside of session {session_id}", partial(_is_outside, f"session-{session_id}"))
+    applies = partial(_is_outside, f"session-{session_id}")
+    return RedactionRule(f"outside of session {session_id}", applies, of_erased=True)
 
 
 def only_between(after: int, through: int) -> RedactionRule:
@@ -88,10 +94,10 @@ def redact(raw: bytes, rules: Sequence[RedactionRule]) -> bytes:
     if not rules or b'"signature":' in raw[-1024:]:
         return raw
     line = _decode(raw)
-    mark = next((rule.mark for rule in rules if rule.applies(line)), None)
-    if mark is None or line.erased:
+    mark = next((rule.mark for rule in rules if (rule.of_erased or not line.erased) and rule.applies(line)), None)
+    if mark is None:
         return raw
-    taken = msgspec.structs.replace(line, data=msgspec.Raw(b"{}"), salt="", redacted=mark)
+    taken = msgspec.structs.replace(line, data=msgspec.Raw(b"{}"), salt="", erased=False, redacted=mark)
     return msgspec.json.encode(taken) + b"\n"
 
 

@@ -86,3 +86,35 @@ async def test_server_signs_a_part_of_its_log(line: Line, tmp_path: Path) -> Non
     proof = json.loads((await fleet(line, "log", "verify", "--json", "--export", str(tmp_path / "part"))).out)
     assert (proof["intact"], proof["last"]) == (proof["head"] is not None, 3)
     assert (await fleet(line, "log", "export", "-o", str(tmp_path / "x"), "--contents")).code == 2
+
+
+async def test_part_of_a_log_with_an_erased_session_proves_itself(line: Line, tmp_path: Path) -> None:
+    kept, erased = [(await line.door.session(title=title))["id"] for title in ("Kept", "Erased")]
+    await line.door.knock("PATCH", f"/api/sessions/{kept}", {"title": "Kept on"})
+    await line.door.knock("DELETE", f"/api/sessions/{erased}?permanent=true")
+    for name, *options in (("session", "--session", kept), ("whole",)):
+        done = await fleet(line, "log", "export", "-o", str(tmp_path / name), *options)
+        assert done.code == 0, done.err
+        proof = json.loads((await fleet(line, "log", "verify", "--json", "--export", str(tmp_path / name))).out)
+        assert (proof["intact"], proof["erased"] > 0) == (True, name == "whole"), proof["firstBreak"]
+
+
+def test_export_that_fails_leaves_nothing(history: History, tmp_path: Path) -> None:
+    """An export without events, and one of a damaged log, would look like an answer."""
+    lines = history.export.read_bytes().splitlines(keepends=True)
+    damaged = tmp_path / "damaged.jsonl"
+    damaged.write_bytes(b"".join([*lines[:20], lines[20].replace(b'"actor":"', b'"actor":"x', 1), *lines[21:]]))
+    beyond, backwards = ("--from", "999999"), ("--from", "20", "--to", "10")
+    for source, *options in (
+        (("--data-dir", str(history.data_dir)), *beyond),
+        (("--data-dir", str(history.data_dir)), *backwards),
+        (("--export", str(damaged)),),
+    ):
+        done = log("export", "-o", str(tmp_path / "none"), *options, *source)
+        assert done.exit_code != 0
+        assert not (tmp_path / "none").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").touch()
+    refused = log("export", "-o", str(tmp_path / "mine"), "--data-dir", str(history.data_dir))
+    assert "is not empty: choose another one with -o" in str(refused.exception)
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["file"]

@@ -45,12 +45,13 @@ async def export(
     """Write the log into a directory: events.jsonl, and with --contents the contents of changed files in blobs/.
 
     What is left out keeps its line, with the header that the chain of digests covers and a mark that says by which rule
-    its data was taken out. So `fleet log verify --export DIR/events.jsonl` proves any export.
+    its data was taken out. So `fleet log verify --export DIR` proves any export. One limit: an erased event within it
+    is proved by the order to erase it, so a range that contains the one needs the other.
     """
-    import trio
-
     from fleet.cli.commands.log.local_log import LocalLog
+    from fleet.cli.commands.log.output import new_directory
     from fleet.cli.connect import complain
+    from fleet.errors import StartupError
     from fleet.events.read_only import EVENTS_FILE
 
     local = source if isinstance(source, LocalLog) else None
@@ -59,10 +60,12 @@ async def export(
     found = None if session is None else await session_id(source, session)
     first, last, bounds = await _bounds(source, found, begin, end)
     taken_out = [*bounds, *_parsed(rules or [])]
-    await trio.to_thread.run_sync(lambda: output.mkdir(mode=0o700, parents=True))
-    count = await _write(source, output / EVENTS_FILE, first, last, taken_out)
-    if contents and local is not None:
-        await _write_contents(local, output)
+    with new_directory(output):
+        count = await _write(source, output / EVENTS_FILE, first, last, taken_out)
+        if count <= 0:
+            raise StartupError(f"There is no event after position {first}: nothing was exported.")
+        if contents and local is not None:
+            await _write_contents(local, output)
     complain(f"{count} events are in {output / EVENTS_FILE}")
 
 
@@ -87,6 +90,8 @@ async def _bounds(
 
     first = 0 if begin is None else max(0, await _position(source, begin) - (1 if begin.isdecimal() else 0))
     last = None if end is None else await _position(source, end)
+    if last is not None and last <= first:
+        raise UsageError(f"there is no event in it: --from is position {first + 1}, and --to is {last}")
     rules: list[RedactionRule] = []
     if session is not None:
         rules.append(only_session(session))
@@ -94,6 +99,8 @@ async def _bounds(
         positions = [event.position for page in ends for event in page]
         first = max(first, min(positions, default=1) - 1)
         last = max(positions, default=1) if last is None else min(last, max(positions, default=1))
+        if last <= first:
+            raise UsageError(f"the session has no event in this range; its last one is {max(positions, default=1)}")
     if last is not None and isinstance(source, LocalLog):
         rules.append(only_between(first, last))
         last = None

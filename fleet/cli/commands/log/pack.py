@@ -34,14 +34,17 @@ async def pack(
     import trio
 
     from fleet.cli.commands.log.local_log import LocalLog
+    from fleet.cli.commands.log.output import new_directory
 
     found = await session_id(source, session)
     directory = Path(output or f"evidence-{found[:8]}")
     if isinstance(source, LocalLog):
-        await _write(source, found, directory)
+        with new_directory(directory):
+            await _write(source, found, directory)
     else:
         content = await source.session(found).pack()
-        await trio.to_thread.run_sync(_unpack, content, _made(directory))
+        with new_directory(directory):
+            await trio.to_thread.run_sync(_unpack, content, directory)
     print(f"{directory / 'index.html'}")
 
 
@@ -59,25 +62,10 @@ async def _write(source: "LocalLog", found: str, directory: Path) -> None:
 
     made = Made(__version__, rfc3339(SystemClock().now_ms()), "local")
     relate = partial(relatives_in, source.reader)
-    _made(directory)
     async with aclosing(pack_files(source.reader, source.blobs, found, relate, made)) as pieces:
         async for name, piece in pieces:
             with (directory / name).open("ab") as file:
                 file.write(piece)
-
-
-def _made(directory: Path) -> Path:
-    """Make the directory, or take an empty one, and return it. Raises `StartupError`."""
-    from fleet.errors import StartupError
-
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        taken = any(directory.iterdir())
-    except OSError as error:
-        raise StartupError(f"The directory {directory} cannot be made: {error.strerror}.") from error
-    if taken:
-        raise StartupError(f"The directory {directory} is not empty: choose another one with -o.")
-    return directory
 
 
 def _unpack(content: bytes, directory: Path) -> None:
