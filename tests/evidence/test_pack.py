@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -104,6 +105,38 @@ def _without_line(number: int) -> Callable[[Path], None]:
     return change
 
 
+def _second_data(folder: Path) -> None:
+    """Give the event of the prompt other data behind its own, as a reader of JSON would take it, and say the same."""
+    file = folder / "events.jsonl"
+    lines = file.read_text().splitlines()
+    number = next(number for number, line in enumerate(lines) if '"text":"ask"' in line)
+    data = json.dumps({**json.loads(lines[number])["data"], "text": "ASK"})
+    lines[number] = f'{lines[number].removesuffix("}")},"data":{data}}}'
+    file.write_text("".join(f"{line}\n" for line in lines))
+    _replaced("pack.json", '"text":"ask"', '"text":"ASK"')(folder)
+
+
+def _withheld(folder: Path) -> None:
+    """Leave only the header of the event that answered, as for events of others."""
+    file = folder / "events.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines:
+        if line.get("type") == "session.request-answered":
+            kept = {"position": line["position"], "withheld": True, "header": line["header"]}
+            line.clear()
+            line.update(kept)
+    file.write_text("".join(f"{json.dumps(line, separators=(',', ':'), ensure_ascii=False)}\n" for line in lines))
+
+
+def _changed(change: Callable[[Any], None]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        document = json.loads((folder / "pack.json").read_text())
+        change(document)
+        (folder / "pack.json").write_text(json.dumps(document))
+
+    return apply
+
+
 FORGERIES: list[tuple[Callable[[Path], None], str]] = [
     (_replaced("events.jsonl", '"text":"ask"', '"text":"ASK"'), "the data of event"),
     (_replaced("events.jsonl", '"actor":"local"', '"actor":"other"'), "actor of event"),
@@ -114,6 +147,14 @@ FORGERIES: list[tuple[Callable[[Path], None], str]] = [
     (_replaced("pack.json", '"decision":"always"', '"decision":"once"'), "the decision is"),
     (_replaced("pack.json", '"file":"a.txt"', '"file":"z.txt"'), "the changed files"),
     (_replaced("manifest.json", "a.txt", "z.txt"), "manifest.json was changed"),
+    (_second_data, "the prompt"),
+    (_withheld, "was taken out"),
+    (_changed(lambda document: document["prompts"].pop()), "the prompts of the events"),
+    (_changed(lambda document: document["decisions"].pop()), "the decisions of the events"),
+    (_changed(lambda document: document["decisions"][0].update(by=None, decision="closed")), "the answers of"),
+    (_changed(lambda document: document["decisions"][0].update(patterns=["ls"])), "it is asked for"),
+    (_changed(lambda document: document["changes"].update(position=None, files=[])), "the changes of the events"),
+    (_changed(lambda document: document.update(sessionId="other")), "is not of this session"),
 ]
 
 

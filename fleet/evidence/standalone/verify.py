@@ -4,7 +4,8 @@
 
 It proves, in this order: the chain of digests over every line of events.jsonl; that the events of the session are byte
 for byte what was recorded; that the last digest was signed by the public key in proof.json (Ed25519, RFC 8032); and
-that prompts, decisions, commands and changed files in pack.json are those of the events. VERIFY.md explains each step.
+that prompts, decisions, commands and changed files in pack.json are those of the events, and none is left out.
+VERIFY.md explains each step.
 """
 
 import base64
@@ -12,7 +13,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 HEADER_FIELDS = (
     "type",
@@ -82,9 +83,9 @@ def data_of(line: str) -> bytes:
     return line[start:end].encode()
 
 
-def verify_chain(file: Path) -> Tuple[int, int, bytes, Dict[int, Dict[str, Any]]]:
+def verify_chain(file: Path, stream: str) -> Tuple[int, int, bytes, Dict[int, Dict[str, Any]]]:
     """Return the first and last position, the last digest, and the session's own events by position."""
-    first = last = 0
+    first = last = version = 0
     digest = bytes(32)
     own: Dict[int, Dict[str, Any]] = {}
     with file.open(encoding="utf-8", newline="\n") as lines:
@@ -99,22 +100,28 @@ def verify_chain(file: Path) -> Tuple[int, int, bytes, Dict[int, Dict[str, Any]]
                 raise Wrong(f"the digest before event {position} does not match: one of the two was changed")
             if fields["position"] != position:
                 raise Wrong(f"the line of event {position} says that it is event {fields['position']}")
-            if "salt" in fields:
-                verify_event(line, fields, header)
-                own[position] = fields
+            if header["stream"] == stream:
+                version += 1
+                if header["version"] != version or "salt" not in fields:
+                    raise Wrong(f"event {position} or an earlier one of the session was taken out")
+                own[position] = verify_event(line, fields, header)
+            elif "salt" in fields:
+                raise Wrong(f"event {position} is not of this session")
             first, last, digest = first or position, position, hashlib.sha256(raw).digest()
     return first, last, digest, own
 
 
-def verify_event(line: str, fields: Dict[str, Any], header: Dict[str, Any]) -> None:
-    """Prove that an event is what was recorded."""
+def verify_event(line: str, fields: Dict[str, Any], header: Dict[str, Any]) -> Dict[str, Any]:
+    """Prove that an event is what was recorded, and return it: its header, and the data that the digest covers."""
     position = header["position"]
     for name in HEADER_FIELDS:
         if name in fields and fields[name] != header[name]:
             raise Wrong(f"{name} of event {position} was changed: the header says {header[name]!r}")
     salt = base64.b64decode(fields["salt"], validate=True)
-    if hashlib.sha256(salt + data_of(line)).digest() != header["payloadDigest"]:
+    data = data_of(line)
+    if hashlib.sha256(salt + data).digest() != header["payloadDigest"]:
         raise Wrong(f"the data of event {position} was changed")
+    return {**header, "data": json.loads(data)}  # a line could have a second `data`
 
 
 # ------------------------------------------------------------------------------------------------------------ signature
@@ -197,6 +204,24 @@ def verify_signature(proof: Dict[str, Any], last: int, digest: bytes) -> Optiona
 # ------------------------------------------------------------------------------------------------------------- contents
 
 
+def verify_decision(decision: Dict[str, Any], event: Callable[..., Any], same: Callable[..., None]) -> None:
+    """Prove that a decision is that of its events."""
+    found = event(decision["position"], "session.request-opened")
+    same("the request is", found["position"], decision["requestId"], found["data"]["request_id"])
+    body = found["data"]["body"]
+    if decision["permission"] or decision["patterns"]:  # else the body could not be read
+        permission = body.get("permission") or body.get("type", "")
+        same("the permission is", found["position"], decision["permission"], permission)
+        same("it is asked for", found["position"], decision["patterns"], body.get("patterns", []))
+    if decision["by"] is not None:
+        found = event(decision["by"]["position"], "session.request-answered")
+        same("the request is", found["position"], decision["requestId"], found["data"]["request_id"])
+        answer = found["data"]["answer"]["reply"]
+        same("the decision is", found["position"], decision["decision"], answer)
+        actor = found["data"].get("actor") or found["actor"]
+        same("the decision is by", found["position"], decision["by"]["actor"], actor)
+
+
 def verify_document(document: Dict[str, Any], own: Dict[int, Dict[str, Any]], folder: Path) -> int:
     """Prove that the facts of pack.json are those of the events. Returns how many were compared."""
     compared = 0
@@ -211,21 +236,14 @@ def verify_document(document: Dict[str, Any], own: Dict[int, Dict[str, Any]], fo
         if claimed != recorded:
             raise Wrong(f"pack.json says {what} {claimed!r}, event {position} says {recorded!r}")
 
+    verify_complete(document, own)
     for prompt in document["prompts"]:
         found = event(prompt["by"]["position"], "session.prompt-accepted")
         same("the prompt", found["position"], prompt["text"], found["data"]["text"])
         same("the prompt is by", found["position"], prompt["by"]["actor"], found["actor"])
         compared += 1
     for decision in document["decisions"]:
-        found = event(decision["position"], "session.request-opened")
-        same("the request is", found["position"], decision["requestId"], found["data"]["request_id"])
-        if decision["by"] is not None:
-            found = event(decision["by"]["position"], "session.request-answered")
-            same("the request is", found["position"], decision["requestId"], found["data"]["request_id"])
-            answer = found["data"]["answer"]["reply"]
-            same("the decision is", found["position"], decision["decision"], answer)
-            actor = found["data"].get("actor") or found["actor"]
-            same("the decision is by", found["position"], decision["by"]["actor"], actor)
+        verify_decision(decision, event, same)
         compared += 1
     for call in document["calls"]:
         found = event(call["position"], "session.part-recorded")
@@ -255,9 +273,47 @@ def verify_document(document: Dict[str, Any], own: Dict[int, Dict[str, Any]], fo
     return compared
 
 
+def is_call(body: Any) -> bool:
+    """Return whether a part is a tool call that can be read: pack.json has no others."""
+    state = body.get("state", {}) if isinstance(body, dict) and body.get("type") == "tool" else None
+    return isinstance(state, dict) and all(isinstance(state.get(name, {}), dict) for name in ("input", "metadata"))
+
+
+def verify_complete(document: Dict[str, Any], own: Dict[int, Dict[str, Any]]) -> None:
+    """Prove that pack.json leaves out no prompt, decision, tool call or change. A later event replaces an earlier."""
+    prompts: Dict[str, int] = {}
+    asked: Dict[str, int] = {}
+    answered: Dict[str, Optional[int]] = {}
+    calls: Dict[str, int] = {}
+    changes = None
+    for position, found in own.items():
+        kind, data = found["type"], found["data"]
+        if kind == "session.prompt-accepted":
+            prompts[data["prompt_id"]] = position
+        elif kind == "session.request-opened" and data["kind"] == "permission":
+            asked[data["request_id"]], answered[data["request_id"]] = position, None
+        elif kind == "session.request-answered" and data["request_id"] in answered:
+            answered[data["request_id"]] = position
+        elif kind == "session.part-recorded" and is_call(data["body"]):
+            calls[data["part_id"]] = position
+        elif kind == "session.changes-recorded":
+            changes = position
+    decisions = document["decisions"]
+    for what, claimed, recorded in (
+        ("prompts", [each["by"]["position"] for each in document["prompts"]], prompts.values()),
+        ("decisions", [each["position"] for each in decisions], asked.values()),
+        ("answers", [each["by"]["position"] for each in decisions if each["by"]], filter(None, answered.values())),
+        ("tool calls", [each["position"] for each in document["calls"]], calls.values()),
+        ("changes", [document["changes"]["position"] or 0], [changes or 0]),
+    ):
+        if sorted(claimed) != sorted(recorded):
+            raise Wrong(f"pack.json does not have the {what} of the events, each of them once")
+
+
 def verify(folder: Path) -> None:
     """Print what was proved. Raises Wrong."""
-    first, last, digest, own = verify_chain(folder / "events.jsonl")
+    document = json.loads((folder / "pack.json").read_text("utf-8"))
+    first, last, digest, own = verify_chain(folder / "events.jsonl", f"session-{document['sessionId']}")
     if not own:
         raise Wrong("events.jsonl has no event of the session")
     print(f"The chain is intact: events {first} to {last}, {len(own)} of them of this session.")
@@ -268,7 +324,6 @@ def verify(folder: Path) -> None:
     else:
         print(f"The last digest is signed by the key {key}.")
         print("Compare this key with one that you got in another way: who made the pack could have made the key.")
-    document = json.loads((folder / "pack.json").read_text("utf-8"))
     compared = verify_document(document, own, folder)
     print(f"pack.json agrees with the events in {compared} places.")
 
