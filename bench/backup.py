@@ -81,15 +81,16 @@ def _first(target: Path, work: Callable[[], object]) -> float:
 def main() -> list[Figure]:
     """Measure, print and return bytes per second, and the seconds of a backup with nothing new."""
     with tempfile.TemporaryDirectory() as directory:
-        data, plain, target = (Path(directory, name).resolve() for name in ("data", "plain", "backup"))
+        place = Path(directory).resolve()
+        data, plain, target = place / "data", place / "plain", place / "backup"
         trio.run(_write, data)
         size = sum((data / name).stat().st_size for name in _FILES) / MIB
-        stopped = partial(trio.run, _of_stopped, data, target)
+        stopped = partial(trio.run, partial(_of_stopped, data, target))
         sides = (partial(_first, target, stopped), partial(_seconds, partial(_copied, data, plain)))
         first_s, plain_s = best(min, *sides, rounds=2)
         again_s = _seconds(stopped)
         with fleet(data, "--rehearsal", "always") as server:
-            running = partial(trio.run, _of_running, server.port, target)
+            running = partial(trio.run, partial(_of_running, server.port, target))
             served_s = min(_first(target, running) for _ in range(2))
         rows = (
             Figure(f"of a stopped Fleet, {size:,.0f} MiB, verified", size / first_s, "MiB/s", size / plain_s),

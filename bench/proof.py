@@ -43,11 +43,17 @@ def _unproven() -> Generator[None]:
     def encode(header: codec.Header, salt: bytes, payload: bytes) -> tuple[bytes, bytes]:
         return codec.join(codec._encode_header(header), salt, payload), _DIGEST
 
+    def digest(*_: object) -> bytes:
+        return _DIGEST
+
+    def put(*_: object) -> None:
+        pass
+
     with (
         patch.object(batch, "encode", encode),
-        patch.object(batch, "digest_payload", lambda *_: _DIGEST),
-        patch.object(batch, "digest_command", lambda *_: _DIGEST),
-        patch.object(HeadTable, "put", lambda *_: None),
+        patch.object(batch, "digest_payload", digest),
+        patch.object(batch, "digest_command", digest),
+        patch.object(HeadTable, "put", put),
     ):
         yield
 

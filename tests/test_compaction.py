@@ -91,8 +91,12 @@ def found(directory: Path) -> set[str]:
     return {word for content in files for text in texts(content) for word in WORDS if word.encode() in text}
 
 
+def silent(*_: object) -> None:
+    """Show no progress."""
+
+
 def compacted(directory: Path) -> list[CompactedFile]:
-    return list(compact(directory, lambda *_: None))
+    return list(compact(directory, silent))
 
 
 def in_a_hurry(main: Callable[[], Awaitable[Any]], *, clock: Any, instruments: Sequence[Instrument]) -> Any:
@@ -159,7 +163,7 @@ def test_interrupted_rewriting_leaves_the_file_as_it_was(tmp_path: Path) -> None
         rewrite(file, interrupt)
     assert file.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["some.mdb"]
-    rewrite(file, lambda *_: None)
+    rewrite(file, silent)
     with closing(lmdb.open(str(file), subdir=False, lock=False, max_dbs=2)) as environment:
         table = environment.open_db(b"table")
         with environment.begin() as transaction:

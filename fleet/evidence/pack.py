@@ -9,6 +9,7 @@ import base64
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from importlib.resources import files
+from typing import cast
 
 import msgspec
 import trio
@@ -93,14 +94,15 @@ def _document_lines(document: doc.PackDocument) -> Iterator[bytes]:
     """Yield the document as JSON in pieces, with a line for each field and each item of a list."""
     begin = b"{"
     for name, field in zip(document.__struct_encode_fields__, document.__struct_fields__, strict=True):
-        value = getattr(document, field)
+        value: object = getattr(document, field)
         yield begin + b"\n" + msgspec.json.encode(name) + b": "
         begin = b","
         if not isinstance(value, tuple) or not value:
             yield msgspec.json.encode(value)
             continue
-        for start in range(0, len(value), PACK_ITEMS_SLICE):
-            items = b",\n".join(map(msgspec.json.encode, value[start : start + PACK_ITEMS_SLICE]))
+        members = cast("tuple[object, ...]", value)
+        for start in range(0, len(members), PACK_ITEMS_SLICE):
+            items = b",\n".join(map(msgspec.json.encode, members[start : start + PACK_ITEMS_SLICE]))
             yield (b"," if start else b"[") + b"\n" + items
         yield b"]"
     yield b"\n}\n"

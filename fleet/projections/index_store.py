@@ -189,10 +189,9 @@ class IndexStore(IndexQueries):
         self._sql.execute("INSERT OR IGNORE INTO bodies VALUES (?, ?, ?, ?)", (stream.number, message, part, position))
 
     def _opened(
-        self, stream: IndexedStream, recorded: Recorded, event: SessionCreated | ConversationOpened | SessionResumed
+        self, stream: IndexedStream, recorded: Recorded, _: SessionCreated | ConversationOpened | SessionResumed
     ) -> None:
-        if event.opencode_id is not None:
-            self._mark(stream, "own", recorded.position)
+        self._mark(stream, "own", recorded.position)
 
     def _prompt(self, stream: IndexedStream, recorded: Recorded, event: PromptAccepted | PromptEdited) -> None:
         self._fact(stream, "prompt", event.prompt_id, recorded.position)

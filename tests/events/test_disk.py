@@ -102,7 +102,11 @@ def test_start_on_a_full_disk_releases_the_reserve(tmp_path: Path) -> None:
 
 def test_start_without_room_and_reserve_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     space = Space(0)
-    monkeypatch.setattr("fleet.events.disk._free_bytes", lambda _: space())
+
+    def free_bytes(_: Path) -> int:
+        return space()
+
+    monkeypatch.setattr("fleet.events.disk._free_bytes", free_bytes)
     assert has_room(tmp_path), "a first start says which file has no room"
     (tmp_path / "events.mdb").touch()
     assert not has_room(tmp_path)

@@ -24,9 +24,10 @@ def compact(
     interrupted.
     """
     from fleet.cli.sanitize import json_of
+    from fleet.compaction import CompactedFile
     from fleet.compaction import compact as compacted
 
-    done = []
+    done: list[CompactedFile] = []
     for file in compacted(data_dir, _quiet if json else _show):
         done.append(file)
         if not json:

@@ -117,12 +117,12 @@ def _in_words(name: str) -> Generator[None]:
 
     try:
         yield
+    except CorruptRecord as error:
+        raise StartupError(f"{name} is damaged: {error}. `fleet log verify` names the position.") from error
     except Problem as problem:
         members = {"code": problem.code, "detail": problem.detail, "field": problem.field, "hint": problem.hint}
         document = msgspec.json.encode({name: value for name, value in members.items() if value is not None})
         raise problem_of(PROBLEMS[problem.code].status, document, None) from problem
-    except CorruptRecord as error:
-        raise StartupError(f"{name} is damaged: {error}. `fleet log verify` names the position.") from error
     except UnreadableEvent as error:
         raise StartupError(f"{name} cannot be read: {error}.") from error
 
