@@ -273,9 +273,11 @@ def verify_document(document: Dict[str, Any], own: Dict[int, Dict[str, Any]], fo
     return compared
 
 
-def is_call(body: Any) -> bool:
+def is_call(body: Dict[str, Any]) -> bool:
     """Return whether a part is a tool call that can be read: pack.json has no others."""
-    state = body.get("state", {}) if isinstance(body, dict) and body.get("type") == "tool" else None
+    if body.get("type") != "tool":
+        return False
+    state: Any = body.get("state", {})
     return isinstance(state, dict) and all(isinstance(state.get(name, {}), dict) for name in ("input", "metadata"))
 
 
