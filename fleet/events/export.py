@@ -156,7 +156,7 @@ class _Proof:
     def read(self, raw: bytes) -> None:
         """Verify the next line. Raises `CorruptRecord`."""
         self._lines += 1
-        head = _read_head(raw)
+        head = read_head(raw)
         if head is None:
             self._add(*_read(raw))
         else:
@@ -203,8 +203,8 @@ class _Proof:
         )
 
 
-def _read_head(raw: bytes) -> SignedHead | None:
-    """Return the signed head, None for another line."""
+def read_head(raw: bytes) -> SignedHead | None:
+    """Return the signed head that a line is, None for the line of an event."""
     if b'"signature":' not in raw[-_HEAD_BYTES_MAX:]:
         return None
     try:

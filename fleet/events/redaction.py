@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from fleet.events.export import ExportLine
+from fleet.events.export import ExportLine, read_head
 
 GROUPS: Final = {
     "prompts": ("session.prompt-accepted", "session.prompt-edited"),
@@ -91,7 +91,7 @@ def _is_beyond(after: int, through: int, line: ExportLine) -> bool:
 
 def redact(raw: bytes, rules: Sequence[RedactionRule]) -> bytes:
     """Return the line of an export, without its data where a rule applies. Other lines stay as they are."""
-    if not rules or b'"signature":' in raw[-1024:]:
+    if not rules or read_head(raw) is not None:
         return raw
     line = _decode(raw)
     mark = next((rule.mark for rule in rules if (rule.of_erased or not line.erased) and rule.applies(line)), None)
