@@ -26,6 +26,8 @@ class _Place(msgspec.Struct):
     position: int
     stream: str
     version: int
+    erased: bool = False
+    redacted: str | None = None
 
 
 class _Stream:
@@ -37,6 +39,8 @@ class _Stream:
 class ExportStore:
     """An open export. `heads` has the signed head in it; other lines that are not events are left out.
 
+    `partial` are the streams of which the data of an event is not in it: they cannot be folded.
+
     Raises `StartupError` when the file is not an export.
     """
 
@@ -46,6 +50,7 @@ class ExportStore:
         self._positions = array("Q")
         self._offsets = array("Q")
         self._streams: dict[str, _Stream] = {}
+        self.partial: set[str] = set()
         self.tip = LogEnd(0, codec.GENESIS_DIGEST)
         self.heads = Heads("")
         self._index()
@@ -75,6 +80,8 @@ class ExportStore:
         stream = self._streams.setdefault(place.stream, _Stream())
         stream.positions.append(place.position)
         stream.versions.append(place.version)
+        if place.erased or place.redacted is not None:
+            self.partial.add(place.stream)
 
     def _read(self, index: int) -> bytes:
         self._file.seek(self._offsets[index])

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from fleet.errors import StartupError
 from fleet.events.data_lock import shared_lock
@@ -70,14 +70,31 @@ def export_file(name: str) -> Path:
     return Path(name) / EVENTS_FILE if Path(name).is_dir() else Path(name)
 
 
+class _ExportedLog(StoredLog):
+    """The log of an export."""
+
+    def __init__(self, store: ExportStore, registry: EventRegistry) -> None:
+        super().__init__(store, registry)
+        self._partial = store.partial
+
+    def is_erased(self, stream: str) -> bool:
+        """Tell whether the stream cannot be folded, because data of it was erased or taken out of the export."""
+        return stream in self._partial
+
+
 @contextmanager
 def reading_export(name: str, registry: EventRegistry) -> Generator[StoredLog]:
     """Open an export; `-` reads it from standard input. Raises `StartupError` when it cannot be read."""
-    try:
-        with tempfile.TemporaryFile() if name == "-" else export_file(name).open("rb") as file:
+    with ExitStack() as cleanup:
+        file: IO[bytes]
+        try:
             if name == "-":
+                file = cleanup.enter_context(tempfile.TemporaryFile())
                 shutil.copyfileobj(sys.stdin.buffer, file)
                 file.seek(0)
-            yield StoredLog(ExportStore(file, name), registry)
-    except OSError as error:
-        raise StartupError(f"{name} cannot be read: {error.strerror}") from error
+            else:
+                file = cleanup.enter_context(export_file(name).open("rb"))
+            store = ExportStore(file, name)
+        except OSError as error:
+            raise StartupError(f"{export_file(name)} cannot be read: {error.strerror}") from error
+        yield _ExportedLog(store, registry)

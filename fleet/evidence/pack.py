@@ -121,7 +121,10 @@ async def _gathered(log: LogReader, stream: str, session_id: str) -> tuple[Gathe
     name = naming(log)
     gathering, positions = Gathering(session_id, lambda actor: who(actor, _named(name, actor))), [0]
     if not log.stream_version(stream) or log.is_erased(stream):
-        raise Rejected("session_not_found", f"there is no session {session_id}, or it was erased")
+        raise Rejected(
+            "session_not_found",
+            f"there is no session {session_id}, or data of it was erased or taken out of the export",
+        )
     while page := log.read_stream(stream, positions[-1], EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES):
         for recorded in page:
             gathering.apply(recorded)

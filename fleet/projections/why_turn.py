@@ -28,7 +28,7 @@ from fleet.core.session.turn_events import (
 from fleet.core.session.values import Totals
 from fleet.core.times import rfc3339
 from fleet.events.blobs import Blobs
-from fleet.events.envelope import Recorded, position_of
+from fleet.events.envelope import Erased, Recorded, position_of
 from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS, WHY_LISTED_MAX
 from fleet.projections.names import stream_of, who
@@ -207,7 +207,9 @@ class TurnStory:
                 if header.type == kind:
                     yield read_one(self._log, header.position)
 
-    def _covers(self, rule: PermissionAllowed, call: RecordedCall) -> bool:
+    def _covers(self, rule: PermissionAllowed | Erased, call: RecordedCall) -> bool:
+        if isinstance(rule, Erased):  # data of the process was taken out of this export
+            return False
         subject = self._short(call.subject)
         same = (rule.permission, rule.directory) == (call.permission, self._directory)
         return same and any(matches(subject, pattern) for pattern in rule.patterns)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from fleet.events.catalog import make_registry
+from fleet.events.read_only import reading_export
 from fleet.events.redaction import parse_rule
 from tests.cli.terminal import fleet
 from tests.cli.test_log_sources import log
@@ -77,6 +79,25 @@ def test_range_is_exported_alone(history: History, tmp_path: Path) -> None:
 def test_wrong_rule_is_refused(rule: str) -> None:
     with pytest.raises(ValueError, match=r"is not a (rule|regular expression)"):
         parse_rule(rule)
+
+
+@pytest.mark.parametrize("rule", ["prompts", "transcripts", "type:instance.", "type:session.created"])
+def test_export_without_some_data_still_explains_the_rest(history: History, tmp_path: Path, rule: str) -> None:
+    exported(history, tmp_path / "less", "--redact", rule)
+    source = ("--export", str(tmp_path / "less"))
+    assert "outcome" in {step["kind"] for step in json.loads(log("why", history.asking, "--json", *source).stdout)}
+    told = log("diff", "1", *source)
+    assert told.exit_code == 0, told.exception
+    assert ("data of it was erased or taken out" in told.stdout) == (rule != "type:instance.")
+    packed = log("pack", history.asking, "-o", str(tmp_path / "pack"), *source)
+    assert packed.exit_code == (0 if rule == "type:instance." else 1), packed.exception
+    assert isinstance(packed.exception, SystemExit | None)
+
+
+def test_reader_of_an_export_may_end_early(history: History) -> None:
+    """What goes wrong with the output is not blamed on the file that is read."""
+    with pytest.raises(BrokenPipeError), reading_export(str(history.export), make_registry()):
+        raise BrokenPipeError
 
 
 async def test_server_signs_a_part_of_its_log(line: Line, tmp_path: Path) -> None:

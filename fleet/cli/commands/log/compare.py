@@ -61,8 +61,9 @@ def _lines(session: "SessionBetween") -> "Iterator[str]":
     if session.files:
         more = " and more" if len(session.files) == BETWEEN_LISTED_MAX else ""
         yield f"  changed {', '.join(session.files)}{more}"
+    no_text = "(the text was erased or taken out)"
     for prompt in session.prompts:
-        yield f"  {prompt.position:>9}  {who(prompt.actor, {})}: {cut(prompt.text)}"
+        yield f"  {prompt.position:>9}  {who(prompt.actor, {})}: {cut(prompt.text) or no_text}"
     if session.prompts_total > len(session.prompts):
         yield f"             and {session.prompts_total - len(session.prompts)} earlier prompts"
 
@@ -72,8 +73,8 @@ def _became(session: "SessionBetween") -> str:
 
     if session.erased_by is not None:
         return f"erased by {who(session.erased_by, {})}"
-    status = (session.status or "erased later").replace("_", " ")
+    status = "data of it was erased or taken out" if session.status is None else session.status.replace("_", " ")
     if session.created_by is not None:
         return f"created by {who(session.created_by, {})}, then {status}"
-    before = (session.status_before or "?").replace("_", " ")
-    return status if before == status else f"{before}, then {status}"
+    before = (session.status_before or "").replace("_", " ")
+    return status if before in ("", status) else f"{before}, then {status}"
