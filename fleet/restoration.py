@@ -62,7 +62,19 @@ async def restore_in_place(directory: Path, moved: Moves = ()) -> Restored:
         )
     if is_home(directory, identity):
         raise StartupError(f"{directory} is where its Fleet lives: there is nothing to restore. Start it.")
+    _require_own_files(directory)
     return await _found(directory, identity, moved)
+
+
+def _require_own_files(directory: Path) -> None:
+    """Raise `StartupError` where the directory has links: what is written through them changes the original."""
+    for entry in os.scandir(directory):
+        shared = entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_nlink > 1
+        if entry.is_symlink() or shared:
+            raise StartupError(
+                f"{directory / entry.name} is a link, so the original may have the same file: copy the directory "
+                f"without links (cp -rL {directory} NEW), and restore that copy."
+            )
 
 
 async def restore_backup(backup: Path, directory: Path, moved: Moves = ()) -> Restored:

@@ -1,5 +1,6 @@
 """A restored data directory: its instances are recorded as lost, and its original keeps what it has."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,17 @@ def test_a_directory_at_home_is_not_restored(tmp_path: Path) -> None:
         trio.run(restore_in_place, data)
     with pytest.raises(StartupError, match="has no identity"):
         trio.run(restore_in_place, tmp_path)
+
+
+def test_a_copy_that_shares_files_with_its_original_is_not_restored(tmp_path: Path) -> None:
+    original = fleet_at(tmp_path.resolve())
+    before = (original / "events.mdb").read_bytes()
+    shutil.copytree(original, tmp_path / "hard", copy_function=os.link)
+    shutil.copytree(original, tmp_path / "soft")
+    shutil.rmtree(tmp_path / "soft" / "instances")
+    (tmp_path / "soft" / "instances").symlink_to(original / "instances")
+    for copy in ("hard", "soft"):
+        with pytest.raises(StartupError, match="is a link"):
+            trio.run(restore_in_place, tmp_path / copy)
+    assert (original / "events.mdb").read_bytes() == before
+    assert (original / "instances" / "ready" / "password").exists()
