@@ -119,6 +119,7 @@ async def _found(directory: Path, identity: DirectoryIdentity, moved: Moves) -> 
         for instance in (directory / "instances").glob("*"):
             shutil.rmtree(instance)
         (directory / LOCAL_TOKEN).unlink(missing_ok=True)
+        os.sync()  # the directory starts from now on, so what was copied into it has to survive a power loss
         new = write_identity(directory, SystemIds(clock).uuid7())
     return Restored(new.place, new.id, identity.place, lost, relocated)
 

@@ -15,14 +15,14 @@ from fleet.errors import StartupError
 from fleet.events.backup_source import BackupSource, read_last_backup
 from fleet.events.blobs import name_of
 from fleet.events.catalog import make_registry
-from fleet.events.directory_identity import require_home
+from fleet.events.directory_identity import require_home, write_identity
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
 from fleet.projections.lives import lives
 from fleet.restoration import restore_backup
-from fleet.wire.backup import Owners
+from fleet.wire.backup import ErasedStreams, Owners, Records
 from tests.core import sessions
 from tests.test_restoration import fleet_at
 
@@ -160,6 +160,44 @@ async def test_a_backup_that_was_cut_off_is_continued(root: Path) -> None:
             await restore_backup(root / "backup", root / "restored")
         report = await fleet.back_up(root / "backup")
         assert (report.new_events, report.new_contents) == (0, 1)
+
+
+async def test_a_backup_that_was_cut_off_after_an_erasure_loses_its_bytes_in_the_next_run(root: Path) -> None:
+    class CutOff(DirectoryReader):
+        async def owners(self, after: str, digest: str) -> Owners:
+            if erased:
+                raise ConnectionError
+            return await super().owners(after, digest)
+
+        async def erased(self, after: str) -> ErasedStreams:
+            erased.append(after)
+            return await super().erased(after)
+
+    target, erased = root / "backup", list[str]()
+    async with writing(root) as fleet:
+        await fleet.session("s1", [CONTENT])
+        await fleet.back_up(target)
+        stored = fleet.blobs.stored(name_of(CONTENT))
+        assert stored is not None
+        await fleet.erase("s1")
+        with pytest.raises(ConnectionError):
+            await make_backup(CutOff(BackupSource(fleet.log, fleet.blobs, fleet.data)), target, told_nothing)
+        assert holds(target, stored) == ["blobs.mdb"]
+        await fleet.back_up(target)
+        assert holds(target, stored) == []
+
+
+async def test_a_server_does_not_start_in_an_unfinished_backup(root: Path) -> None:
+    class CutOff(DirectoryReader):
+        async def records(self, after: int, through: int) -> Records:
+            raise ConnectionError
+
+    async with writing(root) as fleet:
+        write_identity(fleet.data, "id-of-the-original")
+        with pytest.raises(ConnectionError):
+            await make_backup(CutOff(BackupSource(fleet.log, fleet.blobs, fleet.data)), root / "backup", told_nothing)
+    with pytest.raises(StartupError, match="is a copy of"):
+        require_home(root / "backup")
 
 
 async def test_a_backup_is_refused_where_it_would_not_be_one(root: Path, other: Path) -> None:

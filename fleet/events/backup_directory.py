@@ -6,7 +6,8 @@
     backup.json              what this is a backup of, and how far it reaches; written last
 
 It is written in steps that can be repeated: a run that was cut off leaves a backup that the next run continues. After
-an erasure both files are written again, because LMDB keeps the bytes of deleted data in free pages.
+an erasure both files are written again, because LMDB keeps the bytes of deleted data in free pages; the manifest says
+so before the first byte is erased, so that a later run does what this one did not reach.
 """
 
 import os
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fleet.errors import StartupError
 from fleet.events import codec
@@ -41,12 +43,16 @@ Pair = tuple[str, str]
 
 
 class BackupManifest(msgspec.Struct, frozen=True):
-    """The content of `backup.json`. `position` and `made_at_ms` are 0 until the first run is complete."""
+    """The content of `backup.json`. `position` and `made_at_ms` are 0 until the first run is complete.
+
+    `stale`: something was erased, and the files were not written again since.
+    """
 
     id: str
     place: str
     position: int = 0
     made_at_ms: int = 0
+    stale: bool = False
 
 
 def read_manifest(directory: Path) -> BackupManifest | None:
@@ -79,9 +85,13 @@ class BackupDirectory:
         self._lock = DataLock(directory)
         self._store: LmdbStore | None = None
         self._blobs: LmdbBlobs | None = None
-        self._stale = False
-        if read_manifest(directory) is None:
-            self._write_manifest(BackupManifest(origin.id, origin.place))
+        self._manifest = read_manifest(directory) or BackupManifest(origin.id, origin.place)
+        try:
+            self._write_identity()
+            self._write_manifest(self._manifest)
+        except BaseException:
+            self._lock.close()
+            raise
 
     def _admit(self) -> None:
         manifest = read_manifest(self.path) if self.path.is_dir() else None
@@ -158,10 +168,10 @@ class BackupDirectory:
         keys = [key for key in store.stream_positions(stream, 0, None) if key <= position_key(through)]
         readable = [key for key, raw in zip(keys, store.records_at(keys), strict=True) if not codec.decode(raw).erased]
         if readable:
+            self._become_stale()
             nothing = ImportBatch([], now_ms)
             nothing.tip = store.tip
             write_batch(store, nothing, {stream: readable})
-            self._stale = True
         return len(readable)
 
     # -------------------------------------------------------------------------------------------------- the contents
@@ -170,8 +180,8 @@ class BackupDirectory:
         """Remove the pairs between `after` and `through` that are not among `theirs`; return those that are missing."""
         ours = self._owners_between(after, through)
         if gone := ours.difference(theirs):
+            self._become_stale()
             self.blobs.remove_owners(gone)
-            self._stale = True
         return [pair for pair in theirs if pair not in ours]
 
     def _owners_between(self, after: Pair, through: Pair | None) -> set[Pair]:
@@ -237,23 +247,33 @@ class BackupDirectory:
 
     def compact(self, progress: Progress) -> None:
         """Write log and contents again if something was erased, so that its bytes are gone."""
-        if not self._stale:
+        if not self._manifest.stale:
             return
         self._close_stores()
         for name in (LOG_FILE, BLOB_FILE):
             rewrite(self.path / name, progress)
-        self._stale = False
+        self._write_manifest(replace(self._manifest, stale=False))
 
     def finish(self, now_ms: int) -> None:
-        """Record that the backup is complete up to its end."""
+        """Record that the backup is complete up to its end, once everything in it is on the disk."""
+        os.sync()  # the names of many files in many folders
+        self._write_manifest(
+            replace(self._manifest, place=self._origin.place, position=self.store.tip.position, made_at_ms=now_ms)
+        )
+
+    def _become_stale(self) -> None:
+        """Record that erased bytes stay in the files until they are written again."""
+        if not self._manifest.stale:
+            self._write_manifest(replace(self._manifest, stale=True))
+
+    def _write_identity(self) -> None:
         if self._origin.place:
             identity = DirectoryIdentity(self._origin.id, self._origin.place, 0)
             write_private(self.path / IDENTITY, msgspec.json.encode(identity), durable=True)
-        position = self.store.tip.position
-        self._write_manifest(BackupManifest(self._origin.id, self._origin.place, position, now_ms))
 
     def _write_manifest(self, manifest: BackupManifest) -> None:
         write_private(self.path / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)), durable=True)
+        self._manifest = manifest
 
 
 def _order(pair: Pair) -> bytes:
