@@ -4,6 +4,7 @@ The causes of events lead from an effect to a request (`Cause.causation_id`). Of
 explains it (why_turn.py): the tool call that changed a file, the permission for it and who gave it, the process.
 """
 
+from functools import partial
 from typing import Final
 
 import trio
@@ -11,7 +12,7 @@ import trio
 from fleet.core.session.turn_events import PromptAccepted, PromptEdited, TurnStarted
 from fleet.errors import Rejected
 from fleet.events.blobs import Blobs
-from fleet.events.envelope import Recorded, position_of
+from fleet.events.envelope import Damaged, Erased, Recorded, position_of
 from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS, WHY_STEPS_MAX
 from fleet.projections.sentences import cut, quoted, sentence
@@ -36,7 +37,7 @@ async def explain(
     while recorded is not None and len(steps.all) < WHY_STEPS_MAX and recorded.position not in steps.told:
         started = await _turn_of(log, recorded)
         if started is None:
-            _tell_event(steps, recorded)
+            _tell_event(steps, recorded, log)
             recorded = await _cause(log, recorded)
         else:
             TurnStory(steps, log, blobs, await read_turn(log, started)).tell(recorded, file)
@@ -62,8 +63,11 @@ async def called_paths(log: LogReader, recorded: Recorded) -> set[str]:
     return {path.removeprefix(f"{directory}/") for path in paths}
 
 
-def _tell_event(steps: ReasonSteps, recorded: Recorded) -> None:
-    """Tell an event that is outside of any turn."""
+def _tell_event(steps: ReasonSteps, recorded: Recorded, log: LogReader) -> None:
+    """Tell an event that is outside of any turn, or of whose turn nothing is left."""
+    if isinstance(recorded.event, Erased) and not isinstance(recorded.event, Damaged):
+        _tell_erased(steps, recorded, log)
+        return
     if isinstance(recorded.event, PromptAccepted):
         steps.add("prompt", _prompted(steps, recorded), recorded)
         return
@@ -71,6 +75,18 @@ def _tell_event(steps: ReasonSteps, recorded: Recorded) -> None:
     where = "" if name.partition(" ")[2] in told else f" ({name})"
     by = f", by {steps.who(recorded)}" if recorded.cause.actor.startswith(_PEOPLE) else ""
     steps.add("event", f"{told}{where}{by}", recorded)
+
+
+def _tell_erased(steps: ReasonSteps, recorded: Recorded, log: LogReader) -> None:
+    """Tell who caused an event without data, and who ordered the erasure, if it was erased."""
+    positions = log.stream_positions(recorded.stream, 0, log.head() + 1, 1, newest_first=True)
+    order = next((each for each in map(partial(read_one, log), positions) if each.type.endswith(".erased")), None)
+    what = "erased" if order is not None else "erased or taken out"
+    told = f"{steps.who(recorded)} caused this event ({recorded.type} of {recorded.stream}); its data was {what}"
+    if order is None or order.position != recorded.position:
+        steps.add("event", told, recorded)
+    if order is not None:
+        steps.add("event", f"{steps.who(order)} ordered the erasure of {order.stream}", order)
 
 
 async def _tell_prompt(steps: ReasonSteps, log: LogReader, started: Recorded) -> Recorded | None:

@@ -118,6 +118,10 @@ async def test_part_of_a_log_with_an_erased_session_proves_itself(line: Line, tm
         assert done.code == 0, done.err
         proof = json.loads((await fleet(line, "log", "verify", "--json", "--export", str(tmp_path / name))).out)
         assert (proof["intact"], proof["erased"] > 0) == (True, name == "whole"), proof["firstBreak"]
+    created = json.loads((await fleet(line, "log", "show", "--json", "--type", "session.created", "-n", "1")).out)
+    told = (await fleet(line, "log", "why", str(created["position"]))).out
+    assert f"(session.created of session-{erased}); its data was erased\n" in told
+    assert f"this machine's user ordered the erasure of session-{erased}\n" in told
 
 
 def test_export_that_fails_leaves_nothing(history: History, tmp_path: Path) -> None:

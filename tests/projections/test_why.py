@@ -207,7 +207,9 @@ async def test_erased_events_are_explained_as_such_and_missing_ones_refused(told
     started = await told.turn(1, "Secret", ALICE)
     await told.log.erase("session-s")
     sentences = [sentence for _, sentence in await told.why(started)]
-    assert sentences[0] == "The data of this event (session.turn-started) was erased (erased session-s), by alice"
+    assert sentences[0] == (
+        "alice caused this event (session.turn-started of session-s); its data was erased or taken out"
+    )
     assert all("Secret" not in sentence for sentence in sentences)
     for position in (0, 999):
         with pytest.raises(Rejected, match="no event"):
