@@ -11,6 +11,7 @@ import trio
 
 from fleet.core.session.state import State, initial
 from fleet.core.session.turn_events import ChangesRecorded
+from fleet.errors import Rejected
 from fleet.events.blobs import Blobs
 from fleet.events.envelope import Recorded
 from fleet.events.log import LogReader
@@ -52,7 +53,12 @@ class SessionChanges(NamedTuple):
 async def changes_between(
     log: LogReader, state_at: StateAt, blobs: Blobs | None, first: int, last: int
 ) -> list[SessionChanges]:
-    """Return the sessions with events after position `first` up to `last`, the one that changed last first."""
+    """Return the sessions with events after position `first` up to `last`, the one that changed last first.
+
+    Raises `Rejected` invalid where `last` is before `first`.
+    """
+    if last < first:
+        raise Rejected("invalid", f"position {last} is before position {first}, where it should begin", field="to")
     found: list[SessionChanges] = []
     for stream in list(log.streams(_SESSION)):
         if log.stream_positions(stream, first, last + 1, 1, newest_first=False):

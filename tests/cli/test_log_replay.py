@@ -52,4 +52,5 @@ def test_replay_ends_with_1_where_a_row_is_missing(history: History) -> None:
     assert [each["key"] for each in found["parted"]] == [history.aborted]
     assert log("replay", "--to", "2026-01-01", "--data-dir", str(history.data_dir)).exit_code == 1
     assert log("replay", "--to", "5", "--data-dir", str(history.data_dir)).exit_code == 0
+    assert log("replay", "--to", "99999", "--data-dir", str(history.data_dir)).exit_code == 2
     assert log("replay", "--projection", "nothing", "--data-dir", str(history.data_dir)).exit_code == 2

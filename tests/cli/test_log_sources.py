@@ -53,12 +53,15 @@ def test_whole_log_is_proven_without_a_server(history: History, source: tuple[st
 
 def test_wrong_values_are_reported_as_by_a_server(source: tuple[str, str]) -> None:
     for arguments, said in (
-        (["--type", "session.born"], "--type: unknown types"),
-        (["--session", "0f"], "no session"),
-        (["--from", "yesterday"], "--from: "),
-        (["99999"], "no event 99999"),
+        (["show", "--type", "session.born"], "--type: unknown types"),
+        (["show", "--session", "0f"], "no session"),
+        (["show", "--from", "yesterday"], "--from: "),
+        (["show", "99999"], "no event 99999"),
+        (["diff", "99999"], "--from: the log ends at"),
+        (["diff", "10", "99999"], "--to: the log ends at"),
+        (["diff", "10", "5"], "--to: position 5 is before position 10"),
     ):
-        done = log("show", *arguments, *source)
+        done = log(*arguments, *source)
         assert done.exit_code != 0
         assert said in done.stderr
 

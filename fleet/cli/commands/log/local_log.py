@@ -10,6 +10,7 @@ from fleet.client.errors import Invalid, NotFound
 from fleet.core.session.events import ConversationOpened, SessionCreated, SessionResumed
 from fleet.core.session.evolve import evolve
 from fleet.core.session.state import State, initial
+from fleet.errors import Rejected
 from fleet.events.blobs import Blobs
 from fleet.events.export import export_page
 from fleet.events.heads import GIVEN, Expected
@@ -89,7 +90,7 @@ class LocalLog:
 
     async def between(self, first: int | str, last: int | str | None = None) -> Between:
         """See `AuditLog`."""
-        begin = await self.position_of(str(first))
+        begin = await self.position_of(str(first), "from")
         end = await self.position_of(None if last is None else str(last))
         found = await changes_between(self.reader, self._state_at, self.blobs, begin, end)
         return between(self.reader, begin, end, found)
@@ -134,11 +135,18 @@ class LocalLog:
         """See `AuditLog`."""
         return await self.times.at(parse_instant(time, "time", last=True))
 
-    async def position_of(self, moment: str | None) -> int:
-        """Return the position that a person named: a number, or a date or time; None is the end of the log."""
+    async def position_of(self, moment: str | None, field: str = "to") -> int:
+        """Return the position that a person named: a number, or a date or time; None is the end of the log.
+
+        Raises `Rejected` invalid for a position beyond the end.
+        """
         if moment is None:
             return self.reader.head()
-        return int(moment) if moment.isascii() and moment.isdecimal() else await self.position_at(moment)
+        if not (moment.isascii() and moment.isdecimal()):
+            return await self.position_at(moment)
+        if int(moment) > self.reader.head():
+            raise Rejected("invalid", f"the log ends at {self.reader.head()}: {moment} is ahead of it", field=field)
+        return int(moment)
 
     async def verify(
         self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = (), chain: bool = False
