@@ -54,6 +54,8 @@ class Restored(msgspec.Struct, frozen=True):
 
 async def restore_in_place(directory: Path, moved: Moves = ()) -> Restored:
     """Make a copied or moved directory a Fleet of its own, as `restore_backup` does. Raises `StartupError`."""
+    if not (directory / LOG_FILE).is_file():
+        raise StartupError(f"{directory} is not the data directory of a Fleet: it has no {LOG_FILE}.")
     identity = read_identity(directory)
     if identity is None:
         raise StartupError(

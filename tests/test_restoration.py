@@ -13,6 +13,7 @@ from fleet.core.instance.events import InstanceRequested, InstanceStopRequested,
 from fleet.core.workspace.events import WorkspaceReady, WorkspaceRequested
 from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
+from fleet.events.directory_identity import FILE as IDENTITY
 from fleet.events.directory_identity import read_identity, require_home, write_identity
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
@@ -103,7 +104,10 @@ def test_a_directory_at_home_is_not_restored(tmp_path: Path) -> None:
     data = fleet_at(tmp_path)
     with pytest.raises(StartupError, match="is where its Fleet lives"):
         trio.run(restore_in_place, data)
+    (data / IDENTITY).unlink()
     with pytest.raises(StartupError, match="has no identity"):
+        trio.run(restore_in_place, data)
+    with pytest.raises(StartupError, match="is not the data directory of a Fleet"):
         trio.run(restore_in_place, tmp_path)
 
 

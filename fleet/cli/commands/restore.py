@@ -31,6 +31,7 @@ def restore(
     import trio
 
     from fleet.cli.sanitize import plain
+    from fleet.cli.show_view import counted
     from fleet.restoration import restore_backup, restore_in_place
 
     if in_place == (directory is not None):
@@ -41,9 +42,10 @@ def restore(
     else:
         done = trio.run(restore_backup, source.absolute(), directory.absolute(), moved)
     print(plain(f"{done.directory} is a Fleet of its own now, with the id {done.id}."))
-    print(plain(f"It came from {done.origin}; {done.lost} OpenCode processes were recorded as lost."))
+    lost = counted(done.lost, "OpenCode process was", "OpenCode processes were")
+    print(plain(f"It came from {done.origin}; {lost} recorded as lost."))
     if done.relocated:
-        print(plain(f"{done.relocated} workspaces have another place now."))
+        print(f"{counted(done.relocated, 'workspace has', 'workspaces have')} another place now.")
     print(plain(f"Start it: fleet serve --data-dir {done.directory}"))
 
 
