@@ -49,7 +49,7 @@ def verify(
     """
     heads, expected = _read_anchors(anchor), _parse(expect or ())
     if export is not None and data_dir is None:
-        raise typer.Exit(_tell_export(_proved(export, heads, expected), json=json))
+        raise typer.Exit(_tell_export(_proved(export, heads, expected), heads, json=json))
 
     async def prove(source: "LogSource") -> int:
         return await _prove_log(source, heads, expected, chain=chain, json=json)
@@ -148,7 +148,7 @@ def _erasure_line(erased: "ErasedStreamItem") -> str:
     )
 
 
-def _tell_export(report: "ExportReport", *, json: bool) -> int:
+def _tell_export(report: "ExportReport", heads: "list[SignedHead]", *, json: bool) -> int:
     from fleet.cli.sanitize import json_of, plain
     from fleet.core.times import rfc3339
     from fleet.gateway.items.states import erased_stream_item
@@ -179,6 +179,10 @@ def _tell_export(report: "ExportReport", *, json: bool) -> int:
         print(f"Digest {report.digest.hex()}")
         for erased in map(erased_stream_item, report.erasures):
             print(_erasure_line(erased))
+        if heads:
+            within = sum(report.first <= head.position <= report.last for head in heads)
+            outside = f"; {len(heads) - within} outside of this export" if within < len(heads) else ""
+            print(f"Anchors that agree: {within}{outside}")
         if report.head is None:
             print("The signed head at the end is missing: events after them may have been cut off")
         else:
