@@ -71,7 +71,8 @@ def _bar() -> "Generator[Progress]":
         rich.MofNCompleteColumn(),
         rich.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with rich.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         steps: dict[str, rich.TaskID] = {}
 
         def progress(step: str, done: int, total: int) -> None:
