@@ -146,13 +146,22 @@ def test_data_directory_of_a_running_server_is_not_compacted(tmp_path: Path) -> 
         compacted(tmp_path / "views")
 
 
-def test_interrupted_rewriting_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing_pages", [0, 1])
+def test_interrupted_rewriting_leaves_the_file_as_it_was(tmp_path: Path, missing_pages: int) -> None:
+    """Also a file that is shorter than its pages: the next start has to see that."""
     file = tmp_path / "some.mdb"
     with closing(lmdb.open(str(file), subdir=False, lock=False, max_dbs=2)) as environment:
         table = environment.open_db(b"table")
         with environment.begin(write=True) as transaction:
             for number in range(10):
                 transaction.put(b"%d" % number, b"value", db=table)
+        with environment.begin(write=True) as transaction:  # frees pages at the end, which then may be missing
+            transaction.put(b"9", bytes(64 * 1024), db=table)
+        with environment.begin(write=True) as transaction:
+            transaction.put(b"9", b"value", db=table)
+        page_bytes = environment.stat()["psize"]
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size - missing_pages * page_bytes)
     before = file.read_bytes()
     (tmp_path / "some.mdb.compact").write_bytes(b"what a crash has left")
 

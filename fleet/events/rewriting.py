@@ -3,11 +3,15 @@
 LMDB puts the pages of an old version on a free list, and leaves deleted bytes in the gaps of its pages, which its own
 compacting copy takes along. The new file gets the entries alone. It is complete on the disk before it replaces the old
 one, so a crash leaves one of the two, and perhaps an unfinished copy beside it, which the next run removes.
+
+Reading beyond the end of a file that is shorter than its pages would kill the process. Such a file is copied, and the
+copy lengthened: the next start has to see that the file itself is short, because it may be damaged.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import closing
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +38,8 @@ def rewrite(file: Path, progress: Progress) -> None:
     new = file.with_name(f"{file.name}.compact")
     new.unlink(missing_ok=True)  # left by a crash
     try:
-        _copy(file, new, progress)
+        with _whole(file) as source:
+            _copy(source, new, progress)
         new.replace(file)
     except (OSError, lmdb.Error) as error:
         new.unlink(missing_ok=True)
@@ -49,7 +54,6 @@ def _copy(file: Path, new: Path, progress: Progress) -> None:
         closing(_open(file, map_bytes, read_only=True)) as source,
         closing(_open(new, map_bytes, read_only=False)) as target,
     ):
-        _require_whole(file, source)
         with source.begin() as reading:
             names = [bytes(name) for name, _ in reading.cursor()]
             tables = {name: source.open_db(name, txn=reading, create=False) for name in names}
@@ -78,11 +82,21 @@ def _open(file: Path, map_bytes: int, *, read_only: bool) -> lmdb.Environment:
     )
 
 
-def _require_whole(file: Path, environment: lmdb.Environment) -> None:
-    """Raise `OSError` for a file that is shorter than its pages: reading beyond its end would kill the process."""
-    needed_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if file.stat().st_size < needed_bytes:
-        os.truncate(file, needed_bytes)
+@contextmanager
+def _whole(file: Path) -> Generator[Path]:
+    """Yield the file, or a lengthened copy of one that is shorter than its pages."""
+    with closing(_open(file, MAP_BYTES_INITIAL, read_only=True)) as environment:
+        needed_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if file.stat().st_size >= needed_bytes:
+        yield file
+        return
+    copy = file.with_name(f"{file.name}.whole")
+    try:
+        shutil.copyfile(file, copy)
+        os.truncate(copy, needed_bytes)
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def _batches(transaction: "lmdb.Transaction[bytes]", table: "_Database") -> Iterator[list[Entry]]:
