@@ -1,6 +1,6 @@
 """Imports a whole export of a log into a new data directory: the same records, byte for byte, and the contents."""
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -8,10 +8,12 @@ import msgspec
 from fleet.errors import StartupError
 from fleet.events.blobs import name_of
 from fleet.events.catalog import make_registry
+from fleet.events.data_lock import DataLock
 from fleet.events.export import ExportReport, verify_export
 from fleet.events.import_log import import_records
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_store import LOG_FILE
+from fleet.events.log import LogReader
 from fleet.events.read_only import reading_directory, reading_export
 from fleet.events.verify import verify
 from fleet.private_files import make_private_directory
@@ -41,10 +43,11 @@ async def import_export(events: Path, blobs: Path, data_dir: Path, now_ms: int) 
         raise StartupError(f"{data_dir} has a log already: name a new directory with --data-dir.")
     report = _proved(events)
     make_private_directory(data_dir)
-    with reading_export(str(events), make_registry()) as exported:
+    with closing(DataLock(data_dir)), reading_export(str(events), make_registry()) as exported:
+        contents = await _import_contents(exported, blobs, data_dir)  # first: it is the log that makes a data directory
         records = (exported.read_record(position) or b"" for position in range(1, report.last + 1))
         end = import_records(data_dir, records, now_ms)
-    return Imported(report.events, await _import_contents(blobs, data_dir), end.digest.hex())
+    return Imported(report.events, contents, end.digest.hex())
 
 
 def _proved(events: Path) -> ExportReport:
@@ -62,7 +65,7 @@ def _proved(events: Path) -> ExportReport:
     return report
 
 
-async def _import_contents(blobs: Path, data_dir: Path) -> int:
+async def _import_contents(exported: LogReader, blobs: Path, data_dir: Path) -> int:
     """Store the contents beside the export under the streams whose events name them."""
 
     def read(digest: str) -> bytes | None:
@@ -73,8 +76,8 @@ async def _import_contents(blobs: Path, data_dir: Path) -> int:
         return None
 
     count = 0
-    with reading_directory(data_dir, make_registry()) as log, LmdbBlobs(data_dir) as store:
-        for owner, digest in contents_of(log, read):
+    with LmdbBlobs(data_dir) as store:
+        for owner, digest in contents_of(exported, read):
             content = read(digest)
             if content is not None:
                 await store.put(owner, [content])

@@ -2,9 +2,12 @@
 
 The record of a command gets the mark of an erased one, because its header holds only a salted digest: a repeated
 command id is still known, with any request.
+
+The log gets its name when all records are on the disk, because a part of a log is a whole log that ends earlier.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from fleet.events.envelope import ERASED_DIGEST, CommandRecord
 from fleet.events.lmdb_store import LOG_FILE, LmdbStore
 from fleet.events.signing import open_key
 from fleet.limits import EXPORT_PAGE_EVENTS
+from fleet.private_files import sync_directory
 
 
 class ImportBatch:
@@ -48,14 +52,16 @@ def import_records(directory: Path, records: Iterable[bytes], now_ms: int) -> Lo
 
     The directory gets a key of its own, which signs the end.
     """
-    store = LmdbStore(directory / LOG_FILE, open_key(directory))
-    try:
+    new = directory / f"{LOG_FILE}.import"
+    new.unlink(missing_ok=True)  # left by a crash
+    with closing(LmdbStore(new, open_key(directory))) as store:
         rest = iter(records)
         while page := list(islice(rest, EXPORT_PAGE_EVENTS)):
             write_batch(store, ImportBatch(page, now_ms))
-        return store.tip
-    finally:
-        store.close()
+        end = store.tip
+    new.replace(directory / LOG_FILE)
+    sync_directory(directory)
+    return end
 
 
 def write_batch(store: LmdbStore, batch: Commit, erased: Mapping[str, list[bytes]] = {}) -> None:
