@@ -7,6 +7,7 @@ off leaves a directory that does not start, and can be repeated. fleet/cli/comma
 
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,11 +71,11 @@ async def restore_in_place(directory: Path, moved: Moves = ()) -> Restored:
 
 def _require_own_files(directory: Path) -> None:
     """Raise `StartupError` where the directory has links: what is written through them changes the original."""
-    for entry in os.scandir(directory):
-        shared = entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_nlink > 1
-        if entry.is_symlink() or shared:
+    for entry in directory.iterdir():
+        status = entry.lstat()
+        if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
             raise StartupError(
-                f"{directory / entry.name} is a link, so the original may have the same file: copy the directory "
+                f"{entry} is a link, so the original may have the same file: copy the directory "
                 f"without links (cp -rL {directory} NEW), and restore that copy."
             )
 
