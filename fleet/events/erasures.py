@@ -69,8 +69,10 @@ class Erasures:
         elif header.stream in self._orders:
             del self._orders[header.stream]
         if erased:
-            if header.stream in self._kept and not self._erased_before(header):
-                raise CorruptRecord("it is marked as erased, but an earlier event of its stream is not")
+            if header.stream in self._kept:
+                if not self._erased_before(header):
+                    raise CorruptRecord("it is marked as erased, but an earlier event of its stream is not")
+                self._kept.discard(header.stream)  # so that the stream is read once, and not again for each event
             self.followed.add(header.stream)
             self._erased.setdefault(header.stream, _Erased(header.position)).events += 1
         else:

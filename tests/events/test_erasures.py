@@ -6,7 +6,7 @@ import pytest
 
 from fleet.events import codec
 from fleet.events.envelope import Cause
-from fleet.events.erasures import ErasedStream
+from fleet.events.erasures import ErasedStream, Erasures
 from fleet.events.verify import VerificationResult, verify
 from tests.events.samples import Counted, Gone, sample_registry
 from tests.fakes.clock import EPOCH_MS, FakeClock
@@ -58,3 +58,20 @@ async def test_erasure_that_is_ordered_is_listed_even_if_a_crash_interrupted_it(
 async def test_an_order_that_was_not_begun_is_no_erasure() -> None:
     report = await verified("cbce", [])
     assert (report.first_break, report.erasures) == (None, ())
+
+
+async def test_an_erasure_during_the_walk_is_looked_up_once_and_not_for_each_event() -> None:
+    disk = MemoryDisk()
+    log = MemoryLog(disk, sample_registry(), FakeClock())
+    await log.append("a", 0, [Counted(1)] * 5, Cause("local"))
+    headers = [codec.decode_header(record) for record in disk.records]
+    looked_up: list[int] = []
+
+    def erased_before(header: codec.Header) -> bool:
+        looked_up.append(header.position)
+        return True
+
+    erasures = Erasures(erased_before)
+    for header in headers:
+        erasures.add(header, erased=header.position > 2)
+    assert looked_up == [3]
