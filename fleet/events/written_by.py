@@ -6,7 +6,7 @@ Fleet may have changed that.
 
 import re
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -30,13 +30,17 @@ _read_start: Final = msgspec.json.Decoder(_Start).decode
 
 
 def version_at(log: LogReader, position: int) -> tuple[str, int] | None:
-    """Return the version that wrote the event at `position`, and the position of its start; None if it is unknown."""
+    """Return the version that wrote the event at `position`, and the position of its start; None if it is unknown.
+
+    A start that is damaged is passed over: a log with one can still be served.
+    """
     before = position + 1
     while positions := log.stream_positions(_STREAM, 0, before, REPLAY_PAGE_EVENTS, newest_first=True):
         for each in positions:
-            record = log.read_record(each)
-            if record is not None and (found := codec.decode(record)).header.type == _STARTED:
-                return _read_start(found.payload).version, each
+            with suppress(codec.CorruptRecord, msgspec.MsgspecError):
+                record = log.read_record(each)
+                if record is not None and (found := codec.decode(record)).header.type == _STARTED:
+                    return _read_start(found.payload).version, each
         before = positions[-1]
     return None
 

@@ -76,6 +76,16 @@ async def test_an_unreadable_event_names_its_position_and_its_writer() -> None:
     assert version_at(MemoryLog(MemoryDisk(), make_registry(), FakeClock()), 7) is None
 
 
+async def test_a_start_that_is_damaged_is_passed_over() -> None:
+    disk = MemoryDisk()
+    log = MemoryLog(disk, make_registry(), FakeClock())
+    for version in ("0.1.0", "0.2.0"):
+        start = ServerStarted(run_id=version, version=version, configuration="", at_ms=1)
+        await log.append("server-fleet", log.stream_version("server-fleet"), [start], Cause("local"))
+    disk.records[1] = disk.records[1][:-1]
+    assert version_at(log, 2) == ("0.1.0", 1)
+
+
 @pytest.mark.parametrize("version", ["0.0.1", "999.0"])
 async def test_a_start_on_a_newer_log_is_refused_and_changes_nothing(tmp_path: Path, version: str) -> None:
     """With the same or an older version as writer, the views meet the event; a newer one is found before."""
