@@ -101,13 +101,13 @@ class ServerRecords:
             )
 
     async def _note_refusals(self) -> None:
-        refused, self._refused = self._refused, {}
+        refused, self._refused, since_ms = self._refused, {}, self._refused_since_ms
         for (request, code, actor), count in refused.items():
             fact = server.RequestsRefused(
                 request=request,
                 code=code,
                 count=count,
-                since_ms=self._refused_since_ms,
+                since_ms=since_ms,
                 actor=actor,
                 at_ms=self._now(),
             )

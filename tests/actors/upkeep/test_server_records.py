@@ -95,6 +95,19 @@ async def test_refused_requests_are_counted_once_a_minute(machine: Machine, tmp_
         assert refused[-1] == {"request": "write", "code": "read_only", "count": 8}
 
 
+async def test_a_refusal_during_the_records_does_not_change_their_beginning(machine: Machine, tmp_path: Path) -> None:
+    machine.facts = facts(Keys(tmp_path, machine), "one")
+    async with machine.fleet() as door:
+        records = door.fleet.records
+        door.fleet.log.listen(lambda _: records.refused("write", "forbidden_origin", None))
+        began_ms = machine.clock.now_ms()
+        for request in ("login", "read"):
+            records.refused(request, "forbidden_origin", None)
+        await trio.sleep(REFUSALS_EVERY_S + 1)
+        refused = [each[2] for each in told(door, "request", "since_ms") if "refused" in each[0]]
+        assert refused == [{"request": each, "since_ms": began_ms} for each in ("login", "read")]
+
+
 async def test_proofs_exports_and_backups_name_their_caller(machine: Machine, tmp_path: Path) -> None:
     machine.facts = facts(Keys(tmp_path, machine), "one")
     async with machine.fleet() as door:
