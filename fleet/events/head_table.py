@@ -1,6 +1,7 @@
 """Stores signed heads of the log in its `meta` table: each commit stores that of the new end."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -32,7 +33,7 @@ class HeadTable:
     def read(self, transaction: "lmdb.Transaction[bytes]") -> None:
         """Read the stored heads."""
         found = (transaction.get(name, db=self._table) for name in (_LAST_KEY, _CONTRADICTED_KEY))
-        last, contradicted = (None if head is None else _decode(head) for head in found)
+        last, contradicted = map(_decoded, found)
         self.heads = self.heads._replace(last=last, contradicted=contradicted)
 
     def sign(self, end: LogEnd, now_ms: int) -> SignedHead | None:
@@ -50,10 +51,17 @@ class HeadTable:
         self.heads = self.heads._replace(last=self._signed)
 
     def find_contradicted(self, end: LogEnd) -> SignedHead | None:
-        """Return the stored head, if it is not that of the log's end: the log was changed without Fleet."""
+        """Return the stored head, if it is not that of the log's end: the log was changed without Fleet.
+
+        Each commit stores a head. Where it was removed, what is returned has no signature.
+        """
         last = self.heads.last
-        if self._key is None or last is None or is_head_of(last, self._key.public, *end):
+        if self._key is None or (last is not None and is_head_of(last, self._key.public, *end)):
             return None
+        if last is None and end.position and not self._key.is_new:
+            return SignedHead(
+                position=end.position, digest=end.digest.hex(), signed_at_ms=0, key=self._key.public, signature=""
+            )
         return last
 
     def put_first(
@@ -72,3 +80,10 @@ class HeadTable:
             self.put(transaction, end, now_ms())
             self.read(transaction)
         return contradicted
+
+
+def _decoded(stored: bytes | None) -> SignedHead | None:
+    """Return a stored head. One that cannot be read counts as removed."""
+    with suppress(msgspec.MsgspecError):
+        return None if stored is None else _decode(stored)
+    return None

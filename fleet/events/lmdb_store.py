@@ -170,11 +170,16 @@ class LmdbStore:
             cursor = self._read.cursor(self._records)
             if not cursor.last():
                 return LogEnd(0, codec.GENESIS_DIGEST)
-            record = codec.decode(cursor.value())
+            key, record = bytes(cursor.key()), codec.decode(cursor.value())
         except (lmdb.Error, CorruptRecord, msgspec.MsgspecError) as error:
             raise StartupError(
                 f"The event log is damaged at its end ({error}): restore the data directory from a backup."
             ) from error
+        if key != position_key(record.header.position):
+            raise StartupError(
+                f"The event log is damaged: behind event {record.header.position} it has a record of no position. "
+                "Restore the data directory from a backup."
+            )
         return LogEnd(record.header.position, record.digest)
 
     @property
@@ -290,11 +295,11 @@ class LmdbStore:
         return self._snapshots.all_of(self._read, stream)
 
     def table_sizes(self) -> TableSizes:
-        """Return the sizes of index and commands."""
+        """Return the sizes of the tables."""
         return sizes_of(self._read, self._tables)
 
     def find_surplus(self) -> Surplus | None:
-        """Return an entry of index or commands without its record."""
+        """Return an entry that belongs to no event."""
         return find_surplus(self._read, self._tables)
 
     @property

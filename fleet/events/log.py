@@ -86,11 +86,11 @@ class LogReader(Protocol):
         ...
 
     def table_sizes(self) -> TableSizes | None:
-        """Return the sizes of index and commands, for verification; None where there are no such tables."""
+        """Return the sizes of the log's tables, for verification; None where there are none."""
         ...
 
     def find_surplus(self) -> Surplus | None:
-        """Return an entry of index or commands without its record, for verification."""
+        """Return an entry of these tables that belongs to no event, for verification."""
         ...
 
     def is_erased(self, stream: str) -> bool:

@@ -34,10 +34,12 @@ PUBLIC_FILE: Final = "signing.pub"
 class SigningKey:
     """An Ed25519 key, made from 32 random bytes.
 
-    `public` is the public key in hex, as heads name it. `sealer` has a key that is derived from the private one.
+    `public` is the public key in hex, as heads name it. `sealer` has a key that is derived from the private one. A key
+    that `is_new` can have signed nothing before.
     """
 
-    def __init__(self, seed: bytes) -> None:
+    def __init__(self, seed: bytes, *, is_new: bool = False) -> None:
+        self.is_new = is_new
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         self.public: str = self._private.public_key().public_bytes_raw().hex()
         self.sealer = Sealer(hashlib.blake2b(seed, digest_size=32, person=b"fleet seals").digest())
@@ -71,7 +73,7 @@ def open_key(directory: Path) -> SigningKey:
     try:
         private = load_pem_private_key(file.read_bytes(), None)
     except FileNotFoundError:
-        key = SigningKey(os.urandom(32))
+        key = SigningKey(os.urandom(32), is_new=True)
         _write(file, key._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
     except (OSError, ValueError, TypeError) as error:
         raise _unreadable(file, error) from error

@@ -74,11 +74,11 @@ class RecordStore(Protocol):
         ...
 
     def table_sizes(self) -> TableSizes | None:
-        """Return the sizes of index and commands, for verification; None where there are no such tables."""
+        """Return the sizes of its tables, for verification; None where there are no such tables."""
         ...
 
     def find_surplus(self) -> Surplus | None:
-        """Return an entry of index or commands without its record, for verification."""
+        """Return an entry of them that belongs to no event, for verification."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Finds entries in the log's tables that belong to no record: verify.py leads from each record to its entries alone."""
+"""Finds entries in the log's tables that belong to no event: verify.py leads from each event to its entries alone."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,8 +16,9 @@ _decode_command = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
 
 
 class TableSizes(NamedTuple):
-    """How many entries the tables beside the records have."""
+    """How many entries the tables have."""
 
+    records: int
     index_entries: int
     command_entries: int
 
@@ -39,12 +40,15 @@ class Tables(NamedTuple):
 
 def sizes_of(transaction: "lmdb.Transaction[bytes]", tables: Tables) -> TableSizes:
     """Return the sizes, without reading the entries."""
-    index, commands = (transaction.stat(table)["entries"] for table in (tables.by_stream, tables.commands))
-    return TableSizes(index, commands)
+    return TableSizes(*(transaction.stat(table)["entries"] for table in tables))
 
 
 def find_surplus(transaction: "lmdb.Transaction[bytes]", tables: Tables) -> Surplus | None:
-    """Return the first entry without its record. Reads all entries: for a log whose sizes are wrong."""
+    """Return the first entry without its event. Reads all entries: for a log whose sizes are wrong."""
+    for key, record in transaction.cursor(tables.records):
+        position = codec.decode_header(record).position
+        if key != position_key(position):
+            return Surplus(position, "the log has a second record that claims to be this event")
     for key, _ in transaction.cursor(tables.by_stream):
         position = int.from_bytes(key[-8:], "big")
         header = _header_at(transaction, tables, position)

@@ -79,7 +79,7 @@ def verifying(
                 yield
         position = end + 1
         _prove_end(end, heads, wanted)
-        if head == end and sizes is not None and sizes != (end, walk.commands):
+        if head == end and sizes is not None and sizes != (end, end, walk.commands):
             _tell_surplus(log, end)
         streams = erasures.found(partial(_last_header, log))
     except (codec.CorruptRecord, Misplaced) as error:
@@ -92,7 +92,7 @@ def verifying(
 def _tell_surplus(log: LogReader, end: int) -> NoReturn:
     found = log.find_surplus()
     if found is None:
-        raise Misplaced(end, "index or commands have entries without an event")
+        raise Misplaced(end, "a table has entries without an event")
     raise Misplaced(*found)
 
 
@@ -153,6 +153,8 @@ def _prove_end(end: int, heads: Heads, wanted: Mapping[int, list[Expected]]) -> 
     if end and (heads.last is None or heads.last.position < end):
         raise codec.CorruptRecord(f"no signed head covers event {end}")
     for head in (heads.last, heads.contradicted):
+        if head is not None and not head.signature:
+            raise codec.CorruptRecord(f"the head of event {head.position} was removed between two runs of a server")
         if head is not None and (head.key != heads.key or not is_signed(head)):
             raise codec.CorruptRecord(f"the head of event {head.position} is not signed by this log's key")
 

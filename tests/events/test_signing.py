@@ -57,6 +57,10 @@ def unsign(transaction: lmdb.Transaction, table: Callable[[str], lmdb._Database]
     transaction.delete(b"head", db=table("meta"))
 
 
+def spoil_head(transaction: lmdb.Transaction, table: Callable[[str], lmdb._Database]) -> None:
+    transaction.put(b"head", b"\x93no head", db=table("meta"))
+
+
 def broken(log: LmdbLog, *expected: Expected) -> tuple[int, str]:
     found = verify(log, expected).first_break
     assert found is not None
@@ -107,14 +111,28 @@ async def test_an_end_that_was_changed_between_two_runs_is_found_in_all_later_ru
         assert broken(log)[0] == 4
 
 
-async def test_a_log_without_a_head_is_signed_at_the_next_start(tmp_path: Path) -> None:
+async def test_a_log_without_head_and_key_is_signed_at_the_next_start(tmp_path: Path) -> None:
     await grown(tmp_path, 2)
     tampered(tmp_path, unsign)
+    (tmp_path / "signing.key").unlink()
     async with open_lmdb(tmp_path) as log:
         head = log.heads().last
         assert head is not None
         assert is_signed(head)
         assert verify(log).first_break is None
+
+
+@pytest.mark.parametrize("remove", [unsign, spoil_head])
+async def test_a_head_that_was_removed_is_not_replaced_by_another_one(
+    tmp_path: Path, remove: Callable[..., None]
+) -> None:
+    await grown(tmp_path, 4)
+    tampered(tmp_path, cut)
+    tampered(tmp_path, remove)
+    for _ in range(2):
+        await grown(tmp_path, 1)
+        async with open_lmdb(tmp_path) as log:
+            assert broken(log)[1] == "the head of event 3 was removed between two runs of a server"
 
 
 async def test_a_copy_that_is_older_than_an_expected_event_is_found(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from fleet.adapters.clock import SystemClock
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import SessionErased
 from fleet.core.session.state import State
+from fleet.errors import StartupError
 from fleet.events.batch import LogEnd
 from fleet.events.catalog import make_registry
 from fleet.events.codec import GENESIS_DIGEST, decode, digest_of, encode, erase
@@ -260,6 +261,10 @@ def mark_as_erased(entries: dict[bytes, bytes], put: Put) -> None:
     put((4).to_bytes(8, "big"), erase(entries[(4).to_bytes(8, "big")]))
 
 
+def slip_in(entries: dict[bytes, bytes], put: Put) -> None:
+    put((4).to_bytes(8, "big") + b"\0", entries[(5).to_bytes(8, "big")])
+
+
 @pytest.mark.parametrize(
     ("file", "table", "change", "reason"),
     [
@@ -275,6 +280,7 @@ def mark_as_erased(entries: dict[bytes, bytes], put: Put) -> None:
         ("events.mdb", "commands", change_command, "leads to another event"),
         ("events.mdb", "commands", remove, "has no record"),
         ("events.mdb", "records", mark_as_erased, "marked as erased"),
+        ("events.mdb", "records", slip_in, "second record"),
         ("blobs.mdb", "contents", remove, "is missing"),
         ("blobs.mdb", "contents", damage, "digest"),
         ("blobs.mdb", "owned", remove, "is missing"),
@@ -293,6 +299,15 @@ async def test_what_is_changed_is_found_with_its_position(
     assert found is not None
     assert found.position > 0
     assert reason in found.reason
+
+
+async def test_record_behind_the_end_is_refused(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "data")
+    with table_of(tmp_path / "data" / "events.mdb", "records") as (entries, put):
+        last = max(entries)
+        put((int.from_bytes(last, "big") + 1).to_bytes(8, "big"), entries[last])
+    with pytest.raises(StartupError, match="a record of no position"):
+        await proven(tmp_path / "data")
 
 
 class Flipped(UnchangedLog):

@@ -173,7 +173,7 @@ class MemoryLog:
 
     def table_sizes(self) -> TableSizes | None:
         """See `Log`."""
-        return TableSizes(sum(map(len, self._positions.values())), len(self._disk.commands))
+        return TableSizes(len(self._disk.records), sum(map(len, self._positions.values())), len(self._disk.commands))
 
     def find_surplus(self) -> Surplus | None:
         """See `Log`."""
