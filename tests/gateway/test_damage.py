@@ -43,6 +43,21 @@ async def test_server_starts_without_the_session_of_a_damaged_event(machine: Mac
     assert not any(codec.decode(raw).erased for raw in machine.disk.records), "damage is no erasure"
 
 
+async def test_what_belongs_to_a_damaged_stream_is_kept(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        item = await door.session(REPOSITORY, isolationStrategy="worktree")
+        ended = await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")
+        assert ended.status == 200
+        hook = (await door.knock("POST", "/api/webhooks", {"url": "https://hooks.example/x"})).json["webhook"]
+    machine.views = MemoryStore()
+    damage(machine, f"session-{item['id']}", 1, b"?")
+    damage(machine, f"webhook-{hook['id']}", 1, b"?")
+    async with machine.fleet() as door:
+        (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(503, "event_damaged")
+        assert (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json["status"] == "removed"
+        assert list(machine.webhook_secrets.targets) == [hook["id"]]
+
+
 async def test_readiness_names_the_damaged_stream(machine: Machine) -> None:
     async with machine.fleet() as door:
         item = await door.session(PLAIN)

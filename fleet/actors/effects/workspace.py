@@ -132,10 +132,13 @@ async def erase_workspace(context: Context, workspace_id: str) -> None:
 
 
 async def forget_workspace(context: Context, workspace_id: str, cause: Cause) -> None:
-    """Erase a workspace that is gone and whose sessions are all erased: its branch may be named after a title."""
+    """Erase a workspace that is gone and whose sessions are all erased: its branch may be named after a title.
+
+    A session whose stream is damaged is not erased, and may be one of them.
+    """
     views = context.views
     state = views.workspaces.get(workspace_id)
-    if state is None or state.phase not in ("removed", "failed") or state.sessions:
+    if state is None or state.phase not in ("removed", "failed") or state.sessions or views.sessions.damaged:
         return
     if any(session.workspace_id == workspace_id for session in views.sessions):
         return

@@ -78,9 +78,9 @@ class Recovery:
 
     async def _forget_secrets(self) -> None:
         """Remove addresses and secrets that belong to no webhook. No caller can register one yet."""
-        webhook_secrets = self._context.webhook_secrets
+        webhook_secrets, webhooks = self._context.webhook_secrets, self._context.views.webhooks
         for webhook_id in await webhook_secrets.kept():
-            if self._context.views.webhooks.get(webhook_id) is None:
+            if webhooks.get(webhook_id) is None and webhook_id not in webhooks.damaged:
                 await webhook_secrets.forget(webhook_id)
 
     async def _stop_strangers(self) -> None:

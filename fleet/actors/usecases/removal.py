@@ -105,7 +105,12 @@ class RemovalUseCases:
         return await self._context.host.delete_session(opencode_id)
 
     async def _forget_trees(self, workspace_id: str) -> None:
-        """Delete snapshots that no session needs any more, neither for its diffs nor as the origin of a fork."""
+        """Delete snapshots that no session needs any more, neither for its diffs nor as the origin of a fork.
+
+        What a session with a damaged stream needs is not known.
+        """
+        if self._context.views.sessions.damaged:
+            return
         for state in self._context.views.sessions:
             if workspace_id in (state.workspace_id, state.settings.origin and state.settings.origin.workspace_id):
                 return
