@@ -1,6 +1,7 @@
 """The drill: it breaks scratch copies of a log, says what it finds, and changes nothing of the original."""
 
 import hashlib
+import signal
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import trio
 
 from fleet.adapters.clock import SystemClock
 from fleet.doctor import Check
-from fleet.drill.drills import run_drills
+from fleet.drill.drills import appending_process, run_drills
+from fleet.drill.scratch import scratch_copy
 from fleet.errors import StartupError
 from fleet.events.batch import LogEnd
 from fleet.events.catalog import make_registry
@@ -94,3 +96,16 @@ async def test_stored_state_that_differs_from_the_events_is_named(tmp_path: Path
 def test_without_a_log_or_room_there_is_no_drill(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="no event log"):
         list(run_drills(tmp_path))
+
+
+def test_interrupted_drill_ends_its_process(tmp_path: Path) -> None:
+    """It would go on to write into the directory that is being removed."""
+    with pytest.raises(KeyboardInterrupt), appending_process(tmp_path) as process:
+        raise KeyboardInterrupt
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_what_goes_wrong_beside_a_scratch_copy_is_not_blamed_on_it(tmp_path: Path) -> None:
+    trio.run(recorded, tmp_path)
+    with pytest.raises(BrokenPipeError), scratch_copy(tmp_path, None):
+        raise BrokenPipeError

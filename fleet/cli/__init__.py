@@ -15,6 +15,13 @@ from fleet.escape import plain as shown  # not `plain`: importing the submodule 
 
 def main() -> None:
     """Run the command line: the entry point of the `fleet` script."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # before a command had begun
+        sys.exit(130)
+
+
+def _run() -> None:
     from fleet.limits import GC_THRESHOLDS_AT_START
 
     gc.set_threshold(*GC_THRESHOLDS_AT_START)  # before all other imports: what they make stays

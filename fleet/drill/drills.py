@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -124,7 +124,7 @@ def _kill(copy: Path) -> Check:
     confirmed: dict[int, str] = {}
     with broken_copy(copy) as directory:
         for kill in range(1, DRILL_KILLS + 1):
-            with _process(directory) as process:
+            with appending_process(directory) as process:
                 for _ in range(kill**3):  # the first right after the start, the later ones further on
                     position, stream = _line(process).split()
                     confirmed[int(position)] = stream
@@ -152,7 +152,7 @@ def _holds(log: UnchangedLog, position: int, stream: str) -> bool:
 def _full_disk(copy: Path) -> Check:
     with broken_copy(copy) as directory:
         size_bytes = (directory / LOG_FILE).stat().st_size
-        with _process(directory, str(size_bytes + MIB // 4)) as process:
+        with appending_process(directory, str(size_bytes + MIB // 4)) as process:
             lines = [line.split() for line in _rest(process)]
             code = process.wait()
         found = _first_break(directory)
@@ -220,15 +220,21 @@ def _first_break(directory: Path) -> Break | None:
         return verify(log).first_break
 
 
-def _process(directory: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Start the process that appends, with this Fleet's code."""
+@contextmanager
+def appending_process(directory: Path, *arguments: str) -> "Generator[subprocess.Popen[str]]":
+    """Start the process that appends, with this Fleet's code; it is killed at the end, also at that of a Ctrl-C."""
     path = os.pathsep.join(filter(None, (str(Path(fleet.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "fleet.drill.appending", str(directory), *arguments],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": path},
         text=True,
-    )
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _line(process: "subprocess.Popen[str]") -> str:

@@ -6,7 +6,7 @@ The original is only read. No server is started on a copy, so no process of the 
 import shutil
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -32,19 +32,25 @@ def scratch_copy(data_dir: Path, place: Path | None) -> Generator[Path]:
         raise StartupError(f"There is no event log in {data_dir}: name a Fleet's data directory with --data-dir.")
     parent = Path(tempfile.gettempdir()) if place is None else place
     needed_bytes = _COPIES_MAX * (_size_bytes(log) + _size_bytes(data_dir / _VIEWS)) + 64 * MIB
-    try:
-        free_bytes = shutil.disk_usage(parent).free
-        if free_bytes < needed_bytes:
-            raise StartupError(
-                f"A drill needs {needed_bytes // MIB:,} MiB in {parent}, where {free_bytes // MIB:,} MiB are free: "
-                "free space, or name another directory with --scratch."
-            )
-        with tempfile.TemporaryDirectory(prefix="fleet-drill-", dir=parent) as scratch:
-            copy = Path(scratch) / "copy"
-            _copy_original(data_dir, copy)
-            yield copy
-    except OSError as error:
-        raise StartupError(f"The scratch copy cannot be made in {parent}: {error.strerror}.") from error
+    with ExitStack() as cleanup:
+        try:
+            copy = _copied(data_dir, parent, needed_bytes, cleanup)
+        except OSError as error:
+            raise StartupError(f"The scratch copy cannot be made in {parent}: {error.strerror}.") from error
+        yield copy
+
+
+def _copied(data_dir: Path, parent: Path, needed_bytes: int, cleanup: ExitStack) -> Path:
+    free_bytes = shutil.disk_usage(parent).free
+    if free_bytes < needed_bytes:
+        raise StartupError(
+            f"A drill needs {needed_bytes // MIB:,} MiB in {parent}, where {free_bytes // MIB:,} MiB are free: "
+            "free space, or name another directory with --scratch."
+        )
+    scratch = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="fleet-drill-", dir=parent))
+    copy = Path(scratch) / "copy"
+    _copy_original(data_dir, copy)
+    return copy
 
 
 @contextmanager
