@@ -125,7 +125,7 @@ def _until_kept(page: Page, session_id: str) -> None:
 
 
 def test_draft_of_a_deleted_session_goes(page: Page, fleet: Server, shop: Path, wanted_faults: list[str]) -> None:
-    wanted_faults.append("status of 404")
+    wanted_faults.append("status of 410")
     item, other = fleet.create(shop, title="Goes"), fleet.create(shop, title="Stays")
     for each in (item, other):
         page.goto(f"/s/{each['id']}")
