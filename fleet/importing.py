@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from fleet.errors import StartupError
-from fleet.events.blobs import name_of
+from fleet.events.blobs import is_name, name_of
 from fleet.events.catalog import make_registry
 from fleet.events.data_lock import DataLock
 from fleet.events.export import ExportReport, verify_export
@@ -16,6 +16,7 @@ from fleet.events.lmdb_store import LOG_FILE
 from fleet.events.log import LogReader
 from fleet.events.read_only import reading_directory, reading_export
 from fleet.events.verify import verify
+from fleet.limits import BLOB_BYTES_MAX
 from fleet.private_files import make_private_directory
 from fleet.projections.contents import contents_of
 
@@ -69,8 +70,11 @@ async def _import_contents(exported: LogReader, blobs: Path, data_dir: Path) -> 
     """Store the contents beside the export under the streams whose events name them."""
 
     def read(digest: str) -> bytes | None:
+        file = blobs / digest
+        if not is_name(digest) or not file.is_file() or file.stat().st_size > BLOB_BYTES_MAX:
+            return None  # the export comes from anybody: what it names may be any file, or a device
         with suppress(OSError):
-            content = (blobs / digest).read_bytes()
+            content = file.read_bytes()
             if name_of(content) == digest:
                 return content
         return None

@@ -10,6 +10,7 @@ then `forget`.
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
@@ -93,6 +94,11 @@ class Blobs(Protocol):
 def name_of(content: bytes) -> str:
     """Return the digest by which a content is found."""
     return hashlib.sha256(content).hexdigest()
+
+
+def is_name(digest: str) -> bool:
+    """Return whether a content can have this name."""
+    return re.fullmatch("[0-9a-f]{64}", digest) is not None
 
 
 def check_put(owner: str, contents: Sequence[bytes]) -> None:

@@ -44,6 +44,16 @@ def test_whole_export_becomes_the_same_log(history: History, tmp_path: Path) -> 
     assert "has a log already" in str(log(*imported).exception)
 
 
+def test_only_plain_files_are_imported_as_contents(history: History, tmp_path: Path) -> None:
+    exported(history, tmp_path / "all", "--contents")
+    whole = log("import", str(tmp_path / "all"), "--data-dir", str(tmp_path / "whole"), "--json")
+    named = sorted((tmp_path / "all" / "blobs").iterdir())[0]
+    named.unlink()
+    named.symlink_to("/dev/zero")  # it never ends
+    less = log("import", str(tmp_path / "all"), "--data-dir", str(tmp_path / "less"), "--json")
+    assert json.loads(less.stdout)["contents"] < json.loads(whole.stdout)["contents"]
+
+
 def test_session_is_exported_alone(history: History, tmp_path: Path) -> None:
     events = exported(history, tmp_path / "one", "--session", history.asking[:13])
     whole = {event["stream"] for event in events if event["data"] != {}}
