@@ -22,6 +22,7 @@ from fleet.core.trust import TRUST, TRUST_ID, RecipeAllowed
 from fleet.errors import Rejected
 from fleet.events import codec
 from fleet.events.blobs import Blobs
+from fleet.events.envelope import Damaged, Erased
 from fleet.events.export import export_line
 from fleet.events.log import LogReader
 from fleet.evidence import document as doc
@@ -121,16 +122,24 @@ async def _gathered(log: LogReader, stream: str, session_id: str) -> tuple[Gathe
     name = naming(log)
     gathering, positions = Gathering(session_id, lambda actor: who(actor, _named(name, actor))), [0]
     if not log.stream_version(stream) or log.is_erased(stream):
-        raise Rejected(
-            "session_not_found",
-            f"there is no session {session_id}, or data of it was erased or taken out of the export",
-        )
+        raise _absent(session_id)
     while page := log.read_stream(stream, positions[-1], EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES):
         for recorded in page:
+            if isinstance(recorded.event, Damaged):
+                raise codec.CorruptRecord(f"event {recorded.position} cannot be read: {recorded.event.reason}")
+            if isinstance(recorded.event, Erased):
+                raise _absent(session_id)
             gathering.apply(recorded)
             positions.append(recorded.position)
         await trio.lowlevel.checkpoint()
     return gathering, positions[1:]
+
+
+def _absent(session_id: str) -> Rejected:
+    return Rejected(
+        "session_not_found",
+        f"there is no session {session_id}, or data of it was erased or taken out of the export",
+    )
 
 
 def _named(name: Callable[[str], str], actor: str) -> dict[str, str]:

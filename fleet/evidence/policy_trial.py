@@ -26,7 +26,7 @@ from fleet.core.session.turn_events import (
 )
 from fleet.core.session.values import Budget
 from fleet.core.tool_permissions import asks_of, root_of
-from fleet.events.envelope import Recorded
+from fleet.events.envelope import Erased, Recorded
 from fleet.events.log import LogReader
 from fleet.evidence.bodies import PartBody, RequestBody, read
 from fleet.limits import EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES, POLICY_EXAMPLES_MAX, POLICY_WORDS_CHARS_MAX
@@ -65,12 +65,17 @@ def rules_from(body: PolicyBody, home: str) -> TriedRules:
 
 
 async def try_rules(log: LogReader, stream: str, rules: TriedRules) -> SessionTrial | None:
-    """Return what the rules would have done in a session; None for one that had no turn, or was erased."""
+    """Return what the rules would have done in a session.
+
+    None for one that had no turn, was erased, or has an event that cannot be read.
+    """
     trial, position = _Trial(stream.partition("-")[2], rules), 0
     if log.is_erased(stream):
         return None
     while page := log.read_stream(stream, position, EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES):
         for recorded in page:
+            if isinstance(recorded.event, Erased):
+                return None
             trial.apply(recorded)
             position = recorded.position
         await trio.lowlevel.checkpoint()

@@ -3,6 +3,7 @@
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import SessionCreated
 from fleet.core.session.state import State
+from fleet.events.envelope import Erased
 from fleet.events.log import LogReader
 from fleet.evidence.document import RelatedSession, Relatives
 
@@ -34,7 +35,9 @@ def _related(log: LogReader, session_id: str | None) -> RelatedSession | None:
     if not log.stream_version(stream) or log.is_erased(stream):
         return RelatedSession(session_id=session_id, title="", outcome="erased")
     state: State = SESSION.initial(session_id)
-    for _, _, event in log.replay(stream):
+    for _, position, event in log.replay(stream):
+        if isinstance(event, Erased):
+            return RelatedSession(session_id=session_id, title="", outcome=f"event {position} cannot be read")
         state = SESSION.evolve(state, event)
     return related(state)
 

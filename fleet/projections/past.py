@@ -2,8 +2,9 @@
 
 An aggregate that has not changed since then has its current state. Any other is folded from the nearest earlier state:
 one that was requested before, or a snapshot. The log keeps a snapshot of every `PAST_SNAPSHOT_EVENTS` events of a
-stream, so the time of a fold does not depend on the stream's length; where they are missing, the first fold makes them.
-Events are read in pages, with a checkpoint after each. An aggregate that was erased since then has no earlier states.
+stream, so the time of a fold does not depend on the stream's length; where they are missing, the first fold makes
+them. Events are read in pages, with a checkpoint after each. An aggregate that was erased since then has no earlier
+states, nor has one after an event that is damaged.
 """
 
 from bisect import bisect_right
@@ -17,7 +18,7 @@ from fleet.core.instance import state as instance_state
 from fleet.core.session import state as session_state
 from fleet.core.webhook import state as webhook_state
 from fleet.core.workspace import state as workspace_state
-from fleet.events.envelope import Erased, StateSnapshot
+from fleet.events.envelope import Damaged, Erased, StateSnapshot
 from fleet.events.log import Log
 from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import FEED_PAGE_EVENTS, PAST_MARKS_KEPT, PAST_SNAPSHOT_EVENTS, PAST_STREAMS_KEPT
@@ -77,6 +78,8 @@ class Past(Generic[State]):
         kept, evolve = version // PAST_SNAPSHOT_EVENTS, self._view.decider.evolve
         replay = self._log.replay(stream, nearest.position, at)
         for folded, (version, position, event) in enumerate(replay, 1):
+            if isinstance(event, Damaged):
+                return None
             if isinstance(event, Erased):
                 break
             state = evolve(state, event)

@@ -104,6 +104,26 @@ def test_export_is_read_from_standard_input(history: History) -> None:
     assert json.loads(done.stdout)["position"] == history.head
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        ("log diff 0", 0, "a session ("),
+        ("policy try {rules} -s {session}", 0, "Of 0 tool calls in 0 sessions"),
+        ("log pack {session} -o {directory}/pack", 1, "taken out of the export"),
+    ],
+)
+def test_export_without_some_data_is_read_as_far_as_it_goes(
+    history: History, tmp_path: Path, command: str, code: int, said: str
+) -> None:
+    less, rules = tmp_path / "less", tmp_path / "rules.json"
+    log("export", "-o", str(less), "--redact", "text:document it", "--data-dir", str(history.data_dir))
+    rules.write_text('{"permission": "ask"}')
+    words = command.format(rules=rules, session=history.asking, directory=tmp_path).split()
+    done = CliRunner().invoke(command_line(), [*words, "--export", str(less)])
+    assert done.exit_code == code, done.exception
+    assert said in done.output
+
+
 def test_one_log_at_a_time(history: History) -> None:
     done = log("show", "--data-dir", str(history.data_dir), "--export", str(history.export))
     assert (done.exit_code, "give one of them" in done.stderr) == (2, True)

@@ -7,6 +7,7 @@ import msgspec
 from fleet.core.session.events import SessionEvent
 from fleet.core.session.turn_events import PartRecorded, RequestAnswered, RequestClosed, RequestOpened, TurnContinued
 from fleet.core.session.values import Answer, raw
+from fleet.events import codec
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.evidence.policy_trial import rules_from, try_rules
@@ -50,6 +51,14 @@ async def tried(*events: SessionEvent, **rules: Any) -> SessionTrial:
     found = await try_rules(log, "session-s1", rules_from(body, "/home/user"))
     assert found is not None
     return found
+
+
+async def test_session_with_an_event_that_cannot_be_read_is_left_out() -> None:
+    disk = MemoryDisk()
+    log = MemoryLog(disk, make_registry(), FakeClock())
+    await log.append("session-s1", 0, ACTIVE, Cause())
+    disk.records[2] = codec.erase(disk.records[2])  # as in an export from which data was taken out
+    assert await try_rules(log, "session-s1", rules_from(PolicyBody(), "/home/user")) is None
 
 
 async def test_trial_counts_what_would_be_asked_allowed_and_blocked() -> None:

@@ -12,6 +12,7 @@ from fleet.core.session.evolve import evolve
 from fleet.core.session.state import State, initial
 from fleet.errors import Rejected
 from fleet.events.blobs import Blobs
+from fleet.events.envelope import Erased
 from fleet.events.export import export_page
 from fleet.events.heads import GIVEN, Expected
 from fleet.events.log import LogReader
@@ -96,12 +97,14 @@ class LocalLog:
         return between(self.reader, begin, end, found)
 
     async def _state_at(self, session_id: str, at: int) -> State | None:
-        """Fold a session up to a position."""
+        """Fold a session up to a position; None also where one of its events cannot be read."""
         stream = _SESSION + session_id
         if self.reader.is_erased(stream):
             return None
         state = initial(session_id)
         for _, _, event in self.reader.replay(stream, 0, at):
+            if isinstance(event, Erased):
+                return None
             state = evolve(state, event)
         return None if state.phase == "absent" else state
 
