@@ -152,3 +152,8 @@ def unreadable_log(file: Path, why: object) -> StartupError:
     if isinstance(why, lmdb.Error) and remedy(why, advice) != advice:
         return StartupError(f"{file} cannot be written ({why}): {remedy(why, advice)}")
     return StartupError(f"{file} is damaged ({why}). {advice}")
+
+
+def damaged_end(why: object) -> StartupError:
+    """Return the error for a log whose last record cannot be used."""
+    return StartupError(f"The event log is damaged at its end ({why}): restore the data directory from a backup.")

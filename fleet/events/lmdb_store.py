@@ -24,7 +24,7 @@ from fleet.errors import StartupError
 from fleet.events import codec
 from fleet.events.batch import Commit, LogEnd
 from fleet.events.codec import CorruptRecord, unreadable_page
-from fleet.events.disk import free_bytes_of, remedy, unreadable_log
+from fleet.events.disk import damaged_end, free_bytes_of, remedy, unreadable_log
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
 from fleet.events.head_table import HeadTable
 from fleet.events.heads import Heads
@@ -172,14 +172,9 @@ class LmdbStore:
                 return LogEnd(0, codec.GENESIS_DIGEST)
             key, record = bytes(cursor.key()), codec.decode(cursor.value())
         except (lmdb.Error, CorruptRecord, msgspec.MsgspecError) as error:
-            raise StartupError(
-                f"The event log is damaged at its end ({error}): restore the data directory from a backup."
-            ) from error
+            raise damaged_end(error) from error
         if key != position_key(record.header.position):
-            raise StartupError(
-                f"The event log is damaged: behind event {record.header.position} it has a record of no position. "
-                "Restore the data directory from a backup."
-            )
+            raise damaged_end(f"behind event {record.header.position} it has a record of no position")
         return LogEnd(record.header.position, record.digest)
 
     @property
