@@ -212,6 +212,17 @@ async def test_sound_directory_is_proven(sound: Path) -> None:
     ]
 
 
+async def test_copy_without_the_key_is_proven_by_a_fold(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "data")
+    (tmp_path / "data" / "signing.key").unlink()
+    assert (await proven(tmp_path / "data")).first_break is None
+    with table_of(tmp_path / "data" / "events.mdb", "snapshots") as (entries, put):
+        forge_snapshot(entries, put)
+    found = (await proven(tmp_path / "data")).first_break
+    assert found is not None
+    assert "snapshots session-" in found.reason
+
+
 def first_key(entries: dict[bytes, bytes], *, holding: bytes = b"") -> bytes:
     return next(key for key, value in sorted(entries.items()) if holding in value)
 
