@@ -72,7 +72,7 @@ async def _import_contents(exported: LogReader, blobs: Path, data_dir: Path) -> 
     def read(digest: str) -> bytes | None:
         file = blobs / digest
         if not is_name(digest) or not file.is_file() or file.stat().st_size > BLOB_BYTES_MAX:
-            return None  # the export comes from anybody: what it names may be any file, or a device
+            return None  # any client may have made the export: what it names may be any file, or a device
         with suppress(OSError):
             content = file.read_bytes()
             if name_of(content) == digest:
