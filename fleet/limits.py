@@ -43,6 +43,7 @@ UNREAD_BODY_DRAIN_S: Final = 1.0  # a response waits so long for an unread reque
 FIND_QUERY_CHARS_MAX: Final = 200  # of the name of a file, directory or branch that a client searches for
 
 # Event log
+COMPRESSED_BYTES_MAX: Final = 256 * KIB  # on the event loop, in 2 ms; an attachment of 20 MiB would take a second
 COMPRESSED_BYTES_MIN: Final = (
     512  # shorter payloads would save a tenth of the log, and cost a sixth of a replay's speed
 )

@@ -1,6 +1,7 @@
 """Payloads are compressed on disk alone: readers, digests and exports have the plain payload, and damage is found."""
 
 import hashlib
+import zlib
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from fleet.events import codec
 from fleet.events.compression import NotCompressed, compress, decompress
 from fleet.events.dictionary import DICTIONARY
-from fleet.limits import COMPRESSED_BYTES_MIN, EVENT_BYTES_MAX
+from fleet.limits import COMPRESSED_BYTES_MAX, COMPRESSED_BYTES_MIN, EVENT_BYTES_MAX
 
 SALT = bytes(range(16))
 OUTPUT = msgspec.json.encode({"at_ms": 1, "type": "tool", "body": {"output": "case 7 of the suite: passed\n" * 500}})
@@ -20,7 +21,7 @@ PART = (
     b'ype":"step-finish"},"opencode_id":"ses_227d733bc000Gz8QttJwGj5aIk"}'
 )
 """A payload as OpenCode's events make it."""
-PAYLOADS = [b"{}", PART, OUTPUT, b'"' + bytes(range(35, 91)) * 20 + b'"', "日本語".encode() * 200]
+PAYLOADS = [b"{}", PART, OUTPUT, OUTPUT * 4, b'"' + bytes(range(35, 91)) * 20 + b'"', "日本語".encode() * 200]
 
 
 def header(payload: bytes) -> codec.Header:
@@ -43,6 +44,8 @@ def test_payloads_are_compressed_where_it_pays() -> None:
     assert len(encoded(PART)) - len(encoded(b"{}")) < len(PART) / 2
     assert compress(b"x" * (COMPRESSED_BYTES_MIN - 1)) is None
     assert compress(hashlib.shake_256(b"").digest(COMPRESSED_BYTES_MIN)) is None
+    assert compress(b"x" * COMPRESSED_BYTES_MAX) is not None
+    assert compress(b"x" * (COMPRESSED_BYTES_MAX + 1)) is None
 
 
 def test_a_record_without_compression_is_read() -> None:
@@ -82,7 +85,9 @@ def test_the_flag_of_compression_is_covered_too() -> None:
 
 
 def test_a_payload_of_any_size_is_refused() -> None:
-    bomb = compress(b"0" * (EVENT_BYTES_MAX + 1))
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15, zdict=DICTIONARY)
+    stream = deflate.compress(b"0" * (EVENT_BYTES_MAX + 1)) + deflate.flush()
+    bomb = stream + zlib.crc32(stream).to_bytes(4, "big")
     assert bomb is not None
     with pytest.raises(NotCompressed, match="too long"):
         decompress(bomb)
