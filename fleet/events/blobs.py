@@ -75,7 +75,10 @@ class Blobs(Protocol):
         ...
 
     def stored(self, digest: str) -> bytes | None:
-        """Return the content as it is stored, compressed and not checked; None where there is none."""
+        """Return the content as it is stored, compressed and not checked; None where there is none.
+
+        Raises `CorruptBlob`.
+        """
         ...
 
     async def discard(self, owner: str, digests: Collection[str]) -> None:

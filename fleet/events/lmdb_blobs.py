@@ -77,11 +77,7 @@ class LmdbBlobs:
 
     def get(self, digest: str) -> bytes | None:
         """See `Blobs`."""
-        try:
-            with self._environment.begin() as transaction:
-                stored = transaction.get(bytes.fromhex(digest), db=self._contents)
-        except lmdb.Error as error:
-            raise CorruptBlob(digest, f"cannot be read ({error})") from error
+        stored = self.stored(digest)
         return None if stored is None else unpack(digest, stored)
 
     def owned(self, owner: str) -> list[str]:
@@ -114,8 +110,11 @@ class LmdbBlobs:
 
     def stored(self, digest: str) -> bytes | None:
         """See `Blobs`."""
-        with self._environment.begin() as transaction:
-            return transaction.get(bytes.fromhex(digest), db=self._contents)
+        try:
+            with self._environment.begin() as transaction:
+                return transaction.get(bytes.fromhex(digest), db=self._contents)
+        except lmdb.Error as error:
+            raise CorruptBlob(digest, f"cannot be read ({error})") from error
 
     def _owned_by(self, transaction: "lmdb.Transaction[bytes]", owner: str) -> list[bytes]:
         prefix = owner.encode() + b"\0"

@@ -16,7 +16,7 @@ from fleet.events.blobs import Blobs
 from fleet.events.envelope import Recorded
 from fleet.events.log import LogReader
 from fleet.limits import BETWEEN_LISTED_MAX, LOG_SEARCH_PAGE_EVENTS
-from fleet.projections.why_turn import changed_files
+from fleet.projections.why_turn import changed_files, read_one
 
 StateAt = Callable[[str, int], Awaitable[State | None]]
 """Returns the state of a session at a position; None where it did not exist yet or is erased."""
@@ -79,9 +79,9 @@ async def _session(
         session_id,
         await state_at(session_id, first) if not created else None,
         await state_at(session_id, last),
-        _read(log, created[0]) if created else None,
-        _read(log, erased[-1]) if erased else None,
-        tuple(_read(log, position) for position in prompts[-BETWEEN_LISTED_MAX:]),
+        read_one(log, created[0]) if created else None,
+        read_one(log, erased[-1]) if erased else None,
+        tuple(read_one(log, position) for position in prompts[-BETWEEN_LISTED_MAX:]),
         len(prompts),
         _files(log, blobs, listed["session.changes-recorded"]),
         counts,
@@ -111,14 +111,10 @@ def _files(log: LogReader, blobs: Blobs | None, changes: list[int]) -> tuple[str
     """Return the files that the newest turns changed."""
     found: dict[str, None] = {}
     for position in reversed(changes[-BETWEEN_LISTED_MAX:]):
-        event = _read(log, position).event
+        event = read_one(log, position).event
         for file in changed_files(event, blobs) if isinstance(event, ChangesRecorded) else ():
             found[file.file] = None
     return tuple(sorted(found)[:BETWEEN_LISTED_MAX])
-
-
-def _read(log: LogReader, position: int) -> Recorded:
-    return log.read_all(position - 1, 1)[0]
 
 
 def used_between(changes: SessionChanges) -> tuple[float, int]:

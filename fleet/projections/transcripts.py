@@ -180,12 +180,13 @@ class Transcripts:
 
     def _conversations(self, found: Indexed, running: dict[str, SubAgent]) -> list[ConversationView]:
         index, own = found.store, self._own(found, None)
-        subagents = running | self._subagents(found)
+        recorded = self._subagents(found)
+        subagents = running | recorded
         counted = {
             name: (index.count(number, None)[0], index.created_ms(number))
             for number, name in index.conversations(found.stream)
         }
-        known = dict.fromkeys((*counted, *self._subagents(found)))
+        known = dict.fromkeys((*counted, *recorded))
         known.pop(own, None)
         others = sorted(known, key=lambda each: counted.get(each, (0, None))[1] or 0)
         names = dict.fromkeys((*((own,) if own else ()), *others, *running))
