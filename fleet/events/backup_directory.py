@@ -3,7 +3,7 @@
     events.mdb, blobs.mdb    the log and the contents, in the format of a data directory
     tokens.json, webhooks/ … the files of directory_files.py
     identity.json            that of the original, so that a start of Fleet in the backup is refused
-    backup.json              what this is a backup of, and how far it reaches; written last
+    backup.json              what this is a backup of, and at the end of a run how far it reaches
 
 It is written in steps that can be repeated: a run that was cut off leaves a backup that the next run continues. After
 an erasure both files are written again, because LMDB keeps the bytes of deleted data in free pages; the manifest says
