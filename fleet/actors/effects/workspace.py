@@ -131,6 +131,22 @@ async def erase_workspace(context: Context, workspace_id: str) -> None:
     context.views.workspaces.erased(workspace_id)
 
 
+async def forget_trees(context: Context, workspace_id: str) -> None:
+    """Delete snapshots that no session needs any more, neither for its diffs nor as the origin of a fork.
+
+    What a session with a damaged stream needs is not known.
+    """
+    if context.views.sessions.damaged:
+        return
+    for state in context.views.sessions:
+        if workspace_id in (state.workspace_id, state.settings.origin and state.settings.origin.workspace_id):
+            return
+    try:
+        await context.trees.forget(workspace_id)
+    except Problem as problem:  # the session is erased nevertheless
+        _log.warning("trees_not_forgotten", workspace=workspace_id, detail=problem.detail)
+
+
 async def forget_workspace(context: Context, workspace_id: str, cause: Cause) -> None:
     """Erase a workspace that is gone and whose sessions are all erased: its branch may be named after a title.
 

@@ -70,10 +70,13 @@ class Recovery:
                 _log.warning("erasure_unfinished", id=erased_id, code=unavailable.code)
 
     async def _forget_workspaces(self) -> None:
-        """Erase the workspaces whose sessions are all erased: a crash came between the two."""
+        """Erase the workspaces and snapshots whose sessions are all erased: a crash came between the two."""
         used = {state.workspace_id for state in self._context.views.sessions}
         for state in list(self._context.views.workspaces):
-            if state.id not in used and state.order is not None and state.order.strategy != "existing":
+            if state.id in used:
+                continue
+            await workspace.forget_trees(self._context, state.id)
+            if state.order is not None and state.order.strategy != "existing":
                 await workspace.forget_workspace(self._context, state.id, Cause())
 
     async def _forget_secrets(self) -> None:

@@ -15,7 +15,7 @@ from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.stored_responses import erasure_key
-from fleet.actors.effects.workspace import forget_workspace
+from fleet.actors.effects.workspace import forget_trees, forget_workspace
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.usecases.sessions import SessionUseCases
@@ -74,7 +74,7 @@ class RemovalUseCases:
         traces = await self._delete_conversations(session) if permanent else []
         workspace = self._context.views.workspaces.get(session.workspace_id)
         if permanent:
-            await self._forget_trees(session.workspace_id)
+            await forget_trees(self._context, session.workspace_id)
             await forget_workspace(self._context, session.workspace_id, caller.cause)
         gone = workspace is None or workspace.phase == "removed"
         return Ending(session, workspace, None if gone else left, permanent, self._context.log.head(), tuple(traces))
@@ -103,21 +103,6 @@ class RemovalUseCases:
             except Problem as problem:
                 _log.info("conversation_not_deleted", instance=instance.id, code=problem.code)
         return await self._context.host.delete_session(opencode_id)
-
-    async def _forget_trees(self, workspace_id: str) -> None:
-        """Delete snapshots that no session needs any more, neither for its diffs nor as the origin of a fork.
-
-        What a session with a damaged stream needs is not known.
-        """
-        if self._context.views.sessions.damaged:
-            return
-        for state in self._context.views.sessions:
-            if workspace_id in (state.workspace_id, state.settings.origin and state.settings.origin.workspace_id):
-                return
-        try:
-            await self._context.trees.forget(workspace_id)
-        except Problem as problem:  # the session is erased nevertheless
-            _log.warning("trees_not_forgotten", workspace=workspace_id, detail=problem.detail)
 
     async def remove(self, workspace_id: str, caller: Caller) -> State:
         """Remove a workspace that no session needs, or only some that have stopped; one that is gone stays so.

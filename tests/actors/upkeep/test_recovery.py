@@ -1,11 +1,16 @@
 """What an orderly stop leaves, and how the next start takes it up."""
 
 import itertools
+from typing import Any
 
+import pytest
 import trio
 from msgspec.structs import replace
 
+from fleet.actors.usecases.removal import RemovalUseCases
+from fleet.errors import Unavailable
 from fleet.limits import RECOVERY_BATCH, RECOVERY_PAUSE_S
+from tests.actors.usecases.test_removal import worked
 from tests.gateway.door import REPOSITORY, Machine
 
 
@@ -58,3 +63,21 @@ async def test_many_sessions_are_taken_up_a_few_at_a_time(machine: Machine) -> N
         stopping.set()
     assert taken_up[-1] == count
     assert max(after - before for before, after in itertools.pairwise(taken_up)) == RECOVERY_BATCH
+
+
+@pytest.mark.parametrize("strategy", ["worktree", "existing"])
+async def test_snapshots_of_an_erased_session_are_deleted_after_a_crash(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    async def lost(*_: Any) -> None:
+        raise Unavailable("interrupted", "the process was killed")
+
+    async with machine.fleet(killed=True) as door:
+        item = await worked(machine, door, strategy)
+        assert item["workspaceId"] in machine.files.trees
+        with monkeypatch.context() as patched:
+            patched.setattr(RemovalUseCases, "_delete_conversations", lost)
+            await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+        assert item["workspaceId"] in machine.files.trees
+    async with machine.fleet():
+        assert item["workspaceId"] not in machine.files.trees
