@@ -158,7 +158,7 @@ async def test_a_turn_ends_although_the_stored_diff_of_the_turns_before_is_damag
     with trio.fail_after(600):
         state = await changed(machine, door, item, b_txt=b"2\n")
     assert (state["status"], state["lastTurn"]["number"]) == ("idle", 2)
-    damaged = (await door.knock("GET", f"/api/sessions/{item['id']}/diffs")).problem(500, "internal")
+    damaged = (await door.knock("GET", f"/api/sessions/{item['id']}/diffs")).problem(503, "content_damaged")
     assert "is damaged" in damaged["detail"]
     assert "backup" in damaged["hint"]
 
