@@ -1,14 +1,20 @@
-"""Imports a whole export of a log into a new data directory: the same records, byte for byte, and the contents."""
+"""Imports a whole export of a log into a new data directory: the same records, byte for byte, and the contents.
+
+The directory is at home nowhere, as a copy is: its log names processes and workspaces of another Fleet.
+"""
 
 from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
 
+from fleet.adapters.clock import SystemClock
+from fleet.adapters.ids import SystemIds
 from fleet.errors import StartupError
 from fleet.events.blobs import is_name, name_of
 from fleet.events.catalog import make_registry
 from fleet.events.data_lock import DataLock
+from fleet.events.directory_identity import write_import_identity
 from fleet.events.export import ExportReport, verify_export
 from fleet.events.import_log import import_records
 from fleet.events.lmdb_blobs import LmdbBlobs
@@ -46,6 +52,7 @@ async def import_export(events: Path, blobs: Path, data_dir: Path, now_ms: int) 
     make_private_directory(data_dir)
     with closing(DataLock(data_dir)), reading_export(str(events), make_registry()) as exported:
         contents = await _import_contents(exported, blobs, data_dir)  # first: it is the log that makes a data directory
+        write_import_identity(data_dir, SystemIds(SystemClock()).uuid7(), events)
         records = (exported.read_record(position) or b"" for position in range(1, report.last + 1))
         end = import_records(data_dir, records, now_ms)
     return Imported(report.events, contents, end.digest.hex())

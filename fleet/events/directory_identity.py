@@ -19,9 +19,11 @@ import msgspec
 
 from fleet.errors import StartupError
 from fleet.events.data_lock import lock_holder
-from fleet.private_files import sync_directory
+from fleet.private_files import sync_directory, write_private
 
 FILE: Final = "identity.json"
+_NO_INODE: Final = 0
+"""Of a backup and of an import: no start of Fleet in them is at home."""
 _MACHINE_IDS: Final = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 
@@ -64,6 +66,12 @@ def write_identity(directory: Path, directory_id: str) -> DirectoryIdentity:
     return identity
 
 
+def write_import_identity(directory: Path, directory_id: str, source: Path) -> None:
+    """Name the export that the directory is an import of, durably: it is at home nowhere. Raises `OSError`."""
+    identity = DirectoryIdentity(directory_id, os.path.realpath(source), _NO_INODE)
+    write_private(directory / FILE, msgspec.json.format(msgspec.json.encode(identity)), durable=True)
+
+
 def is_home(directory: Path, identity: DirectoryIdentity) -> bool:
     """Return whether the directory is the one that the identity was written for."""
     if os.path.realpath(directory) != identity.place:
@@ -88,6 +96,8 @@ def _seen(directory: Path, identity: DirectoryIdentity) -> str:
     place = Path(identity.place)
     if os.path.realpath(directory) == identity.place:
         return f"{here} is a copy that replaced the original, or was moved here from another disk{_machine(identity)}"
+    if identity.inode == _NO_INODE and not place.is_dir():
+        return f"{here} was imported from {place}"
     with suppress(StartupError, OSError):
         original = read_identity(place)
         if original is not None and original.id == identity.id:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
+from fleet.events.directory_identity import require_home
 from fleet.events.read_only import reading_export
 from fleet.events.redaction import parse_rule
 from tests.cli.terminal import fleet
@@ -42,6 +44,13 @@ def test_whole_export_becomes_the_same_log(history: History, tmp_path: Path) -> 
     told = log("why", "notes.txt", "--data-dir", str(tmp_path / "data")).stdout
     assert "notes.txt was created (+1 -0) in turn 2" in told
     assert "has a log already" in str(log(*imported).exception)
+
+
+def test_import_is_no_fleet_of_its_own(history: History, tmp_path: Path) -> None:
+    exported(history, tmp_path / "all")
+    assert log("import", str(tmp_path / "all"), "--data-dir", str(tmp_path / "data")).exit_code == 0
+    with pytest.raises(StartupError, match=r"was imported from .*all.*(?s:.*)restore --in-place"):
+        require_home(tmp_path / "data")
 
 
 def test_only_plain_files_are_imported_as_contents(history: History, tmp_path: Path) -> None:
