@@ -16,6 +16,7 @@ async def test_server_info_has_version_roots_and_limits(door: Door, machine: Mac
         "opencodeVersion": machine.world.version,
         "rehearsal": False,
         "ready": True,
+        "readOnly": False,
         "roots": ["/"],
         "limits": {
             "bodyBytes": BODY_BYTES_MAX,
