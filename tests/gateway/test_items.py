@@ -164,6 +164,7 @@ async def test_an_item_says_why_prompts_wait(door: Door) -> None:
 )
 async def test_every_list_says_as_of_which_position(door: Door, path: str) -> None:
     item = await door.session()
+    before = door.fleet.log.head()
     answer = await door.knock("GET", "/api" + path.format(id=item["id"], instance=item["instanceId"]))
     assert answer.status == 200
-    assert answer.headers["fleet-position"] == str(door.fleet.log.head())
+    assert before <= int(answer.headers["fleet-position"]) <= door.fleet.log.head()  # Fleet itself records meanwhile
