@@ -26,6 +26,7 @@ def opened() -> Generator[Open]:
     """Configure the log, onto a text; afterwards it is as it was."""
     before, root = structlog.get_config(), logging.getLogger()
     handlers, level = root.handlers, root.level
+    logging.captureWarnings(capture=False)  # a command that ran in this process may have begun it
 
     def opened(form: LogFormat = "json", level: LogLevel = "info") -> io.StringIO:
         output = io.StringIO()

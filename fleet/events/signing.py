@@ -74,7 +74,7 @@ def open_key(directory: Path) -> SigningKey:
         private = load_pem_private_key(file.read_bytes(), None)
     except FileNotFoundError:
         key = SigningKey(os.urandom(32), is_new=True)
-        _write(file, key._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+        _write(file, key._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     except (OSError, ValueError, TypeError) as error:
         raise _unreadable(file, error) from error
     else:
@@ -83,13 +83,13 @@ def open_key(directory: Path) -> SigningKey:
         key = SigningKey(private.private_bytes_raw())
     if read_public_key(directory) != key.public:
         pem = key._private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        _write(directory / PUBLIC_FILE, pem, 0o644)
+        _write(directory / PUBLIC_FILE, pem)
     return key
 
 
-def _write(file: Path, pem: bytes, mode: int) -> None:
+def _write(file: Path, pem: bytes) -> None:
     try:
-        write_private(file, pem, mode=mode, durable=True)
+        write_private(file, pem, durable=True)
     except OSError as error:
         advice = remedy(error, "make the directory writable for this user.")
         raise StartupError(f"{file} cannot be written ({error.strerror}): {advice}") from error

@@ -282,7 +282,7 @@ def test_a_phone_has_two_lines_a_row(open_context: Callable[..., BrowserContext]
     box = works.bounding_box()
     assert box is not None
     assert box["height"] >= 44
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.wait_for_function("document.documentElement.scrollWidth <= 390")
 
 
 def place(found: Locator) -> tuple[float, float, float, float]:

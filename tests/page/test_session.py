@@ -379,7 +379,7 @@ def test_phone_shows_the_transcript_and_the_composer(
     page = context.new_page()
     page.goto(f"/s/{worked}")
     expect(transcript(page).get_by_text("turn 1 finished")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.wait_for_function("document.documentElement.scrollWidth <= 390")
     expect(composer(page)).to_be_in_viewport()
     accessible(page)
 

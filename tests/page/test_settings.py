@@ -106,4 +106,4 @@ def test_every_page_is_accessible_on_a_dark_phone(
     if path == "/processes":
         expect(page.get_by_role("link", name=sharing[-1], exact=True)).to_have_count(2)  # by process and workspace
     accessible(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.wait_for_function("document.documentElement.scrollWidth <= 390")
