@@ -1,6 +1,7 @@
 """A damaged event or content: it has a code of its own, and takes one stream away, not the server."""
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.events import codec
 from fleet.events.codec import SALT_BYTES
@@ -56,6 +57,19 @@ async def test_what_belongs_to_a_damaged_stream_is_kept(machine: Machine) -> Non
         (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(503, "event_damaged")
         assert (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json["status"] == "removed"
         assert list(machine.webhook_secrets.targets) == [hook["id"]]
+
+
+async def test_the_process_of_a_damaged_stream_is_not_stopped_at_a_start(machine: Machine) -> None:
+    machine.policy = replace(machine.policy, leave_running=True)
+    async with machine.fleet() as door:
+        item = await door.session(PLAIN, initialPrompt="bash:60")
+        await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    left = machine.world.living()
+    assert [process.instance_id for process in left] == [item["instanceId"]]
+    machine.views = MemoryStore()
+    damage(machine, f"instance-{item['instanceId']}", 1, b"?")
+    async with machine.fleet():
+        assert machine.world.living() == left, "what is not known is not stopped"
 
 
 async def test_readiness_names_the_damaged_stream(machine: Machine) -> None:

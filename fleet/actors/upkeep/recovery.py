@@ -87,9 +87,13 @@ class Recovery:
                 await webhook_secrets.forget(webhook_id)
 
     async def _stop_strangers(self) -> None:
-        """Stop marked processes that no instance uses: a crash interrupted their stop."""
-        orphans = await find_orphans(self._context.host, self._context.views.instances.get)
-        for instance_id in sorted({process.instance_id for process in orphans}):
+        """Stop marked processes that no instance uses: a crash interrupted their stop.
+
+        Of an instance whose stream is damaged it is not known whether it is used.
+        """
+        instances = self._context.views.instances
+        orphans = await find_orphans(self._context.host, instances.get)
+        for instance_id in sorted({process.instance_id for process in orphans} - instances.damaged.keys()):
             _log.warning("process_without_instance_stopped", instance=instance_id)
             await self._context.host.stop(instance_id, None)
 
