@@ -1,13 +1,14 @@
 """Takes the data of events out of an export: each line keeps its header and the rule, so the chain still verifies.
 
-Rules: `type:NAME` (or the beginning of a type, as `type:session.`), `session:ID`, `text:REGEX` for events whose data
-matches, and the groups of `GROUPS`. The mark of a `text` rule does not repeat its text.
+Rules: `type:NAME` (or the beginning of a type, as `type:session.`), `session:ID`, `text:REGEX` for events in whose
+data a text matches, and the groups of `GROUPS`. The mark of a `text` rule does not repeat its text.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -20,6 +21,7 @@ GROUPS: Final = {
 }
 """Rules that name several types."""
 
+_Json: TypeAlias = "str | int | float | list[_Json] | dict[str, _Json] | None"
 _decode: Final = msgspec.json.Decoder(ExportLine).decode
 
 
@@ -82,7 +84,25 @@ def _is_outside(stream: str, line: ExportLine) -> bool:
 
 
 def _contains(pattern: re.Pattern[str], line: ExportLine) -> bool:
-    return pattern.search(bytes(line.data).decode()) is not None
+    data = bytes(line.data)
+    texts = (data.decode(), *_strings(msgspec.json.decode(data)))
+    return any(pattern.search(text) for text in texts)
+
+
+def _strings(value: _Json) -> Iterator[str]:
+    """Yield all strings in a JSON value as they are without JSON's escapes, also those in JSON inside a string."""
+    if isinstance(value, str):
+        yield value
+        if value[:1] in ("{", "["):
+            with suppress(msgspec.DecodeError):
+                yield from _strings(msgspec.json.decode(value))
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from _strings(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _strings(member)
 
 
 def _is_beyond(after: int, through: int, line: ExportLine) -> bool:

@@ -1,7 +1,9 @@
 """Redaction of exports: what a rule names is taken out, whatever the data looks like."""
 
 import json
+from typing import Any
 
+import pytest
 from msgspec.json import encode
 
 from fleet.events.codec import Header, digest_payload
@@ -23,3 +25,18 @@ def test_data_that_holds_a_signature_is_taken_out() -> None:
     raw = line(encode({"body": {"text": "a secret thought", "metadata": {"provider": {"signature": "c2ln"}}}}))
     taken = json.loads(redact(raw, [parse_rule("transcripts")]))
     assert (taken["data"], taken["redacted"]) == ({}, "transcripts")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"text": 'she said "open sesame"\nand left'},
+        {"body": {"parts": [{"said": 'she said "open sesame"\nand left'}]}},
+        {"body": json.dumps({"text": 'she said "open sesame"\nand left'})},
+        {'she said "open sesame"\nand left': 1},
+    ],
+)
+def test_a_text_is_found_as_it_was_written(data: dict[str, Any]) -> None:
+    rule = parse_rule('text:"open sesame"\nand')
+    assert json.loads(redact(line(encode(data)), [rule]))["redacted"] == "text"
+    assert redact(line(encode({"text": "open"})), [rule]) == line(encode({"text": "open"}))
