@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -21,6 +22,9 @@ PROGRAM_WITH_CTRL_C = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fleet.cli import main; main()",
 )
 """As on a terminal: what a shell runs in the background ignores SIGINT, and so does all that it starts."""
+
+
+AGAIN_S = 5.0
 
 
 class Done(NamedTuple):
@@ -61,7 +65,11 @@ async def on_terminal(
     columns: int = 80,
     **more: str,
 ) -> Done:
-    """Run the command on a terminal; Ctrl-C is pressed once it has shown `interrupt_at`."""
+    """Run the command on a terminal; Ctrl-C is pressed when it has shown `interrupt_at`.
+
+    As a person does, it is pressed again if nothing happens: a signal that arrives just before Python waits for input
+    is noticed with the next one.
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for in a thread
         [*PROGRAM_WITH_CTRL_C, *arguments],
@@ -76,6 +84,8 @@ async def on_terminal(
     def read() -> bytes:
         said, pressed = b"", False
         while True:
+            while pressed and not select.select([ours], [], [], AGAIN_S)[0]:
+                process.send_signal(signal.SIGINT)
             try:
                 chunk = os.read(ours, 65536)
             except OSError:  # its other end is closed
