@@ -18,6 +18,7 @@ from typing import Any, Final
 import trio
 
 from bench.figures import Figure, show
+from bench.longest_step import LongestStep
 from bench.sample_log import Author
 from fleet.adapters.clock import SystemClock
 from fleet.core.session.decide import SESSION
@@ -80,23 +81,8 @@ async def _fill(log: LmdbLog, size: int) -> str:
     return session_id
 
 
-class _Loop:
-    """The longest step of the event loop, in time of the processor."""
-
-    def __init__(self) -> None:
-        self.longest_s = 0.0
-
-    async def run(self) -> None:
-        last = time.thread_time()
-        while True:
-            await trio.lowlevel.checkpoint()
-            now = time.thread_time()
-            self.longest_s = max(self.longest_s, now - last)
-            last = now
-
-
 async def _figures(log: LmdbLog, size: int, file: Path) -> list[Figure]:
-    loop, random = _Loop(), Random(1)
+    loop, random = LongestStep(), Random(1)
     async with trio.open_nursery() as nursery:
         await nursery.start(log.run)
         session_id = await _fill(log, size)

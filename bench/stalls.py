@@ -7,7 +7,6 @@ Run: python -m bench stalls
 """
 
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 import trio
 
 from bench.figures import Figure, best, show
+from bench.longest_step import LongestStep
 from fleet.adapters.clock import SystemClock
 from fleet.core.session.events import SessionCreated
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded, PromptAccepted, TurnStarted
@@ -72,24 +72,14 @@ async def _write(log: LmdbLog) -> None:
 
 async def _longest_pause_ms(read: Callable[[], Awaitable[None]]) -> float:
     """Return the longest time for which another task did not get its turn."""
-    longest_s = 0.0
-
-    async def tick(task_status: trio.TaskStatus[None]) -> None:
-        nonlocal longest_s
-        last_s = time.thread_time()
-        task_status.started()
-        while True:
-            await trio.lowlevel.checkpoint()
-            now_s = time.thread_time()
-            longest_s, last_s = max(longest_s, now_s - last_s), now_s
-
+    step = LongestStep()
     async with trio.open_nursery() as nursery:
-        await nursery.start(tick)
+        await nursery.start(step.run)
         await read()
         for _ in range(2):  # the other one has had its turn after that
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
-    return longest_s * 1000
+    return step.longest_s * 1000
 
 
 async def _diffs(log: LmdbLog) -> None:

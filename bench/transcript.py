@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from bench.figures import Figure, show
+from bench.longest_step import LongestStep
 from fleet.adapters.clock import SystemClock
 from fleet.core.session.events import SessionCreated
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded, PromptAccepted, TurnEnded, TurnStarted
@@ -91,22 +92,7 @@ async def _fill(log: Log) -> None:
         version = (await log.append(STREAM, version, _turn(number), Cause())).version
 
 
-class _Steps:
-    """The longest time that the event loop has worked before a task that is ready had its turn."""
-
-    def __init__(self) -> None:
-        self.longest_s = 0.0
-
-    async def run(self) -> None:
-        last = time.thread_time()
-        while True:
-            await trio.lowlevel.checkpoint()
-            now = time.thread_time()
-            self.longest_s = max(self.longest_s, now - last)
-            last = now
-
-
-async def _measure(name: str, read: Callable[[], Awaitable[Any]], steps: _Steps) -> list[Figure]:
+async def _measure(name: str, read: Callable[[], Awaitable[Any]], steps: LongestStep) -> list[Figure]:
     await trio.sleep(0.01)
     steps.longest_s, began_s = 0.0, time.thread_time()
     await read()
@@ -120,7 +106,7 @@ async def _measure(name: str, read: Callable[[], Awaitable[Any]], steps: _Steps)
 
 async def _figures(log: LmdbLog) -> list[Figure]:
     figures: list[Figure] = []
-    steps = _Steps()
+    steps = LongestStep()
     async with trio.open_nursery() as nursery:
         await nursery.start(log.run)
         await _fill(log)

@@ -24,6 +24,7 @@ from fleet.evidence.costs import charge, used
 from fleet.evidence.life import LIFE
 from fleet.evidence.requests import AskedRequest, decision_of, permission_of, questions_of, unasked
 from fleet.projections.names import who
+from fleet.projections.sentences import sentence
 from fleet.projections.turns import Turn, TurnFold
 
 
@@ -222,9 +223,7 @@ class Gathering:
         self._set_up(result=f"was skipped by {self.person(recorded.cause.actor)}")
 
     def _lived(self, recorded: Recorded, event: Any) -> None:
-        sentence = LIFE[type(event)](event)
-        if sentence:
-            self._life.append(doc.LifeEvent(sentence=sentence, by=act_of(recorded)))
+        self._life.append(doc.LifeEvent(sentence=sentence(recorded.type, event), by=act_of(recorded)))
 
     # ---------------------------------------------------------------------------------------------------- the document
 
