@@ -11,15 +11,15 @@ from fleet.events.catalog import make_registry
 from fleet.events.directory_identity import require_home
 from fleet.events.read_only import reading_export
 from fleet.events.redaction import parse_rule
+from tests.cli.sample_history import History, write_sample
 from tests.cli.terminal import fleet
 from tests.cli.test_log_sources import log
-from tests.cli.told_history import History, lay_down
 from tests.client.line import Line
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    return lay_down(tmp_path_factory.mktemp("history"))
+    return write_sample(tmp_path_factory.mktemp("history"))
 
 
 def exported(history: History, output: Path, *options: str) -> list[dict[str, Any]]:

@@ -13,14 +13,14 @@ from fleet.events.snapshots import fingerprint, pack
 from fleet.projections.runner import Runner, digest_at
 from fleet.projections.store import LmdbViewStore
 from fleet.projections.views import make_views
+from tests.cli.sample_history import History, write_sample
 from tests.cli.test_log_sources import log
-from tests.cli.told_history import History, lay_down
 from tests.fakes.memory_store import MemoryStore
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    return lay_down(tmp_path_factory.mktemp("history"))
+    return write_sample(tmp_path_factory.mktemp("history"))
 
 
 def store_views(data_dir: Path, *, without: str = "") -> None:

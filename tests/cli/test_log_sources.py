@@ -10,12 +10,12 @@ from typer.testing import CliRunner, Result
 
 from fleet.cli.app import command_line
 from fleet.events.data_lock import DataLock
-from tests.cli.told_history import ALICE, CAROL, History, lay_down
+from tests.cli.sample_history import ALICE, CAROL, History, write_sample
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    return lay_down(tmp_path_factory.mktemp("history"))
+    return write_sample(tmp_path_factory.mktemp("history"))
 
 
 @pytest.fixture(params=["--data-dir", "--export"])

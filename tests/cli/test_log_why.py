@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.cli.sample_history import History, write_sample
 from tests.cli.test_log_sources import log
-from tests.cli.told_history import History, lay_down
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    return lay_down(tmp_path_factory.mktemp("history"))
+    return write_sample(tmp_path_factory.mktemp("history"))
 
 
 def why(history: History, *arguments: str) -> list[str]:

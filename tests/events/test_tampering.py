@@ -32,7 +32,7 @@ from fleet.projections.proof import CHAIN, DERIVED, prove_everything
 from fleet.projections.runner import Runner
 from fleet.projections.store import LmdbViewStore, UnchangedViewStore
 from fleet.projections.views import make_views
-from tests.cli.told_history import lay_down
+from tests.cli.sample_history import write_sample
 from tests.core.sessions import STOPPED
 from tests.events.samples import Counted, open_lmdb
 from tests.fakes.memory_log import KEY
@@ -169,7 +169,7 @@ def test_rows_of_another_log_are_folded_again(tmp_path: Path) -> None:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with two sessions, an erased third one, rows of views, snapshots, commands and blobs."""
     place = tmp_path_factory.mktemp("sound")
-    directory = lay_down(place).data_dir
+    directory = write_sample(place).data_dir
     trio.run(grow, directory)
     return directory
 

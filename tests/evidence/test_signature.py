@@ -21,7 +21,7 @@ def test_only_what_the_key_signed_is_accepted() -> None:
         assert not is_signed(key, text, signature[:32] + number.to_bytes(32, "little"))
 
 
-def test_bytes_that_are_no_point_are_refused() -> None:
+def test_bytes_that_are_no_curve_point_are_refused() -> None:
     with pytest.raises(Wrong, match="no point"):
         is_signed(b"\x02" + bytes(31), b"", bytes(64))
     assert not is_signed(b"", b"", bytes(64))

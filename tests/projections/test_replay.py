@@ -18,7 +18,7 @@ from fleet.projections.replay import Compared, Finding, Parted, Steps, replay_sn
 from fleet.projections.replay_history import replay_history
 from fleet.projections.runner import Runner
 from fleet.projections.views import make_views
-from tests.cli.told_history import happen
+from tests.cli.sample_history import happen
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
 from tests.fakes.memory_store import MemoryStore

@@ -105,7 +105,7 @@ def test_no_order_to_a_terminal_comes_through_the_command(tmp_path: Path) -> Non
     assert not any(order in shown for order in ORDERS)
 
 
-def test_log_on_a_terminal_has_no_orders_to_it() -> None:
+def test_log_on_a_terminal_has_no_control_sequences() -> None:
     program = (
         "import structlog; from fleet.logs import configure_logs; configure_logs();"
         f"structlog.get_logger().warning('said', detail={EVIL!r}, names=[{EVIL!r}]);"

@@ -1,4 +1,4 @@
-"""A small history of three people for tests of `fleet log`, made in memory and laid down as directory and export.
+"""A small history of three people for tests of `fleet log`, written as a data directory and as an export.
 
 Alice's first turn asks for permissions, and she answers "always"; Carol's prompt waits meanwhile and runs next. Bob
 aborts the turn of another session.
@@ -38,7 +38,7 @@ class History(NamedTuple):
     head: int
 
 
-def lay_down(directory: Path) -> History:
+def write_sample(directory: Path) -> History:
     """Make the history and write it below the directory."""
     machine, (asking, aborted) = happen()
     disk = machine.disk
