@@ -148,6 +148,16 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
         _LATER_S,
     ),
     "opencode_downgrade": Kind(503, "OpenCode's data is of a newer version", _DOCTOR, _LATER_S),
+    # Hosts
+    "host_unknown": Kind(422, "There is no such host"),
+    "host_unsuitable": Kind(422, "No host can do this"),
+    "host_unreachable": Kind(
+        503,
+        "The host does not answer",
+        "Fleet retries by itself; `fleet hosts` says since when it is silent.",
+        _SOON_S,
+    ),
+    "engine_down": Kind(503, "The engine of the hosts does not answer", "`fleet doctor --cluster` says why.", _LATER_S),
     # The server
     "overloaded": Kind(503, "Fleet is overloaded", _AGAIN, _SOON_S),
     "timed_out": Kind(

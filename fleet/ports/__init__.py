@@ -7,6 +7,20 @@ that the caller sets the deadline.
 
 from fleet.ports.files import FileContent, FileEntry, Files, FileType, Folder, FolderEntry, Listing
 from fleet.ports.host import Endpoint, Exit, FoundProcess, OpenCodeHost, ProcessIdentity, StopStep
+from fleet.ports.hosts import (
+    LOCAL,
+    EngineDown,
+    EngineUp,
+    Host,
+    HostEvent,
+    HostInfo,
+    HostLost,
+    Hosts,
+    HostSilent,
+    HostUp,
+    Need,
+    OnDelay,
+)
 from fleet.ports.identity import Clock, Ids
 from fleet.ports.offers import Agent, McpServers, OfferedModel, SlashCommand
 from fleet.ports.opencode import OpenCode
@@ -54,6 +68,7 @@ from fleet.ports.workspaces import (
 )
 
 __all__ = [
+    "LOCAL",
     "Agent",
     "Attachment",
     "Branch",
@@ -64,6 +79,8 @@ __all__ = [
     "Condition",
     "DeliveryAttempt",
     "Endpoint",
+    "EngineDown",
+    "EngineUp",
     "Exit",
     "Fault",
     "FileChange",
@@ -74,6 +91,13 @@ __all__ = [
     "Folder",
     "FolderEntry",
     "FoundProcess",
+    "Host",
+    "HostEvent",
+    "HostInfo",
+    "HostLost",
+    "HostSilent",
+    "HostUp",
+    "Hosts",
     "Ids",
     "Listing",
     "McpServers",
@@ -81,9 +105,11 @@ __all__ = [
     "MessageChanged",
     "MessageInfo",
     "MessageType",
+    "Need",
     "NotCarried",
     "NotCarriedKind",
     "OfferedModel",
+    "OnDelay",
     "OnOutput",
     "OpenCode",
     "OpenCodeEvent",
