@@ -26,12 +26,16 @@ OnDelay = Callable[[str], Awaitable[None]]
 
 
 class Need(msgspec.Struct, frozen=True):
-    """What a session needs of a host: its name or labels if they matter, cores, and memory in MiB."""
+    """What a session needs of a host: its name or labels if they matter, cores, and memory in MiB.
+
+    It may not be one of the hosts in `avoid`, which are drained.
+    """
 
     host: str | None = None
     labels: Mapping[str, str] = {}
     cpus: float = 0.0
     memory_mb: int = 0
+    avoid: frozenset[str] = frozenset()
 
 
 class HostInfo(msgspec.Struct, frozen=True):
@@ -157,6 +161,13 @@ class Hosts(Protocol):
 
     async def release(self, slot: str) -> None:
         """Give the room of a slot back. Idempotent."""
+        ...
+
+    async def slots(self) -> Mapping[str, str]:
+        """Return the slots for which room is reserved on other hosts than `local`, each with its host.
+
+        Raises `Unavailable` engine_down.
+        """
         ...
 
     def watch(self) -> AbstractAsyncContextManager[AsyncIterator[HostEvent]]:
