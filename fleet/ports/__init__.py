@@ -51,6 +51,7 @@ from fleet.ports.transcript import (
     Tokens,
     TurnStatus,
 )
+from fleet.ports.transfers import Collected, MirrorState, Offer, Packed, Parcel, Transfer
 from fleet.ports.trees import ChangeStatus, FileChange, Trees
 from fleet.ports.webhooks import DeliveryAttempt, MessageType, Target, WebhookSecrets, WebhookSender
 from fleet.ports.workspaces import (
@@ -76,6 +77,7 @@ __all__ = [
     "Busy",
     "ChangeStatus",
     "Clock",
+    "Collected",
     "Condition",
     "DeliveryAttempt",
     "Endpoint",
@@ -105,9 +107,11 @@ __all__ = [
     "MessageChanged",
     "MessageInfo",
     "MessageType",
+    "MirrorState",
     "Need",
     "NotCarried",
     "NotCarriedKind",
+    "Offer",
     "OfferedModel",
     "OnDelay",
     "OnOutput",
@@ -116,6 +120,8 @@ __all__ = [
     "OpenCodeHost",
     "OpenCodeSession",
     "OpenRequest",
+    "Packed",
+    "Parcel",
     "Part",
     "PartChanged",
     "PartDelta",
@@ -142,6 +148,7 @@ __all__ = [
     "StreamOpened",
     "Target",
     "Tokens",
+    "Transfer",
     "Trees",
     "TurnErrored",
     "TurnStatus",
