@@ -32,6 +32,7 @@ ALLOWED = {
 GRANTED = frozenset(
     {
         "fleet/adapters/opencode/wire.py:_Info",  # OpenCode calls it `info`
+        "fleet/ports/hosts.py:HostInfo",  # what a host says of itself, as `Info` is what a server says
         "fleet/wire/server.py:Info",  # what many programs call the address that says what a server is
     }
 )

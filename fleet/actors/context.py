@@ -16,7 +16,7 @@ from fleet.actors.port_errors import with_problems
 from fleet.actors.runtime.aggregate import Deliver, StateReply
 from fleet.actors.runtime.registry import ActorRegistry
 from fleet.actors.runtime.retry import Patience, persist
-from fleet.core import server, trust
+from fleet.core import hosts, server, trust
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import state as instance_state
 from fleet.core.instance.commands import InstanceCommand
@@ -54,6 +54,7 @@ WorkspaceReply = StateReply[State]
 RootsReply = StateReply[roots.State]
 TrustReply = StateReply[trust.State]
 ServerReply = StateReply[server.State]
+HostsReply = StateReply[hosts.State]
 WebhookReply = StateReply[webhook_state.State]
 
 
@@ -146,6 +147,7 @@ class ActorRegistries(msgspec.Struct, frozen=True):
     webhooks: ActorRegistry[Deliver[WebhookCommand], WebhookReply]
     trust: ActorRegistry[Deliver[trust.TrustCommand], TrustReply]
     server: ActorRegistry[Deliver[server.ServerCommand], ServerReply]
+    hosts: ActorRegistry[Deliver[hosts.HostsCommand], HostsReply]
 
 
 class Context:

@@ -69,11 +69,12 @@ def make_registries(
         webhooks=registry("webhooks", views.webhooks, WebhookEffects(context, projections.feed).perform),
         trust=registry("trust", views.trust, _no_effect),
         server=registry("server", views.server, _no_effect),
+        hosts=registry("hosts", views.hosts, _no_effect),
     )
 
 
 async def _no_effect(*_: object) -> None:
-    """Do nothing: roots, trust and server have no effects."""
+    """Do nothing: roots, trust, server and hosts have no effects."""
 
 
 def _actors(

@@ -1,7 +1,7 @@
 """The supervision of one Fleet: everything that runs between the log and the gateway, in the order of its start.
 
-    views -> signals -> history -> indexing -> server -> records -> roots -> trust -> workspaces -> instances ->
-    sessions -> webhooks -> recovery -> idleness -> retention -> standing -> model-limits
+    views -> signals -> history -> indexing -> server -> records -> roots -> trust -> hosts -> workspaces -> instances
+    -> sessions -> webhooks -> recovery -> idleness -> retention -> standing -> model-limits
 
 If one crashes, those behind it are started again too. Each registry supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -104,6 +104,7 @@ def _children(
         ChildSpec("records", records.run),  # so that the start is its first event, and the stop its last
         ChildSpec("roots", actors.roots.run),
         ChildSpec("trust", actors.trust.run),
+        ChildSpec("hosts", actors.hosts.run),
         ChildSpec("workspaces", actors.workspaces.run),
         ChildSpec("instances", actors.instances.run),
         ChildSpec("sessions", actors.sessions.run),

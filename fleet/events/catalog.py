@@ -8,7 +8,7 @@ To add an event, write its class in fleet/core and name it here. To change one, 
 
 from typing import Any, Final
 
-from fleet.core import server, trust
+from fleet.core import hosts, server, trust
 from fleet.core import stored_responses as answers
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import events as instance_events
@@ -104,6 +104,14 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace-root.removed": roots.WorkspaceRootRemoved,
     "trust.allowed": trust.RecipeAllowed,
     "trust.revoked": trust.TrustRevoked,
+    "host.seen": hosts.HostSeen,
+    "host.silent": hosts.HostSilent,
+    "host.lost": hosts.HostLost,
+    "host.returned": hosts.HostReturned,
+    "host.draining": hosts.HostDraining,
+    "host.undrained": hosts.HostUndrained,
+    "engine.lost": hosts.EngineLost,
+    "engine.back": hosts.EngineBack,
     "server.started": server.ServerStarted,
     "server.stopped": server.ServerStopped,
     "server.crashed": server.ServerCrashed,
@@ -161,6 +169,8 @@ ON_FULL_DISK: Final = frozenset(
         "workspace.removed",
         "workspace.removal-failed",
         "workspace.erased",
+        "host.silent",
+        "host.lost",
         "server.started",
         "server.stopped",
         "server.crashed",

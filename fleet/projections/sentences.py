@@ -7,7 +7,7 @@ The table has a row for every type of event in fleet/events/catalog.py. The page
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from fleet.core import server, trust
+from fleet.core import hosts, server, trust
 from fleet.core import stored_responses as responses
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import events as instance
@@ -18,6 +18,7 @@ from fleet.core.times import rfc3339
 from fleet.core.webhook import events as webhook
 from fleet.core.workspace import events as workspace
 from fleet.events.envelope import Damaged, Erased
+from fleet.limits import MIB
 from fleet.ports import StopStep
 from fleet.projections.opencode_json import nested, record_of
 
@@ -252,6 +253,17 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     roots.WorkspaceRootRemoved: lambda e: f"The workspace root {e.path} was removed",
     trust.RecipeAllowed: lambda e: f"The commands of .fleet.toml in {e.repository} were allowed",
     trust.TrustRevoked: lambda e: f"The commands of .fleet.toml in {e.repository} are not allowed any more",
+    hosts.HostSeen: lambda e: (
+        f"The host {e.name} answered: {e.facts.cpus:g} cores, {e.facts.memory_bytes // MIB} MiB,"
+        f" Fleet {e.facts.version}"
+    ),
+    hosts.HostSilent: lambda e: f"The host {e.name} does not answer: {cut(e.evidence)}",
+    hosts.HostLost: lambda e: f"The host {e.name} is lost, no process runs there any more: {cut(e.evidence)}",
+    hosts.HostReturned: lambda e: f"The host {e.name} answers again; it was away since {rfc3339(e.away_since_ms)}",
+    hosts.HostDraining: lambda e: f"The host {e.name} was drained: no further sessions are placed there",
+    hosts.HostUndrained: lambda e: f"The host {e.name} takes sessions again",
+    hosts.EngineLost: lambda e: f"The engine of the hosts does not answer: {cut(e.evidence)}",
+    hosts.EngineBack: lambda e: f"The engine of the hosts answers again; it was away since {rfc3339(e.away_since_ms)}",
     server.ServerStarted: lambda e: f"The server started: Fleet {e.version}, configuration {e.configuration[:8]}",
     server.ServerStopped: lambda _: "The server stopped in order",
     server.ServerCrashed: lambda e: f"The server that started at {rfc3339(e.started_at_ms)} had ended without a stop",

@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from typing import NamedTuple
 
-from fleet.core import server, trust
+from fleet.core import hosts, server, trust
 from fleet.core import workspace_roots as roots
 from fleet.core.instance import state as instance_state
 from fleet.core.instance.decide import INSTANCE
@@ -158,6 +158,7 @@ class Views(NamedTuple):
     webhooks: WebhooksView
     trust: States[trust.State]
     server: States[server.State]
+    hosts: States[hosts.State]
 
 
 def make_views() -> Views:
@@ -170,4 +171,5 @@ def make_views() -> Views:
         WebhooksView(),
         States(trust.TRUST, trust.State),
         States(server.SERVER, server.State),
+        States(hosts.HOSTS, hosts.State),
     )

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet.core import server, trust, workspace_roots
+from fleet.core import hosts, server, trust, workspace_roots
 from fleet.core.decider import Decider
 from fleet.core.instance.decide import INSTANCE
 from fleet.core.session.decide import SESSION
@@ -29,7 +29,16 @@ DIRECTORY: Final = Path(__file__).parent / "v1"
 REGISTRY: Final = make_registry()
 DECIDERS: Final[dict[str, Decider[Any, Any, Any, Any]]] = {
     decider.kind: decider
-    for decider in (SESSION, INSTANCE, WORKSPACE, WEBHOOK, workspace_roots.ROOTS, trust.TRUST, server.SERVER)
+    for decider in (
+        SESSION,
+        INSTANCE,
+        WORKSPACE,
+        WEBHOOK,
+        workspace_roots.ROOTS,
+        trust.TRUST,
+        server.SERVER,
+        hosts.HOSTS,
+    )
 }
 
 

@@ -76,8 +76,12 @@ PROVISION: Final = (
     "opencode_exited",
     "opencode_not_ready",
     "opencode_downgrade",
+    "host_unknown",
+    "host_unsuitable",
+    "host_unreachable",
+    "engine_down",
 )
-"""What may keep a session from taking a prompt: its workspace, its OpenCode process, its conversation."""
+"""What may keep a session from taking a prompt: its host, its workspace, its OpenCode process, its conversation."""
 
 MAKING: Final = (*DIRECTORY, "not_a_repository", "repository_empty", "branch_checked_out", "base_ref_unknown")
 REBINDING: Final = ("workspace_existing", "workspace_busy", "not_a_repository", "source_unrelated", "git_failed")

@@ -6,7 +6,7 @@
  */
 import type { EventData, EventType, LoggedEvent } from "../wire/events.ts";
 import { list, record, text } from "../wire/opencode.ts";
-import { baseName, counted, duration, lastLine, oneLine } from "./text.ts";
+import { baseName, bytes, counted, duration, lastLine, oneLine } from "./text.ts";
 
 type Table = { readonly [Type in EventType]: (data: EventData[Type]) => string };
 
@@ -173,6 +173,16 @@ const SENTENCES: Table = {
   "trust.allowed": data =>
     `The commands of ${oneLine(data.repository)} were allowed (.fleet.toml ${short(data.recipe.digest)})`,
   "trust.revoked": data => `The commands of ${oneLine(data.repository)} are not allowed any more`,
+  "host.seen": data =>
+    `The host ${oneLine(data.name)} answered: ${data.facts.cpus} cores, ${bytes(data.facts.memory_bytes)}, Fleet ${oneLine(data.facts.version)}`,
+  "host.silent": data => `The host ${oneLine(data.name)} does not answer: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "host.lost": data =>
+    `The host ${oneLine(data.name)} is lost, no process runs there any more: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "host.returned": data => `The host ${oneLine(data.name)} answers again`,
+  "host.draining": data => `The host ${oneLine(data.name)} was drained: no further sessions are placed there`,
+  "host.undrained": data => `The host ${oneLine(data.name)} takes sessions again`,
+  "engine.lost": data => `The engine of the hosts does not answer: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "engine.back": () => "The engine of the hosts answers again",
   "server.started": data =>
     `The server started: Fleet ${oneLine(data.version)}, configuration ${oneLine(data.configuration).slice(0, 8)}`,
   "server.stopped": () => "The server stopped in order",

@@ -1,13 +1,21 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:9ccb34588aba749bffe342d33ce1a172f7507359916e6dc9c883896eecccf709
-// holds   sha256:2c2c7f8bd59ee06d510652a369e56f990df9b9a86144df3327d37498084731ca
+// made of sha256:2195a123e9e58ec9c27bdd485407139ca5664916741b5c0f810cd530e4e5b63a
+// holds   sha256:22d1cd520a4ed57988e3ef50458fe8a9ae7ae36e2ac1d7d3893ba25042a8e38f
 
 import type {
   CommandFrame,
   Delta,
+  EngineBack,
+  EngineLost,
   ErrorFrame,
   EventItem,
   GoneFrame,
+  HostDraining,
+  HostLost,
+  HostReturned,
+  HostSeen,
+  HostSilent,
+  HostUndrained,
   HttpResponseStored,
   InboxFrame,
   InstanceLost,
@@ -214,6 +222,14 @@ export interface EventData {
   readonly "workspace-root.removed": WorkspaceRootRemoved;
   readonly "trust.allowed": TrustAllowed;
   readonly "trust.revoked": TrustRevoked;
+  readonly "host.seen": HostSeen;
+  readonly "host.silent": HostSilent;
+  readonly "host.lost": HostLost;
+  readonly "host.returned": HostReturned;
+  readonly "host.draining": HostDraining;
+  readonly "host.undrained": HostUndrained;
+  readonly "engine.lost": EngineLost;
+  readonly "engine.back": EngineBack;
   readonly "server.started": ServerStarted;
   readonly "server.stopped": ServerStopped;
   readonly "server.crashed": ServerCrashed;
@@ -325,6 +341,14 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace-root.removed",
   "trust.allowed",
   "trust.revoked",
+  "host.seen",
+  "host.silent",
+  "host.lost",
+  "host.returned",
+  "host.draining",
+  "host.undrained",
+  "engine.lost",
+  "engine.back",
   "server.started",
   "server.stopped",
   "server.crashed",

@@ -1,0 +1,101 @@
+"""Follows the hosts: it keeps what each said last, and records in the log what has changed.
+
+The core (core/hosts.py) knows what is new. What a full disk refuses is tried again, unless newer news of the same host
+has come meanwhile. A host of the log that the engine does not report after a start of the server is silent, and after
+the grace it is lost: its lease has ended as well, because this server has not been in touch with its agent.
+"""
+
+import structlog
+import trio
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.core import hosts as m
+from fleet.errors import Problem
+from fleet.events.envelope import Cause
+from fleet.limits import HOST_GRACE_MARGIN_S, HOST_REPORT_S, HOST_RETRY_S
+from fleet.ports import EngineDown, EngineUp, HostEvent, HostInfo, HostLost, Hosts, HostSilent, HostUp
+
+_log = structlog.get_logger(__name__)
+
+_ENGINE = Cause("policy:hosts")
+_UNREPORTED = "it has not answered since the server started"
+
+
+class HostRecords:
+    """The records of one Fleet. `live` has what each host said last, `local` included."""
+
+    def __init__(self, context: Context, hosts: Hosts, *, grace_s: float) -> None:
+        self.live: dict[str, HostInfo] = {}
+        self._context = context
+        self._hosts = hosts
+        self._grace_s = grace_s
+        self._reported: set[str] = set()
+        self._unrecorded: dict[str | None, HostEvent] = {}
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Follow the hosts until `stopping`. Fits a `ChildSpec`."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._follow)
+            nursery.start_soon(self._retry)
+            nursery.start_soon(self._miss)
+            task_status.started()
+            await stopping.wait()
+            nursery.cancel_scope.cancel()
+
+    async def _follow(self) -> None:
+        async with self._hosts.watch() as watched:
+            async for news in watched:
+                name = _name_of(news)
+                if isinstance(news, HostUp):
+                    self.live[news.info.name] = news.info
+                if name is not None:
+                    self._reported.add(name)
+                self._unrecorded.pop(name, None)
+                await self._record(news)
+
+    async def _retry(self) -> None:
+        """Record again what could not be recorded."""
+        while True:
+            await trio.sleep(HOST_RETRY_S)
+            for name in list(self._unrecorded):
+                news = self._unrecorded.pop(name, None)
+                if news is not None:
+                    await self._record(news)
+
+    async def _miss(self) -> None:
+        """Record the hosts of the log that the engine does not report."""
+        await trio.sleep(HOST_REPORT_S)
+        for name in self._missing():
+            await self._record(HostSilent(name, _UNREPORTED))
+        await trio.sleep(max(0.0, self._grace_s + HOST_GRACE_MARGIN_S - HOST_REPORT_S))
+        for name in self._missing():
+            await self._record(HostLost(name, f"{_UNREPORTED}, {self._grace_s:g} s and more ago"))
+
+    def _missing(self) -> list[str]:
+        known = self._known()
+        return [each.name for each in known.hosts.values() if each.facts and each.name not in self._reported]
+
+    def _known(self) -> m.State:
+        return self._context.views.hosts.get(m.HOSTS_ID) or m.initial(m.HOSTS_ID)
+
+    async def _record(self, news: HostEvent) -> None:
+        command = m.NoteNews(news=news, at_ms=self._context.clock.now_ms())
+        if not m.decide(command, self._known()):
+            return  # hosts answer every few seconds, and an actor would never rest
+        try:
+            await self._context.actors.hosts.ask(m.HOSTS_ID, Deliver(command, _ENGINE))
+        except Problem as problem:
+            _log.warning("host_not_recorded", news=type(news).__name__, code=problem.code, detail=problem.detail)
+            self._unrecorded.setdefault(_name_of(news), news)
+
+
+def _name_of(news: HostEvent) -> str | None:
+    """Return the host that the news is about, None for the engine."""
+    match news:
+        case HostUp(info=info):
+            return info.name
+        case EngineDown() | EngineUp():
+            return None
+        case _:
+            return news.name

@@ -1,0 +1,98 @@
+"""The log tells when a host was seen, silent, lost, back and drained, after restarts and on a full disk too."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import trio
+from msgspec.structs import replace
+
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.actors.upkeep.hosts import HostRecords
+from fleet.core import hosts as m
+from fleet.events.envelope import Cause
+from fleet.limits import HOST_GRACE_MARGIN_S, HOST_REPORT_S, HOST_RETRY_S
+from fleet.ports import EngineDown, EngineUp, HostEvent, HostLost, Hosts, HostSilent, HostUp
+from tests.core.test_hosts import NODE
+from tests.gateway.door import Door, Machine
+
+GRACE_S = 120.0
+
+
+class ToldHosts:
+    """`Hosts` as far as it is watched: it reports what it is told to."""
+
+    def __init__(self) -> None:
+        self._send, self._receive = trio.open_memory_channel[HostEvent](100)
+
+    async def tell(self, *news: HostEvent) -> None:
+        for each in news:
+            await self._send.send(each)
+        await trio.sleep(1)
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncGenerator[AsyncIterator[HostEvent]]:
+        yield self._receive
+
+
+@asynccontextmanager
+async def following(door: Door) -> AsyncGenerator[tuple[ToldHosts, HostRecords]]:
+    hosts, stopping = ToldHosts(), trio.Event()
+    records = HostRecords(door.fleet.context, cast("Hosts", hosts), grace_s=GRACE_S)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(records.run, stopping)
+        yield hosts, records
+        stopping.set()
+
+
+def told(door: Door) -> list[tuple[str, str]]:
+    """Return type and evidence of the events about hosts."""
+    stream = cast("list[Any]", door.fleet.log.read_stream("hosts-fleet"))
+    return [(each.type, getattr(each.event, "evidence", "")) for each in stream]
+
+
+async def test_changes_are_recorded_and_heartbeats_are_kept_in_memory(door: Door) -> None:
+    busier = HostUp(replace(NODE, memory_free_bytes=1))
+    async with following(door) as (hosts, records):
+        await hosts.tell(HostUp(NODE), busier, HostSilent("node1", "no answer for 10 s"), EngineDown("it ended"))
+        await hosts.tell(EngineUp(), HostUp(NODE), HostUp(replace(NODE, name="local")), busier)
+        await hosts.tell(HostLost("node1", "no answer for 135 s"))
+        for command in (m.DrainHost(name="node1", at_ms=1), m.UndrainHost(name="node1", at_ms=2)):
+            await door.fleet.context.actors.hosts.ask(m.HOSTS_ID, Deliver(command, Cause("token:ann")))
+        assert records.live["node1"].memory_free_bytes == 1
+        assert "local" in records.live
+    assert told(door) == [
+        ("host.seen", ""),
+        ("host.silent", "no answer for 10 s"),
+        ("engine.lost", "it ended"),
+        ("engine.back", ""),
+        ("host.returned", ""),
+        ("host.lost", "no answer for 135 s"),
+        ("host.draining", ""),
+        ("host.undrained", ""),
+    ]
+
+
+async def test_a_host_that_does_not_answer_after_a_restart_is_silent_and_then_lost(machine: Machine) -> None:
+    async with machine.fleet(killed=True) as door, following(door) as (hosts, _):
+        await hosts.tell(HostUp(NODE), HostUp(replace(NODE, name="node2")))
+    async with machine.fleet() as door, following(door) as (hosts, _):
+        await hosts.tell(HostUp(NODE))
+        await trio.sleep(HOST_REPORT_S)
+        assert [kind for kind, _ in told(door)] == ["host.seen", "host.seen", "host.silent"]
+        await trio.sleep(GRACE_S + HOST_GRACE_MARGIN_S)
+        state = door.fleet.views.hosts.get(m.HOSTS_ID)
+        assert state is not None
+        assert {each.name: each.phase for each in state.hosts.values()} == {"node1": "up", "node2": "lost"}
+        assert "since the server started" in state.hosts["node2"].evidence
+
+
+async def test_a_full_disk_delays_what_it_refuses_and_not_a_loss(machine: Machine) -> None:
+    async with machine.fleet() as door, following(door) as (hosts, _):
+        await hosts.tell(HostUp(NODE))
+        machine.disk.low = True
+        await hosts.tell(HostUp(replace(NODE, name="node2")), HostLost("node1", "no answer for 135 s"))
+        assert told(door) == [("host.seen", ""), ("host.lost", "no answer for 135 s")]
+        machine.disk.low = False
+        await trio.sleep(HOST_RETRY_S)
+        assert told(door)[2:] == [("host.seen", "")]
