@@ -30,9 +30,8 @@ from fleet.actors.runtime.child import ChildSpec
 from fleet.actors.runtime.supervisor import Supervisor
 from fleet.actors.supervision import Supervision
 from fleet.adapters.clock import SystemClock
-from fleet.adapters.files import LocalFiles
-from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces
 from fleet.adapters.ids import SystemIds
+from fleet.adapters.local_hosts import LocalHosts, local_host
 from fleet.adapters.opencode.binary import resolve_binary
 from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.shells import LocalShells
@@ -311,19 +310,13 @@ async def _write(log: LmdbLog, stopping: trio.Event, *, task_status: trio.TaskSt
 
 def _ports(config: Config, host: LocalOpenCodeHost, shells: LocalShells, scripts: LocalScripts) -> Ports:
     clock = SystemClock()
-    workspaces = GitWorkspaces(config.data_dir / "workspaces", config.workspace_roots)
+    local = local_host(config.data_dir, config.workspace_roots, host, scripts=scripts, shells=shells)
     return Ports(
         clock=clock,
         ids=SystemIds(clock),
-        host=host,
-        workspaces=workspaces,
-        trees=GitTrees(config.data_dir / "trees"),
-        removals=GitRemovals(workspaces),
-        files=LocalFiles(),
+        hosts=LocalHosts(local),
         webhook_secrets=FileWebhookSecrets(config.data_dir),
         sender=HttpSender(clock, config.webhook_networks),
-        scripts=scripts,
-        shells=shells,
     )
 
 

@@ -31,20 +31,7 @@ from fleet.errors import Unavailable
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.limits import CONNECT_TIMEOUT_S, IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN
-from fleet.ports import (
-    Clock,
-    Files,
-    Ids,
-    OpenCode,
-    OpenCodeHost,
-    Removals,
-    Scripts,
-    Shells,
-    Trees,
-    WebhookSecrets,
-    WebhookSender,
-    Workspaces,
-)
+from fleet.ports import LOCAL, Clock, Host, HostPorts, Hosts, Ids, OpenCode, WebhookSecrets, WebhookSender
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
 
@@ -63,15 +50,9 @@ class Ports(msgspec.Struct, frozen=True):
 
     clock: Clock
     ids: Ids
-    host: OpenCodeHost
-    workspaces: Workspaces
-    trees: Trees
-    removals: Removals
-    files: Files
+    hosts: Hosts
     webhook_secrets: WebhookSecrets
     sender: WebhookSender
-    scripts: Scripts
-    shells: Shells
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -160,21 +141,33 @@ class Context:
     ) -> None:
         self.clock = ports.clock
         self.ids = ports.ids
-        self.host = with_problems(ports.host)
-        self.workspaces = with_problems(ports.workspaces)
-        self.trees = with_problems(ports.trees)
-        self.removals = with_problems(ports.removals)
-        self.files = with_problems(ports.files)
+        self.hosts = with_problems(ports.hosts)
+        self._at: dict[str, Host] = {}
+        self.local = self.at(LOCAL)
         self.webhook_secrets = with_problems(ports.webhook_secrets)
         self.sender = with_problems(ports.sender)
-        self.scripts = with_problems(ports.scripts)
-        self.shells = with_problems(ports.shells)
         self.log = log
         self.blobs = blobs
         self.views = views
         self.inflight = inflight
         self.policy = policy
         self.connections = Connections()
+
+    def at(self, host: str) -> Host:
+        """Return the ports of a host. Raises `Rejected` host_unknown."""
+        if host not in self._at:
+            self._at[host] = _with_problems(self.hosts.host(host))
+        return self._at[host]
+
+    def host_of(self, workspace_id: str) -> Host:
+        """Return the host of a workspace; that of the server for a workspace that is unknown or not ordered yet."""
+        state = self.views.workspaces.get(workspace_id)
+        return self.at(LOCAL if state is None or state.order is None else state.order.host)
+
+    def host_of_instance(self, instance_id: str) -> Host:
+        """Return the host of an instance; that of the server for an unknown one."""
+        state = self.views.instances.get(instance_id)
+        return self.at(LOCAL if state is None else state.host)
 
     def kept_since_ms(self) -> int | None:
         """Return the time before which ended sessions are erased; None where they are not erased."""
@@ -184,3 +177,16 @@ class Context:
     def fresh(self) -> NewTurnIds:
         """Return ids for a turn that may start now."""
         return NewTurnIds(self.ids.opencode("msg"), self.ids.opencode("prt"))
+
+
+def _with_problems(host: Host) -> HostPorts:
+    return HostPorts(
+        name=host.name,
+        opencode=with_problems(host.opencode),
+        workspaces=with_problems(host.workspaces),
+        trees=with_problems(host.trees),
+        removals=with_problems(host.removals),
+        files=with_problems(host.files),
+        scripts=with_problems(host.scripts),
+        shells=with_problems(host.shells),
+    )

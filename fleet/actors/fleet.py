@@ -24,6 +24,7 @@ from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.actors.usecases.trust import Trust
 from fleet.actors.usecases.webhooks import WebhookUseCases
 from fleet.actors.usecases.workspace_roots import WorkspaceRoots
+from fleet.core.instance.state import State as Instance
 from fleet.core.session.state import State as Session
 from fleet.limits import DAMAGED_LISTED_MAX
 from fleet.projections.projections import Projections
@@ -101,6 +102,11 @@ class Fleet:
         if provider != self.rehearsal:
             self.rehearsal = provider
             self.touched.touch_where(lambda _: True)
+
+    def memory_bytes(self, instance: Instance) -> int | None:
+        """Return the resident memory of an instance's process; None while it has none, or if it is gone."""
+        host = self.context.at(instance.host)
+        return None if instance.identity is None else host.opencode.memory_bytes(instance.identity)
 
     def expiring(self) -> list[Session]:
         """Return the sessions that retention erases next, the longest ended first."""

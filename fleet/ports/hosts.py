@@ -143,11 +143,28 @@ class Host(Protocol):
         ...
 
 
+class HostPorts(msgspec.Struct, frozen=True):
+    """A `Host` as a value: its name and its ports."""
+
+    name: str
+    opencode: OpenCodeHost
+    workspaces: Workspaces
+    trees: Trees
+    removals: Removals
+    files: Files
+    scripts: Scripts
+    shells: Shells
+
+
 class Hosts(Protocol):
     """All hosts of one Fleet."""
 
     def host(self, name: str) -> Host:
         """Return the host, whether it answers or not. Raises `Rejected` host_unknown for a name that was never seen."""
+        ...
+
+    async def require(self, need: Need) -> None:
+        """Raise the `Rejected` with which `reserve` would refuse the need now."""
         ...
 
     async def reserve(self, slot: str, need: Need, preferred: tuple[str, ...], delayed: OnDelay) -> str:

@@ -15,6 +15,6 @@ class Shells(Protocol):
         """Remove the stored variables of a workspace that is removed. Raises `Problem`."""
         ...
 
-    def are_free(self, first: int, count: int) -> bool:
+    async def are_free(self, first: int, count: int) -> bool:
         """Return whether none of these ports of the loopback address is in use."""
         ...

@@ -15,7 +15,8 @@ class WorkspaceSpec(msgspec.Struct, frozen=True):
     """The specification of a workspace. It is logged before the workspace is made, and making it is idempotent.
 
     `source_directory` is real and absolute. `directory` is the place of the checkout (for `existing`, the source
-    itself). `branch` is the branch to create or check out, `base_ref` the start of a new branch.
+    itself). `branch` is the branch to create or check out, `base_ref` the start of a new branch. `host` is where it is
+    to be made; on any host, the source and `directory` are named as on the server's machine.
     """
 
     workspace_id: str
@@ -24,6 +25,7 @@ class WorkspaceSpec(msgspec.Struct, frozen=True):
     directory: str
     branch: str | None = None
     base_ref: str | None = None
+    host: str = "local"
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -50,9 +52,9 @@ class NotCarried(msgspec.Struct, frozen=True):
 
 
 class PreparedWorkspace(msgspec.Struct, frozen=True):
-    """A workspace that is ready: its real directory and, in git, branch (None when detached) and commit.
+    """A workspace that is ready: its real directory on its host and, in git, branch (None when detached) and commit.
 
-    `not_carried` lists what it lacks of the source.
+    `repository` is the source's, on the server's machine. `not_carried` lists what it lacks of the source.
     """
 
     directory: str

@@ -20,5 +20,6 @@ class FakeShells:
         await trio.lowlevel.checkpoint()
         self.variables.pop(workspace_id, None)
 
-    def are_free(self, first: int, count: int) -> bool:
+    async def are_free(self, first: int, count: int) -> bool:
+        await trio.lowlevel.checkpoint()
         return not self.taken & set(range(first, first + count))

@@ -19,6 +19,7 @@ from fleet.actors.fleet import Fleet
 from fleet.actors.supervision import Supervision
 from fleet.actors.upkeep.server_records import ServerFacts
 from fleet.adapters.files import LocalFiles
+from fleet.adapters.local_hosts import LocalHosts
 from fleet.events.catalog import make_registry
 from fleet.gateway.app import Gateway, make_app
 from fleet.gateway.live.reader import Streams
@@ -26,6 +27,7 @@ from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.metrics import Metrics
 from fleet.gateway.server.middleware import Edge
 from fleet.gateway.server.page_files import Build
+from fleet.ports import LOCAL, HostPorts, Hosts
 from fleet.projections.projections import Stores
 from fleet.traces import Traces
 from tests.fakes.clock import FakeClock, FakeIds
@@ -226,22 +228,25 @@ class Machine:
         self.facts: ServerFacts | None = None
         self._ids = FakeIds(self.clock)
 
+    def hosts(self) -> Hosts:
+        """Return the hosts of a Fleet: the server's machine alone."""
+        return LocalHosts(
+            HostPorts(
+                name=LOCAL,
+                opencode=self.world.host(),
+                workspaces=FakeWorkspaces(self.files),
+                trees=FakeTrees(self.files),
+                removals=FakeRemovals(self.files),
+                files=LocalFiles(),
+                scripts=FakeScripts(self.scripts),
+                shells=self.shells,
+            )
+        )
+
     def supervision(self, stores: Stores | None = None) -> Supervision:
         """Return a Fleet that has not started, on these stores; by default on the disk in memory."""
         log = MemoryLog(self.disk, make_registry(), self.clock)
-        ports = Ports(
-            self.clock,
-            self._ids,
-            self.world.host(),
-            FakeWorkspaces(self.files),
-            FakeTrees(self.files),
-            FakeRemovals(self.files),
-            LocalFiles(),
-            self.webhook_secrets,
-            self.sender,
-            FakeScripts(self.scripts),
-            self.shells,
-        )
+        ports = Ports(self.clock, self._ids, self.hosts(), self.webhook_secrets, self.sender)
         stores = stores or Stores(log, MemoryBlobs(self.disk), self.views)
         return Supervision(ports, stores, policy=self.policy, threads=False, traces=self.traces, facts=self.facts)
 

@@ -174,7 +174,7 @@ async def test_an_abort_ends_a_set_up(machine: Machine, door: Door) -> None:
     (await decide(door, path, action="skip")).problem(409, "session_not_ready")
     aborted = (await door.knock("POST", f"{path}/abort")).json
     assert (aborted["outcome"], aborted["session"]["failure"]["code"]) == ("aborted", "setup_aborted")
-    assert door.fleet.context.scripts.running == set()
+    assert door.fleet.context.local.scripts.running == set()
 
 
 async def test_a_bad_set_up_file_is_a_failure_that_can_be_skipped(machine: Machine, door: Door) -> None:

@@ -18,11 +18,12 @@ from fleet.actors.context import Policy, Ports
 from fleet.actors.fleet import Fleet
 from fleet.actors.supervision import Supervision
 from fleet.adapters.files import LocalFiles
+from fleet.adapters.local_hosts import LocalHosts
 from fleet.errors import Problem, Unavailable
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Recorded
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX
-from fleet.ports import OnOutput, ProcessIdentity, Script, ScriptEnd
+from fleet.ports import LOCAL, HostPorts, OnOutput, ProcessIdentity, Script, ScriptEnd
 from fleet.projections.projections import Stores
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.faulty import faulty
@@ -124,18 +125,22 @@ class Incarnation:
         self.log = MemoryLog(machine.disk, REGISTRY, machine.clock, salts=machine.salts.randbytes)
         host = WatchedHost(machine)
         workspaces = FakeWorkspaces(machine.directories)
-        ports = Ports(
-            clock=machine.clock,
-            ids=machine.ids,
-            host=faulty(host, machine.fault),
+        local = HostPorts(
+            name=LOCAL,
+            opencode=faulty(host, machine.fault),
             workspaces=faulty(workspaces, machine.fault),
             trees=faulty(FakeTrees(machine.directories), machine.fault),
             removals=faulty(FakeRemovals(machine.directories), machine.fault, after=False),
             files=faulty(LocalFiles(), machine.fault),
-            webhook_secrets=faulty(machine.webhook_secrets, machine.fault),
-            sender=machine.sender,
             scripts=faulty(WatchedScripts(machine), machine.fault),
             shells=faulty(machine.shells, machine.fault),
+        )
+        ports = Ports(
+            clock=machine.clock,
+            ids=machine.ids,
+            hosts=LocalHosts(local),
+            webhook_secrets=faulty(machine.webhook_secrets, machine.fault),
+            sender=machine.sender,
         )
         blobs = MemoryBlobs(machine.disk)
         stores = Stores(self.log, blobs, machine.store)

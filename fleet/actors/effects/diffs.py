@@ -57,7 +57,7 @@ class DiffEffects:
     async def baseline(self, workspace_id: str, directory: str) -> str | None:
         """Return the tree of a directory; None if it cannot be taken."""
         try:
-            return await self._context.trees.take(workspace_id, directory)
+            return await self._context.host_of(workspace_id).trees.take(workspace_id, directory)
         except Problem as problem:
             _log.warning("tree_not_taken", workspace=workspace_id, detail=problem.detail)
             return None
@@ -114,7 +114,8 @@ class DiffEffects:
         if base is None:
             return LiveDiff(otherwise, {})
         try:
-            changes = await self._context.trees.compare(state.workspace_id, base, state.directory)
+            trees = self._context.host_of(state.workspace_id).trees
+            changes = await trees.compare(state.workspace_id, base, state.directory)
         except Problem as problem:
             _log.warning("moment_not_compared", session=state.id, detail=problem.detail)
             return LiveDiff(otherwise, {})
@@ -164,7 +165,7 @@ class DiffEffects:
     async def _compare(self, state: State, base: str | None, number: int) -> ReportChanges | None:
         if base is None:
             return None
-        tree = await self._context.trees.take(state.workspace_id, state.directory)
+        tree = await self._context.host_of(state.workspace_id).trees.take(state.workspace_id, state.directory)
         of_turn = await self._diff(state, base, tree)
         if self._shared(state) or state.snapshots.baseline is None:
             of_session = await self._recount(composed(self._recorded(state), of_turn), {})
@@ -189,7 +190,7 @@ class DiffEffects:
     async def _diff(self, state: State, before: str, after: str) -> Manifest:
         if before == after:
             return Manifest()
-        changes = await self._context.trees.diff(state.workspace_id, before, after)
+        changes = await self._context.host_of(state.workspace_id).trees.diff(state.workspace_id, before, after)
         owner = self._context.views.sessions.stream(state.id)
         return manifest_of(changes, await self._context.blobs.put(owner, contents(changes)))
 

@@ -33,7 +33,7 @@ class Disposal:
         """Stop processes of the session's tools that still run in its own worktree or clone."""
         if self._context.views.workspaces.is_shared(directory) or not self._is_unused(instance_id, directory):
             return
-        if pids := await self._context.host.end_in(directory, instance_id):
+        if pids := await self._context.host_of_instance(instance_id).opencode.end_in(directory, instance_id):
             _log.info("remnants_ended", instance=instance_id, directory=directory, pids=pids)
 
     async def _dispose(self, instance_id: str, directory: str) -> None:

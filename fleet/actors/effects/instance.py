@@ -58,7 +58,7 @@ class InstanceEffects:
     # --------------------------------------------------------------------------------------------------------- start
 
     async def _spawn(self, instance_id: str, effect: SpawnProcess, report: Reporter) -> None:
-        host = self._context.host
+        host = self._context.host_of_instance(instance_id).opencode
         if any(found.instance_id == instance_id for found in await host.find()):
             await host.stop(instance_id, None)  # a crash came between the spawn and its record
         identity = await host.spawn(instance_id, effect.directory)
@@ -66,7 +66,8 @@ class InstanceEffects:
 
     async def _await_ready(self, instance_id: str, effect: AwaitReady, report: Reporter) -> None:
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
-            endpoint = await self._context.host.wait_ready(instance_id, effect.identity)
+            host = self._context.host_of_instance(instance_id).opencode
+            endpoint = await host.wait_ready(instance_id, effect.identity)
             await report(commands.ReportReady(endpoint=endpoint, at_ms=self._now()))
             return
         late = f"it did not report its port within {SPAWN_READY_TIMEOUT_S:.0f} s"
@@ -87,7 +88,7 @@ class InstanceEffects:
         await report(commands.ReportLost(exit=how, evidence=_describe(how), at_ms=self._now()))
 
     async def _until_exit(self, instance_id: str, effect: OperateProcess, report: Reporter) -> Exit:
-        host = self._context.host
+        host = self._context.host_of_instance(instance_id).opencode
         async with host.connect(instance_id, effect.endpoint) as client, trio.open_nursery() as nursery:
             with self._context.connections.opened(instance_id, client, nursery):
                 nursery.start_soon(self._listen, instance_id, client, report)
@@ -132,7 +133,8 @@ class InstanceEffects:
             if state is None or state.phase != "unreachable":
                 continue
             silent_s = (self._now() - state.since_ms) / 1000
-            if silent_s >= UNREACHABLE_GRACE_S and self._context.host.is_suspended(effect.identity):
+            host = self._context.host_of_instance(instance_id).opencode
+            if silent_s >= UNREACHABLE_GRACE_S and host.is_suspended(effect.identity):
                 await report(commands.StopInstance(reason="hung", at_ms=self._now()))
 
     async def _read_rules(self, instance_id: str, client: OpenCode, report: Reporter) -> None:
@@ -158,12 +160,13 @@ class InstanceEffects:
     async def _stop(self, instance_id: str, effect: StopProcess, report: Reporter) -> None:
         if effect.endpoint is not None:
             await self._quiet_all(instance_id, effect.endpoint, effect.directories)
-        steps = await self._context.host.stop(instance_id, effect.identity)
+        steps = await self._context.host_of_instance(instance_id).opencode.stop(instance_id, effect.identity)
         await report(commands.ReportInstanceStopped(steps=steps, at_ms=self._now()))
 
     async def _quiet_all(self, instance_id: str, endpoint: Endpoint, directories: tuple[str, ...]) -> None:
         try:
-            async with self._context.host.connect(instance_id, endpoint) as client:
+            host = self._context.host_of_instance(instance_id).opencode
+            async with host.connect(instance_id, endpoint) as client:
                 with trio.move_on_after(ABORT_GRACE_S):
                     for directory in directories:
                         await self._quiet(client, directory)

@@ -19,17 +19,19 @@ from fleet.core.session.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.keyed_locks import Locks
 from fleet.limits import INSTANCE_QUEUE_MAX, INSTANCE_QUEUE_POLL_S, INSTANCE_QUEUE_RETRY_S, INSTANCE_QUEUE_S, MIB
+from fleet.ports import LOCAL
 
 Delayed = Callable[[str], Awaitable[None]]
 """Reports why a placement has to wait."""
 
 
-def placement_key(policy: str, session: AttachInstance | State) -> str:
-    """Return the key of the instance that the session shares."""
+def placement_key(policy: str, session: AttachInstance | State, host: str) -> str:
+    """Return the key of the instance that the session shares on its host."""
     strategy = session.settings.strategy if isinstance(session, State) else session.strategy
+    where = "" if host == LOCAL else f"{host}:"
     if policy == "directory" or strategy == "clone":
-        return f"directory:{session.directory}"
-    return f"repository:{session.source_repository or session.directory}"
+        return f"{where}directory:{session.directory}"
+    return f"{where}repository:{session.source_repository or session.directory}"
 
 
 class Placement:
@@ -60,13 +62,14 @@ class Placement:
         `Unavailable` overloaded if that takes too long. After `close` it waits until it is cancelled: the order is in
         the log, so the session is placed after the next start of Fleet.
         """
-        key = placement_key(self._context.policy.sharing, effect)
+        host = self._host(session_id)
+        key = placement_key(self._context.policy.sharing, effect, host)
         async with self._locks.hold(key):
             # A cancelled placement could leave the session attached without a record of it.
-            with await self._room(key, delayed), trio.CancelScope(shield=True):
+            with await self._room(host, key, delayed), trio.CancelScope(shield=True):
                 async with self._placing:
                     if not self._closed:
-                        return await self._place(key, session_id, effect)
+                        return await self._place(host, key, session_id, effect)
             return await trio.sleep_forever()
 
     async def attached(self, session: State) -> list[str]:
@@ -74,14 +77,22 @@ class Placement:
 
         A session that waits in the queue for a process is not attached; its end does not wait for that.
         """
-        key = placement_key(self._context.policy.sharing, session)
+        key = self._key(session)
         async with self._placing:
             return [state.id for state in self._context.views.instances.alive(key) if session.id in state.sessions]
 
     def shared_with(self, session: State) -> Instance | None:
         """Return the instance that the session would share if it were placed now; None if one would be started."""
-        usable = self._usable(placement_key(self._context.policy.sharing, session), session.id)
+        usable = self._usable(self._key(session), session.id)
         return usable[0] if usable else None
+
+    def _host(self, session_id: str) -> str:
+        """Return the host of the session's workspace."""
+        session = self._context.views.sessions.get(session_id)
+        return LOCAL if session is None else self._context.host_of(session.workspace_id).name
+
+    def _key(self, session: State) -> str:
+        return placement_key(self._context.policy.sharing, session, self._host(session.id))
 
     @contextmanager
     def _reservation(self, key: str) -> Generator[None]:
@@ -92,8 +103,10 @@ class Placement:
         finally:
             self._reserved.discard(key)
 
-    async def _room(self, key: str, delayed: Delayed) -> AbstractContextManager[None]:
+    async def _room(self, host: str, key: str, delayed: Delayed) -> AbstractContextManager[None]:
         """Wait until a process may be started, in order of arrival, unless one can be shared; then reserve room."""
+        if host != LOCAL:  # the session has room there: its reservation is the limit
+            return self._reservation(key)
         reason = self._shortage(key) or self._line_ahead(key)
         if reason is None:
             return self._reservation(key)
@@ -120,15 +133,17 @@ class Placement:
     def _shortage(self, key: str) -> str | None:
         """Return why no further process may be started; None if one may, or if one can be shared."""
         policy, instances = self._context.policy, self._context.views.instances
-        alive = instances.alive()
+        alive = [state for state in instances.alive() if state.host == LOCAL]
         keys = [state.key for state in alive if state.phase != "unreachable"]
         if key in keys:
             return None
-        leaving = sum(state.phase == "stopping" for state in instances)  # their processes still run
+        leaving = sum(
+            state.phase == "stopping" and state.host == LOCAL for state in instances
+        )  # their processes still run
         count = len(alive) + leaving + len(self._reserved.difference(keys))
         if count >= policy.instances_max:
             return f"{count} OpenCode processes run, which is the limit"
-        if alive and self._context.host.free_memory_bytes() < policy.memory_free_bytes_min:
+        if alive and self._context.local.opencode.free_memory_bytes() < policy.memory_free_bytes_min:
             return f"less than {policy.memory_free_bytes_min // MIB} MiB of memory are free"
         return None
 
@@ -137,18 +152,20 @@ class Placement:
         alive = self._context.views.instances.alive(key)
         return [state for state in alive if state.phase != "unreachable" or session_id in state.sessions]
 
-    async def _start_in(self, session_id: str, effect: AttachInstance) -> str:
-        """Return the directory where a process starts: the source, or the workspace if the source was moved."""
+    async def _start_in(self, host: str, session_id: str, effect: AttachInstance) -> str:
+        """Return the directory where a process starts: the source, or the workspace if the source is not there."""
+        if host != LOCAL:
+            return effect.directory
         session = self._context.views.sessions.get(session_id)
         workspace = None if session is None else self._context.views.workspaces.get(session.workspace_id)
         order = None if workspace is None else workspace.order
         source = effect.source_directory if order is None else order.source_directory
         try:
-            return (await self._context.workspaces.inspect(source)).directory
+            return (await self._context.local.workspaces.inspect(source)).directory
         except Problem:
             return effect.directory
 
-    async def _place(self, key: str, session_id: str, effect: AttachInstance) -> str:
+    async def _place(self, host: str, key: str, session_id: str, effect: AttachInstance) -> str:
         context = self._context
         cause = cause_here(f"session:{session_id}")
         for state in self._usable(key, session_id):
@@ -158,13 +175,14 @@ class Placement:
             except Rejected:  # it is stopping: try the next one
                 continue
             return state.id
-        instance_id, start_in = context.ids.uuid7(), await self._start_in(session_id, effect)
+        instance_id, start_in = context.ids.uuid7(), await self._start_in(host, session_id, effect)
         start = StartInstance(
             instance_id=instance_id,
             key=key,
             directory=start_in,
             session_id=session_id,
             session_directory=effect.directory,
+            host=host,
             at_ms=context.clock.now_ms(),
         )
         await context.actors.instances.ask(instance_id, Deliver(start, cause))

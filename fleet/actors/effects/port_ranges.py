@@ -29,7 +29,7 @@ class PortRanges:
         if state.order is None or state.order.strategy == "existing" or state.ports is not None:
             return state
         async with self._choosing:
-            first = self._free()
+            first = await self._free(state.order.host)
             if first is None:
                 _log.warning("no_ports_left", workspace=state.id)
                 return state
@@ -37,14 +37,10 @@ class PortRanges:
             deliver = Deliver[WorkspaceCommand](command, cause_here(f"workspace:{state.id}"))
             return (await self._context.actors.workspaces.ask(state.id, deliver)).state
 
-    def _free(self) -> int | None:
-        """Return the first port of a range that is not leased and where no program listens; None if there is none."""
+    async def _free(self, host: str) -> int | None:
+        """Return the first port of a range that is leased on no host and free on this one; None if there is none."""
         held = {state.ports.first for state in self._context.views.workspaces if state.ports is not None}
-        return next(
-            (
-                first
-                for first in range(PORTS_FIRST, PORTS_END, PORTS_EACH)
-                if first not in held and self._context.shells.are_free(first, PORTS_EACH)
-            ),
-            None,
-        )
+        for first in range(PORTS_FIRST, PORTS_END, PORTS_EACH):
+            if first not in held and await self._context.at(host).shells.are_free(first, PORTS_EACH):
+                return first
+        return None

@@ -108,7 +108,7 @@ class SessionEffects:
         if seen is not None and seen.fault == "missing":
             raise Problem("workspace_gone", described(seen) or "the workspace is missing")
         try:
-            await self._context.workspaces.require(state.prepared.directory)
+            await self._context.host_of(workspace_id).workspaces.require(state.prepared.directory)
         except Rejected as refusal:  # any other problem means that the check itself failed
             seen = await look(self._context, workspace_id)
             gone = None if seen is None else described(seen)
@@ -118,7 +118,9 @@ class SessionEffects:
         origin = None if session is None else session.settings.origin
         fresh = session is not None and not session.opencode.session_exists  # no agent has worked there yet
         if fresh and origin is not None and origin.tree is not None:
-            await self._context.trees.lay_out(origin.workspace_id, origin.tree, state.prepared.directory)
+            await self._context.host_of(workspace_id).trees.lay_out(
+                origin.workspace_id, origin.tree, state.prepared.directory
+            )
         directory, branch = state.prepared.directory, state.prepared.branch
         recipe = await self._setups.recipe(session, state)
         if session is not None and fresh and recipe is None:
@@ -184,7 +186,9 @@ class SessionEffects:
             # To create and to name a session OpenCode loads its directory twice, by itself one after the other.
             self._context.connections.load(effect.instance_id, effect.directory)
             session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
-            copied = () if effect.origin is None else await self._copied(client, effect.origin, session)
+            copied = (
+                () if effect.origin is None else await self._copied(effect.instance_id, client, effect.origin, session)
+            )
             return ReportConversationOpen(
                 opencode_id=session.id, at_ms=self._now(), fresh=self._context.fresh(), copied=copied
             )
@@ -192,13 +196,15 @@ class SessionEffects:
             raise Problem("session_gone", f"OpenCode's store has no session {effect.opencode_id} any more")
         return ReportConversationOpen(opencode_id=effect.opencode_id, at_ms=self._now(), fresh=self._context.fresh())
 
-    async def _copied(self, client: OpenCode, origin: ForkPoint, session: OpenCodeSession) -> tuple[Message, ...]:
+    async def _copied(
+        self, instance_id: str, client: OpenCode, origin: ForkPoint, session: OpenCodeSession
+    ) -> tuple[Message, ...]:
         """Copy the messages of its origin into a fork, read them back and return them; a partial copy is completed."""
         told = await client.read_messages(origin.opencode_id)
         kept = tuple(takewhile(lambda message: message.info.id != origin.message_id, told))
         if not kept:
             return ()
-        await self._context.host.copy_messages(kept, session)
+        await self._context.host_of_instance(instance_id).opencode.copy_messages(kept, session)
         copied = await client.read_messages(session.id)
         if len(copied) < len(kept):
             said = f"OpenCode imported {len(copied)} of the {len(kept)} messages of the session that is forked"

@@ -24,7 +24,7 @@ from fleet.core.workspace.commands import RecordSetup, ReportTornDown, Workspace
 from fleet.core.workspace.state import State as Workspace
 from fleet.errors import Problem, Rejected
 from fleet.limits import SETUP_DETAIL_CHARS, SETUP_S, TEARDOWN_S
-from fleet.ports import OnOutput, Recipe, Script, ScriptEnd
+from fleet.ports import OnOutput, Recipe, Script, ScriptEnd, WorkspaceSpec
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Setups:
         """Lease ports to a workspace, and set the environment of commands that agents run in it."""
         equipped = await self._port_ranges.lease(workspace)
         if equipped.ports is not None:
-            await self._context.shells.expose(equipped.id, variables_of(equipped))
+            await self._context.host_of(equipped.id).shells.expose(equipped.id, variables_of(equipped))
 
     async def recipe(self, session: State | None, workspace: Workspace) -> Recipe | None:
         """Return how the session's workspace is to be set up; None if it needs no set-up or already has it.
@@ -56,7 +56,7 @@ class Setups:
         order = workspace.order
         if session is None or order is None or order.strategy == "existing" or workspace.set_up:
             return None
-        recipe = await self._context.scripts.read(order.directory)
+        recipe = await self._context.at(order.host).scripts.read(_place(workspace, order))
         before = session.setup
         skipped = before is not None and before.status == "skipped" and before.recipe == recipe
         return None if skipped else recipe
@@ -106,8 +106,9 @@ class Setups:
         if not text or workspace is None or workspace.order is None:
             return ScriptEnd(0)
         order = workspace.order
-        script = Script(f"setup-{workspace_id}", text, order.directory, variables_of(workspace), timeout_s)
-        return await self._context.scripts.run(script, on_output)
+        place = _place(workspace, order)
+        script = Script(f"setup-{workspace_id}", text, place, variables_of(workspace), timeout_s)
+        return await self._context.at(order.host).scripts.run(script, on_output)
 
     async def _baseline(self, session_id: str) -> str | None:
         """Return the tree after the set-up: files that the set-up makes are not changes of the session."""
@@ -137,6 +138,11 @@ class Setups:
         if detail:
             _log.warning("workspace_not_torn_down", workspace=workspace.id, detail=detail)
         return ReportTornDown(exit_code=end.code, detail=detail, output=written.text, at_ms=self._now())
+
+
+def _place(workspace: Workspace, order: WorkspaceSpec) -> str:
+    """Return the workspace's directory on its host."""
+    return order.directory if workspace.prepared is None else workspace.prepared.directory
 
 
 class _Tail:

@@ -58,7 +58,7 @@ class WorkspaceEffects:
     async def _prepare(self, workspace_id: str, effect: Prepare, report: Reporter) -> None:
         try:
             await self._dispose(workspace_id)  # it may be created again: OpenCode must not use what it knew of it
-            prepared = await self._context.workspaces.prepare(effect.order)
+            prepared = await self._context.at(effect.order.host).workspaces.prepare(effect.order)
         except Exception:
             state = self._context.views.workspaces.get(workspace_id)
             if state is None or state.prepared is None:  # else what is left of the one that was lost is work
@@ -70,7 +70,7 @@ class WorkspaceEffects:
         """Remove what the attempt has left, with retries; if they fail, the next attempt or start removes it."""
         for attempt in range(1, WORKSPACE_DISCARDS_MAX + 1):
             try:
-                await self._context.workspaces.discard(effect.order)
+                await self._context.at(effect.order.host).workspaces.discard(effect.order)
             except Problem as problem:
                 _log.warning("workspace_not_discarded", workspace=effect.order.workspace_id, detail=problem.detail)
                 await trio.sleep(backoff_s(attempt))
@@ -83,15 +83,15 @@ class WorkspaceEffects:
         """Preserve work, log it, remove the workspace; retried for a limited time while a process works there."""
         require_unused(self._context.views, workspace_id, effect.order)
         await self._tear_down(workspace_id, report)
-        deadline = trio.current_time() + WORKSPACE_BUSY_S
+        deadline, host = trio.current_time() + WORKSPACE_BUSY_S, self._context.at(effect.order.host)
         while True:
             try:
                 await self._dispose(workspace_id)
-                kept = await self._context.removals.keep(effect.order)
+                kept = await host.removals.keep(effect.order)
                 await report(ReportPreserved(kept=kept, at_ms=self._now()))
                 require_unused(self._context.views, workspace_id, effect.order)
-                await self._context.shells.forget(workspace_id)  # before: what fails after the removal denies it
-                await self._context.removals.remove(effect.order, kept)
+                await host.shells.forget(workspace_id)  # before: what fails after the removal denies it
+                await host.removals.remove(effect.order, kept)
             except Problem as problem:
                 if problem.code in _PASSING and trio.current_time() < deadline:
                     await trio.sleep(WORKSPACE_BUSY_POLL_S)
@@ -121,7 +121,7 @@ class WorkspaceEffects:
                     _log.info("directory_not_disposed", instance=instance.id, code=problem.code)
 
     async def _restore(self, effect: Restore, report: Reporter) -> None:
-        await self._context.removals.restore(effect.order, effect.kept)
+        await self._context.at(effect.order.host).removals.restore(effect.order, effect.kept)
         await report(ReportRestored(at_ms=self._now()))
 
 
@@ -142,7 +142,7 @@ async def forget_trees(context: Context, workspace_id: str) -> None:
         if workspace_id in (state.workspace_id, state.settings.origin and state.settings.origin.workspace_id):
             return
     try:
-        await context.trees.forget(workspace_id)
+        await context.host_of(workspace_id).trees.forget(workspace_id)
     except Problem as problem:  # the session is erased nevertheless
         _log.warning("trees_not_forgotten", workspace=workspace_id, detail=problem.detail)
 
@@ -182,7 +182,7 @@ async def condition_of(context: Context, state: State) -> Condition | None:
         return None
     with trio.move_on_after(WORKSPACE_CHECK_S):
         try:
-            return await context.workspaces.condition(state.prepared.directory)
+            return await context.host_of(state.id).workspaces.condition(state.prepared.directory)
         except Problem as problem:
             _log.info("workspace_not_looked_at", workspace=state.id, detail=problem.detail)
     return None

@@ -25,7 +25,7 @@ async def look(context: Context, workspace_id: str) -> State | None:
     if state is None or state.phase != "ready" or state.order is None:
         return state
     try:
-        fault = await context.workspaces.fault(state.order)
+        fault = await context.at(state.order.host).workspaces.fault(state.order)
         if fault == state.fault:
             return state
         report = Deliver[WorkspaceCommand](

@@ -2,7 +2,8 @@
 
 At the start, every process with the marker of this data directory is checked: the effects of its instance adopt it, or
 it is stopped. Then every aggregate with unfinished effects is activated, so that they run again (law 4). At an orderly
-shutdown, no further session is placed and the instances are stopped: idle sessions become completed, working ones
+shutdown, no further session is placed and the instances on this machine are stopped (those on other hosts are adopted
+by the next start): idle sessions become completed, working ones
 disconnected. Processes that remain, because an instance was too slow or the disk is full, are stopped directly: no
 process outlives the shutdown.
 """
@@ -23,6 +24,7 @@ from fleet.core.instance.commands import StopInstance
 from fleet.errors import Problem, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import RECOVERY_BATCH, RECOVERY_PAUSE_S, SHUTDOWN_GRACE_S
+from fleet.ports import LOCAL
 
 _log = structlog.get_logger(__name__)
 
@@ -92,10 +94,10 @@ class Recovery:
         Of an instance whose stream is damaged it is not known whether it is used.
         """
         instances = self._context.views.instances
-        orphans = await find_orphans(self._context.host, instances.get)
+        orphans = await find_orphans(self._context.local.opencode, instances.get)
         for instance_id in sorted({process.instance_id for process in orphans} - instances.damaged.keys()):
             _log.warning("process_without_instance_stopped", instance=instance_id)
-            await self._context.host.stop(instance_id, None)
+            await self._context.local.opencode.stop(instance_id, None)
 
     async def _take_up(self) -> None:
         """Activate actors with unfinished effects, a few at a time, because each may use git and OpenCode at once."""
@@ -114,27 +116,28 @@ class Recovery:
     async def _name_strays(self) -> None:
         """Log Fleet's directories that no workspace knows. They may contain work, so a person decides."""
         known = frozenset(state.id for state in self._context.views.workspaces)
-        for stray in await self._context.workspaces.strays(known):
+        for stray in await self._context.local.workspaces.strays(known):
             _log.warning("stray_workspace_directory", directory=stray)
 
     async def _stop_instances(self) -> None:
         instances = self._context.views.instances
-        stopping = [state.id for state in instances.alive()]
+        stopping = [state.id for state in instances.alive() if state.host == LOCAL]
         with trio.move_on_after(SHUTDOWN_GRACE_S):
             async with trio.open_nursery() as nursery:
                 for instance_id in stopping:
                     nursery.start_soon(self._stop_instance, instance_id)
                 for state in instances:
-                    if state.phase == "stopping":
+                    if state.phase == "stopping" and state.host == LOCAL:
                         nursery.start_soon(self._await_end, state.id)
 
     async def _stop_rest(self) -> None:
         """Stop the remaining processes; the next start records that they have ended."""
-        left = sorted({process.instance_id for process in await self._context.host.find()})
+        host = self._context.local.opencode
+        left = sorted({process.instance_id for process in await host.find()})
         async with trio.open_nursery() as nursery:
             for instance_id in left:
                 _log.warning("process_stopped_without_instance", instance=instance_id)
-                nursery.start_soon(self._try, "stop the rest", partial(self._context.host.stop, instance_id, None))
+                nursery.start_soon(self._try, "stop the rest", partial(host.stop, instance_id, None))
 
     async def _stop_instance(self, instance_id: str) -> None:
         stop = StopInstance(reason="shutdown", at_ms=self._context.clock.now_ms())

@@ -110,7 +110,7 @@ class Forks:
                 f"No snapshot of the files was taken before {cut.message_id}, so the fork would be without them",
                 hint="Fork at another message, or wait until the turn is over and fork without one.",
             )
-        tree = await self._context.trees.take(session.workspace_id, session.directory)
+        tree = await self._context.host_of(session.workspace_id).trees.take(session.workspace_id, session.directory)
         if self._sessions.session(session.id).turns != session.turns:
             raise Rejected("session_active", "a turn began while the files were read", hint="Try again.")
         return tree

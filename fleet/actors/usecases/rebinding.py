@@ -43,7 +43,7 @@ class Rebinding:
             self._require_elsewhere(workspace_id, order.source_directory)
             reply = await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
         if reply.state.phase == "ready":
-            await self._context.workspaces.relink(order)
+            await self._context.at(order.host).workspaces.relink(order)
         seen = await look(self._context, workspace_id)
         return reply if seen is None else msgspec.structs.replace(reply, state=seen)
 
@@ -52,7 +52,7 @@ class Rebinding:
         named = msgspec.structs.replace(order, source_directory=directory)
         head = None if state.prepared is None else state.prepared.head
         try:
-            source = await self._context.workspaces.require_related(named, head)
+            source = await self._context.at(order.host).workspaces.require_related(named, head)
         except Rejected as rejected:
             rejected.field = "sourceDirectory"
             raise

@@ -26,6 +26,7 @@ from fleet.core.workspace.commands import RemoveWorkspace, RestoreWorkspace, Wor
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import REMOVAL_WAIT_S, SESSIONS_LISTED_MAX
+from fleet.ports import Host
 from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
@@ -81,28 +82,28 @@ class RemovalUseCases:
 
     async def _delete_conversations(self, session: Session) -> list[str]:
         """Delete the session's conversations from OpenCode's store; return what is left of it outside of Fleet."""
-        traces: list[str] = []
+        traces, host = list[str](), self._context.host_of(session.workspace_id)
         own = (*session.opencode.earlier_session_ids, session.opencode.session_id)
         for opencode_id in own if session.opencode.session_exists else ():
             try:
-                await self._delete_conversation(opencode_id)
+                await self._delete_conversation(host, opencode_id)
             except Problem as problem:
                 traces.append(f"OpenCode still has the conversation {opencode_id}: {problem.detail}")
         if session.settings.parent_id is not None and session.callbacks.sent:
             traces.append(f"session {session.settings.parent_id} got its callbacks, which quote it")
         return traces
 
-    async def _delete_conversation(self, opencode_id: str) -> None:
-        """Delete it through any OpenCode process that runs, because they share their store; else by a command."""
+    async def _delete_conversation(self, host: Host, opencode_id: str) -> None:
+        """Delete it through any OpenCode process of its host, because they share their store; else by a command."""
         for instance in self._context.views.instances.alive():
             client = self._context.connections.current(instance.id)
-            if client is None:
+            if client is None or instance.host != host.name:
                 continue
             try:
                 return await client.delete_session(opencode_id)
             except Problem as problem:
                 _log.info("conversation_not_deleted", instance=instance.id, code=problem.code)
-        return await self._context.host.delete_session(opencode_id)
+        return await host.opencode.delete_session(opencode_id)
 
     async def remove(self, workspace_id: str, caller: Caller) -> State:
         """Remove a workspace that no session needs, or only some that have stopped; one that is gone stays so.
@@ -190,7 +191,8 @@ class RemovalUseCases:
         """Stop processes of sessions in a worktree or clone that is to be removed; others prevent the removal."""
         if workspace.order is None or workspace.order.strategy == "existing":
             return
-        if pids := await self._context.host.end_in(workspace.order.directory):
+        directory = workspace.order.directory if workspace.prepared is None else workspace.prepared.directory
+        if pids := await self._context.at(workspace.order.host).opencode.end_in(directory):
             _log.info("remnants_ended", workspace=workspace.id, pids=pids)
 
     def _left_behind(self, session: Session, *, force: bool) -> str:

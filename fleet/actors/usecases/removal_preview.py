@@ -94,7 +94,7 @@ class RemovalPreviews:
         if session.opencode.detaching_from is not None:
             raise Problem("workspace_busy", LEFT.format(instance=session.opencode.detaching_from))
         require_unused(self._context.views, workspace.id, order)
-        preview = await self._context.removals.preview(order)
+        preview = await self._context.at(order.host).removals.preview(order)
         strangers = await self._strangers(session, preview.busy)
         if strangers:
             listed = ", ".join(each.words for each in strangers)
@@ -113,7 +113,7 @@ class RemovalPreviews:
         stays = len(instance.sessions) > 1  # its server does; what the session's tools have started ends with its turn
         own = {
             found.identity.pid
-            for found in await self._context.host.find()
+            for found in await self._context.at(instance.host).opencode.find()
             if found.instance_id == instance.id and not (stays and found.server)
         }
         return [each for each in busy if each.pid not in own]

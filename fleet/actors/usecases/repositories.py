@@ -17,7 +17,7 @@ class Repositories:
     """Reads repositories. A rejection names the parameter that contains the directory."""
 
     def __init__(self, context: Context, known: KnownOffers, roots: WorkspaceRoots) -> None:
-        self._workspaces = context.workspaces
+        self._workspaces = context.local.workspaces
         self._known = known
         self._roots = roots
 

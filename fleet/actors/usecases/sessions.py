@@ -103,7 +103,7 @@ class SessionUseCases:
         context = self._context
         parent = None if new.notify_session is None else self._parent(new.notify_session, new.notify_instance)
         prompt = new.initial_prompt and await self._commands.resolve(new.initial_prompt, None)
-        source = await context.workspaces.inspect(new.directory)
+        source = await context.local.workspaces.inspect(new.directory)
         self._roots.require(source.directory)
         if new.settings.strategy != "existing" and source.repository is not None:
             self._roots.require(source.repository)
@@ -147,11 +147,11 @@ class SessionUseCases:
             if shared is not None and shared.order is not None and shared.phase != "failed":
                 return shared.order
         workspace_id = context.ids.uuid7()
-        directory, branch = context.workspaces.plan(
+        directory, branch = context.local.workspaces.plan(
             workspace_id, settings.strategy, source, settings.branch, settings.title
         )
         order = WorkspaceSpec(workspace_id, settings.strategy, source.directory, directory, branch, settings.base_ref)
-        await context.workspaces.check(order, source)
+        await context.local.workspaces.check(order, source)
         return order
 
     # ------------------------------------------------------------------------------------------------ prompts and turns

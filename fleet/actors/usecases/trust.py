@@ -33,11 +33,11 @@ class Trust:
 
         Raises as `Workspaces.inspect` and `WorkspaceRoots.require`, and `Rejected` not_a_repository, setup_missing.
         """
-        source = await self._context.workspaces.inspect(directory)
+        source = await self._context.local.workspaces.inspect(directory)
         self._roots.require(source.top or source.directory)  # the file is read there
         if source.repository is None or source.top is None:
             raise Rejected("not_a_repository", f"{directory!r} is in no checkout of git", field="directory")
-        recipe = await self._context.scripts.read(source.top)
+        recipe = await self._context.local.scripts.read(source.top)
         if recipe is None:
             raise Rejected("setup_missing", f"{source.top!r} has no .fleet.toml that asks for anything")
         return self._origin_of(source.top) or source.repository, recipe

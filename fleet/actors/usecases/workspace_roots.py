@@ -37,7 +37,7 @@ class WorkspaceRoots:
     async def choose(self, path: str, caller: Caller) -> int:
         """Choose a workspace root and return the log position. Raises as `Workspaces.inspect`, and roots_full."""
         try:
-            source = await self._context.workspaces.inspect(path)
+            source = await self._context.local.workspaces.inspect(path)
         except Rejected as rejected:
             rejected.field = "path"
             raise

@@ -82,8 +82,9 @@ class LocalShells:
         """Remove the variables of a workspace."""
         await trio.Path(self._variables / workspace_id).unlink(missing_ok=True)
 
-    def are_free(self, first: int, count: int) -> bool:
-        """Try to bind each of the ports."""
+    async def are_free(self, first: int, count: int) -> bool:
+        """Try to bind each of the ports, which takes microseconds."""
+        await trio.lowlevel.checkpoint()
         with ExitStack() as bound:
             try:
                 for port in range(first, first + count):

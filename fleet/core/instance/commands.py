@@ -3,20 +3,24 @@
 from typing import Literal
 
 from fleet.core.messages import Command
-from fleet.ports import Endpoint, Exit, ProcessIdentity, StopStep
+from fleet.ports import LOCAL, Endpoint, Exit, ProcessIdentity, StopStep
 
 StopReason = Literal["unused", "shutdown", "failed", "hung"]
 """Why a process is stopped: no session uses it, Fleet shuts down, it never became ready, or it is proven to be hung."""
 
 
 class StartInstance(Command, frozen=True, kw_only=True):
-    """Start a process for `session_id`. Sessions with the same `key` share it; `directory` is where it starts."""
+    """Start a process for `session_id` on a host. Sessions with the same `key` share it.
+
+    `directory` is where it starts.
+    """
 
     instance_id: str
     key: str
     directory: str
     session_id: str
     session_directory: str
+    host: str = LOCAL
 
 
 class AttachSession(Command, frozen=True, kw_only=True):

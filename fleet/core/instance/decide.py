@@ -27,7 +27,11 @@ def _start(command: commands.StartInstance, state: State) -> Events:
         return ()
     return (
         events.InstanceRequested(
-            instance_id=command.instance_id, key=command.key, directory=command.directory, at_ms=command.at_ms
+            instance_id=command.instance_id,
+            key=command.key,
+            directory=command.directory,
+            host=command.host,
+            at_ms=command.at_ms,
         ),
         events.SessionAttached(session_id=command.session_id, directory=command.session_directory, at_ms=command.at_ms),
     )

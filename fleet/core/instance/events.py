@@ -4,15 +4,16 @@ import msgspec
 
 from fleet.core.instance.commands import StopReason
 from fleet.core.messages import Event
-from fleet.ports import Endpoint, Exit, ProcessIdentity, StopStep
+from fleet.ports import LOCAL, Endpoint, Exit, ProcessIdentity, StopStep
 
 
 class InstanceRequested(Event, frozen=True, kw_only=True):
-    """A process is to be spawned."""
+    """A process is to be spawned on this host."""
 
     instance_id: str
     key: str
     directory: str
+    host: str = LOCAL
 
 
 class SessionAttached(Event, frozen=True, kw_only=True):

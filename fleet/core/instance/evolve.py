@@ -42,7 +42,13 @@ def evolve(state: State, event: events.InstanceEvent) -> State:
 
 
 def _requested(_: State, event: events.InstanceRequested) -> StatePatch:
-    return {"key": event.key, "directory": event.directory, "created_at_ms": event.at_ms, "evidence": "to be spawned"}
+    return {
+        "key": event.key,
+        "directory": event.directory,
+        "host": event.host,
+        "created_at_ms": event.at_ms,
+        "evidence": "to be spawned",
+    }
 
 
 def _attached(state: State, event: events.SessionAttached) -> StatePatch:

@@ -6,7 +6,7 @@ import msgspec
 
 from fleet.core.instance.commands import StopReason
 from fleet.core.instance.events import PermissionAllowed
-from fleet.ports import Endpoint, ProcessIdentity
+from fleet.ports import LOCAL, Endpoint, ProcessIdentity
 
 Phase = Literal["absent", "starting", "ready", "unreachable", "stopping", "stopped", "lost"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
@@ -17,9 +17,9 @@ OVER: Final[frozenset[Phase]] = frozenset(("stopping", "stopped", "lost"))
 class State(msgspec.Struct, frozen=True):
     """An instance.
 
-    `sessions` maps the sessions that use it, or do not know yet that it has ended, to their directories. `orderly`: it
-    was stopped on purpose. `swept` is False while processes of a lost instance may still run. `allowed` are the newest
-    permissions that people answered with `always`.
+    `host` is the machine that it runs on. `sessions` maps the sessions that use it, or do not know yet that it has
+    ended, to their directories. `orderly`: it was stopped on purpose. `swept` is False while processes of a lost
+    instance may still run. `allowed` are the newest permissions that people answered with `always`.
     """
 
     id: str
@@ -37,6 +37,7 @@ class State(msgspec.Struct, frozen=True):
     created_at_ms: int = 0
     changed_at_ms: int = 0
     allowed: tuple[PermissionAllowed, ...] = ()
+    host: str = LOCAL
     rules_digest: str = ""  # of the permission rules that were read last
 
     @property

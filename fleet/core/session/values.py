@@ -1,5 +1,6 @@
 """The values in a session's commands, events and state."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final, Literal
 
@@ -12,6 +13,7 @@ COMPACT: Final = "compact"
 """The slash command that Fleet implements itself: OpenCode has it only in its own interface."""
 
 TurnOutcome = Literal["finished", "aborted", "interrupted"]
+OnHostLoss = Literal["ask", "resume"]
 Outcome = Literal["finished", "aborted", "interrupted", "error", "stopped", "disconnected"]
 """The outcome of a child in a callback to its parent."""
 
@@ -84,6 +86,9 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that a caller chooses for a session; the command, the event and the state all contain them.
 
     `agent` and `model` apply to prompts that name none. `parent_id` is the session that gets a callback per outcome.
+    `host` and `host_labels` say on which hosts the session may work, `cpus` (cores) and `memory_mb` (MiB) how much room
+    it needs there, None: as much as the server is configured for. `on_host_loss` says what follows when its host is
+    lost: it waits for a person, or is resumed on another host.
     """
 
     title: str
@@ -96,6 +101,11 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget | None = None
     parent_id: str | None = None
     origin: ForkPoint | None = None
+    host: str | None = None
+    host_labels: Mapping[str, str] = {}
+    cpus: float | None = None
+    memory_mb: int | None = None
+    on_host_loss: OnHostLoss = "ask"
 
 
 def callback_id(session_id: str, number: int) -> str:

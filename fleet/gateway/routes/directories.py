@@ -28,7 +28,7 @@ async def browse_directory(fleet: Fleet, query: DirectoryQuery) -> Response:
     `query` they are looked for at any depth, for a second at most; hidden ones and `node_modules` are left out.
     """
     roots = fleet.roots.allowed
-    path, files = query.path or _start(roots), fleet.context.files
+    path, files = query.path or _start(roots), fleet.context.local.files
     found = files.browse(path, roots) if query.query is None else files.search(path, query.query, roots)
     folder = await found
     return answer(folder_item(folder, query), position=fleet.log.head(), total=len(folder.entries))
@@ -45,7 +45,7 @@ async def make_directory(fleet: Fleet, body: PathBody) -> Response:
 
     The one above it has to be there, below an allowed root.
     """
-    folder = await fleet.context.files.make_directory(body.path, fleet.roots.allowed)
+    folder = await fleet.context.local.files.make_directory(body.path, fleet.roots.allowed)
     return answer(folder_item(folder, PageQuery()), position=fleet.log.head())
 
 

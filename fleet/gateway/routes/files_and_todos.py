@@ -88,7 +88,7 @@ async def _read(fleet: Fleet, state: Session, path: str, moment: Moment | None) 
     if workspace is not None and workspace.phase == "removed":
         hint = f"POST /api/workspaces/{workspace.id}/restore brings it back"
         raise Rejected("workspace_gone", "the session's workspace was removed", hint=hint)
-    return _item(path, await fleet.context.files.read(state.directory, path))
+    return _item(path, await fleet.context.host_of(state.workspace_id).files.read(state.directory, path))
 
 
 async def _read_earlier(fleet: Fleet, state: Session, path: str, at: int) -> FileItem:
@@ -97,7 +97,7 @@ async def _read_earlier(fleet: Fleet, state: Session, path: str, at: int) -> Fil
     tree = None if earlier is None else (earlier.turn and earlier.turn.base) or earlier.snapshots.newest
     if earlier is None or tree is None:
         raise Problem("tree_gone", f"No snapshot of the files had been taken at position {at}")
-    found = await fleet.context.trees.read(state.workspace_id, tree, path)
+    found = await fleet.context.host_of(state.workspace_id).trees.read(state.workspace_id, tree, path)
     newest = (await fleet.change_records.find(fleet.views.sessions.stream(state.id), at=at)).newest
     item = _item(path, found)
     item.as_of_turn = None if newest is None else newest.number

@@ -72,7 +72,7 @@ def _health(fleet: Fleet, status: Literal["ok", "degraded", "starting"], reasons
 
 def _summary(fleet: Fleet) -> Summary:
     sessions, alive = list(fleet.views.sessions), fleet.views.instances.alive()
-    memory = [fleet.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
+    memory = [fleet.memory_bytes(state) for state in alive]
     used_bytes = sum(size for size in memory if size is not None)
     return _counted(sessions, len(alive), used_bytes, fleet.uptime_s, fleet.log.head())
 

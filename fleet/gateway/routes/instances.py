@@ -35,7 +35,8 @@ async def list_orphans(fleet: Fleet, query: PageQuery) -> Response:
 
     `fleet ps --orphans` shows the same, without a server too.
     """
-    orphans = await find_orphans(fleet.context.host, fleet.views.instances.get, fleet.context.scripts.running)
+    local = fleet.context.local
+    orphans = await find_orphans(local.opencode, fleet.views.instances.get, local.scripts.running)
     return paged(orphans, query, orphan_item, fleet.log.head())
 
 
@@ -52,5 +53,4 @@ async def read_instance(fleet: Fleet, instance_id: str) -> Response:
 
 
 def _instance_item(fleet: Fleet, state: State) -> InstanceItem:
-    memory = None if state.identity is None else fleet.context.host.memory_bytes(state.identity)
-    return instance_item(life(fleet.log, state.id) if state.phase in OVER else Life(state), memory)
+    return instance_item(life(fleet.log, state.id) if state.phase in OVER else Life(state), fleet.memory_bytes(state))

@@ -34,7 +34,7 @@ async def read_info(fleet: Fleet) -> Response:
 def _info(fleet: Fleet) -> Info:
     return Info(
         version=__version__,
-        opencode_version=_running_version(fleet) or fleet.context.host.known_version,
+        opencode_version=_running_version(fleet) or fleet.context.local.opencode.known_version,
         rehearsal=fleet.rehearsal is not None,
         ready=fleet.ready,
         read_only=fleet.read_only,

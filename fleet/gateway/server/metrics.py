@@ -203,7 +203,7 @@ class _Fleet(Collector):
         fleet = self._fleet
         alive = [state for state in fleet.views.instances.alive() if state.phase not in OVER]
         yield _gauge("fleet_instances", "OpenCode processes", Count(state.phase for state in alive), "status")
-        sizes = [fleet.context.host.memory_bytes(state.identity) for state in alive if state.identity is not None]
+        sizes = [fleet.memory_bytes(state) for state in alive]
         known = [size for size in sizes if size is not None]
         yield _gauge("fleet_instance_memory_bytes", "Resident memory of all OpenCode processes", sum(known))
         yield _gauge("fleet_instance_memory_largest_bytes", "That of the largest", max(known, default=0))

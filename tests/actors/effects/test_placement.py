@@ -244,7 +244,7 @@ async def test_silence_alone_kills_nothing(machine: Machine, door: Door, monkeyp
     def runs(_: ProcessIdentity) -> bool:
         return False
 
-    monkeypatch.setattr(door.fleet.context.host, "is_suspended", runs)
+    monkeypatch.setattr(door.fleet.context.local.opencode, "is_suspended", runs)
     machine.world.hang(item["instanceId"])
     await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "unreachable")
     await trio.sleep(EVENT_SILENCE_S * 20)

@@ -1,0 +1,84 @@
+"""The only host of a Fleet without an engine: the machine of the server."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import trio
+
+from fleet.adapters.files import LocalFiles
+from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces
+from fleet.errors import Rejected
+from fleet.ports import LOCAL, Host, HostEvent, HostPorts, Need, OnDelay, OpenCodeHost, Scripts, Shells
+
+
+def local_host(
+    data_dir: Path, roots: tuple[Path, ...], opencode: OpenCodeHost, *, scripts: Scripts, shells: Shells
+) -> Host:
+    """Return the server's machine: workspaces and trees below its data directory, sources below `roots`."""
+    workspaces = GitWorkspaces(data_dir / "workspaces", roots)
+    return HostPorts(
+        name=LOCAL,
+        opencode=opencode,
+        workspaces=workspaces,
+        trees=GitTrees(data_dir / "trees"),
+        removals=GitRemovals(workspaces),
+        files=LocalFiles(),
+        scripts=scripts,
+        shells=shells,
+    )
+
+
+class LocalHosts:
+    """`fleet.ports.Hosts` with the host `local` alone, which always has room: other limits bound its processes."""
+
+    def __init__(self, local: Host) -> None:
+        self._local = local
+
+    def host(self, name: str) -> Host:
+        """Return the server's machine. Raises `Rejected` host_unknown."""
+        if name != LOCAL:
+            raise _unknown(name)
+        return self._local
+
+    async def require(self, need: Need) -> None:
+        """Raise `Rejected` host_unknown for another name, and host_unsuitable for any labels."""
+        await trio.lowlevel.checkpoint()
+        if need.host not in (None, LOCAL):
+            raise _unknown(need.host)
+        if need.labels:
+            raise Rejected("host_unsuitable", "the server's own machine has no labels", field="host", hint=_HINT)
+
+    async def reserve(self, slot: str, need: Need, preferred: tuple[str, ...], delayed: OnDelay) -> str:  # noqa: ARG002
+        """Return `local`. Raises as `require`."""
+        await self.require(need)
+        return LOCAL
+
+    async def release(self, slot: str) -> None:  # noqa: ARG002
+        """Do nothing."""
+        await trio.lowlevel.checkpoint()
+
+    async def slots(self) -> Mapping[str, str]:
+        """Return nothing: no room is reserved."""
+        await trio.lowlevel.checkpoint()
+        return {}
+
+    def watch(self) -> AbstractAsyncContextManager[AsyncIterator[HostEvent]]:
+        """Follow nothing: no other host will come."""
+        return _watch()
+
+
+_HINT = "Start Fleet with --hosts ray to have other machines."
+
+
+def _unknown(name: str | None) -> Rejected:
+    return Rejected(
+        "host_unknown", f"there is no host {name!r}: this Fleet has only `{LOCAL}`", field="host", hint=_HINT
+    )
+
+
+@asynccontextmanager
+async def _watch() -> AsyncGenerator[AsyncIterator[HostEvent]]:
+    sender, receiver = trio.open_memory_channel[HostEvent](0)
+    with sender, receiver:
+        yield receiver
