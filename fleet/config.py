@@ -19,11 +19,24 @@ import platformdirs
 
 from fleet import config_values as values
 from fleet.errors import StartupError
-from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN, MIB
+from fleet.limits import (
+    HOST_CPUS,
+    HOST_CPUS_MAX,
+    HOST_GRACE_S,
+    HOST_MEMORY_MB,
+    HOST_MEMORY_MB_MAX,
+    IDLE_TIMEOUT_S,
+    INSTANCES_MAX,
+    MEMORY_FREE_BYTES_MIN,
+    MIB,
+)
 from fleet.logs import LogFormat, LogLevel
 
 RehearsalChoice = Literal["auto", "always", "never"]
 InstancePolicy = Literal["shared", "directory"]
+HostsChoice = Literal["local", "ray"]
+HostReach = Literal["direct", "agent"]
+HostRepositories = Literal["bundle", "origin"]
 
 INSTANCE_VARIABLE = "FLEET_INSTANCE_ID"
 MARKER_VARIABLES = frozenset({INSTANCE_VARIABLE, "FLEET_DATA_ID"})
@@ -61,6 +74,13 @@ class Config(msgspec.Struct, frozen=True):
     log_format: LogFormat
     log_level: LogLevel
     traces: str | None
+    hosts: HostsChoice
+    ray_address: str | None
+    host_grace_s: int
+    host_reach: HostReach
+    host_repositories: HostRepositories
+    host_cpus: float
+    host_memory_mb: int
 
 
 class Key(NamedTuple):
@@ -237,6 +257,62 @@ KEYS = (
         "OpenTelemetry collector that gets traces, by OTLP over HTTP: http://localhost:4318",
         values.collector,
         lambda: None,
+    ),
+    Key(
+        "hosts",
+        "local, ray",
+        "local",
+        "Where sessions work: on this machine, or also on the machines of a Ray cluster.",
+        values.choice(get_args(HostsChoice)),
+        lambda: "local",
+    ),
+    Key(
+        "ray_address",
+        "host:port",
+        "the cluster that this machine belongs to",
+        "The head of the Ray cluster.",
+        values.endpoint,
+        lambda: None,
+    ),
+    Key(
+        "host_grace_s",
+        "seconds",
+        f"{HOST_GRACE_S:g}",
+        "A host that has not answered for this time ends its OpenCode processes, and is lost.",
+        values.number(10, 86_400),
+        lambda: int(HOST_GRACE_S),
+    ),
+    Key(
+        "host_reach",
+        "direct, agent",
+        "direct",
+        "How OpenCode on another host is reached: at the host's address, or through Fleet's agent there.",
+        values.choice(get_args(HostReach)),
+        lambda: "direct",
+    ),
+    Key(
+        "host_repositories",
+        "bundle, origin",
+        "bundle",
+        "How a repository reaches another host: as a bundle from this machine, or fetched there from its origin.",
+        values.choice(get_args(HostRepositories)),
+        lambda: "bundle",
+    ),
+    Key(
+        "host_cpus",
+        "number",
+        f"{HOST_CPUS:g}",
+        "Cores that are reserved on another host for a session that names none.",
+        values.cores(HOST_CPUS_MAX),
+        lambda: HOST_CPUS,
+    ),
+    Key(
+        "host_memory_mb",
+        "MiB",
+        str(HOST_MEMORY_MB),
+        "Memory that is reserved on another host for a session that names none.",
+        values.number(0, HOST_MEMORY_MB_MAX),
+        lambda: HOST_MEMORY_MB,
     ),
 )
 _BY_NAME = {key.name: key for key in KEYS}

@@ -91,6 +91,33 @@ def minutes(value: Any, _directory: Path | None) -> float:
     return minutes
 
 
+def cores(largest: float) -> Callable[[Any, Path | None], float]:
+    """Return a parser of a number of cores up to this one."""
+
+    def parse(value: Any, _directory: Path | None) -> float:
+        try:
+            cores = float(value)
+        except (TypeError, ValueError):
+            cores = -1.0
+        if isinstance(value, bool) or not 0 <= cores <= largest:
+            raise ValueError(f"a number of cores from 0 to {largest:g}")
+        return cores
+
+    return parse
+
+
+def endpoint(value: Any, _directory: Path | None) -> str:
+    """Return an address with a port."""
+    try:
+        url = urlsplit(f"//{value}")
+        is_complete = bool(url.hostname and url.port and url.netloc == value)
+    except ValueError:
+        is_complete = False
+    if not is_complete or "@" in value:
+        raise ValueError("an address with a port, such as 10.0.0.1:6379")
+    return str(value)
+
+
 def flag(value: Any, _directory: Path | None) -> bool:
     """Return true or false."""
     flags = {"true": True, "false": False}

@@ -156,6 +156,32 @@ def test_where_traces_cannot_go(given: str) -> None:
     assert "is not an http or https URL" in said
 
 
+def test_sessions_work_on_this_machine_unless_a_cluster_is_named(tmp_path: Path) -> None:
+    assert load_config({}, {}).hosts == "local"
+    file = write(tmp_path / "fleet.toml", 'hosts = "ray"\nray_address = "10.0.0.1:6379"\nhost_cpus = 0.5\n')
+    found = load_config({"config": file, "host_grace_s": "60"}, {"FLEET_HOST_REACH": "agent"})
+    assert (found.hosts, found.ray_address, found.host_cpus) == ("ray", "10.0.0.1:6379", 0.5)
+    assert (found.host_grace_s, found.host_reach, found.host_repositories) == (60, "agent", "bundle")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("hosts", "kubernetes"),
+        ("ray_address", "10.0.0.1"),
+        ("ray_address", "ray://10.0.0.1:6379"),
+        ("ray_address", "me@10.0.0.1:6379"),
+        ("ray_address", "10.0.0.1:port"),
+        ("host_cpus", "-1"),
+        ("host_cpus", "nan"),
+        ("host_grace_s", "1"),
+    ],
+)
+def test_wrong_values_about_hosts_are_refused(name: str, text: str) -> None:
+    (said,) = problems({name: text}, {})
+    assert f"--{name.replace('_', '-')}: {text!r} is not" in said
+
+
 @pytest.mark.parametrize("name", ["data_dir", "opencode"])
 def test_a_path_that_cannot_be_one(name: str) -> None:
     assert "is not a path" in problems({name: "a\0b"}, {})[0]
