@@ -7,8 +7,8 @@ module as what the real one says. Processes are in opencode_process.py, the port
 opencode_client.py, turns and the words that script them in opencode_turn.py.
 
 Everything that checkers ask is counted here: `runs`, `finished_turns`, `model_calls`, `double_runs`, `written`,
-`replies`, `loaded`, `disposed`, `copies` (messages that forks began with), `deleted` (sessions), `asked_about`
-(directories whose offers were read), `living()`. What agents write goes to `disk`.
+`worked` (when which turns ran), `replies`, `loaded`, `disposed`, `copies` (messages that forks began with), `deleted`
+(sessions), `asked_about` (directories whose offers were read), `living()`. What agents write goes to `disk`.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from tests.fakes.opencode_client import FakeOpenCode
 from tests.fakes.opencode_host import FakeOpenCodeHost, ImportFault
 from tests.fakes.opencode_process import FakeProcess, FakeTool, SpawnFault
 from tests.fakes.opencode_store import Store
-from tests.fakes.opencode_turn import Written
+from tests.fakes.opencode_turn import Worked, Written
 from tests.fakes.workspaces import FakeDisk
 
 __all__ = [
@@ -70,6 +70,8 @@ class FakeOpenCodeWorld:
         self.mcp_start_s = 0.0
         self.refusals = 0
         self.boot = 1
+        self.online = True
+        self._back_online = trio.Event()
         self.processes: list[FakeProcess] = []
         self.orphans: list[FakeTool] = []
         self.spawn_faults: list[SpawnFault] = []
@@ -81,6 +83,7 @@ class FakeOpenCodeWorld:
         self.deleted: set[str] = set()
         self.model_calls: Counter[str] = Counter()
         self.double_runs: list[str] = []
+        self.worked: list[Worked] = []
         self._pid = 1000
         self._ids = 0
 
@@ -141,6 +144,21 @@ class FakeOpenCodeWorld:
             process.die(Exit(signal=9))
         self.orphans.clear()
         self.boot += 1
+
+    def set_online(self, *, online: bool) -> None:
+        """Say whether the head reaches this machine. What happens meanwhile is told when it does again, if soon."""
+        if online and not self.online:
+            self._back_online.set()
+            self._back_online = trio.Event()
+        self.online = online
+
+    async def wait_online(self) -> None:
+        while not self.online:
+            await self._back_online.wait()
+
+    def forget(self) -> None:
+        """Lose the disk: OpenCode's database is on it. What checkers count stays."""
+        self.store = Store()
 
     def delete_session(self, session_id: str) -> None:
         """Delete it, as `opencode session delete` does: its turn ends with a complaint of the database."""

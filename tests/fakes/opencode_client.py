@@ -71,10 +71,10 @@ class FakeOpenCode:
 
     async def _travel(self) -> None:
         await trio.sleep(self._world.random.uniform(0.001, 0.01))
-        if self._process.hung:
+        if self._process.is_silent:
             with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
-                await self._process.resumed()
-        if self._process.exit is not None or self._process.hung:
+                await self._process.heard()
+        if self._process.exit is not None or self._process.is_silent:
             raise Unavailable("opencode_unreachable", "OpenCode did not answer.", retry_after_s=1)
 
     def _must_exist(self, session_id: str) -> Json:
@@ -232,17 +232,21 @@ class FakeEventStream(AsyncIterator[OpenCodeEvent]):
 
     async def _is_reachable(self) -> bool:
         with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
-            await self._process.resumed()
+            await self._process.heard()
         await trio.sleep(0.005)
-        return self._process.exit is None and not self._process.hung
+        return self._process.exit is None and not self._process.is_silent
 
     async def _receive(self, events: trio.MemoryReceiveChannel[OpenCodeEvent]) -> OpenCodeEvent | None:
-        """Return the next event, None when the stream is broken, or silent because the process is stopped."""
+        """Return the next event, None when the stream is broken, or silent: the process is stopped, or not reached."""
         try:
             while True:
                 with trio.move_on_after(EVENT_SILENCE_S):
-                    return await events.receive()
-                if self._process.hung:
+                    event = await events.receive()
+                    await self._process.world.wait_online()
+                    return event
+                if self._process.is_silent:
                     return None
         except trio.EndOfChannel:
+            with trio.move_on_after(EVENT_SILENCE_S):
+                await self._process.world.wait_online()
             return None

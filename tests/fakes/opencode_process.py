@@ -15,7 +15,7 @@ from fleet.adapters.opencode import event_wire, wire
 from fleet.limits import MIB
 from fleet.ports import Exit, OpenCodeEvent, ProcessIdentity, Prompt
 from tests.fakes.opencode_store import Json, StoredMessage
-from tests.fakes.opencode_turn import Turn
+from tests.fakes.opencode_turn import Turn, Worked
 
 if TYPE_CHECKING:
     from tests.fakes.opencode import FakeOpenCodeWorld
@@ -48,6 +48,8 @@ class FakeProcess:
         self.ready = trio.Event()
         self.password_known = True
         self.hung = False
+        self.start_s = trio.current_time()
+        self.end_s: float | None = None
         self.turns: dict[str, Turn] = {}
         self.statuses: dict[str, Json] = {}
         self.requests: dict[str, tuple[str, Json, trio.Event]] = {}
@@ -113,6 +115,7 @@ class FakeProcess:
         if self.exit is not None:
             return
         self.exit = how
+        self.end_s = trio.current_time()
         self.exited.set()
         self.ready.set()  # who waits for it shall look
         for scope in list(self._scopes):
@@ -136,6 +139,16 @@ class FakeProcess:
             await self._resumed.wait()
             if self.exit is not None:
                 return
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no answer of it reaches the head."""
+        return self.hung or not self.world.online
+
+    async def heard(self) -> None:
+        """Wait until it can be heard; one that has ended says so as soon as its machine is reached."""
+        await self.world.wait_online()
+        await self.resumed()
 
     @contextmanager
     def tool_process(self) -> Generator[None]:
@@ -209,7 +222,12 @@ class FakeProcess:
         if any(session_id in other.turns for other in self.world.living()):
             self.world.double_runs.append(session_id)
         turn = self.turns[session_id] = Turn(self, session_id)
-        await turn.run()
+        worked = Worked(self.instance_id, session_id, trio.current_time())
+        self.world.worked.append(worked)
+        try:
+            await turn.run()
+        finally:
+            worked.end_s = trio.current_time()
 
     def open_subagent(self, parent_id: str) -> str:
         """Make a session for a sub-agent and return its id."""

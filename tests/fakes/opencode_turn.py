@@ -41,6 +41,16 @@ class Written:
     content: bytes
 
 
+@dataclass
+class Worked:
+    """A time in which a process ran a session's turn; `end_s` is None while it does."""
+
+    instance_id: str
+    session_id: str
+    start_s: float
+    end_s: float | None = None
+
+
 class Turn:
     """The running loop of one session in one process."""
 

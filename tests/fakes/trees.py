@@ -26,19 +26,19 @@ class FakeTrees:
 
     async def diff(self, workspace_id: str, before: str, after: str) -> tuple[FileChange, ...]:
         await trio.lowlevel.checkpoint()
-        return _changes(self._tree(workspace_id, before), self._tree(workspace_id, after))
+        return _changes(self.tree(workspace_id, before), self.tree(workspace_id, after))
 
     async def compare(self, workspace_id: str, before: str, directory: str) -> tuple[FileChange, ...]:
         await trio.lowlevel.checkpoint()
-        return _changes(self._tree(workspace_id, before), self._files(directory))
+        return _changes(self.tree(workspace_id, before), self._files(directory))
 
     async def lay_out(self, workspace_id: str, tree: str, directory: str) -> None:
         await trio.lowlevel.checkpoint()
-        self.disk.contents[directory] = dict(self._tree(workspace_id, tree))
+        self.disk.contents[directory] = dict(self.tree(workspace_id, tree))
 
     async def read(self, workspace_id: str, tree: str, path: str) -> Listing | FileContent:
         await trio.lowlevel.checkpoint()
-        files = self._tree(workspace_id, tree)
+        files = self.tree(workspace_id, tree)
         steps = PurePosixPath(path).parts
         if ".." in steps or steps[:1] == ("/",):
             raise Rejected("path_outside_workspace", f"{path!r} is not a path inside the workspace")
@@ -58,7 +58,8 @@ class FakeTrees:
         await trio.lowlevel.checkpoint()
         self.disk.trees.pop(workspace_id, None)
 
-    def _tree(self, workspace_id: str, tree: str) -> dict[str, bytes]:
+    def tree(self, workspace_id: str, tree: str) -> dict[str, bytes]:
+        """Return the files of a tree. Raises `Problem` tree_gone."""
         trees = self.disk.trees.get(workspace_id, {})
         if tree not in trees:
             raise Problem("tree_gone", "The snapshot is gone")

@@ -190,16 +190,16 @@ class FakeWorkspaces:
         del self.disk.checkouts[order.workspace_id]
         self.disk.made.pop(order.workspace_id, None)
         self.disk.directories.discard(order.directory)
-        repository = self._repository(order.source_directory)
+        repository = self.repository(order.source_directory)
         if repository is not None and order.branch is not None and made.created_branch and not made.work:
             repository.branches.pop(order.branch, None)
 
     async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
         source = await self.inspect(order.source_directory)
-        repository = self._repository(source.directory)
+        repository = self.repository(source.directory)
         if repository is None:
             raise Rejected("not_a_repository", f"{source.directory!r} is not in git", field="directory")
-        own = self._repository(order.directory) if order.strategy == "worktree" else None
+        own = self.repository(order.directory) if order.strategy == "worktree" else None
         lacks = commit is not None and commit not in (*repository.names, *repository.branches.values())
         if lacks or (own is not None and own.top != repository.top):
             raise Rejected("source_unrelated", f"{source.directory!r} does not have {commit!r}", hint="Name another.")
@@ -230,7 +230,7 @@ class FakeWorkspaces:
 
     async def branches(self, source: Source, query: str) -> tuple[Branch, ...]:
         await trio.lowlevel.checkpoint()
-        repository = self._repository(source.directory)
+        repository = self.repository(source.directory)
         if repository is None:
             raise Rejected(
                 "not_a_repository", f"{source.directory!r} is not in git", field="directory", hint="Run `git init`."
@@ -248,7 +248,7 @@ class FakeWorkspaces:
         held = {
             made.order.branch: made.order.directory
             for made in self.disk.checkouts.values()
-            if made.order.strategy == "worktree" and self._repository(made.order.source_directory) is repository
+            if made.order.strategy == "worktree" and self.repository(made.order.source_directory) is repository
         }
         return {name: place for name, place in (*held.items(), (repository.branch, repository.top)) if name}
 
@@ -268,7 +268,7 @@ class FakeWorkspaces:
             raise Rejected("directory_unreadable", f"Fleet may not read {directory!r}", field="directory")
         if real not in self.disk.directories:
             raise Rejected("directory_missing", f"{directory!r} does not exist", field="directory")
-        repository = self._repository(real)
+        repository = self.repository(real)
         if repository is None:
             return Source(real, None, None, None, None)
         made = self.disk.checkout_at(real)
@@ -285,10 +285,11 @@ class FakeWorkspaces:
                 return self._real(str(PurePosixPath(target) / PurePosixPath(directory).relative_to(link)))
         return directory
 
-    def _repository(self, real: str) -> FakeRepository | None:
+    def repository(self, real: str) -> FakeRepository | None:
+        """Return the repository that a real directory is in."""
         made = self.disk.checkout_at(real)
         if made is not None and made.order.strategy == "worktree":
-            return self._repository(made.order.source_directory)
+            return self.repository(made.order.source_directory)
         if made is not None:
             branch = made.order.branch or ""
             return FakeRepository(real, {branch: made.head}, head=branch)
@@ -300,7 +301,7 @@ class FakeWorkspaces:
             if order.branch is not None or order.base_ref is not None:
                 raise Rejected("branch_invalid", "`existing` uses a directory unchanged", field="branch")
             return
-        repository = self._repository(source.directory)
+        repository = self.repository(source.directory)
         if repository is None:
             raise Rejected("not_a_repository", f"{source.directory!r} is not in git", field="isolationStrategy")
         branch = _branch_name(order.branch)
@@ -321,7 +322,7 @@ class FakeWorkspaces:
             if made.order.strategy == "worktree"
             and made.order.branch == branch
             and made.order.workspace_id != order.workspace_id
-            and self._repository(made.order.source_directory) is repository
+            and self.repository(made.order.source_directory) is repository
         ]
         held += [repository.top] if repository.branch == branch else []
         if held:
@@ -334,7 +335,7 @@ class FakeWorkspaces:
 
     def _begin(self, order: WorkspaceSpec, source: Source) -> FakeCheckout:
         self._check(order, source)
-        repository = self._repository(order.source_directory)
+        repository = self.repository(order.source_directory)
         assert repository is not None
         assert order.branch is not None
         existing = repository.branches.get(order.branch)
@@ -357,8 +358,8 @@ class FakeWorkspaces:
         return again
 
     def _prepared(self, order: WorkspaceSpec, made: FakeCheckout) -> PreparedWorkspace:
-        repository = self._repository(order.directory)
-        source = self._repository(order.source_directory)
+        repository = self.repository(order.directory)
+        source = self.repository(order.source_directory)
         lacking = () if source is None else source.not_carried
         found = None if repository is None else repository.git_directory  # it may have been moved meanwhile
         return PreparedWorkspace(order.directory, found, order.branch, made.head, lacking)
