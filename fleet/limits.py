@@ -151,6 +151,16 @@ RESTART_BACKOFF_MAX_S: Final = 10.0  # long enough for a disk or a process to re
 CHILD_STOP_GRACE_S: Final = 10.0  # a child is asked to stop, and cancelled after so long
 CHILDREN_MAX: Final = 16_384  # per supervisor; one per active aggregate
 
+# Hosts and their engine
+ENGINE_FRAME_BYTES_MAX: Final = 64 * MIB  # files travel in pieces of 8 MiB, a message's JSON may have some 30 MiB
+ENGINE_THREADS_MAX: Final = 8  # orders that may wait for the cluster at a time; calls need no thread
+ENGINE_CALLS_MAX: Final = 10_000  # that wait for answers, then `overloaded`
+ENGINE_CONNECT_S: Final = 60.0  # a sidecar that is not connected after so long is started again; it takes 1 s
+ENGINE_FIRST_CONNECT_S: Final = 10.0  # a start of Fleet waits so long for the engine, and continues without it
+ENGINE_AUTHENTICATION_S: Final = 10.0  # for a request that shows whether the cluster asks for a token; it takes 5 ms
+AGENT_CALLS_MAX: Final = 1000  # of one agent at a time: each waiting process, script and stream is one
+ENGINE_STOP_S: Final = 3.0  # a sidecar ends when its pipe is closed, or is killed after so long
+
 # OpenCode processes
 SPAWN_READY_TIMEOUT_S: Final = 60.0  # a cold start with a database migration takes up to 10 s on a slow disk
 SESSION_READY_TIMEOUT_S: Final = 90.0

@@ -1,0 +1,208 @@
+"""Encodes calls of the methods of ports, so that they can be carried out on another machine.
+
+The types come from the port's own type hints: a port needs no second description. A result, a `Problem` and a bug each
+have a form; a `Problem` arrives as it was raised. A wait that has to be bounded ends with `Expired`, which is not an
+error: the caller waits again.
+"""
+
+import inspect
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache, partial
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+import trio
+
+from fleet.errors import PROBLEMS, Problem, Rejected, Unavailable, problem_of
+
+Kind = Literal["rejected", "unavailable", "problem"]
+_KINDS: Final[Mapping[Kind, type[Problem]]] = {"rejected": Rejected, "unavailable": Unavailable, "problem": Problem}
+
+
+class RemoteBugError(Exception):
+    """The called method raised an error that is no `Problem`. The text is the traceback on the other machine."""
+
+
+class Returned(msgspec.Struct, frozen=True, tag=True):
+    """The encoded result of a call."""
+
+    body: bytes
+
+
+class Raised(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """The `Problem` that a call raised."""
+
+    kind: Kind
+    code: str
+    detail: str
+    field: str | None = None
+    hint: str | None = None
+    retry_after_s: int | None = None
+    extra: dict[str, Any] = {}
+
+
+class Crashed(msgspec.Struct, frozen=True, tag=True):
+    """The traceback of the bug that ended a call."""
+
+    text: str
+
+
+class Expired(msgspec.Struct, frozen=True, tag=True):
+    """The call did not end within its limit, and was cancelled."""
+
+
+Answer = Returned | Raised | Crashed | Expired
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_answers: Final = msgspec.msgpack.Decoder[Answer](Answer)
+
+
+class Method:
+    """A method of a port: encodes and decodes its arguments and its result."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        hints = get_type_hints(function)
+        result = hints.pop("return", NoneType)
+        self._signature = inspect.signature(function)
+        self._arguments: msgspec.msgpack.Decoder[tuple[Any, ...]] = msgspec.msgpack.Decoder(
+            tuple[*hints.values()]  # type: ignore[misc]  # made at run time
+        )
+        self._named = _structs_of(result)
+        self._result: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
+            tuple[str, msgspec.Raw] if self._named else result
+        )
+
+    def encode_arguments(self, *arguments: object, **named: object) -> bytes:
+        """Return the arguments, defaults included. Raises `TypeError` if they do not fit."""
+        bound = self._signature.bind(None, *arguments, **named)
+        bound.apply_defaults()
+        return _encode(bound.args[1:])
+
+    def decode_arguments(self, body: bytes) -> tuple[Any, ...]:
+        """Return the arguments in order."""
+        return self._arguments.decode(body)
+
+    def encode_result(self, result: object) -> bytes:
+        """Return the result; if it is one of several structs, with the name of its class."""
+        return _encode((type(result).__name__, result) if self._named else result)
+
+    def decode_result(self, body: bytes) -> Any:
+        """Return the result."""
+        found = self._result.decode(body)
+        return msgspec.msgpack.decode(found[1], type=self._named[found[0]]) if self._named else found
+
+
+def _structs_of(result: object) -> dict[str, type[msgspec.Struct]]:
+    """Return the structs of a union by name, empty if there are fewer than two: msgspec cannot tell them apart."""
+    members = get_args(result) if get_origin(result) in (Union, UnionType) else ()
+    structs = {each.__name__: each for each in members if isinstance(each, type) and issubclass(each, msgspec.Struct)}
+    return structs if len(structs) > 1 else {}
+
+
+@cache
+def method_of(port: type, name: str) -> Method:
+    """Return a method of a port. Raises `LookupError` if it has none of this name."""
+    function = getattr(port, name, None)
+    if name.startswith("_") or not inspect.isfunction(function):
+        raise LookupError(f"{port.__name__} has no method {name!r}")
+    return Method(function)
+
+
+class Served(NamedTuple):
+    """Ports by name, as types, and their implementations."""
+
+    ports: Mapping[str, type]
+    implementations: Mapping[str, object]
+
+
+async def carry_out(served: Served, port: str, name: str, body: bytes, limit_s: float | None) -> bytes:
+    """Call the method and return the encoded `Answer`. With a limit, the call is cancelled after so many seconds."""
+    with trio.move_on_after(limit_s if limit_s is not None else float("inf")):
+        return _encode(await _answer(served, port, name, body))
+    return _encode(Expired())
+
+
+async def _answer(served: Served, port: str, name: str, body: bytes) -> Answer:
+    try:
+        method = method_of(served.ports[port], name)
+        result = getattr(served.implementations[port], name)(*method.decode_arguments(body))
+        if inspect.isawaitable(result):
+            result = await result
+        return Returned(method.encode_result(result))
+    except Problem as problem:
+        return _form_of(problem)
+    except OSError as error:
+        return _form_of(problem_of(error))
+    except Exception:
+        return Crashed(traceback.format_exc())
+
+
+def _form_of(problem: Problem) -> Raised:
+    kind: Kind = "problem"
+    if isinstance(problem, Rejected | Unavailable):
+        kind = "rejected" if isinstance(problem, Rejected) else "unavailable"
+    extra = cast("dict[str, Any]", msgspec.to_builtins(problem.extra))
+    return Raised(kind, problem.code, problem.detail, problem.field, problem.hint, problem.retry_after_s, extra)
+
+
+def result_of(port: type, name: str, answer: bytes) -> Any:
+    """Return the result of a call, or `EXPIRED`. Raises its `Problem`, or `RemoteBugError`."""
+    decoded: Answer = _answers.decode(answer)
+    match decoded:
+        case Returned():
+            return method_of(port, name).decode_result(decoded.body)
+        case Raised():
+            raise _problem_of(decoded)
+        case Crashed():
+            raise RemoteBugError(decoded.text)
+        case Expired():
+            return EXPIRED
+
+
+EXPIRED: Final = Expired()
+"""What `result_of` returns for a call that was cancelled at its limit."""
+
+
+def _problem_of(raised: Raised) -> Problem:
+    if raised.code not in PROBLEMS:  # of another version of Fleet
+        return Problem("internal", f"{raised.detail} [{raised.code}]")
+    return _KINDS[raised.kind](
+        raised.code,
+        raised.detail,
+        field=raised.field,
+        hint=raised.hint,
+        retry_after_s=raised.retry_after_s,
+        extra=raised.extra,
+    )
+
+
+Send = Callable[[str, bytes, float | None], Awaitable[bytes]]
+"""Carries out a method of one port elsewhere: its name, the encoded arguments, the limit; returns the answer."""
+
+
+class Remote:
+    """The methods of a port, carried out elsewhere. Those that are not asynchronous in the port are it here."""
+
+    def __init__(self, port: type, send: Send) -> None:
+        self._port = port
+        self._send = send
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        """Return the method of this name."""
+        try:
+            method_of(self._port, name)
+        except LookupError as error:
+            raise AttributeError(str(error)) from None
+        return partial(self.call, name)
+
+    async def call(self, name: str, /, *arguments: object, **named: object) -> Any:
+        """Call a method. Raises its `Problem`, and `Unavailable` host_unreachable, engine_down."""
+        body = method_of(self._port, name).encode_arguments(*arguments, **named)
+        return result_of(self._port, name, await self._send(name, body, None))
+
+    async def call_within(self, limit_s: float, name: str, /, *arguments: object) -> Any:
+        """Call a method that waits; return `EXPIRED` if it has not ended after `limit_s`."""
+        body = method_of(self._port, name).encode_arguments(*arguments)
+        return result_of(self._port, name, await self._send(name, body, limit_s))

@@ -1,0 +1,172 @@
+"""The frames between the server and the sidecar: a length of four bytes, then one order or one event in msgpack.
+
+The server sends orders, each with an id. The sidecar sends an answer for each, in any order. Its first frame says
+whether it is connected to the cluster.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from fleet.limits import ENGINE_FRAME_BYTES_MAX
+
+_LENGTH_BYTES: Final = 4
+
+
+class Call(msgspec.Struct, frozen=True, tag=True):
+    """Call the method of a port on the agent of a host. `limit_s` bounds a wait; see `calls.carry_out`."""
+
+    host: str
+    port: str
+    method: str
+    body: bytes
+    limit_s: float | None = None
+
+
+class Adopt(msgspec.Struct, frozen=True, tag=True):
+    """Find the agent of a host, or start it with `options`. `is_fresh`: end a running one first."""
+
+    host: str
+    options: bytes
+    is_fresh: bool = False
+
+
+class Nodes(msgspec.Struct, frozen=True, tag=True):
+    """List the machines of the cluster: the answer is a tuple of `Node`."""
+
+
+class Reserve(msgspec.Struct, frozen=True, tag=True):
+    """Reserve room for a slot, or find its reservation: the answer is a `Slot`.
+
+    `selector` has Ray's conditions for labels. `wait_s`: how long to wait for the room.
+    """
+
+    slot: str
+    cpus: float
+    memory_mb: int
+    selector: Mapping[str, str]
+    wait_s: float
+
+
+class Release(msgspec.Struct, frozen=True, tag=True):
+    """Give the room of a slot back."""
+
+    slot: str
+
+
+class Slots(msgspec.Struct, frozen=True, tag=True):
+    """List the reservations: the answer has the `Slot` of each by name."""
+
+
+class Cancel(msgspec.Struct, frozen=True, tag=True):
+    """Cancel the order with this id. It has no answer of its own."""
+
+    order: int
+
+
+Work = Call | Adopt | Nodes | Reserve | Release | Slots
+
+
+class Order(msgspec.Struct, frozen=True, array_like=True):
+    """An order of the server, with its id."""
+
+    id: int
+    work: Work | Cancel
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A machine of the cluster that is alive."""
+
+    labels: Mapping[str, str]
+    address: str
+    cpus: float
+    memory_bytes: int
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """The machines of the cluster, and whether it can start more of them."""
+
+    nodes: tuple[Node, ...]
+    has_autoscaler: bool
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """A reservation: the labels of its machine, None while it waits for room."""
+
+    labels: Mapping[str, str] | None
+
+
+FailureKind = Literal["unreachable", "gone", "engine", "cancelled"]
+"""The agent does not answer; there is no agent; the engine refused or does not answer; the order was cancelled."""
+
+
+class Connected(msgspec.Struct, frozen=True, tag=True):
+    """The sidecar is connected to the cluster."""
+
+    engine_version: str
+
+
+class NotConnected(msgspec.Struct, frozen=True, tag=True):
+    """The sidecar cannot use the cluster, and ends. `is_final`: trying again does not help."""
+
+    reason: str
+    is_final: bool
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The encoded result of an order."""
+
+    order: int
+    body: bytes
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """An order failed. With "unreachable" it may have been carried out."""
+
+    order: int
+    kind: FailureKind
+    reason: str
+
+
+Report = Connected | NotConnected | Done | Failed
+
+encode: Final = msgspec.msgpack.Encoder().encode
+decode_order: Final = msgspec.msgpack.Decoder(Order).decode
+decode_report: Final = msgspec.msgpack.Decoder[Report](Report).decode
+decode_cluster: Final = msgspec.msgpack.Decoder(Cluster).decode
+decode_slot: Final = msgspec.msgpack.Decoder(Slot).decode
+decode_slots: Final = msgspec.msgpack.Decoder(dict[str, Slot]).decode
+
+
+class FrameError(ValueError):
+    """The other side sends no frames, or one that is too long."""
+
+
+def frame_of(content: Order | Report) -> bytes:
+    """Return the frame. Raises `FrameError` if it is too long."""
+    body = encode(content)
+    if len(body) > ENGINE_FRAME_BYTES_MAX:
+        raise FrameError(f"a frame has {len(body)} bytes; the limit is {ENGINE_FRAME_BYTES_MAX}")
+    return len(body).to_bytes(_LENGTH_BYTES, "little") + body
+
+
+class FrameSplitter:
+    """Splits bytes that arrive in pieces into the bodies of frames."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the bodies that `data` completes. Raises `FrameError`."""
+        self._pending += data
+        bodies: list[bytes] = []
+        while len(self._pending) >= _LENGTH_BYTES:
+            end = _LENGTH_BYTES + int.from_bytes(self._pending[:_LENGTH_BYTES], "little")
+            if end - _LENGTH_BYTES > ENGINE_FRAME_BYTES_MAX:
+                raise FrameError(f"a frame has {end - _LENGTH_BYTES} bytes; the limit is {ENGINE_FRAME_BYTES_MAX}")
+            if len(self._pending) < end:
+                break
+            bodies.append(bytes(self._pending[_LENGTH_BYTES:end]))
+            del self._pending[:end]
+        return bodies

@@ -1,0 +1,163 @@
+"""The loop of the sidecar: it reads orders from a pipe, hands them to a backend, and writes its answers.
+
+It knows nothing of Ray. Orders are read and answered by threads: a call costs none, because the backend answers it from
+its own thread. Everything else may wait for the cluster, and runs in a few threads of the loop.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import BufferedReader, BufferedWriter
+from typing import Protocol
+
+from fleet.adapters.ray.frames import (
+    Adopt,
+    Call,
+    Cancel,
+    Cluster,
+    Done,
+    Failed,
+    FailureKind,
+    FrameError,
+    FrameSplitter,
+    Nodes,
+    Order,
+    Release,
+    Report,
+    Reserve,
+    Slot,
+    Slots,
+    decode_order,
+    encode,
+    frame_of,
+)
+from fleet.limits import ENGINE_THREADS_MAX
+
+_READ_BYTES = 256 * 1024
+
+
+class BackendError(Exception):
+    """The backend could not carry out an order."""
+
+    def __init__(self, kind: FailureKind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind: FailureKind = kind
+        self.reason = reason
+
+
+Finish = Callable[[bytes | BackendError], None]
+"""Receives the result of a call, once, in any thread."""
+
+
+class Backend(Protocol):
+    """What the relay needs of an engine. All methods block, and are called in several threads."""
+
+    def call(self, call: Call, finish: Finish) -> Callable[[], None]:
+        """Begin a call and return what cancels it. Raises `BackendError`."""
+        ...
+
+    def adopt(self, order: Adopt) -> None:
+        """See `Adopt`. Raises `BackendError`."""
+        ...
+
+    def nodes(self) -> Cluster:
+        """List the machines. Raises `BackendError`."""
+        ...
+
+    def reserve(self, order: Reserve) -> Slot:
+        """See `Reserve`. Raises `BackendError`."""
+        ...
+
+    def release(self, order: Release) -> None:
+        """See `Release`. Raises `BackendError`."""
+        ...
+
+    def slots(self) -> dict[str, Slot]:
+        """See `Slots`. Raises `BackendError`."""
+        ...
+
+
+class Relay:
+    """Reads orders from `orders`, and writes reports to `reports`."""
+
+    def __init__(self, orders: BufferedReader, reports: BufferedWriter) -> None:
+        self._orders = orders
+        self._reports = reports
+        self._writing = threading.Lock()
+        self._cancelling = threading.Lock()
+        self._cancels: dict[int, Callable[[], None] | None] = {}  # of the calls that run; None: not yet known
+        self._threads = ThreadPoolExecutor(ENGINE_THREADS_MAX, thread_name_prefix="order")
+
+    def send(self, report: Report) -> None:
+        """Write a frame. A server that no longer reads is none of our business: `serve` sees its end."""
+        frame = frame_of(report)
+        with self._writing:
+            try:
+                self._reports.write(frame)
+                self._reports.flush()
+            except (BrokenPipeError, ValueError):
+                return
+
+    def serve(self, backend: Backend) -> None:
+        """Have the backend carry out orders until the server closes the pipe."""
+        self._backend = backend
+        splitter = FrameSplitter()
+        while data := self._orders.read1(_READ_BYTES):
+            for body in splitter.feed(data):
+                self._take(decode_order(body))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _take(self, order: Order) -> None:
+        if isinstance(order.work, Cancel):
+            if (cancel := self._cancels.get(order.work.order)) is not None:
+                self._threads.submit(cancel)
+        elif isinstance(order.work, Call):
+            self._call(order.id, order.work)
+        else:
+            self._threads.submit(self._carry_out, order)
+
+    def _call(self, order_id: int, call: Call) -> None:
+        self._cancels[order_id] = None
+        try:
+            cancel = self._backend.call(call, lambda result: self._finish(order_id, result))
+        except BackendError as error:
+            self._finish(order_id, error)
+            return
+        with self._cancelling:
+            if order_id in self._cancels:
+                self._cancels[order_id] = cancel
+
+    def _carry_out(self, order: Order) -> None:
+        try:
+            self._finish(order.id, self._result(order))
+        except BackendError as error:
+            self._finish(order.id, error)
+        except Exception as error:
+            self._finish(order.id, BackendError("engine", f"{type(error).__name__}: {error}"))
+
+    def _result(self, order: Order) -> bytes:
+        match order.work:
+            case Adopt():
+                self._backend.adopt(order.work)
+            case Nodes():
+                return encode(self._backend.nodes())
+            case Reserve():
+                return encode(self._backend.reserve(order.work))
+            case Release():
+                self._backend.release(order.work)
+            case Slots():
+                return encode(self._backend.slots())
+            case Call() | Cancel():
+                raise BackendError("engine", "not an order for a thread")
+        return encode(None)
+
+    def _finish(self, order_id: int, result: bytes | BackendError) -> None:
+        with self._cancelling:
+            self._cancels.pop(order_id, None)
+        try:
+            if isinstance(result, BackendError):
+                self.send(Failed(order_id, result.kind, result.reason))
+            else:
+                self.send(Done(order_id, result))
+        except FrameError as error:
+            self.send(Failed(order_id, "engine", str(error)))

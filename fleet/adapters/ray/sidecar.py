@@ -1,0 +1,174 @@
+"""The sidecar: the process that is connected to Ray, for the server that has started it.
+
+Ray ends the process of its driver when the cluster's head is away for long, so the server does not import it. This is
+the only module that does. It refuses a cluster that accepts callers without a token. Ray prints to the standard output,
+so the frames get a descriptor of their own first.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from fleet.adapters.ray.agent import Agent
+from fleet.adapters.ray.authentication import AuthenticationError, require_closed
+from fleet.adapters.ray.frames import Adopt, Call, Cluster, Connected, Node, NotConnected, Release, Reserve, Slot
+from fleet.adapters.ray.relay import BackendError, Finish, Relay
+from fleet.limits import AGENT_CALLS_MAX
+
+NAMESPACE: Final = "fleet"
+HOST_LABEL: Final = "fleet-host"
+_SLOT: Final = "fleet-slot-"
+_CPUS_MIN: Final = 0.001  # a reservation of nothing has to be on a host, too
+
+
+class RayBackend:
+    """`relay.Backend` on a Ray cluster. `ray` is the module, which has no types."""
+
+    def __init__(self, ray: Any, opener: str) -> None:
+        self._ray = ray
+        self._opener = opener
+        self._agents: dict[str, Any] = {}
+
+    def call(self, call: Call, finish: Finish) -> Callable[[], None]:
+        """Submit the call; Ray's own thread reports its result."""
+        if (agent := self._agents.get(call.host)) is None:
+            raise BackendError("gone", f"the host {call.host} has no agent yet")
+
+        def done(future: Any) -> None:
+            finish(self._result(call.host, future))
+
+        reference = agent.call.remote(call.port, call.method, call.body, call.limit_s)
+        reference.future().add_done_callback(done)
+        return partial(self._ray.cancel, reference)
+
+    def _result(self, host: str, future: Any) -> bytes | BackendError:
+        exceptions = self._ray.exceptions
+        try:
+            return bytes(future.result())
+        except exceptions.ActorUnavailableError:
+            return BackendError("unreachable", "its agent does not answer")
+        except (exceptions.ActorDiedError, exceptions.RayActorError):
+            self._agents.pop(host, None)
+            return BackendError("gone", "its agent has ended")
+        except exceptions.TaskCancelledError:
+            return BackendError("cancelled", "the call was cancelled")
+        except BaseException as error:
+            return BackendError("unreachable", f"{type(error).__name__}: {error}")
+
+    def adopt(self, order: Adopt) -> None:
+        """Find the agent by its name, or create it on the machine with the host's label."""
+        if order.is_fresh and (agent := self._agents.pop(order.host, None) or self._find(order.host)) is not None:
+            self._ray.kill(agent)
+        self._agents[order.host] = (
+            self._ray.remote(Agent)
+            .options(
+                name=f"fleet-host-{order.host}",
+                namespace=NAMESPACE,
+                lifetime="detached",
+                get_if_exists=True,
+                num_cpus=0,
+                max_restarts=-1,
+                max_task_retries=0,
+                max_concurrency=AGENT_CALLS_MAX,
+                label_selector={HOST_LABEL: order.host},
+            )
+            .remote(self._opener, order.options)
+        )
+
+    def _find(self, host: str) -> Any:
+        try:
+            return self._ray.get_actor(f"fleet-host-{host}", namespace=NAMESPACE)
+        except ValueError:
+            return None
+
+    def nodes(self) -> Cluster:
+        """Read Ray's table of machines."""
+        alive = [node for node in self._ray.nodes() if node["Alive"]]
+        return Cluster(tuple(_node_of(node) for node in alive), has_autoscaler=self._has_autoscaler())
+
+    def _has_autoscaler(self) -> bool:
+        return bool(self._ray._private.state.state.get_cluster_config())
+
+    def reserve(self, order: Reserve) -> Slot:
+        """Find the placement group of the slot, or create it, and wait for its machine."""
+        groups = self._ray.util
+        try:
+            group = groups.get_placement_group(_SLOT + order.slot)
+        except ValueError:
+            room = {"CPU": max(order.cpus, _CPUS_MIN), "memory": order.memory_mb << 20}
+            group = groups.placement_group(
+                [{name: amount for name, amount in room.items() if amount}],
+                name=_SLOT + order.slot,
+                lifetime="detached",
+                bundle_label_selector=[dict(order.selector)],
+            )
+        group.wait(order.wait_s)
+        return self._slots({group.id.hex()}).get(order.slot, Slot(None))
+
+    def release(self, order: Release) -> None:
+        """Remove the placement group of the slot, if it exists."""
+        groups = self._ray.util
+        try:
+            group = groups.get_placement_group(_SLOT + order.slot)
+        except ValueError:
+            return
+        groups.remove_placement_group(group)
+
+    def slots(self) -> dict[str, Slot]:
+        """Read Ray's table of placement groups."""
+        return self._slots(None)
+
+    def _slots(self, wanted: set[str] | None) -> dict[str, Slot]:
+        labels = {node["NodeID"]: dict(node["Labels"]) for node in self._ray.nodes() if node["Alive"]}
+        table: dict[str, Any] = self._ray.util.placement_group_table()
+        return {
+            group["name"].removeprefix(_SLOT): Slot(labels.get(next(iter(group["bundles_to_node_id"].values()), "")))
+            for key, group in table.items()
+            if group["name"].startswith(_SLOT) and group["state"] != "REMOVED" and (wanted is None or key in wanted)
+        }
+
+
+def _node_of(node: Any) -> Node:
+    resources = node["Resources"]
+    return Node(
+        dict(node["Labels"]),
+        node["NodeManagerAddress"],
+        float(resources.get("CPU", 0)),
+        int(resources.get("memory", 0)),
+    )
+
+
+def main(address: str, opener: str) -> None:
+    """Connect to the cluster at `address`, and serve the orders of the standard input until it ends."""
+    reports = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # Ray prints to it
+    relay = Relay(os.fdopen(0, "rb"), reports)
+    try:
+        require_closed(address)
+        ray = _connected(address)
+    except (AuthenticationError, ImportError) as error:
+        relay.send(NotConnected(str(error), is_final=True))
+    except Exception as error:
+        relay.send(NotConnected(f"{type(error).__name__}: {error}", is_final=False))
+    else:
+        relay.send(Connected(ray.__version__))
+        relay.serve(RayBackend(ray, opener))
+    reports.flush()
+    os._exit(0)  # at once: Ray's own end may wait for a cluster that is away
+
+
+def _connected(address: str) -> Any:
+    """Return Ray's module, connected. It has no types."""
+    import ray as module
+
+    ray: Any = module
+    ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level="error", configure_logging=False)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray has set its own, which waits
+    return ray
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
