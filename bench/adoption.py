@@ -87,7 +87,7 @@ def _launch(data_dir: Path, instance_id: str, password: str) -> "subprocess.Pope
         "OPENCODE_SERVER_PASSWORD": password,
     }
     command = [sys.executable, "-I", "-S", str(_STAND_IN), "serve"]
-    with InstanceFiles(data_dir, instance_id).open_log() as log:
+    with InstanceFiles(data_dir, instance_id).log.open("ab") as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -197,6 +197,11 @@ PORT_SETTLE_S: Final = 6.0  # a taken port makes OpenCode exit after 1 s; announ
 FIRST_START_S: Final = 20.0  # other starts wait so long for the one that creates or migrates the database
 PROCESS_POLL_S: Final = 0.05  # between two checks of a log or process that sends no notification
 ENVIRONMENT_SCAN_S: Final = 0.1  # between two sweeps: a scan of all processes costs 50 us for each
+LEASE_POLL_S: Final = 1.0  # the guard of a process on another host reads its lease so often; 20 us each
+REMNANTS_POLL_S: Final = 5.0  # after the end of its process: between two scans for what tools have left running
+LEASE_MARGIN_S: Final = (
+    15.0  # from the end of a lease until a second guard kills: LEASE_POLL_S, TERM_GRACE_S, the kills
+)
 OPENCODE_LOG_HEAD_BYTES: Final = 64 * KIB  # the process's log begins with the announcement of its port
 OPENCODE_LOG_BYTES_MAX: Final = 16 * MIB  # OpenCode writes some KiB; a repository's plugin may write any amount
 OPENCODE_LOG_CHECK_S: Final = 10.0

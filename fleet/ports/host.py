@@ -21,17 +21,22 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """The address at which a ready OpenCode listens."""
+    """Where a ready OpenCode listens: a port, and the IP address of its host."""
 
     port: int
     version: str
+    address: str = "127.0.0.1"
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """How a process ended: exit code or signal number; both None when it was not a child of Fleet."""
+    """How a process ended: exit code or signal number; both None when it was not a child of Fleet.
+
+    `reason` says why it was ended, None when it ended by itself or by a stop.
+    """
 
     code: int | None = None
     signal: int | None = None
+    reason: str | None = None
 
 
 class FoundProcess(msgspec.Struct, frozen=True):
@@ -58,7 +63,7 @@ class OpenCodeHost(Protocol):
         ...
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
-        """Start a process with `directory` as its working directory.
+        """Start a process with `directory` as its working directory; a live process of the instance is returned.
 
         It gets its own session and process group, a log file for its output, a new password in a file of mode 0600, and
         the marker `FLEET_INSTANCE_ID` in its environment. Raises `Unavailable`: opencode_missing,

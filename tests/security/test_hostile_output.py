@@ -16,7 +16,7 @@ from fleet.adapters.opencode.events import OpenCodeEventStream
 from fleet.core.instance.events import InstanceLost
 from fleet.events import batch
 from fleet.limits import EVENT_LINE_BYTES_MAX, MIB
-from fleet.ports import Exit, StatusChanged, StreamLost, StreamOpened
+from fleet.ports import Endpoint, Exit, StatusChanged, StreamLost, StreamOpened
 from tests.adapters.opencode.server import Server, chunk
 from tests.adapters.opencode.test_events import CONNECTED, HEAD, idle
 from tests.cli.test_ps import GONE, ps, started, write_log
@@ -42,7 +42,7 @@ async def test_a_line_without_end_is_cut_off_and_the_stream_goes_on(nursery: tri
     server.say(
         HEAD + chunk(CONNECTED), chunk(b"data: \xff\xfe\xc3\n\n"), chunk(b'data: {"a": "\xff"}\n\n'), chunk(idle("s"))
     )
-    stream = OpenCodeEventStream(server.port, "Basic eDp5")
+    stream = OpenCodeEventStream(Endpoint(server.port, ""), "Basic eDp5")
     seen: list[Any] = []
     with trio.fail_after(60):
         async for event in stream:

@@ -195,6 +195,8 @@ class InstanceEffects:
 
 
 def _describe(how: Exit) -> str:
+    if how.reason is not None:
+        return f"the OpenCode process was ended on its host: {how.reason}"
     if how.signal is not None:
         return f"the OpenCode process was killed by signal {how.signal}"
     if how.code is not None:

@@ -197,7 +197,7 @@ class OpenCodeClient:
 
     @asynccontextmanager
     async def _events(self) -> AsyncGenerator[OpenCodeEventStream]:
-        stream = OpenCodeEventStream(self._endpoint.port, self._authorization)
+        stream = OpenCodeEventStream(self._endpoint, self._authorization)
         try:
             yield stream
         finally:
@@ -273,7 +273,7 @@ def _must_exist(response: HttpResponse, session_id: str) -> None:
 async def open_client(endpoint: Endpoint, password: str) -> AsyncGenerator[OpenCodeClient]:
     """Open a client for the process at `endpoint`."""
     authorization = f"Basic {b64encode(f'{USERNAME}:{password}'.encode()).decode()}"
-    http = pool_of(endpoint.port, authorization)
+    http = pool_of(endpoint, authorization)
     try:
         yield OpenCodeClient(endpoint, http, authorization)
     finally:

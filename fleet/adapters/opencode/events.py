@@ -30,7 +30,7 @@ from fleet.limits import (
     OPENCODE_REQUEST_TIMEOUT_S,
 )
 from fleet.line_splitter import LineSplitter, LineTooLongError
-from fleet.ports import OpenCodeEvent, PartDelta, StreamLost, StreamOpened
+from fleet.ports import Endpoint, OpenCodeEvent, PartDelta, StreamLost, StreamOpened
 
 _OVERFLOWING: Final = "(other types)"
 
@@ -46,10 +46,10 @@ class EventStreamStatistics(msgspec.Struct, frozen=True):
 
 
 class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
-    """Iterate over the events of the process on `port`; the iteration has no end. `close` it."""
+    """Iterate over the events of the process at `endpoint`; the iteration has no end. `close` it."""
 
-    def __init__(self, port: int, authorization: str) -> None:
-        self._port = port
+    def __init__(self, endpoint: Endpoint, authorization: str) -> None:
+        self._endpoint = endpoint
         self._authorization = authorization
         self._connection: HttpConnection | None = None
         self._lines = LineSplitter(EVENT_LINE_BYTES_MAX)
@@ -91,7 +91,7 @@ class OpenCodeEventStream(AsyncIterator[OpenCodeEvent]):
             if self._breaks:
                 wait_s = backoff_s(self._breaks, first_s=EVENT_RECONNECT_S_MIN, max_s=EVENT_RECONNECT_S_MAX)
                 await trio.sleep(wait_s)
-            self._connection = await _follow(self._port, self._authorization)
+            self._connection = await _follow(self._endpoint, self._authorization)
             self._lines, self._announced = LineSplitter(EVENT_LINE_BYTES_MAX), False
         data = await self._connection.receive(EVENT_SILENCE_S)
         if not data:
@@ -162,10 +162,10 @@ def _join(first: PartDelta, texts: list[str]) -> PartDelta:
     return first if len(texts) == 1 else msgspec.structs.replace(first, delta="".join(texts))
 
 
-async def _follow(port: int, authorization: str) -> HttpConnection:
+async def _follow(endpoint: Endpoint, authorization: str) -> HttpConnection:
     """Open the stream and read the head of the response. Raises FAULTS."""
     with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
-        connection = await connect(port, authorization)
+        connection = await connect(endpoint, authorization)
         try:
             head = await connection.ask("GET", "/global/event")
         except BaseException:

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from fleet.errors import Unavailable
 from fleet.limits import OPENCODE_LOG_BYTES_MAX, OPENCODE_LOG_HEAD_BYTES, OPENCODE_LOG_TAIL_BYTES, OPENCODE_LOGS_KEPT
@@ -22,7 +22,7 @@ from fleet.private_files import make_private_directory, write_private
 _PASSWORD: Final = "password"  # noqa: S105 - the name of its file
 _LOG: Final = "opencode.log"
 _SCRATCH: Final = "tmp"
-_ANNOUNCEMENT: Final = re.compile(rb"listening on http://[^\s:]+:(\d+)\s")
+_ANNOUNCEMENT: Final = re.compile(rb"listening on http://(?:\[[^\s\]]+\]|[^\s:]+):(\d+)\s")
 _PORT_TAKEN: Final = re.compile(rb"EADDRINUSE|ServeError|Failed to start server|in use")
 
 
@@ -77,12 +77,10 @@ class InstanceFiles:
         shutil.rmtree(self.scratch, ignore_errors=True)
         self._password.unlink(missing_ok=True)
 
-    def open_log(self) -> BinaryIO:
-        """Return an empty log in append mode, so that its writers always write at its current end."""
+    def empty_log(self) -> None:
+        """Make an empty log. It is written in append mode, so that its writers always write at its current end."""
         self.log.touch(0o600)
-        log = self.log.open("ab")
-        log.truncate(0)
-        return log
+        os.truncate(self.log, 0)
 
     def cut_log(self) -> None:
         """Cut a log that is too long down to its beginning, which contains the port."""

@@ -1,11 +1,10 @@
-"""HTTP/1.1 with the OpenCode process on a port of this machine, over keep-alive connections.
+"""HTTP/1.1 with an OpenCode process, over keep-alive connections.
 
 This code adds to the latency of each prompt, so a request is one write, and no other task runs between the call and
 that write (ADR 0003 has the figures).
 """
 
 from functools import partial
-from typing import Final
 
 import h11
 import trio
@@ -13,8 +12,8 @@ import trio
 from fleet.http1 import BrokenConnectionError, HttpConnection
 from fleet.http_pool import HttpPool
 from fleet.limits import OPENCODE_CONNECTIONS_KEPT_MAX, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
-
-_ADDRESS: Final = "127.0.0.1"
+from fleet.network import base_url
+from fleet.ports import Endpoint
 
 
 def what_went_wrong(fault: Exception) -> str:
@@ -28,10 +27,11 @@ def what_went_wrong(fault: Exception) -> str:
     return "it closed the connection before its response was complete"
 
 
-async def connect(port: int, authorization: str) -> HttpConnection:
-    """Open a connection to the process that listens on `port`. Raises OSError."""
-    stream = await trio.open_tcp_stream(_ADDRESS, port)
-    return HttpConnection(stream, (("Host", f"{_ADDRESS}:{port}"), ("Authorization", authorization)))
+async def connect(endpoint: Endpoint, authorization: str) -> HttpConnection:
+    """Open a connection to the process at `endpoint`. Raises OSError."""
+    stream = await trio.open_tcp_stream(endpoint.address, endpoint.port)
+    host = base_url(endpoint.address, endpoint.port).removeprefix("http://")
+    return HttpConnection(stream, (("Host", host), ("Authorization", authorization)))
 
 
 def media_type(head: h11.Response) -> str:
@@ -39,10 +39,10 @@ def media_type(head: h11.Response) -> str:
     return dict(head.headers).get(b"content-type", b"").decode("latin1")
 
 
-def pool_of(port: int, authorization: str) -> HttpPool:
-    """Return the connections to the process that listens on `port`; none is open yet."""
+def pool_of(endpoint: Endpoint, authorization: str) -> HttpPool:
+    """Return the connections to the process at `endpoint`; none is open yet."""
     return HttpPool(
-        partial(connect, port, authorization),
+        partial(connect, endpoint, authorization),
         kept_max=OPENCODE_CONNECTIONS_KEPT_MAX,
         response_bytes_max=OPENCODE_RESPONSE_BYTES_MAX,
     )

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -22,22 +21,20 @@ import trio
 from fleet.adapters.opencode import binary, remnants
 from fleet.adapters.opencode.client import USERNAME, open_client
 from fleet.adapters.opencode.copies import forget_old_imports, import_copies
+from fleet.adapters.opencode.detached import DetachedProcesses, Lease
 from fleet.adapters.opencode.environment import inherited
 from fleet.adapters.opencode.files import InstanceFiles, forget_old_logs, forget_old_scratch
 from fleet.adapters.opencode.identity import (
     INSTANCE_MARKER,
     Owner,
-    boot_id,
-    identify,
-    is_alive,
     is_foreign,
     is_suspended,
     marked,
     memory_bytes,
-    open_pidfd,
     send,
 )
 from fleet.adapters.opencode.one_shot import delete_session
+from fleet.adapters.opencode.processes import ChildProcesses, Launch, Processes
 from fleet.errors import Problem, Unavailable
 from fleet.keyed_locks import Locks
 from fleet.limits import (
@@ -50,6 +47,7 @@ from fleet.limits import (
     SPAWN_READY_TIMEOUT_S,
     TERM_GRACE_S,
 )
+from fleet.network import family_of
 from fleet.ports import Endpoint, Exit, FoundProcess, Message, OpenCode, OpenCodeSession, ProcessIdentity, StopStep
 
 _SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
@@ -62,8 +60,9 @@ class LocalOpenCodeHost:
 
     `executable` is a path, or None for `opencode` on the PATH; `extra_config` is configuration for OpenCode that the
     user's own overrides (`configure` sets it later); OpenCode inherits `environment`, by default that of this process;
-    `url` is the address of this Fleet for the tools of agents; `data_id` is the id of the data directory. Raises
-    `StartupError` if the user's OPENCODE_CONFIG_CONTENT cannot be merged.
+    `url` is the address of this Fleet for the tools of agents; `data_id` is the id of the data directory. Processes
+    listen on `address`. With a `lease`, they outlive this process, and end with the lease. Raises `StartupError` if the
+    user's OPENCODE_CONFIG_CONTENT cannot be merged.
     """
 
     def __init__(
@@ -75,8 +74,11 @@ class LocalOpenCodeHost:
         url: str | None = None,
         *,
         data_id: str | None = None,
+        address: str = "127.0.0.1",
+        lease: Lease | None = None,
     ) -> None:
         self._data_dir = data_dir.resolve()
+        self._address = address
         self._owner = Owner(str(self._data_dir), data_id)
         self._executable = executable
         self._url = {} if url is None else {"FLEET_URL": url}
@@ -86,7 +88,9 @@ class LocalOpenCodeHost:
         self._record = binary.VersionRecord(self._data_dir / "opencode-versions.json")
         self._known_version: tuple[object, str] | None = None
         self._asking_version = trio.Lock()
-        self._children: dict[str, trio.Process] = {}
+        self._processes: Processes = (
+            ChildProcesses() if lease is None else DetachedProcesses(self._data_dir / "instances", lease)
+        )
         self._first_start = trio.Lock()
         self._launching = Locks()
         self._migrated_to: str | None = None
@@ -149,56 +153,61 @@ class LocalOpenCodeHost:
 
     async def _start(self, executable: Path, instance_id: str, directory: str, patience_s: float) -> ProcessIdentity:
         attempts = 1
-        process = await self._launch(executable, instance_id, directory)
-        started = _identity_of(process)
-        while await self._lost_its_port(instance_id, process, patience_s) and attempts < PORT_ATTEMPTS_MAX:
+        started = await self._launch(executable, instance_id, directory)
+        while await self._lost_its_port(instance_id, started, patience_s) and attempts < PORT_ATTEMPTS_MAX:
             attempts += 1
-            process = await self._launch(executable, instance_id, directory)
-            started = _identity_of(process)
+            started = await self._launch(executable, instance_id, directory)
         return started
 
-    async def _launch(self, executable: Path, instance_id: str, directory: str) -> trio.Process:
+    async def _launch(self, executable: Path, instance_id: str, directory: str) -> ProcessIdentity:
+        """Start a process, unless the instance has one, such as that of the same call before."""
         async with self._launching.hold(instance_id):
-            process = await self._open(executable, instance_id, directory)
-            self._children = {key: child for key, child in self._children.items() if child.returncode is None}
-            self._children[instance_id] = process
-        return process
+            running = self._processes.running(instance_id)
+            if running is not None and not is_foreign(running, self._owner):
+                return running
+            self._processes.require()
+            launch = self._launch_of(executable, instance_id, directory)
+            try:
+                return await self._processes.start(instance_id, launch)
+            except OSError as error:
+                raise _cannot_start(executable, directory, error) from error
 
-    async def _open(self, executable: Path, instance_id: str, directory: str) -> trio.Process:
+    def _launch_of(self, executable: Path, instance_id: str, directory: str) -> Launch:
         files = self._files(instance_id)
         password = files.make_password()
         forget_old_logs(self._data_dir)
-        with files.open_log() as log:
-            try:
-                return await trio.lowlevel.open_process(
-                    [executable, "serve", "--hostname", "127.0.0.1", "--port", str(_free_port())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd=directory,
-                    env=self._child_environment(instance_id, password),
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise _cannot_start(executable, directory, error) from error
+        files.empty_log()
+        listen = ("--hostname", self._address, "--port", str(_free_port(self._address)))
+        return Launch(
+            arguments=(str(executable), "serve", *listen),
+            directory=directory,
+            environment=self._child_environment(instance_id, password),
+            markers=self._markers(instance_id),
+            log=files.log,
+        )
+
+    def _markers(self, instance_id: str) -> dict[str, str]:
+        return {INSTANCE_MARKER: instance_id, **self._owner.markers()}
 
     def _child_environment(self, instance_id: str, password: str) -> dict[str, str]:
         return {
             **self._environment,
             **self._url,
-            INSTANCE_MARKER: instance_id,
-            **self._owner.markers(),
+            **self._markers(instance_id),
             "BUN_TMPDIR": str(self._files(instance_id).scratch),  # not TMPDIR, in which agents create files
             "OPENCODE_SERVER_USERNAME": USERNAME,
             "OPENCODE_SERVER_PASSWORD": password,
         }
 
-    async def _lost_its_port(self, instance_id: str, process: trio.Process, patience_s: float) -> bool:
-        files = self._files(instance_id)
+    async def _lost_its_port(self, instance_id: str, started: ProcessIdentity, patience_s: float) -> bool:
         with trio.move_on_after(patience_s):
-            while process.poll() is None and files.announced_port() is None:  # noqa: ASYNC110 - a log wakes no task
+            while self._is_starting(instance_id, started):  # noqa: ASYNC110 - a log wakes no task
                 await trio.sleep(PROCESS_POLL_S)
-        return process.returncode == 1 and files.tells_of_taken_port()
+        how = self._exit(instance_id, started)
+        return how is not None and how.code == 1 and self._files(instance_id).tells_of_taken_port()
+
+    def _is_starting(self, instance_id: str, started: ProcessIdentity) -> bool:
+        return self._exit(instance_id, started) is None and self._files(instance_id).announced_port() is None
 
     async def wait_ready(self, instance_id: str, identity: ProcessIdentity) -> Endpoint:
         """Wait until it listens and is healthy.
@@ -207,7 +216,7 @@ class LocalOpenCodeHost:
         """
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
             while True:
-                alive = self._lives(instance_id, identity)  # before the log is read: its last lines count
+                alive = self._exit(instance_id, identity) is None  # before the log is read: its last lines count
                 port = self._files(instance_id).announced_port()
                 if alive and port is not None and (endpoint := await self._healthy(instance_id, port)) is not None:
                     return endpoint
@@ -217,18 +226,13 @@ class LocalOpenCodeHost:
         reason = f"was not ready within {SPAWN_READY_TIMEOUT_S:g} s"
         raise self._failed_start("opencode_not_ready", reason, instance_id)
 
-    def _lives(self, instance_id: str, identity: ProcessIdentity) -> bool:
-        child = self._child(instance_id, identity)
-        return is_alive(identity) if child is None else child.poll() is None
-
-    def _child(self, instance_id: str, identity: ProcessIdentity) -> trio.Process | None:
-        child = self._children.get(instance_id)
-        return child if child is not None and child.pid == identity.pid else None
+    def _exit(self, instance_id: str, identity: ProcessIdentity) -> Exit | None:
+        return self._processes.exit(instance_id, identity)
 
     async def _healthy(self, instance_id: str, port: int) -> Endpoint | None:
         try:
-            async with self.connect(instance_id, Endpoint(port, version="")) as client:
-                return Endpoint(port, version=await client.health())
+            async with self.connect(instance_id, Endpoint(port, "", self._address)) as client:
+                return Endpoint(port, await client.health(), self._address)
         except Problem:
             return None
 
@@ -260,12 +264,9 @@ class LocalOpenCodeHost:
             await trio.sleep(OPENCODE_LOG_CHECK_S)
 
     async def _exited(self, instance_id: str, identity: ProcessIdentity) -> Exit:
-        if (child := self._child(instance_id, identity)) is None:
-            if not is_foreign(identity, self._owner):
-                await _gone(identity)
+        if is_foreign(identity, self._owner):
             return Exit()
-        code = await child.wait()
-        return Exit(signal=-code) if code < 0 else Exit(code=code)
+        return await self._processes.wait(instance_id, identity)
 
     async def stop(self, instance_id: str, identity: ProcessIdentity | None) -> tuple[StopStep, ...]:
         """Stop all processes of the instance; without an identity, its server is found by the marker."""
@@ -277,15 +278,13 @@ class LocalOpenCodeHost:
         steps = [] if leader is None else await self._end(instance_id, leader)
         if swept := await remnants.kill_marked(self._owner, instance_id):
             steps.append(StopStep("sweep", swept))
-        if (child := self._children.get(instance_id)) is not None:
-            child.poll()  # reap a child that the sweep killed
+        self._processes.running(instance_id)  # reaps a child that the sweep killed
         await trio.to_thread.run_sync(self._files(instance_id).forget)
         return tuple(steps)
 
     async def _leader(self, instance_id: str) -> ProcessIdentity | None:
-        child = self._children.get(instance_id)
-        if child is not None and child.poll() is None:
-            return identify(child.pid)
+        if (running := self._processes.running(instance_id)) is not None:
+            return running
         found = await self._marked(instance_id)
         return next((process.identity for process in found if process.server), None)
 
@@ -339,19 +338,18 @@ class LocalOpenCodeHost:
         """Return the resident memory of the server process, without the processes of its tools."""
         return memory_bytes(identity)
 
+    def password(self, instance_id: str) -> str:
+        """Return the password of a process, for a server on another machine. Raises as `connect`."""
+        return self._files(instance_id).password()
+
     def connect(self, instance_id: str, endpoint: Endpoint) -> AbstractAsyncContextManager[OpenCode]:
         """Open a client. Raises `Unavailable` opencode_unreachable if the instance no longer has a password."""
         return self._connect(instance_id, endpoint)
 
     @asynccontextmanager
     async def _connect(self, instance_id: str, endpoint: Endpoint) -> AsyncGenerator[OpenCode]:
-        async with open_client(endpoint, self._files(instance_id).password()) as client:
+        async with open_client(endpoint, self.password(instance_id)) as client:
             yield client
-
-
-def _identity_of(process: trio.Process) -> ProcessIdentity:
-    """Return the identity of a child; that of an ended child equals no live process."""
-    return identify(process.pid) or ProcessIdentity(process.pid, 0.0, boot_id())
 
 
 def _cannot_start(executable: Path, directory: str, error: OSError) -> Unavailable:
@@ -371,25 +369,8 @@ def _modified_ns(file: Path) -> int:
         raise binary.not_executable(file, error.strerror or str(error)) from error
 
 
-def _free_port() -> int:
+def _free_port(address: str) -> int:
     """Return a port that is free now. OpenCode cannot let the kernel choose: for 0 it tries 4096 first."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    with socket.socket(family_of(address)) as probe:
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])
-
-
-async def _gone(identity: ProcessIdentity) -> None:
-    """Wait until a process that is not a child of Fleet has ended."""
-    try:
-        pinned = open_pidfd(identity.pid)
-    except ProcessLookupError:
-        return
-    if pinned is None:
-        while is_alive(identity):  # noqa: ASYNC110 - the platform wakes no task when another parent's child ends
-            await trio.sleep(PROCESS_POLL_S)
-        return
-    try:
-        if is_alive(identity):
-            await trio.lowlevel.wait_readable(pinned)
-    finally:
-        os.close(pinned)

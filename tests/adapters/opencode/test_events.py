@@ -12,7 +12,7 @@ from trio.abc import Clock
 from trio.testing import MockClock
 
 from fleet.adapters.opencode.events import OpenCodeEventStream, joined
-from fleet.ports import PartDelta, StatusChanged, StreamLost, StreamOpened
+from fleet.ports import Endpoint, PartDelta, StatusChanged, StreamLost, StreamOpened
 from tests.adapters.opencode.server import Server, chunk
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -40,7 +40,7 @@ async def server(nursery: trio.Nursery) -> Server:
 
 @pytest.fixture
 async def stream(server: Server) -> AsyncGenerator[OpenCodeEventStream]:
-    stream = OpenCodeEventStream(server.port, "Basic eDp5")
+    stream = OpenCodeEventStream(Endpoint(server.port, ""), "Basic eDp5")
     yield stream
     stream.close()
 

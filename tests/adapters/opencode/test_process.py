@@ -17,6 +17,7 @@ import trio
 from trio.abc import Clock
 from trio.testing import MockClock
 
+from fleet.adapters.opencode.detached import Lease
 from fleet.adapters.opencode.environment import inherited, merged_config
 from fleet.adapters.opencode.identity import identify, send
 from fleet.adapters.opencode.process import LocalOpenCodeHost
@@ -44,10 +45,13 @@ server.serve_forever()
 
 
 class Machine:
-    """A home, a data directory and an executable that a test writes."""
+    """A home, a data directory and an executable that a test writes; `detached`: processes have a guard and a lease."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, detached: bool = False) -> None:
         self.root = root
+        self.lease = Lease(root / "lease", 1000.0) if detached else None
+        if self.lease is not None:
+            self.lease.renew(self.lease.token())
         self.binary = root / "opencode"
         self.directory = str(root)
 
@@ -58,12 +62,13 @@ class Machine:
         self.binary.write_text(body if body.startswith("#!") else script)
         self.binary.chmod(0o755)
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.root), **variables}
-        return LocalOpenCodeHost(self.root / data_dir, str(self.binary), environment=environment, data_id=data_id)
+        data, binary = self.root / data_dir, str(self.binary)
+        return LocalOpenCodeHost(data, binary, environment=environment, data_id=data_id, lease=self.lease)
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path.resolve())
+@pytest.fixture(params=["child", "detached"])
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machine:
+    return Machine(tmp_path.resolve(), detached=request.param == "detached")
 
 
 async def test_the_version_is_known_once_it_was_asked_for(machine: Machine) -> None:
