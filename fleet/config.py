@@ -18,18 +18,8 @@ import msgspec
 import platformdirs
 
 from fleet import config_values as values
+from fleet import limits
 from fleet.errors import StartupError
-from fleet.limits import (
-    HOST_CPUS,
-    HOST_CPUS_MAX,
-    HOST_GRACE_S,
-    HOST_MEMORY_MB,
-    HOST_MEMORY_MB_MAX,
-    IDLE_TIMEOUT_S,
-    INSTANCES_MAX,
-    MEMORY_FREE_BYTES_MIN,
-    MIB,
-)
 from fleet.logs import LogFormat, LogLevel
 
 RehearsalChoice = Literal["auto", "always", "never"]
@@ -179,26 +169,26 @@ KEYS = (
     Key(
         "max_instances",
         "number",
-        str(INSTANCES_MAX),
+        str(limits.INSTANCES_MAX),
         "Maximum number of OpenCode processes; a session that needs one more waits.",
         values.number(1, 10_000),
-        lambda: INSTANCES_MAX,
+        lambda: limits.INSTANCES_MAX,
     ),
     Key(
         "min_free_memory_mib",
         "MiB",
-        str(MEMORY_FREE_BYTES_MIN // MIB),
+        str(limits.MEMORY_FREE_BYTES_MIN // limits.MIB),
         "Minimum of free memory before another OpenCode process is started.",
         values.number(0, 10_000_000),
-        lambda: MEMORY_FREE_BYTES_MIN // MIB,
+        lambda: limits.MEMORY_FREE_BYTES_MIN // limits.MIB,
     ),
     Key(
         "idle_timeout_minutes",
         "minutes",
-        f"{IDLE_TIMEOUT_S / 60:g}",
+        f"{limits.IDLE_TIMEOUT_S / 60:g}",
         "An OpenCode process whose sessions have all been idle for this time is stopped; they become completed.",
         values.minutes,
-        lambda: IDLE_TIMEOUT_S / 60,
+        lambda: limits.IDLE_TIMEOUT_S / 60,
     ),
     Key(
         "leave_running",
@@ -277,10 +267,10 @@ KEYS = (
     Key(
         "host_grace_s",
         "seconds",
-        f"{HOST_GRACE_S:g}",
+        f"{limits.HOST_GRACE_S:g}",
         "A host that has not answered for this time ends its OpenCode processes, and is lost.",
         values.number(10, 86_400),
-        lambda: int(HOST_GRACE_S),
+        lambda: int(limits.HOST_GRACE_S),
     ),
     Key(
         "host_reach",
@@ -301,18 +291,18 @@ KEYS = (
     Key(
         "host_cpus",
         "number",
-        f"{HOST_CPUS:g}",
+        f"{limits.HOST_CPUS:g}",
         "Cores that are reserved on another host for a session that names none.",
-        values.cores(HOST_CPUS_MAX),
-        lambda: HOST_CPUS,
+        values.cores(limits.HOST_CPUS_MAX),
+        lambda: limits.HOST_CPUS,
     ),
     Key(
         "host_memory_mb",
         "MiB",
-        str(HOST_MEMORY_MB),
+        str(limits.HOST_MEMORY_MB),
         "Memory that is reserved on another host for a session that names none.",
-        values.number(0, HOST_MEMORY_MB_MAX),
-        lambda: HOST_MEMORY_MB,
+        values.number(0, limits.HOST_MEMORY_MB_MAX),
+        lambda: limits.HOST_MEMORY_MB,
     ),
 )
 _BY_NAME = {key.name: key for key in KEYS}

@@ -32,7 +32,7 @@ def add(cluster: Any, name: str) -> Any:
 
 
 def say(word: str) -> None:
-    sys.__stdout__.write(word + "\n")  # type: ignore[union-attr]
+    sys.__stdout__.write(word + "\n")  # type: ignore[union-attr] - a process has an output
     sys.__stdout__.flush()  # type: ignore[union-attr]
 
 
