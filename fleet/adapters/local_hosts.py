@@ -54,7 +54,7 @@ class LocalHosts:
         await self.require(need)
         return LOCAL
 
-    async def release(self, slot: str) -> None:  # noqa: ARG002
+    async def release(self, slot: str) -> None:  # noqa: ARG002 - the port has them
         """Do nothing."""
         await trio.lowlevel.checkpoint()
 
