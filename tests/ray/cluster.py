@@ -32,8 +32,7 @@ def add(cluster: Any, name: str) -> Any:
 
 
 def say(word: str) -> None:
-    sys.__stdout__.write(word + "\n")  # type: ignore[union-attr] - a process has an output
-    sys.__stdout__.flush()  # type: ignore[union-attr]
+    print(word, file=sys.__stdout__, flush=True)
 
 
 if __name__ == "__main__":
