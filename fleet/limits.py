@@ -159,6 +159,14 @@ ENGINE_CONNECT_S: Final = 60.0  # a sidecar that is not connected after so long 
 ENGINE_FIRST_CONNECT_S: Final = 10.0  # a start of Fleet waits so long for the engine, and continues without it
 ENGINE_AUTHENTICATION_S: Final = 10.0  # for a request that shows whether the cluster asks for a token; it takes 5 ms
 AGENT_CALLS_MAX: Final = 1000  # of one agent at a time: each waiting process, script and stream is one
+HOST_BEAT_S: Final = 2.0  # between two heartbeats of a host, and between two looks at the cluster
+HOST_SILENT_S: Final = 8.0  # without an answer to a heartbeat a host is silent; a busy machine answers within 1 s
+HOST_WAIT_S: Final = 25.0  # of one call that waits on a host; it is repeated
+HOST_WAIT_AGAIN_S: Final = 1.0  # before a wait is repeated on a host that does not answer
+HOST_ROOM_S: Final = 2.0  # for a reservation of room that was counted as free; it takes 5 ms
+HOST_PIECE_BYTES: Final = MIB  # of a stream in one call: 92 MiB/s were measured, 26 MiB/s with 64 KiB
+HOST_PROCESSES_MAX: Final = 1000  # of one host that its heartbeats report; the one asked for longest ago is left out
+HOST_EVENTS_MAX: Final = 10_000  # that wait for one reader; beyond, the reader is cut off
 ENGINE_STOP_S: Final = 3.0  # a sidecar ends when its pipe is closed, or is killed after so long
 
 # OpenCode processes
@@ -316,7 +324,7 @@ SCRIPT_TAIL_BYTES: Final = 32 * KIB  # the size of that end, which says what fai
 SETUP_DETAIL_CHARS: Final = 500  # of a failed set-up's last lines, in the error
 SETUPS_KEPT: Final = 64  # sessions whose output of the set-up stays in memory, half a MiB each at most
 HOST_GRACE_S: Final = 120.0  # a host that is silent for longer is lost; restarts of its agent or network take less
-HOST_GRACE_MARGIN_S: Final = 15.0  # between the end of a host's lease and its loss: clocks and sweeps differ
+HOST_GRACE_MARGIN_S: Final = 20.0  # from the end of a host's lease to its loss: its guards take up to 15 s to end all
 HOST_REPORT_S: Final = 30.0  # after a start of the server; the engine has found all agents that answer by then
 HOST_RETRY_S: Final = 5.0  # between two attempts to record a change of a host on a full disk
 HOST_CPUS: Final = 1.0  # reserved for a session that names none: agents mostly wait for their model

@@ -38,5 +38,5 @@ class Wall:
 
 
 @asynccontextmanager
-async def open_echo(options: bytes) -> AsyncGenerator[Served]:
+async def open_echo(options: bytes, address: str) -> AsyncGenerator[Served]:
     yield Served({"echo": Echo}, {"echo": Wall()})

@@ -2,7 +2,7 @@
 
 Ray's methods run in asyncio, the adapters in trio: the agent runs trio in a thread of its own. A call that Ray cancels
 is cancelled in trio. If that thread ends, the process ends with it, and Ray starts the agent again; OpenCode processes
-survive both. This module does not import ray: the sidecar makes an actor of the class.
+survive both. The sidecar makes an actor of the class.
 """
 
 import asyncio
@@ -13,16 +13,17 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import trio
 
 from fleet.adapters.ray.calls import Served, carry_out
 
-Open = Callable[[bytes], AbstractAsyncContextManager[Served]]
-"""Opens the ports of a machine with encoded options."""
+Open = Callable[[bytes, str], AbstractAsyncContextManager[Served]]
+"""Opens the ports of a machine with encoded options, and the address of the machine in the cluster."""
 
 
-class Agent:
+class HostAgent:
     """Serves what `opener` opens: the name of a module, a colon, and the name of an `Open` in it."""
 
     def __init__(self, opener: str, options: bytes) -> None:
@@ -44,7 +45,7 @@ class Agent:
             os._exit(1)
 
     async def _serve(self, started: "concurrent.futures.Future[None]") -> None:
-        async with self._open(self._options) as self._served, trio.open_nursery() as self._nursery:
+        async with self._open(self._options, _own_address()) as self._served, trio.open_nursery() as self._nursery:
             self._token = trio.lowlevel.current_trio_token()
             started.set_result(None)
             await trio.sleep_forever()
@@ -67,3 +68,10 @@ class Agent:
         except asyncio.CancelledError:
             self._token.run_sync_soon(scope.cancel)
             raise
+
+
+def _own_address() -> str:
+    from ray import util
+
+    ray: Any = util  # it has no types
+    return str(ray.get_node_ip_address())

@@ -225,8 +225,8 @@ def _result_of(answer: Done | Failed | Unavailable | None) -> bytes:
             raise answer or down("it gave no answer")
 
 
-OPENER: Final = "fleet.adapters.ray.node:open_node"
-"""What agents open; see `agent.Agent`."""
+OPENER: Final = "fleet.node:open_node"
+"""What agents open; see `agent.HostAgent`."""
 
 
 def sidecar(address: str, environment: Mapping[str, str], opener: str = OPENER) -> Launch:

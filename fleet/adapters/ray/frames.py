@@ -14,7 +14,7 @@ from fleet.limits import ENGINE_FRAME_BYTES_MAX
 _LENGTH_BYTES: Final = 4
 
 
-class Call(msgspec.Struct, frozen=True, tag=True):
+class PortCall(msgspec.Struct, frozen=True, tag=True):
     """Call the method of a port on the agent of a host. `limit_s` bounds a wait; see `calls.carry_out`."""
 
     host: str
@@ -33,7 +33,7 @@ class Adopt(msgspec.Struct, frozen=True, tag=True):
 
 
 class Nodes(msgspec.Struct, frozen=True, tag=True):
-    """List the machines of the cluster: the answer is a tuple of `Node`."""
+    """List the machines of the cluster, and what is reserved: the answer is a `Cluster`."""
 
 
 class Reserve(msgspec.Struct, frozen=True, tag=True):
@@ -55,17 +55,13 @@ class Release(msgspec.Struct, frozen=True, tag=True):
     slot: str
 
 
-class Slots(msgspec.Struct, frozen=True, tag=True):
-    """List the reservations: the answer has the `Slot` of each by name."""
-
-
 class Cancel(msgspec.Struct, frozen=True, tag=True):
     """Cancel the order with this id. It has no answer of its own."""
 
     order: int
 
 
-Work = Call | Adopt | Nodes | Reserve | Release | Slots
+Work = PortCall | Adopt | Nodes | Reserve | Release
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
@@ -84,17 +80,24 @@ class Node(msgspec.Struct, frozen=True):
     memory_bytes: int
 
 
+class Slot(msgspec.Struct, frozen=True):
+    """A reservation, and the host of its machine, None while it has none.
+
+    `is_placed` stays true when the machine ends: the reservation then waits for it.
+    """
+
+    cpus: float
+    memory_mb: int
+    host: str | None
+    is_placed: bool
+
+
 class Cluster(msgspec.Struct, frozen=True):
-    """The machines of the cluster, and whether it can start more of them."""
+    """The machines of the cluster, whether it can start more of them, and the reservations by name."""
 
     nodes: tuple[Node, ...]
     has_autoscaler: bool
-
-
-class Slot(msgspec.Struct, frozen=True):
-    """A reservation: the labels of its machine, None while it waits for room."""
-
-    labels: Mapping[str, str] | None
+    slots: Mapping[str, Slot] = {}
 
 
 FailureKind = Literal["unreachable", "gone", "engine", "cancelled"]
@@ -136,7 +139,6 @@ decode_order: Final = msgspec.msgpack.Decoder(Order).decode
 decode_report: Final = msgspec.msgpack.Decoder[Report](Report).decode
 decode_cluster: Final = msgspec.msgpack.Decoder(Cluster).decode
 decode_slot: Final = msgspec.msgpack.Decoder(Slot).decode
-decode_slots: Final = msgspec.msgpack.Decoder(dict[str, Slot]).decode
 
 
 class FrameError(ValueError):

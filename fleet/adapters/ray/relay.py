@@ -12,7 +12,6 @@ from typing import Protocol
 
 from fleet.adapters.ray.frames import (
     Adopt,
-    Call,
     Cancel,
     Cluster,
     Done,
@@ -22,11 +21,11 @@ from fleet.adapters.ray.frames import (
     FrameSplitter,
     Nodes,
     Order,
+    PortCall,
     Release,
     Report,
     Reserve,
     Slot,
-    Slots,
     decode_order,
     encode,
     frame_of,
@@ -52,7 +51,7 @@ Finish = Callable[[bytes | BackendError], None]
 class Backend(Protocol):
     """What the relay needs of an engine. All methods block, and are called in several threads."""
 
-    def call(self, call: Call, finish: Finish) -> Callable[[], None]:
+    def call(self, call: PortCall, finish: Finish) -> Callable[[], None]:
         """Begin a call and return what cancels it. Raises `BackendError`."""
         ...
 
@@ -61,7 +60,7 @@ class Backend(Protocol):
         ...
 
     def nodes(self) -> Cluster:
-        """List the machines. Raises `BackendError`."""
+        """List the machines and reservations. Raises `BackendError`."""
         ...
 
     def reserve(self, order: Reserve) -> Slot:
@@ -70,10 +69,6 @@ class Backend(Protocol):
 
     def release(self, order: Release) -> None:
         """See `Release`. Raises `BackendError`."""
-        ...
-
-    def slots(self) -> dict[str, Slot]:
-        """See `Slots`. Raises `BackendError`."""
         ...
 
 
@@ -85,7 +80,7 @@ class Relay:
         self._reports = reports
         self._writing = threading.Lock()
         self._cancelling = threading.Lock()
-        self._cancels: dict[int, Callable[[], None] | None] = {}  # of the calls that run; None: not yet known
+        self._cancels: dict[int, Callable[[], object] | None] = {}  # of the orders that run; None: not yet known
         self._threads = ThreadPoolExecutor(ENGINE_THREADS_MAX, thread_name_prefix="order")
 
     def send(self, report: Report) -> None:
@@ -110,13 +105,19 @@ class Relay:
     def _take(self, order: Order) -> None:
         if isinstance(order.work, Cancel):
             if (cancel := self._cancels.get(order.work.order)) is not None:
-                self._threads.submit(cancel)
-        elif isinstance(order.work, Call):
+                self._threads.submit(self._cancel, order.work.order, cancel)
+        elif isinstance(order.work, PortCall):
             self._call(order.id, order.work)
         else:
-            self._threads.submit(self._carry_out, order)
+            with self._cancelling:
+                self._cancels[order.id] = self._threads.submit(self._carry_out, order).cancel
 
-    def _call(self, order_id: int, call: Call) -> None:
+    def _cancel(self, order_id: int, cancel: Callable[[], object]) -> None:
+        if cancel() is True:  # it has not begun, and will not answer
+            with self._cancelling:
+                self._cancels.pop(order_id, None)
+
+    def _call(self, order_id: int, call: PortCall) -> None:
         self._cancels[order_id] = None
         try:
             cancel = self._backend.call(call, lambda result: self._finish(order_id, result))
@@ -145,9 +146,7 @@ class Relay:
                 return encode(self._backend.reserve(order.work))
             case Release():
                 self._backend.release(order.work)
-            case Slots():
-                return encode(self._backend.slots())
-            case Call() | Cancel():
+            case PortCall() | Cancel():
                 raise BackendError("engine", "not an order for a thread")
         return encode(None)
 

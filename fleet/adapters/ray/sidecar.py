@@ -8,13 +8,13 @@ so the frames get a descriptor of their own first.
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from fleet.adapters.ray.agent import Agent
+from fleet.adapters.ray.agent import HostAgent
 from fleet.adapters.ray.authentication import AuthenticationError, require_closed
-from fleet.adapters.ray.frames import Adopt, Call, Cluster, Connected, Node, NotConnected, Release, Reserve, Slot
+from fleet.adapters.ray.frames import Adopt, Cluster, Connected, Node, NotConnected, PortCall, Release, Reserve, Slot
 from fleet.adapters.ray.relay import BackendError, Finish, Relay
 from fleet.limits import AGENT_CALLS_MAX
 
@@ -32,7 +32,7 @@ class RayBackend:
         self._opener = opener
         self._agents: dict[str, Any] = {}
 
-    def call(self, call: Call, finish: Finish) -> Callable[[], None]:
+    def call(self, call: PortCall, finish: Finish) -> Callable[[], None]:
         """Submit the call; Ray's own thread reports its result."""
         if (agent := self._agents.get(call.host)) is None:
             raise BackendError("gone", f"the host {call.host} has no agent yet")
@@ -63,7 +63,7 @@ class RayBackend:
         if order.is_fresh and (agent := self._agents.pop(order.host, None) or self._find(order.host)) is not None:
             self._ray.kill(agent)
         self._agents[order.host] = (
-            self._ray.remote(Agent)
+            self._ray.remote(HostAgent)
             .options(
                 name=f"fleet-host-{order.host}",
                 namespace=NAMESPACE,
@@ -85,12 +85,19 @@ class RayBackend:
             return None
 
     def nodes(self) -> Cluster:
-        """Read Ray's table of machines."""
+        """Read Ray's tables of machines and placement groups."""
         alive = [node for node in self._ray.nodes() if node["Alive"]]
-        return Cluster(tuple(_node_of(node) for node in alive), has_autoscaler=self._has_autoscaler())
+        hosts = {node["NodeID"]: node["Labels"].get(HOST_LABEL) for node in alive}
+        groups: dict[str, Any] = self._ray.util.placement_group_table()
+        slots = {
+            group["name"].removeprefix(_SLOT): _slot_of(group, hosts)
+            for group in groups.values()
+            if group["name"].startswith(_SLOT) and group["state"] != "REMOVED"
+        }
+        return Cluster(tuple(_node_of(node) for node in alive), self._has_autoscaler(), slots)
 
     def _has_autoscaler(self) -> bool:
-        return bool(self._ray._private.state.state.get_cluster_config())
+        return self._ray._private.state.state.get_cluster_config() is not None
 
     def reserve(self, order: Reserve) -> Slot:
         """Find the placement group of the slot, or create it, and wait for its machine."""
@@ -105,8 +112,8 @@ class RayBackend:
                 lifetime="detached",
                 bundle_label_selector=[dict(order.selector)],
             )
-        group.wait(order.wait_s)
-        return self._slots({group.id.hex()}).get(order.slot, Slot(None))
+        is_placed = group.wait(order.wait_s)
+        return Slot(order.cpus, order.memory_mb, host=None, is_placed=is_placed)
 
     def release(self, order: Release) -> None:
         """Remove the placement group of the slot, if it exists."""
@@ -117,18 +124,16 @@ class RayBackend:
             return
         groups.remove_placement_group(group)
 
-    def slots(self) -> dict[str, Slot]:
-        """Read Ray's table of placement groups."""
-        return self._slots(None)
 
-    def _slots(self, wanted: set[str] | None) -> dict[str, Slot]:
-        labels = {node["NodeID"]: dict(node["Labels"]) for node in self._ray.nodes() if node["Alive"]}
-        table: dict[str, Any] = self._ray.util.placement_group_table()
-        return {
-            group["name"].removeprefix(_SLOT): Slot(labels.get(next(iter(group["bundles_to_node_id"].values()), "")))
-            for key, group in table.items()
-            if group["name"].startswith(_SLOT) and group["state"] != "REMOVED" and (wanted is None or key in wanted)
-        }
+def _slot_of(group: Any, hosts: Mapping[str, str | None]) -> Slot:
+    room: Mapping[str, float] = next(iter(group["bundles"].values()))
+    machine = next(iter(group["bundles_to_node_id"].values()), "")
+    return Slot(
+        cpus=float(room.get("CPU", 0)),
+        memory_mb=int(room.get("memory", 0)) >> 20,
+        host=hosts.get(machine),
+        is_placed=group["state"] in ("CREATED", "RESCHEDULING"),
+    )
 
 
 def _node_of(node: Any) -> Node:

@@ -10,12 +10,12 @@ import trio
 from fleet.adapters.ray.calls import Remote, Served, method_of
 from fleet.adapters.ray.engine import Engine, UnreachableError, require_authentication
 from fleet.adapters.ray.frames import (
-    Call,
     FrameError,
     FrameSplitter,
     Nodes,
     NotConnected,
     Order,
+    PortCall,
     decode_order,
     frame_of,
 )
@@ -63,7 +63,7 @@ async def engine() -> AsyncGenerator[Setting]:
         run = Engine(sidecars, reported.send_nowait)
 
         async def send(name: str, body: bytes, limit_s: float | None) -> bytes:
-            return await run.order(Call("n1", "echo", name, body, limit_s))
+            return await run.order(PortCall("n1", "echo", name, body, limit_s))
 
         await nursery.start(run.run)
         yield Setting(run, sidecars, reports, wall, Remote(Echo, send))
@@ -96,7 +96,7 @@ async def test_a_cancelled_call_is_cancelled_on_the_host() -> None:
 async def test_a_host_without_an_agent_is_gone() -> None:
     async with engine() as setting:
         with pytest.raises(UnreachableError) as caught:
-            await setting.engine.order(Call("n9", "echo", "repeat", b""))
+            await setting.engine.order(PortCall("n9", "echo", "repeat", b""))
         assert caught.value.is_gone
 
 
@@ -148,7 +148,7 @@ def test_ray_without_tokens_refuses_the_start() -> None:
 
 
 def test_frames_arrive_in_any_pieces() -> None:
-    orders = [Order(1, Nodes()), Order(2, Call("n1", "echo", "repeat", b"x" * 100, 2.0))]
+    orders = [Order(1, Nodes()), Order(2, PortCall("n1", "echo", "repeat", b"x" * 100, 2.0))]
     data, splitter = b"".join(map(frame_of, orders)), FrameSplitter()
     bodies = [body for at in range(0, len(data), 7) for body in splitter.feed(data[at : at + 7])]
     assert [decode_order(body) for body in bodies] == orders
@@ -158,7 +158,7 @@ def test_a_frame_that_is_too_long_is_an_error() -> None:
     with pytest.raises(FrameError, match="the limit is"):
         FrameSplitter().feed(b"\xff\xff\xff\xff")
     with pytest.raises(FrameError, match="the limit is"):
-        frame_of(Order(1, Call("n1", "echo", "repeat", bytes(65 << 20))))
+        frame_of(Order(1, PortCall("n1", "echo", "repeat", bytes(65 << 20))))
 
 
 def test_method_names_with_underscores_cannot_be_called() -> None:

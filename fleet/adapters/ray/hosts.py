@@ -1,0 +1,287 @@
+"""`fleet.ports.Hosts` on a Ray cluster: finds hosts, hears them, and reports what becomes of them.
+
+A machine of the cluster with the label `fleet-host` is a host of that name. Each host has a heartbeat. A host that does
+not answer is silent after HOST_SILENT_S, and lost when its lease must have ended: after the grace and a margin since
+the server began to wait for the answer that it never got. `reservations` finds room.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+import msgspec
+import structlog
+import trio
+
+from fleet import __version__
+from fleet.adapters.ray import frames
+from fleet.adapters.ray.engine import Engine, Launch, UnreachableError
+from fleet.adapters.ray.frames import Adopt, Cluster, Node
+from fleet.adapters.ray.link import HostLink
+from fleet.adapters.ray.machine import Options
+from fleet.adapters.ray.reservations import Reservations
+from fleet.errors import Problem, Rejected
+from fleet.limits import HOST_BEAT_S, HOST_EVENTS_MAX, HOST_GRACE_MARGIN_S, HOST_SILENT_S
+from fleet.ports import (
+    LOCAL,
+    EngineDown,
+    EngineUp,
+    Host,
+    HostEvent,
+    HostInfo,
+    HostLost,
+    HostSilent,
+    HostUp,
+    Need,
+    OnDelay,
+)
+
+_log = structlog.get_logger(__name__)
+
+HOST_LABEL: Final = "fleet-host"
+_ENGINE_LABELS: Final = "ray.io/"
+
+
+class _Known:
+    """A host: its link, its machine in the cluster, and when it was last heard or waited for."""
+
+    def __init__(self, link: HostLink, host: Host) -> None:
+        self.link = link
+        self.host = host
+        self.node: Node | None = None
+        self.last_s = trio.current_time()
+        self.event: HostUp | HostSilent | HostLost | None = None
+        self.upgraded_from = ""  # the version of an agent that was ended for another one
+
+
+class RayHosts:
+    """The hosts of a cluster, and `local`. `compose` makes the ports of a host; `options` are those of all agents."""
+
+    def __init__(self, launch: Launch, local: Host, compose: Callable[[HostLink], Host], options: Options) -> None:
+        self._engine = Engine(launch, self._engine_changed)
+        self._local = local
+        self._compose = compose
+        self._options = options
+        self._known: dict[str, _Known] = {}
+        self._engine_event: EngineUp | EngineDown | None = None
+        self._readers: list[trio.MemorySendChannel[HostEvent]] = []
+        self._nursery: trio.Nursery | None = None
+        self._rehearsal: bool | None = None
+        self._reservations = Reservations(self._engine, self._is_heard, self._known.__contains__)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the engine and hear the hosts, until cancelled. Raises `StartupError`."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for known in self._known.values():
+                nursery.start_soon(self._hear, known)
+            await nursery.start(self._engine.run)
+            nursery.start_soon(self._look)
+            task_status.started()
+
+    # ------------------------------------------------------------------------------------------------------ the hosts
+
+    def host(self, name: str) -> Host:
+        """Return a host. Raises `Rejected` host_unknown."""
+        if name == LOCAL:
+            return self._local
+        if name not in self._known:
+            raise Rejected("host_unknown", f"there is no host {name!r}", field="host")
+        return self._known[name].host
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Wait for these hosts, which the log names, as for hosts that have just become silent."""
+        for name in names:
+            if name != LOCAL:
+                self._know(name)
+
+    def offer_rehearsal(self, *, offered: bool) -> None:
+        """Have every host offer the rehearsal model, or not; until this is said, no host starts OpenCode."""
+        self._rehearsal = offered
+        for known in self._known.values():
+            if known.link.is_heard and self._nursery is not None:
+                self._nursery.start_soon(self._pass_on_rehearsal, known)
+
+    def _know(self, name: str) -> _Known:
+        if name not in self._known:
+            link = HostLink(name, self._engine)
+            self._known[name] = known = _Known(link, self._compose(link))
+            if self._nursery is not None:
+                self._nursery.start_soon(self._hear, known)
+        return self._known[name]
+
+    async def _look(self) -> None:
+        """Look at the cluster again and again: for new hosts, their labels, and room."""
+        while True:
+            try:
+                with trio.fail_after(HOST_SILENT_S):
+                    cluster = frames.decode_cluster(await self._engine.order(frames.Nodes()))
+            except trio.TooSlowError:
+                self._tell_engine(EngineDown(f"the head of the cluster has not answered for {HOST_SILENT_S:g} s"))
+            except Problem:
+                pass  # the engine has said it
+            else:
+                self._tell_engine(EngineUp())
+                self._see(cluster)
+            await trio.sleep(HOST_BEAT_S)
+
+    def _see(self, cluster: Cluster) -> None:
+        nodes = {node.labels[HOST_LABEL]: node for node in cluster.nodes if HOST_LABEL in node.labels}
+        for name, node in nodes.items():
+            if name != LOCAL:
+                self._know(name).node = node
+        self._reservations.see(cluster)
+
+    def _is_heard(self, name: str) -> bool:
+        return name in self._known and self._known[name].link.is_heard
+
+    # --------------------------------------------------------------------------------------------------- one heartbeat
+
+    async def _hear(self, known: _Known) -> None:
+        while True:
+            asked_s = trio.current_time()
+            try:
+                with trio.fail_after(HOST_SILENT_S):
+                    await self._beat(known)
+            except trio.TooSlowError:
+                reason = f"no answer within {HOST_SILENT_S:g} s"
+            except UnreachableError as error:
+                reason = error.reason
+            except Problem as problem:
+                reason = problem.detail
+            else:
+                known.last_s = trio.current_time()
+                self._heard(known)
+                reason = ""
+            if reason:
+                self._not_heard(known, reason)
+            await trio.sleep_until(asked_s + HOST_BEAT_S if not reason else trio.current_time() + HOST_BEAT_S / 4)
+
+    async def _beat(self, known: _Known) -> None:
+        """Send a heartbeat; find or start the agent first if the sidecar does not know one."""
+        try:
+            await known.link.beat()
+        except UnreachableError as error:
+            if not error.is_gone or known.node is None:
+                raise
+            await self._adopt(known, is_fresh=False)
+            await known.link.beat()
+        beat = known.link.last
+        if beat is not None and beat.info.version not in (__version__, known.upgraded_from):
+            _log.info("agent_replaced", host=known.link.host, version=beat.info.version)
+            known.upgraded_from = beat.info.version  # once: the machine may have that version of Fleet itself
+            await self._adopt(known, is_fresh=True)
+            await known.link.beat()
+
+    async def _adopt(self, known: _Known, *, is_fresh: bool) -> None:
+        options = msgspec.structs.replace(self._options, host=known.link.host)
+        await self._engine.order(Adopt(known.link.host, msgspec.msgpack.encode(options), is_fresh=is_fresh))
+
+    def _heard(self, known: _Known) -> None:
+        beat = known.link.last
+        if beat is None:
+            return
+        info = self._info(known, beat.info)
+        before = known.event.info if isinstance(known.event, HostUp) else None
+        known.link.heard()
+        if self._nursery is not None and (before is None or before.epoch != info.epoch):
+            self._nursery.start_soon(self._pass_on_rehearsal, known)
+        if before is None or _lasting(before) != _lasting(info):
+            self._tell(known, HostUp(info))
+            self._reservations.changed()
+
+    def _info(self, known: _Known, said: HostInfo) -> HostInfo:
+        if known.node is None:
+            return said
+        labels = {
+            name: value
+            for name, value in known.node.labels.items()
+            if name != HOST_LABEL and not name.startswith(_ENGINE_LABELS)
+        }
+        return msgspec.structs.replace(said, labels=labels, cpus=known.node.cpus)
+
+    def _not_heard(self, known: _Known, reason: str) -> None:
+        silent_s = trio.current_time() - known.last_s
+        evidence = f"it was last heard {silent_s:.0f} s ago: {reason}"
+        if silent_s >= self._options.grace_s + HOST_GRACE_MARGIN_S:
+            if not isinstance(known.event, HostLost):
+                known.link.is_lost = True
+                known.link.silent()
+                self._tell(known, HostLost(known.link.host, evidence))
+        elif silent_s >= HOST_SILENT_S and not isinstance(known.event, HostSilent | HostLost):
+            known.link.silent()
+            self._tell(known, HostSilent(known.link.host, evidence))
+
+    async def _pass_on_rehearsal(self, known: _Known) -> None:
+        if self._rehearsal is None:
+            return
+        try:
+            await known.link.port("machine").call("offer_rehearsal", self._rehearsal)
+        except Problem as problem:
+            _log.warning("rehearsal_not_offered", host=known.link.host, detail=problem.detail)
+
+    # --------------------------------------------------------------------------------------------------------- events
+
+    def watch(self) -> AbstractAsyncContextManager[AsyncIterator[HostEvent]]:
+        """Follow the hosts and the engine (see the port); a reader that does not read ends."""
+        return self._watch()
+
+    @asynccontextmanager
+    async def _watch(self) -> AsyncGenerator[AsyncIterator[HostEvent]]:
+        sender, receiver = trio.open_memory_channel[HostEvent](HOST_EVENTS_MAX)
+        known = (known.event for known in self._known.values())
+        for event in (self._engine_event, *known):
+            if event is not None:
+                sender.send_nowait(event)
+        self._readers.append(sender)
+        with sender, receiver:
+            try:
+                yield receiver
+            finally:
+                if sender in self._readers:
+                    self._readers.remove(sender)
+
+    def _engine_changed(self, event: EngineUp | EngineDown) -> None:
+        self._tell_engine(event)
+
+    def _tell_engine(self, event: EngineUp | EngineDown) -> None:
+        if type(event) is not type(self._engine_event):
+            self._engine_event = event
+            self._publish(event)
+            self._reservations.changed()
+
+    def _tell(self, known: _Known, event: HostUp | HostSilent | HostLost) -> None:
+        known.event = event
+        self._publish(event)
+
+    def _publish(self, event: HostEvent) -> None:
+        for reader in tuple(self._readers):
+            try:
+                reader.send_nowait(event)
+            except trio.WouldBlock:
+                self._readers.remove(reader)
+                reader.close()
+
+    # ---------------------------------------------------------------------------------------------------- reservations
+
+    async def require(self, need: Need) -> None:
+        """Raise the `Rejected` with which `reserve` would refuse the need now."""
+        await trio.lowlevel.checkpoint()
+        self._reservations.require(need)
+
+    async def reserve(self, slot: str, need: Need, preferred: tuple[str, ...], delayed: OnDelay) -> str:
+        """Reserve room (see the port)."""
+        return await self._reservations.reserve(slot, need, preferred, delayed)
+
+    async def release(self, slot: str) -> None:
+        """Give the room of a slot back. Raises `Unavailable` engine_down."""
+        await self._reservations.release(slot)
+
+    async def slots(self) -> Mapping[str, str]:
+        """Return the slots with their hosts (see the port)."""
+        return await self._reservations.slots()
+
+
+def _lasting(info: HostInfo) -> HostInfo:
+    """Return what a host says of itself without what changes all the time."""
+    return msgspec.structs.replace(info, memory_free_bytes=0, disk_free_bytes=0, clock_ms=0)

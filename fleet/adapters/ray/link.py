@@ -1,0 +1,103 @@
+"""The link to the agent of one host: its heartbeat, what it said last, and the calls that wait for it.
+
+A partition makes calls hang, so no call waits longer than the host is heard: when a host is silent, all calls to it
+raise `Unavailable` host_unreachable, and so do later ones until it is heard again.
+"""
+
+from collections.abc import Iterable
+
+import trio
+
+from fleet.adapters.ray.calls import Remote
+from fleet.adapters.ray.engine import Engine, UnreachableError
+from fleet.adapters.ray.frames import FrameError, PortCall
+from fleet.adapters.ray.machine import PORTS, Beat
+from fleet.errors import Problem, Unavailable
+from fleet.limits import HOST_PROCESSES_MAX
+from fleet.ports import ProcessIdentity
+
+
+class HostLink:
+    """The link to the agent of `host`."""
+
+    def __init__(self, host: str, engine: Engine) -> None:
+        self.host = host
+        self.last: Beat | None = None
+        self.is_heard = False
+        self.is_lost = False
+        self._engine = engine
+        self._calls: set[trio.CancelScope] = set()
+        self._asked: dict[ProcessIdentity, tuple[int | None, bool]] = {}
+
+    def port(self, name: str) -> Remote:
+        """Return a port of the host's agent."""
+
+        async def send(method: str, body: bytes, limit_s: float | None) -> bytes:
+            return await self._send(PortCall(self.host, name, method, body, limit_s))
+
+        return Remote(PORTS[name], send)
+
+    async def _send(self, call: PortCall) -> bytes:
+        if not self.is_heard:
+            await trio.lowlevel.checkpoint()
+            raise self.unreachable("it is not heard")
+        scope = trio.CancelScope()
+        self._calls.add(scope)
+        try:
+            with scope:
+                return await self._order(call)
+        finally:
+            self._calls.discard(scope)
+        raise self.unreachable("it has become silent")
+
+    async def _order(self, call: PortCall) -> bytes:
+        try:
+            return await self._engine.order(call)
+        except UnreachableError as error:
+            raise self.unreachable(error.reason) from None
+        except FrameError as error:
+            raise Problem("too_large", f"A call to the host {self.host} is too large: {error}.") from None
+        except Unavailable as problem:
+            raise self.unreachable(problem.detail) if problem.code == "engine_down" else problem from None
+
+    def unreachable(self, reason: str) -> Unavailable:
+        """Return the problem of a call to a host that does not answer."""
+        return Unavailable("host_unreachable", f"The host {self.host} does not answer: {reason.rstrip('.')}.")
+
+    async def beat(self) -> Beat:
+        """Send a heartbeat and remember its answer. Raises `UnreachableError`, and the errors of `Engine.order`."""
+
+        async def send(method: str, body: bytes, limit_s: float | None) -> bytes:
+            return await self._engine.order(PortCall(self.host, "machine", method, body, limit_s))
+
+        processes = tuple(self._asked)
+        token = "" if self.last is None else self.last.token
+        beat: Beat = await Remote(PORTS["machine"], send).call("beat", token, processes)
+        self._asked = dict(zip(processes, zip(beat.memory_bytes, beat.suspended, strict=True), strict=True)) | {
+            each: known for each, known in self._asked.items() if each not in processes
+        }
+        self.last = beat
+        return beat
+
+    def heard(self) -> None:
+        """The host answers."""
+        self.is_heard, self.is_lost = True, False
+
+    def silent(self) -> None:
+        """The host does not answer: end the calls that wait for it."""
+        self.is_heard = False
+        for scope in self._calls:
+            scope.cancel()
+
+    def known_of(self, process: ProcessIdentity) -> tuple[int | None, bool]:
+        """Return the memory of a process and whether it is suspended, as of the last heartbeat that asked for it."""
+        if process not in self._asked:
+            while len(self._asked) >= HOST_PROCESSES_MAX:
+                del self._asked[next(iter(self._asked))]
+            self._asked[process] = (None, False)
+        return self._asked[process]
+
+    def forget(self, processes: Iterable[ProcessIdentity]) -> None:
+        """Ask no more for these processes."""
+        for process in processes:
+            self._asked.pop(process, None)

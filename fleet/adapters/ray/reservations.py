@@ -1,0 +1,193 @@
+"""Reserves room on hosts: for each slot one reservation in the cluster, named `<slot>@<host>`.
+
+A reservation is for one host, so it stays there when the host is away. Room is counted here from what the cluster has
+and what is reserved; the cluster has the last word. Where it can start machines, a slot that waits also has a
+reservation for no host in particular (`<slot>@`): it makes the cluster start one. One slot is placed at a time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import trio
+
+from fleet.adapters.ray import frames
+from fleet.adapters.ray.engine import Engine, down
+from fleet.adapters.ray.frames import Cluster, Node, Release, Reserve, Slot
+from fleet.errors import Rejected
+from fleet.limits import HOST_ROOM_S, MIB
+from fleet.ports import LOCAL, Need, OnDelay
+
+HOST_LABEL = "fleet-host"
+
+
+class Reservations:
+    """The reservations of a cluster. `is_heard` says whether a host answers, `is_known` whether the log names it."""
+
+    def __init__(self, engine: Engine, is_heard: Callable[[str], bool], is_known: Callable[[str], bool]) -> None:
+        self._engine = engine
+        self._is_heard = is_heard
+        self._is_known = is_known
+        self._cluster: Cluster | None = None
+        self._nodes: dict[str, Node] = {}  # of hosts that are in the cluster now
+        self._seen: dict[str, Node] = {}  # also of hosts that were in it
+        self._placing = trio.Lock()
+        self._change = trio.Event()
+
+    def see(self, cluster: Cluster) -> None:
+        """Take note of the cluster as it is; if it has changed, those that wait try again."""
+        nodes = {node.labels[HOST_LABEL]: node for node in cluster.nodes if HOST_LABEL in node.labels}
+        is_changed = cluster != self._cluster
+        self._cluster, self._nodes = cluster, nodes
+        self._seen.update(nodes)
+        if is_changed:
+            self.changed()
+
+    def changed(self) -> None:
+        """Let those that wait try again."""
+        self._change.set()
+        self._change = trio.Event()
+
+    async def _look(self) -> Cluster:
+        cluster = frames.decode_cluster(await self._engine.order(frames.Nodes()))
+        self.see(cluster)
+        return cluster
+
+    # --------------------------------------------------------------------------------------------- what can be at all
+
+    def require(self, need: Need) -> None:
+        """Raise `Rejected` host_unknown, host_unsuitable; `Unavailable` engine_down before the first look."""
+        if need.host == LOCAL and not need.labels:
+            return
+        if need.host is not None and need.host != LOCAL and not self._is_known(need.host):
+            raise Rejected("host_unknown", f"there is no host {need.host!r}", field="host")
+        if self._cluster is None:
+            raise down(self._engine.evidence)
+        if need.host is not None and need.host not in self._seen and need.host != LOCAL:
+            return  # the log names it; what it has is not known before it comes
+        if any(_suits(name, node, need) for name, node in self._seen.items()):
+            return
+        if need.host is None and self._cluster.has_autoscaler:
+            return
+        raise Rejected("host_unsuitable", f"no host has {_words(need)}; {self._largest()}", field="host")
+
+    def _largest(self) -> str:
+        if not self._seen:
+            return "no host is known"
+        name, node = max(self._seen.items(), key=lambda each: (each[1].cpus, each[1].memory_bytes))
+        return f"the largest, {name}, has {node.cpus:g} cores and {node.memory_bytes // MIB} MiB"
+
+    # -------------------------------------------------------------------------------------------------------- placing
+
+    async def reserve(self, slot: str, need: Need, preferred: tuple[str, ...], delayed: OnDelay) -> str:
+        """Reserve room and return the host (see the port)."""
+        told = ""
+        if need.host == LOCAL and not need.labels:
+            await trio.lowlevel.checkpoint()
+            return LOCAL
+        await self._look()
+        try:
+            while True:
+                self.require(need)
+                change = self._change
+                async with self._placing:
+                    if (name := await self._place(slot, need, preferred)) is not None:
+                        return name
+                if (reason := self._reason(need)) != told:
+                    told = reason
+                    await delayed(reason)
+                await change.wait()
+        except trio.Cancelled:
+            with trio.move_on_after(HOST_ROOM_S, shield=True):
+                await self._engine.order(Release(f"{slot}@"))
+            raise
+
+    async def _place(self, slot: str, need: Need, preferred: tuple[str, ...]) -> str | None:
+        cluster = await self._look()
+        if (held := _held(slot, cluster)) is not None:
+            return held
+        for name in self._candidates(slot, need, preferred):
+            if name == LOCAL:
+                return LOCAL
+            if await self._try(slot, need, name):
+                return name
+        if cluster.has_autoscaler and need.host is None and f"{slot}@" not in cluster.slots:
+            await self._ask(f"{slot}@", need, need.labels, 0.0)
+        return None
+
+    def _candidates(self, slot: str, need: Need, preferred: tuple[str, ...]) -> Iterator[str]:
+        """Yield the hosts with room: those of `preferred`, the one of a machine that was started, the least used."""
+        floating = None if self._cluster is None else self._cluster.slots.get(f"{slot}@")
+        started = [floating.host] if floating is not None and floating.host else []
+        used = sorted(self._nodes, key=lambda name: (len(self._slots_on(name)), name))
+        for name in dict.fromkeys((*preferred, *started, *used)):
+            if (name == LOCAL and need.host is None and not need.labels and name not in need.avoid) or (
+                name in self._nodes and name not in need.avoid and self._is_heard(name) and self._fits(name, need, slot)
+            ):
+                yield name
+
+    def _slots_on(self, name: str, but: str = "") -> list[Slot]:
+        slots: Mapping[str, Slot] = self._cluster.slots if self._cluster is not None else {}
+        return [slot for key, slot in slots.items() if slot.host == name and key != but]
+
+    def _fits(self, name: str, need: Need, slot: str) -> bool:
+        node = self._nodes[name]
+        taken = self._slots_on(name, but=f"{slot}@")
+        cpus = sum(each.cpus for each in taken) + need.cpus
+        memory_mb = sum(each.memory_mb for each in taken) + need.memory_mb
+        return _suits(name, node, need) and cpus <= node.cpus and memory_mb << 20 <= node.memory_bytes
+
+    async def _try(self, slot: str, need: Need, name: str) -> bool:
+        if self._cluster is not None and f"{slot}@" in self._cluster.slots:
+            await self._engine.order(Release(f"{slot}@"))
+        placed = await self._ask(f"{slot}@{name}", need, {HOST_LABEL: name}, HOST_ROOM_S)
+        if not placed.is_placed:
+            await self._engine.order(Release(f"{slot}@{name}"))
+        return placed.is_placed
+
+    async def _ask(self, name: str, need: Need, selector: Mapping[str, str], wait_s: float) -> Slot:
+        answer = await self._engine.order(Reserve(name, need.cpus, need.memory_mb, selector, wait_s))
+        return frames.decode_slot(answer)
+
+    def _reason(self, need: Need) -> str:
+        if need.host is not None and not self._is_heard(need.host):
+            return f"the host {need.host}, which does not answer"
+        if need.host is None and self._cluster is not None and self._cluster.has_autoscaler:
+            return f"a machine that starts, with {_words(need)}"
+        return _words(need)
+
+    # ------------------------------------------------------------------------------------------------- held and given
+
+    async def release(self, slot: str) -> None:
+        """Give the room of a slot back. Raises `Unavailable` engine_down."""
+        async with self._placing:
+            for name in [each for each in (await self._look()).slots if each.rpartition("@")[0] == slot]:
+                await self._engine.order(Release(name))
+            await self._look()
+
+    async def slots(self) -> Mapping[str, str]:
+        """Return the slots with their hosts. Raises `Unavailable` engine_down."""
+        slots = (await self._look()).slots
+        named = {name.rpartition("@")[0]: name.rpartition("@")[2] for name, slot in slots.items() if slot.is_placed}
+        return {slot: host for slot, host in named.items() if host}
+
+
+def _held(slot: str, cluster: Cluster) -> str | None:
+    for name, held in cluster.slots.items():
+        of, _, host = name.rpartition("@")
+        if of == slot and host and held.is_placed:
+            return host
+    return None
+
+
+def _suits(name: str, node: Node, need: Need) -> bool:
+    """Return whether the host could fulfil the need if it were empty."""
+    is_meant = need.host in (None, name) and need.labels.items() <= node.labels.items()
+    return is_meant and need.cpus <= node.cpus and need.memory_mb << 20 <= node.memory_bytes
+
+
+def _words(need: Need) -> str:
+    room = [f"{need.cpus:g} cores"] if need.cpus else []
+    room += [f"{need.memory_mb} MiB"] if need.memory_mb else []
+    where = "a host" if need.host is None else f"the host {need.host}"
+    labels = ", ".join(f"{name}={value}" for name, value in sorted(need.labels.items()))
+    words = f"{' and '.join(room) or 'room'} on {where}"
+    return f"{words} with the label {labels}" if labels else words

@@ -1,0 +1,199 @@
+"""The hosts of a cluster in virtual time: an engine of the test, with agents that answer, or not."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from fleet.errors import Rejected, Unavailable
+from fleet.limits import HOST_GRACE_MARGIN_S, HOST_SILENT_S
+from fleet.ports import (
+    LOCAL,
+    Exit,
+    HostLost,
+    HostUp,
+    Need,
+    Script,
+    ScriptEnd,
+)
+from tests.adapters.ray.setting import GRACE_S, PROCESS, nothing, ready, short, told, two_hosts
+
+# ------------------------------------------------------------------------------------------------ hearing and silence
+
+
+async def test_machines_with_the_label_become_hosts(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        events = await told(setting.hosts, 5)
+        assert sorted(short(events)) == [("EngineUp", ""), ("HostUp", "n1"), ("HostUp", "n2")]
+        (first,) = [each.info for each in events if isinstance(each, HostUp) and each.info.name == "n1"]
+        assert (dict(first.labels), first.cpus) == ({"gpu": "true"}, 4.0)
+        assert setting.hosts.host("n1").name == "n1"
+        assert setting.hosts.host(LOCAL).name == LOCAL
+        with pytest.raises(Rejected, match="there is no host 'n9'"):
+            setting.hosts.host("n9")
+
+
+async def test_a_host_that_is_cut_off_is_silent_and_then_lost_and_comes_back(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.backend.cut.add("n1")
+        events = await told(setting.hosts, GRACE_S + HOST_GRACE_MARGIN_S + 20)
+        assert short(events[3:]) == [("HostSilent", "n1"), ("HostLost", "n1")]
+        setting.backend.cut.clear()
+        assert short(await told(setting.hosts, 10))[-1] == ("HostUp", "n1")
+
+
+async def test_no_lease_outlives_the_loss_of_its_host_even_if_it_hears_the_server(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.backend.muted.add("n1")  # heartbeats arrive, answers do not
+        async with setting.hosts.watch() as events:
+            async for event in events:
+                if isinstance(event, HostLost):
+                    break
+        leased_s = setting.agents["n1"].leased_s
+        assert leased_s is not None
+        assert leased_s + GRACE_S + HOST_GRACE_MARGIN_S <= trio.current_time()
+
+
+async def test_a_call_to_a_host_that_becomes_silent_ends_and_later_ones_fail_at_once(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.backend.cut.add("n1")
+        began_s = trio.current_time()
+        with pytest.raises(Unavailable, match=r"The host n1 does not answer: it has become silent\. \[host_unreach"):
+            await setting.hosts.host("n1").opencode.find()
+        assert trio.current_time() - began_s <= HOST_SILENT_S + 3
+        began_s = trio.current_time()
+        with pytest.raises(Unavailable, match="host_unreachable"):
+            await setting.hosts.host("n1").opencode.find()
+        assert trio.current_time() == began_s
+        assert await setting.hosts.host("n2").opencode.find() == ()
+
+
+async def test_hosts_of_the_log_that_never_answer_are_lost_after_the_whole_grace(autojump_clock: MockClock) -> None:
+    async with two_hosts(expected=("n3",)) as setting:
+        began_s, lost = trio.current_time(), ""
+        with pytest.raises(Unavailable, match="n3"):
+            await setting.hosts.host("n3").opencode.find()
+        async with setting.hosts.watch() as events:
+            async for event in events:
+                if isinstance(event, HostLost):
+                    lost = event.name
+                    break
+        assert lost == "n3"
+        assert trio.current_time() - began_s >= GRACE_S + HOST_GRACE_MARGIN_S
+
+
+async def test_another_epoch_of_an_agent_is_news_and_gets_the_rehearsal_model_again(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        setting.hosts.offer_rehearsal(offered=True)
+        await ready(setting)
+        assert setting.agents["n1"].rehearsal is True
+        setting.agents["n1"].epoch, setting.agents["n1"].rehearsal = "n1-2", None
+        events = await told(setting.hosts, 5)
+        assert [each.info.epoch for each in events if isinstance(each, HostUp)][-1] == "n1-2"
+        assert setting.agents["n1"].rehearsal is True
+
+
+async def test_an_agent_of_another_version_is_replaced_once(autojump_clock: MockClock) -> None:
+    async with two_hosts(version="0.0.9") as setting:
+        assert sorted(short(await told(setting.hosts, 20))) == [("EngineUp", ""), ("HostUp", "n1"), ("HostUp", "n2")]
+        n1 = [order.is_fresh for order in setting.backend.adopted if order.host == "n1"]
+        assert n1 == [False, True]
+
+
+async def test_the_engine_ends_and_its_next_process_finds_the_same_agents(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.sidecars.kill()
+        assert short(await told(setting.hosts, 10))[3:] == [("EngineDown", ""), ("EngineUp", "")]
+        assert await setting.hosts.host("n1").opencode.find() == ()
+
+
+async def test_without_an_engine_calls_fail_and_nothing_is_placed(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.sidecars.is_away = True
+        setting.sidecars.kill()
+        await trio.sleep(1)
+        with pytest.raises(Unavailable, match="engine_down"):
+            await setting.hosts.reserve("s1", Need(), (), nothing)
+        with pytest.raises(Unavailable, match="engine_down"):
+            await setting.hosts.slots()
+        with pytest.raises(Unavailable, match="host_unreachable"):
+            await setting.hosts.host("n1").opencode.find()
+        assert await setting.hosts.reserve("s1", Need(host=LOCAL), (), nothing) == LOCAL
+
+
+# --------------------------------------------------------------------------------------------------------- long calls
+
+
+async def test_a_wait_for_the_end_of_a_process_outlasts_the_silence_of_its_host(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        found: list[Exit] = []
+
+        async def wait() -> None:
+            found.append(await setting.hosts.host("n1").opencode.wait_exit("i1", PROCESS))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await trio.sleep(60)
+            setting.backend.cut.add("n1")
+            await trio.sleep(60)
+            assert found == []
+            setting.backend.cut.clear()
+            setting.agents["n1"].exits["i1"] = Exit(code=3)
+        assert found == [Exit(code=3)]
+
+
+async def test_memory_is_what_the_last_heartbeat_said(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        opencode = setting.hosts.host("n1").opencode
+        assert opencode.memory_bytes(PROCESS) is None
+        await trio.sleep(5)
+        assert (opencode.memory_bytes(PROCESS), opencode.is_suspended(PROCESS)) == (7000, False)
+        assert (opencode.known_version, opencode.free_memory_bytes()) == ("1.18.33", 8 << 30)
+
+
+async def test_the_output_of_a_script_arrives_once_across_a_silence(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        written: list[str] = []
+        ends: list[ScriptEnd] = []
+        agent = setting.agents["n1"]
+
+        async def on_output(text: str) -> None:
+            written.append(text)
+
+        async def run() -> None:
+            ends.append(await setting.hosts.host("n1").scripts.run(Script("m", "x", "/", {}, 600.0), on_output))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            await trio.sleep(3)
+            assert list(setting.hosts.host("n1").scripts.running) == ["m"]
+            agent.scripts["m"] += "one "
+            await trio.sleep(40)
+            setting.backend.cut.add("n1")
+            agent.scripts["m"] += "two "
+            await trio.sleep(30)
+            setting.backend.cut.clear()
+            await trio.sleep(10)
+            agent.scripts["m"] += "three"
+            agent.ends["m"] = ScriptEnd(0)
+        assert ("".join(written), ends) == ("one two three", [ScriptEnd(0)])
+        assert agent.scripts == {}
+
+
+async def test_a_script_fails_when_its_agent_was_started_again(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        with pytest.RaisesGroup(pytest.RaisesExc(Unavailable, match="started again")):
+            async with trio.open_nursery() as nursery:
+                run = setting.hosts.host("n1").scripts.run
+                nursery.start_soon(run, Script("m", "x", "/", {}, 600.0), nothing)
+                await trio.sleep(3)
+                setting.agents["n1"].scripts.clear()
+                await trio.sleep(60)

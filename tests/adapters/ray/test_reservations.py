@@ -1,0 +1,121 @@
+"""Room on the hosts of a cluster, in virtual time."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from fleet import __version__
+from fleet.errors import Rejected
+from fleet.ports import (
+    LOCAL,
+    Need,
+)
+from tests.adapters.ray.setting import nothing, ready, two_hosts
+from tests.fakes.agents import FakeAgent, node_of
+
+
+async def test_the_first_preferred_host_with_room_is_reserved_once(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        hosts = setting.hosts
+        assert await hosts.reserve("s1", Need(cpus=3), ("n2", "n1"), nothing) == "n2"
+        assert await hosts.reserve("s1", Need(cpus=3), ("n1",), nothing) == "n2"
+        assert await hosts.reserve("s2", Need(cpus=3), ("n2", "n1"), nothing) == "n1"
+        assert await hosts.slots() == {"s1": "n2", "s2": "n1"}
+        await hosts.release("s1")
+        await hosts.release("s1")
+        assert await hosts.slots() == {"s2": "n1"}
+
+
+async def test_without_a_preference_the_least_used_host_is_reserved(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        placed = [await setting.hosts.reserve(f"s{each}", Need(cpus=1), (), nothing) for each in range(4)]
+        assert sorted(placed) == ["n1", "n1", "n2", "n2"]
+        assert await setting.hosts.reserve("s9", Need(), (LOCAL,), nothing) == LOCAL
+
+
+async def test_labels_names_and_drained_hosts_are_respected(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        hosts = setting.hosts
+        assert await hosts.reserve("s1", Need(labels={"gpu": "true"}, cpus=1), ("n2",), nothing) == "n1"
+        assert await hosts.reserve("s2", Need(host="n1", cpus=1), ("n2",), nothing) == "n1"
+        assert await hosts.reserve("s3", Need(cpus=1, avoid=frozenset({"n1"})), ("n1",), nothing) == "n2"
+
+
+async def test_a_need_that_no_host_can_fulfil_names_the_largest(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        with pytest.raises(Rejected, match="no host has 64 cores on a host; the largest, n1, has 4 cores and 8192 MiB"):
+            await setting.hosts.reserve("s1", Need(cpus=64), (), nothing)
+        with pytest.raises(Rejected, match="with the label gpu=false"):
+            await setting.hosts.require(Need(labels={"gpu": "false"}))
+        with pytest.raises(Rejected, match="host_unknown"):
+            await setting.hosts.require(Need(host="n9"))
+
+
+async def test_a_slot_without_room_says_for_what_it_waits_and_gets_it(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        hosts, reasons, placed = setting.hosts, list[str](), list[str]()
+        await hosts.reserve("s1", Need(host="n1", cpus=3), (), nothing)
+
+        async def delayed(reason: str) -> None:
+            reasons.append(reason)
+
+        async def reserve() -> None:
+            placed.append(await hosts.reserve("s2", Need(labels={"gpu": "true"}, cpus=2), (), delayed))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reserve)
+            await trio.sleep(60)
+            assert (reasons, placed) == (["2 cores on a host with the label gpu=true"], [])
+            await hosts.release("s1")
+        assert placed == ["n1"]
+
+
+async def test_a_slot_waits_for_a_named_host_that_does_not_answer(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.backend.cut.add("n1")
+        await trio.sleep(20)
+        reasons = list[str]()
+
+        async def delayed(reason: str) -> None:
+            reasons.append(reason)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(setting.hosts.reserve, "s1", Need(host="n1"), (), delayed)
+            await trio.sleep(20)
+            assert reasons == ["the host n1, which does not answer"]
+            setting.backend.cut.clear()
+        assert await setting.hosts.slots() == {"s1": "n1"}
+
+
+async def test_a_cluster_that_can_grow_is_asked_for_a_machine(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.backend.has_autoscaler = True
+        placed = list[str]()
+
+        async def reserve() -> None:
+            placed.append(await setting.hosts.reserve("s1", Need(cpus=8), (), nothing))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reserve)
+            await trio.sleep(20)
+            assert list(setting.backend.slots) == ["s1@"]
+            setting.agents["n3"] = FakeAgent("n3", __version__)
+            setting.backend.nodes_alive += (node_of("n3", cpus=16.0),)
+        assert placed == ["n3"]
+        assert list(setting.backend.slots) == ["s1@n3"]
+
+
+async def test_a_slot_that_no_longer_waits_leaves_no_reservation(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.backend.has_autoscaler = True
+        with trio.move_on_after(20):
+            await setting.hosts.reserve("s1", Need(cpus=8), (), nothing)
+        assert setting.backend.slots == {}
