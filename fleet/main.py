@@ -329,6 +329,8 @@ def _policy(config: Config) -> Policy:
         leave_running=config.leave_running,
         keep_transcripts_s=None if config.keep_transcripts_days is None else config.keep_transcripts_days * DAY_S,
         workspace_roots=tuple(os.path.realpath(root) for root in config.workspace_roots),
+        host_cpus=config.host_cpus,
+        host_memory_mb=config.host_memory_mb,
     )
 
 

@@ -30,7 +30,14 @@ from fleet.core.workspace.state import State
 from fleet.errors import Unavailable
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
-from fleet.limits import CONNECT_TIMEOUT_S, IDLE_TIMEOUT_S, INSTANCES_MAX, MEMORY_FREE_BYTES_MIN
+from fleet.limits import (
+    CONNECT_TIMEOUT_S,
+    HOST_CPUS,
+    HOST_MEMORY_MB,
+    IDLE_TIMEOUT_S,
+    INSTANCES_MAX,
+    MEMORY_FREE_BYTES_MIN,
+)
 from fleet.ports import LOCAL, Clock, Host, HostPorts, Hosts, Ids, OpenCode, WebhookSecrets, WebhookSender
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
@@ -60,7 +67,8 @@ class Policy(msgspec.Struct, frozen=True):
 
     `memory_free_bytes_min` must be free when a process is started. An idle process stops after `idle_timeout_s`.
     Sessions may work below `workspace_roots`, which are real paths. Sessions that ended longer than
-    `keep_transcripts_s` ago are erased; None: never.
+    `keep_transcripts_s` ago are erased; None: never. A session that does not say how much room it needs on another host
+    gets `host_cpus` cores and `host_memory_mb` MiB.
     """
 
     sharing: Literal["shared", "directory"] = "shared"
@@ -70,6 +78,8 @@ class Policy(msgspec.Struct, frozen=True):
     leave_running: bool = False
     workspace_roots: tuple[str, ...] = ("/",)
     keep_transcripts_s: float | None = None
+    host_cpus: float = HOST_CPUS
+    host_memory_mb: int = HOST_MEMORY_MB
 
 
 class Connections:

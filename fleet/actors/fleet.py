@@ -73,7 +73,7 @@ class Fleet:
         self.model_limits = effects.model_limits
         self.records = records
         # Use cases.
-        self.sessions = SessionUseCases(context)
+        self.sessions = SessionUseCases(context, effects.rooms)
         self.forks = Forks(context, self.sessions)
         self.endings = RemovalUseCases(context, self.sessions, effects.erasure)
         self.end_previews = RemovalPreviews(context, self.sessions)

@@ -46,7 +46,14 @@ def make_registries(
     setups = Setups(context, effects.changes)
     callbacks = Callbacks(context, projections.change_records, projections.transcripts)
     sessions = SessionEffects(
-        context, conversations, effects.placement, effects.changes, effects.erasure, setups=setups, callbacks=callbacks
+        context,
+        conversations,
+        effects.placement,
+        effects.changes,
+        effects.erasure,
+        setups=setups,
+        callbacks=callbacks,
+        rooms=effects.rooms,
     )
     instances = InstanceEffects(context, conversations, effects.known_offers)
 

@@ -1,7 +1,7 @@
 """The supervision of one Fleet: everything that runs between the log and the gateway, in the order of its start.
 
     views -> signals -> history -> indexing -> server -> records -> roots -> trust -> hosts -> workspaces -> instances
-    -> sessions -> webhooks -> recovery -> idleness -> retention -> standing -> model-limits
+    -> sessions -> webhooks -> recovery -> rooms -> idleness -> retention -> standing -> model-limits
 
 If one crashes, those behind it are started again too. Each registry supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -110,6 +110,7 @@ def _children(
         ChildSpec("sessions", actors.sessions.run),
         ChildSpec("webhooks", actors.webhooks.run),
         ChildSpec("recovery", recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S),
+        ChildSpec("rooms", effects.rooms.run),
         ChildSpec("idleness", Idleness(context).run),
         ChildSpec("retention", Retention(context, end).run),
         ChildSpec("standing", Standing(context).run),

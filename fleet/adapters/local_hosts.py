@@ -49,7 +49,13 @@ class LocalHosts:
         if need.labels:
             raise Rejected("host_unsuitable", "the server's own machine has no labels", field="host", hint=_HINT)
 
-    async def reserve(self, slot: str, need: Need, preferred: tuple[str, ...], delayed: OnDelay) -> str:  # noqa: ARG002
+    async def reserve(
+        self,
+        slot: str,  # noqa: ARG002 - there is always room
+        need: Need,
+        preferred: tuple[str, ...],  # noqa: ARG002
+        delayed: OnDelay,  # noqa: ARG002
+    ) -> str:
         """Return `local`. Raises as `require`."""
         await self.require(need)
         return LOCAL

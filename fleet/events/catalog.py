@@ -90,6 +90,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "workspace.released": workspace_events.WorkspaceReleased,
     "workspace.removal-requested": workspace_events.WorkspaceRemovalRequested,
     "workspace.work-preserved": workspace_events.WorkPreserved,
+    "workspace.work-saved": workspace_events.WorkSaved,
     "workspace.edited": workspace_events.WorkspaceEdited,
     "workspace.ports-leased": workspace_events.PortsLeased,
     "workspace.set-up": workspace_events.WorkspaceSetUp,

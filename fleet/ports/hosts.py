@@ -170,9 +170,9 @@ class Hosts(Protocol):
     async def reserve(self, slot: str, need: Need, preferred: tuple[str, ...], delayed: OnDelay) -> str:
         """Reserve room for `slot` and return the name of the host: the first of `preferred` with room, or any other.
 
-        The same slot gets the same host until it is released. If none has room it waits, and reports by `delayed` for
-        what; an engine with an autoscaler may start a host meanwhile. Raises `Rejected` host_unknown, host_unsuitable
-        if no host can ever fulfil the need; `Unavailable` engine_down.
+        `local` is for those that name it. The same slot gets the same host until it is released. If none has room it
+        waits, and reports by `delayed` for what; an engine with an autoscaler may start a host meanwhile. Raises
+        `Rejected` host_unknown, host_unsuitable if no host can ever fulfil the need; `Unavailable` engine_down.
         """
         ...
 

@@ -233,6 +233,11 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
         if e.kept.ref
         else "The workspace had no work that exists nowhere else"
     ),
+    workspace.WorkSaved: lambda e: (
+        f"The work on the other host is saved here as {e.saved.ref}"
+        if e.saved.ref
+        else "The other host had no work that is not here"
+    ),
     workspace.WorkspaceRemoved: lambda _: "The workspace was removed",
     workspace.WorkspaceRemovalFailed: lambda e: f"The workspace could not be removed: {cut(e.detail)}",
     workspace.WorkspaceEdited: lambda e: (

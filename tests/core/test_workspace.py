@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fleet.core.transition_table import ImpossibleEvent
-from fleet.core.workspace.commands import ReportFault, ReportPreserved, WorkspaceCommand
+from fleet.core.workspace.commands import ReportFault, ReportPreserved, ReportSaved, WorkspaceCommand
 from fleet.core.workspace.decide import WORKSPACE
 from fleet.core.workspace.effects import Prepare
 from fleet.core.workspace.events import (
+    WorkSaved,
     WorkspaceEvent,
     WorkspaceFailed,
     WorkspaceReady,
@@ -122,3 +123,21 @@ ANSWERS = (
 @hypothesis.given(st.data())
 def test_a_workspace_keeps_its_laws(data: st.DataObject) -> None:
     walk(data, WORKSPACE, lambda state: commands | st.builds(w.remove, sessions, st.just(state.claims)), check)
+
+
+def test_work_on_another_host_is_saved_while_it_continues() -> None:
+    ready: tuple[WorkspaceEvent, ...] = (
+        WorkspaceRequested(order=w.ELSEWHERE, at_ms=w.AT),
+        w.claimed("s1"),
+        WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT),
+    )
+    saved = ReportSaved(saved=w.KEPT, host="n1", at_ms=w.AT)
+    story = given(WORKSPACE, "w1", *ready).when(saved).then(WorkSaved(saved=w.KEPT, at_ms=w.AT)).pending()
+    assert (story.state.saved, story.state.phase) == (w.KEPT, "ready")
+    story.when(saved).then()
+    given(WORKSPACE, "w1", *ready).when(ReportSaved(saved=w.KEPT, host="n2", at_ms=w.AT)).then()  # it was moved since
+
+
+def test_a_workspace_that_was_never_made_may_be_made_on_another_host() -> None:
+    story = given(WORKSPACE, "w1", *w.FAILED).when(w.prepare(order=w.ELSEWHERE))
+    story.then(WorkspaceRequested(order=w.ELSEWHERE, at_ms=w.AT), w.claimed("s1")).pending("prepare")

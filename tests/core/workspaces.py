@@ -29,6 +29,7 @@ from fleet.ports import PreparedWorkspace, PreservedWork, WorkspaceSpec
 
 AT = 1_700_000_000_000
 ORDER = WorkspaceSpec("w1", "worktree", "/src", "/trees/w1", "fleet/title", "main")
+ELSEWHERE = WorkspaceSpec("w1", "worktree", "/src", "/trees/w1", "fleet/title", "main", host="n1")
 PREPARED = PreparedWorkspace("/trees/w1", "/src/.git", "fleet/title", "c0ffee")
 
 

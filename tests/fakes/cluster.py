@@ -165,7 +165,8 @@ class FakeCluster:
 
     def _suits(self, machine: FakeMachine, need: Need) -> bool:
         """Whether the machine could fulfil the need if it were empty."""
-        named = need.host in (None, machine.name) and need.labels.items() <= machine.labels.items()
+        chosen = need.host == machine.name or (need.host is None and machine.name != LOCAL)
+        named = chosen and need.labels.items() <= machine.labels.items()
         return named and not machine.gone and need.cpus <= machine.cpus and need.memory_mb <= machine.memory_mb
 
     def _fits(self, machine: FakeMachine, need: Need) -> bool:

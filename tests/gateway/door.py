@@ -31,6 +31,8 @@ from fleet.ports import LOCAL, HostPorts, Hosts
 from fleet.projections.projections import Stores
 from fleet.traces import Traces
 from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.hosts import FakeHosts
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
 from tests.fakes.memory_store import MemoryStore
@@ -226,22 +228,22 @@ class Machine:
         self.policy = Policy()
         self.traces: Traces | None = None
         self.facts: ServerFacts | None = None
+        self.cluster: FakeCluster | None = None
         self._ids = FakeIds(self.clock)
 
     def hosts(self) -> Hosts:
-        """Return the hosts of a Fleet: the server's machine alone."""
-        return LocalHosts(
-            HostPorts(
-                name=LOCAL,
-                opencode=self.world.host(),
-                workspaces=FakeWorkspaces(self.files),
-                trees=FakeTrees(self.files),
-                removals=FakeRemovals(self.files),
-                files=LocalFiles(),
-                scripts=FakeScripts(self.scripts),
-                shells=self.shells,
-            )
+        """Return the hosts of a Fleet: the server's machine, and those of the cluster if there is one."""
+        local = HostPorts(
+            name=LOCAL,
+            opencode=self.world.host(),
+            workspaces=FakeWorkspaces(self.files),
+            trees=FakeTrees(self.files),
+            removals=FakeRemovals(self.files),
+            files=LocalFiles(),
+            scripts=FakeScripts(self.scripts),
+            shells=self.shells,
         )
+        return LocalHosts(local) if self.cluster is None else FakeHosts(self.cluster, {LOCAL: local})
 
     def supervision(self, stores: Stores | None = None) -> Supervision:
         """Return a Fleet that has not started, on these stores; by default on the disk in memory."""

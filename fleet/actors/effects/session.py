@@ -21,6 +21,7 @@ from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.live_events import LiveEvents
 from fleet.actors.effects.placement import Delayed, Placement
 from fleet.actors.effects.prompt_delivery import Deliveries
+from fleet.actors.effects.rooms import Rooms
 from fleet.actors.effects.setup import Setups
 from fleet.actors.effects.turn import TurnEffects
 from fleet.actors.effects.workspace_check import look
@@ -48,7 +49,7 @@ from fleet.core.workspace.faults import described
 from fleet.errors import Problem, Rejected
 from fleet.events.envelope import Cause
 from fleet.limits import DETACH_RETRY_S, ERASURE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
-from fleet.ports import Message, OpenCode, OpenCodeSession
+from fleet.ports import Message, OpenCode, OpenCodeSession, WorkspaceSpec
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +71,7 @@ class SessionEffects:
         *,
         setups: Setups,
         callbacks: Callbacks,
+        rooms: Rooms,
     ) -> None:
         self._context = context
         self._conversations = conversations
@@ -81,6 +83,7 @@ class SessionEffects:
         self._deliveries = Deliveries(context, conversations, changes, self._disposal)
         self._turns = TurnEffects(context, conversations, changes)
         self._callbacks = callbacks
+        self._rooms = rooms
 
     async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
         """Carry out `effect` for the session and report."""
@@ -92,11 +95,17 @@ class SessionEffects:
     # ------------------------------------------------------------------------------------------- creation and resume
 
     async def _prepare_workspace(self, session_id: str, effect: e.ProvideWorkspace, report: Reporter) -> None:
-        await report(await self._workspace(session_id, effect))
+        async def delayed(reason: str) -> None:
+            reason = f"waits for {reason}"
+            await report(ReportProvisionDelayed(step="workspace", reason=reason, at_ms=self._now()))
 
-    async def _workspace(self, session_id: str, effect: e.ProvideWorkspace) -> SessionCommand:
-        workspace_id = effect.order.workspace_id
-        order = PrepareWorkspace(order=effect.order, session_id=session_id, at_ms=self._now())
+        session = self._context.views.sessions.get(session_id)
+        spec = effect.order if session is None else await self._rooms.place(session, effect.order, delayed)
+        await report(await self._workspace(session_id, spec))
+
+    async def _workspace(self, session_id: str, spec: WorkspaceSpec) -> SessionCommand:
+        workspace_id = spec.workspace_id
+        order = PrepareWorkspace(order=spec, session_id=session_id, at_ms=self._now())
         await self._context.actors.workspaces.ask(workspace_id, Deliver(order, self._cause(session_id)))
         state = await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _WORKSPACE_SETTLED)
         if state.phase in ("removing", "removed"):

@@ -8,6 +8,7 @@ from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.model_limits import ModelLimits
 from fleet.actors.effects.placement import Placement
+from fleet.actors.effects.rooms import Rooms
 from fleet.actors.effects.stored_responses import StoredResponses
 from fleet.projections.projections import Projections
 
@@ -19,6 +20,7 @@ class SharedEffects(NamedTuple):
     answers: StoredResponses
     erasure: SessionErasure
     placement: Placement
+    rooms: Rooms
     model_limits: ModelLimits
     known_offers: KnownOffers
 
@@ -37,4 +39,4 @@ def make_shared_effects(context: Context, projections: Projections) -> SharedEff
     erasure = SessionErasure(log, context.blobs, views, context.inflight, answers=answers, caches=caches)
     model_limits = ModelLimits(context, projections.touched)
     known_offers = KnownOffers(context, model_limits)
-    return SharedEffects(changes, answers, erasure, Placement(context), model_limits, known_offers)
+    return SharedEffects(changes, answers, erasure, Placement(context), Rooms(context), model_limits, known_offers)

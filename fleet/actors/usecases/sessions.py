@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.erasure import absent_session
+from fleet.actors.effects.rooms import Rooms
 from fleet.actors.effects.slash_commands import SlashCommands
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.prompt import NewPrompt
@@ -60,8 +61,9 @@ class CommandResult(msgspec.Struct, frozen=True):
 class SessionUseCases:
     """The use cases of sessions, on one Fleet."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, rooms: Rooms) -> None:
         self._context = context
+        self._rooms = rooms
         self._roots = WorkspaceRoots(context)
         self._creating = Locks()
         self._commands = SlashCommands(context)
@@ -107,6 +109,7 @@ class SessionUseCases:
         self._roots.require(source.directory)
         if new.settings.strategy != "existing" and source.repository is not None:
             self._roots.require(source.repository)
+        await self._rooms.require(new.settings)
         settings = replace(new.settings, title=new.settings.title or _default_title(new, source))
         order = await self._workspace_spec(settings, source)
         now = context.clock.now_ms()

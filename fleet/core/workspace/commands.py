@@ -107,6 +107,13 @@ class ReportPreserved(Command, frozen=True, kw_only=True):
     kept: PreservedWork
 
 
+class ReportSaved(Command, frozen=True, kw_only=True):
+    """The work in the workspace on this host was saved on the server's machine, and continues there."""
+
+    saved: PreservedWork
+    host: str
+
+
 class ReportRemoved(Command, frozen=True, kw_only=True):
     """The workspace is removed."""
 
@@ -145,6 +152,7 @@ WorkspaceCommand = (
     | RestoreWorkspace
     | EraseWorkspace
     | ReportPreserved
+    | ReportSaved
     | ReportRemoved
     | ReportRemovalFailed
     | ReportRestored

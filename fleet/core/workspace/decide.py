@@ -25,6 +25,9 @@ def _prepare(command: commands.PrepareWorkspace, state: State) -> Events:
     if state.phase == "absent":
         requested = events.WorkspaceRequested(order=command.order, at_ms=command.at_ms)
         return (requested, events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms))
+    if state.phase == "failed" and state.prepared is None:  # nothing of it exists: it may be made on another host
+        again = events.WorkspaceRequested(order=command.order, at_ms=command.at_ms)
+        return (again, events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms))
     return _claim(commands.ClaimWorkspace(session_id=command.session_id, at_ms=command.at_ms), state)
 
 
@@ -149,6 +152,13 @@ def _kept(command: commands.ReportPreserved, state: State) -> Events:
     return (events.WorkPreserved(kept=command.kept, at_ms=command.at_ms),)
 
 
+def _saved(command: commands.ReportSaved, state: State) -> Events:
+    is_here = state.phase == "ready" and state.order is not None and state.order.host == command.host
+    if not is_here or state.saved == command.saved:
+        return ()
+    return (events.WorkSaved(saved=command.saved, at_ms=command.at_ms),)
+
+
 def _removed(command: commands.ReportRemoved, state: State) -> Events:
     return (events.WorkspaceRemoved(at_ms=command.at_ms),) if state.phase == "removing" else ()
 
@@ -185,6 +195,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.ReportPrepareFailed: _prepare_failed,
     commands.ReportFault: _fault,
     commands.ReportPreserved: _kept,
+    commands.ReportSaved: _saved,
     commands.ReportRemoved: _removed,
     commands.ReportRemovalFailed: _removal_failed,
     commands.ReportRestored: _restored,

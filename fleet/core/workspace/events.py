@@ -51,6 +51,12 @@ class WorkPreserved(Event, frozen=True, kw_only=True):
     kept: PreservedWork
 
 
+class WorkSaved(Event, frozen=True, kw_only=True):
+    """The work of a workspace on another host is on the server's machine too, under these refs."""
+
+    saved: PreservedWork
+
+
 class WorkspaceRemoved(Event, frozen=True, kw_only=True):
     """The workspace is removed."""
 
@@ -132,6 +138,7 @@ WorkspaceEvent = (
     | WorkspaceReleased
     | WorkspaceRemovalRequested
     | WorkPreserved
+    | WorkSaved
     | WorkspaceRemoved
     | WorkspaceRemovalFailed
     | WorkspaceEdited

@@ -20,6 +20,7 @@ TABLE: Final = read_table(
     WorkspaceReleased          x          =          =          =         =          =          =          x
     WorkspaceRemovalRequested  x          x          removing   x         x          x          x          x
     WorkPreserved              x          x          x          =         x          x          x          x
+    WorkSaved                  x          x          =          x         x          x          x          x
     WorkspaceRemoved           x          x          x          removed   x          x          x          x
     WorkspaceRemovalFailed     x          x          x          ready     x          x          x          x
     WorkspaceEdited            x          =          =          =         =          =          =          x
@@ -83,6 +84,10 @@ def _kept(_: State, event: events.WorkPreserved) -> StatePatch:
     return {"kept": event.kept}
 
 
+def _saved(_: State, event: events.WorkSaved) -> StatePatch:
+    return {"saved": event.saved}
+
+
 def _rebound(state: State, event: events.WorkspaceRebound) -> StatePatch:
     moved = None if state.order is None else replace(state.order, source_directory=event.source_directory)
     return {"order": moved}
@@ -122,6 +127,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.WorkspaceReleased: _released,
     events.WorkspaceRemovalRequested: _without_fault,
     events.WorkPreserved: _kept,
+    events.WorkSaved: _saved,
     events.PortsLeased: _ports_leased,
     events.WorkspaceSetUp: _set_up,
     events.WorkspaceTornDown: _torn_down,

@@ -29,6 +29,7 @@ class Teardown(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """A workspace. `sessions` are those that claim it, `kept` is the work that its last removal preserved.
 
+    `saved` is the work on another host that was brought to the server's machine last.
     `claims` counts all claims so far, repeated ones of a session included. `fault` is the fault of a ready checkout.
     `recipe` is the one of the newest set-up, allowed in the repository `recipe_of`; its teardown is still to run.
     `set_up`: that set-up has succeeded.
@@ -52,6 +53,7 @@ class State(msgspec.Struct, frozen=True):
     set_up: bool = False
     teardown: Teardown | None = None
     ports: PortRange | None = None
+    saved: PreservedWork | None = None
 
 
 def initial(workspace_id: str) -> State:

@@ -153,6 +153,10 @@ const SENTENCES: Table = {
     data.kept.ref
       ? `Work that existed only in the workspace is kept as ${oneLine(data.kept.ref)}`
       : "Nothing in the workspace had to be kept",
+  "workspace.work-saved": data =>
+    data.saved.ref == null
+      ? "The other host had no work that is not here"
+      : `The work on the other host is saved here as ${data.saved.ref}`,
   "workspace.edited": data =>
     data.title ? `The workspace is called ${quoted(data.title)}` : "The workspace has no title any more",
   "workspace.ports-leased": data => `The workspace has the ports ${data.first} to ${data.first + data.count - 1}`,

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:2195a123e9e58ec9c27bdd485407139ca5664916741b5c0f810cd530e4e5b63a
-// holds   sha256:22d1cd520a4ed57988e3ef50458fe8a9ae7ae36e2ac1d7d3893ba25042a8e38f
+// made of sha256:3c015fd9f1b8422016b47ee705a336a8afdcda66b27dd96f91dfb30ca734a746
+// holds   sha256:aae277db8a5d97776bed10962264bd0427861ce21ed9b6ca95ee583c8345e1c0
 
 import type {
   CommandFrame,
@@ -133,6 +133,7 @@ import type {
   WorkspaceSetUp,
   WorkspaceTornDown,
   WorkspaceWorkPreserved,
+  WorkspaceWorkSaved,
 } from "./api.ts";
 
 /** What each type of event says, as it was logged: with names in snake_case. */
@@ -208,6 +209,7 @@ export interface EventData {
   readonly "workspace.released": WorkspaceReleased;
   readonly "workspace.removal-requested": WorkspaceRemovalRequested;
   readonly "workspace.work-preserved": WorkspaceWorkPreserved;
+  readonly "workspace.work-saved": WorkspaceWorkSaved;
   readonly "workspace.edited": WorkspaceEdited;
   readonly "workspace.ports-leased": WorkspacePortsLeased;
   readonly "workspace.set-up": WorkspaceSetUp;
@@ -327,6 +329,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.released",
   "workspace.removal-requested",
   "workspace.work-preserved",
+  "workspace.work-saved",
   "workspace.edited",
   "workspace.ports-leased",
   "workspace.set-up",

@@ -1,0 +1,133 @@
+"""Reserves room for sessions on hosts: it chooses the host of a new workspace, and releases room that none needs.
+
+A workspace stays on its host. A new one goes to a host that has the repository already, the one with the fewest
+sessions first, and else to any that has room. A fork works on the host of its origin, where OpenCode has the
+conversation. The room of a session is reserved under its id, and released when it has ended.
+"""
+
+from collections import Counter
+
+import structlog
+import trio
+from msgspec.structs import replace
+
+from fleet.actors.context import Context
+from fleet.core.hosts import HOSTS_ID
+from fleet.core.hosts import State as KnownHosts
+from fleet.core.session.state import ENDED, State
+from fleet.core.session.values import SessionSettings
+from fleet.errors import Problem, Rejected
+from fleet.keyed_locks import Locks
+from fleet.limits import ROOM_SWEEP_S
+from fleet.ports import LOCAL, Need, OnDelay, WorkspaceSpec
+
+_log = structlog.get_logger(__name__)
+
+
+class Rooms:
+    """The room of all sessions. `run` fits a `ChildSpec`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._slots = Locks()
+
+    async def require(self, settings: SessionSettings) -> None:
+        """Raise `Rejected` host_unknown, host_unsuitable if no host can take a session with these settings."""
+        if settings.strategy != "existing":
+            await self._context.hosts.require(self._need(settings))
+        elif settings.host not in (None, LOCAL) or settings.host_labels:
+            raise Rejected(
+                "host_unsuitable",
+                "an existing directory is on the server's own machine",
+                field="host",
+                hint="create a worktree or a clone of it on the other host",
+            )
+
+    async def place(self, session: State, spec: WorkspaceSpec, delayed: OnDelay) -> WorkspaceSpec:
+        """Reserve room for the session, waiting for it if necessary, and return the spec with the host.
+
+        Raises `Rejected` host_unknown, host_unsuitable; `Unavailable` engine_down.
+        """
+        if spec.strategy == "existing":
+            return spec
+        made = self._made_on(spec.workspace_id)
+        need = self._need(session.settings)
+        if made is not None:
+            need = replace(need, host=made, labels={}, avoid=frozenset())
+        if need.host == LOCAL:  # its processes are limited otherwise
+            return spec
+        preferred = self._preferred(session) if need.host is None else ()
+        async with self._slots.hold(session.id):
+            return replace(spec, host=await self._context.hosts.reserve(session.id, need, preferred, delayed))
+
+    def _need(self, settings: SessionSettings) -> Need:
+        policy, origin = self._context.policy, self._origin_host(settings)
+        return Need(
+            host=settings.host or origin,
+            labels=settings.host_labels,
+            cpus=policy.host_cpus if settings.cpus is None else settings.cpus,
+            memory_mb=policy.host_memory_mb if settings.memory_mb is None else settings.memory_mb,
+            avoid=self._known().draining,
+        )
+
+    def _origin_host(self, settings: SessionSettings) -> str | None:
+        """Return the host of the session that a fork begins with, unless that is lost."""
+        if settings.origin is None:
+            return None
+        known = self._known().hosts
+        name = self._context.host_of(settings.origin.workspace_id).name
+        return None if name in known and known[name].phase == "lost" else name
+
+    def _made_on(self, workspace_id: str) -> str | None:
+        """Return the host on which the workspace is, None if it is still to be made."""
+        state = self._context.views.workspaces.get(workspace_id)
+        is_made = state is not None and (state.phase != "failed" or state.prepared is not None)
+        return state.order.host if state is not None and state.order is not None and is_made else None
+
+    def _preferred(self, session: State) -> tuple[str, ...]:
+        """Return the hosts that have the session's repository, those with the fewest sessions first."""
+        load: Counter[str] = Counter()
+        has_repository: set[str] = set()
+        for other in self._context.views.sessions:
+            host = self._context.host_of(other.workspace_id).name
+            if host == LOCAL or other.id == session.id:
+                continue
+            load[host] += needs_room(other)
+            if other.source_repository == session.source_repository:
+                has_repository.add(host)
+        avoided = self._known().draining
+        return tuple(sorted(has_repository - avoided, key=lambda host: (load[host], host)))
+
+    def _known(self) -> KnownHosts:
+        return self._context.views.hosts.get(HOSTS_ID) or KnownHosts(HOSTS_ID)
+
+    # ------------------------------------------------------------------------------------------------------ release
+
+    async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Release room that no session needs, until `stopping`."""
+        task_status.started()
+        while not stopping.is_set():
+            try:
+                await self._release_unneeded()
+            except Problem as problem:  # the engine does not answer
+                _log.info("rooms_not_released", code=problem.code, detail=problem.detail)
+            with trio.move_on_after(ROOM_SWEEP_S):
+                await stopping.wait()
+
+    async def _release_unneeded(self) -> None:
+        for session_id in await self._context.hosts.slots():
+            if not self._is_needed(session_id):
+                async with self._slots.hold(session_id):
+                    if not self._is_needed(session_id):  # nor has it been resumed meanwhile
+                        await self._context.hosts.release(session_id)
+
+    def _is_needed(self, session_id: str) -> bool:
+        session = self._context.views.sessions.get(session_id)
+        return session is not None and needs_room(session)
+
+
+def needs_room(session: State) -> bool:
+    """Return whether a session works on its host, or may begin to without a resume."""
+    if session.provisioning is not None or session.opencode.instance_id is not None:
+        return True
+    return session.phase not in ENDED and session.phase != "error"

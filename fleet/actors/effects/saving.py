@@ -1,0 +1,31 @@
+"""Saves the work of workspaces on other hosts: it comes to the server's machine before a turn is reported as over.
+
+So nothing that was reported done is lost with a host. What was committed, and the files as they are, are in the
+source's repository under a ref of Fleet's; the workspace records which.
+"""
+
+from functools import partial
+
+from fleet.actors.context import Context
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.actors.runtime.causation import cause_here
+from fleet.actors.runtime.retry import Patience, persist
+from fleet.core.workspace.commands import ReportSaved, WorkspaceCommand
+from fleet.limits import SAVE_REFUSED_S, TURN_RECHECK_S
+from fleet.ports import LOCAL
+
+
+async def save(context: Context, workspace_id: str) -> None:
+    """Save the workspace, and record it; a host that does not answer is waited for. Does nothing on `local`.
+
+    Raises `Problem` if git refuses for longer than `SAVE_REFUSED_S`.
+    """
+    state = context.views.workspaces.get(workspace_id)
+    if state is None or state.order is None or state.order.host == LOCAL or state.phase != "ready":
+        return
+    keep = partial(context.at(state.order.host).removals.keep, state.order)
+    patience = Patience("work_not_saved", refused_s=SAVE_REFUSED_S, workspace=workspace_id)
+    saved = await persist(keep, patience, every_s=TURN_RECHECK_S)
+    report = ReportSaved(saved=saved, host=state.order.host, at_ms=context.clock.now_ms())
+    deliver = Deliver[WorkspaceCommand](report, cause_here(f"workspace:{workspace_id}"))
+    await context.actors.workspaces.ask(workspace_id, deliver)

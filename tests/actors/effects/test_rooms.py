@@ -1,0 +1,126 @@
+"""Where sessions work when there are other hosts: who gets room, who waits for it, and what comes back."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+import trio
+
+from fleet.actors.caller import Caller
+from fleet.actors.usecases.sessions import NewSession
+from fleet.core.session.state import State
+from fleet.core.session.values import SessionSettings
+from fleet.errors import Rejected
+from fleet.ports import LOCAL
+from tests.fakes.cluster import FakeCluster
+from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
+
+
+@pytest.fixture
+async def cluster(machine: Machine) -> AsyncGenerator[FakeCluster]:
+    """Two hosts beside the server's machine, each with room for two sessions."""
+    machine.files.add_repository("/home/user/other")
+    async with trio.open_nursery() as nursery:
+        machine.cluster = FakeCluster(nursery, disk=machine.files)
+        machine.cluster.add("n1", cpus=2, labels={"gpu": "true"})
+        machine.cluster.add("n2", cpus=2)
+        yield machine.cluster
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def wide(machine: Machine, cluster: FakeCluster) -> AsyncGenerator[Door]:
+    """A Fleet on these hosts."""
+    assert machine.cluster is cluster
+    async with machine.fleet() as door:
+        yield door
+
+
+def worktree(**settings: object) -> NewSession:
+    return NewSession(REPOSITORY, SessionSettings(title="", strategy="worktree", **settings))  # type: ignore[arg-type] # any field
+
+
+async def create(door: Door, new: NewSession) -> State:
+    return (await door.fleet.sessions.create(new, Caller("local"))).session
+
+
+def host_of(door: Door, session: State) -> str:
+    return door.fleet.context.host_of(session.workspace_id).name
+
+
+async def test_sessions_of_a_repository_share_a_process_on_its_host_and_overflow_to_the_next(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    first, second, third = [await create(wide, worktree()) for _ in range(3)]
+    hosts = [host_of(wide, each) for each in (first, second, third)]
+    assert (hosts[0], len(set(hosts))) == (hosts[1], 2)
+    assert LOCAL not in hosts
+    assert first.opencode.instance_id == second.opencode.instance_id != third.opencode.instance_id
+    assert sorted(len(node.world.living()) for node in cluster.nodes) == [1, 1]
+
+
+async def test_a_session_waits_for_room_and_says_so(wide: Door) -> None:
+    sessions = [await create(wide, worktree()) for _ in range(4)]
+    async with trio.open_nursery() as nursery:
+        late: list[State] = []
+
+        async def fifth() -> None:
+            late.append(await create(wide, worktree()))
+
+        nursery.start_soon(fifth)
+        with trio.fail_after(10):
+            while len(wide.fleet.views.sessions) == 4:  # noqa: ASYNC110 - the id is not known yet
+                await trio.sleep(0.1)
+            waiting = await wide.fleet.views.sessions.wait(
+                wide.fleet.views.sessions.ids()[-1], lambda s: "waits for" in s.evidence
+            )
+        assert waiting.phase == "created"
+        await wide.knock("DELETE", f"/api/sessions/{sessions[2].id}")
+    assert host_of(wide, late[0]) == host_of(wide, sessions[2])
+
+
+async def test_a_host_can_be_named_and_what_cannot_be_is_refused_at_once(wide: Door) -> None:
+    assert host_of(wide, await create(wide, worktree(host="n2"))) == "n2"
+    assert host_of(wide, await create(wide, worktree(host_labels={"gpu": "true"}))) == "n1"
+    assert host_of(wide, await create(wide, worktree(host=LOCAL))) == LOCAL
+    before = wide.fleet.log.head()
+    for new, code in (
+        (worktree(host="n9"), "host_unknown"),
+        (worktree(cpus=64.0), "host_unsuitable"),
+        (worktree(host_labels={"disk": "fast"}), "host_unsuitable"),
+        (NewSession(PLAIN, SessionSettings(title="", strategy="existing", host="n1")), "host_unsuitable"),
+    ):
+        with pytest.raises(Rejected) as refused:
+            await create(wide, new)
+        assert (refused.value.code, refused.value.field) == (code, "host")
+    assert wide.fleet.log.head() == before
+
+
+async def test_an_existing_directory_is_worked_in_where_it_is(machine: Machine, wide: Door) -> None:
+    item = await wide.session(PLAIN)
+    assert len(machine.world.living()) == 1
+    assert wide.fleet.context.host_of(item["workspaceId"]).name == LOCAL
+
+
+async def test_work_is_saved_here_before_a_turn_is_reported_as_over(machine: Machine, wide: Door) -> None:
+    session = await create(wide, worktree())
+    item = await wide.prompt(session.id, "write file=new.txt")
+    assert item["turns"] == 1
+    workspace = wide.fleet.views.workspaces.get(session.workspace_id)
+    assert workspace is not None
+    assert workspace.saved is not None
+    assert machine.files.kept[session.workspace_id].commit == workspace.saved.commit
+
+
+async def test_a_fork_works_on_the_host_of_its_origin(wide: Door) -> None:
+    session = await create(wide, worktree(host_labels={"gpu": "true"}))
+    await wide.prompt(session.id, "hello")
+    fork = (await wide.knock("POST", f"/api/sessions/{session.id}/fork", {})).json["session"]
+    assert wide.fleet.context.host_of(fork["workspaceId"]).name == "n1"
+
+
+async def test_room_that_no_session_needs_is_released(cluster: FakeCluster, wide: Door) -> None:
+    session = await create(wide, worktree())
+    assert list(cluster.slots) == [session.id]
+    await wide.knock("DELETE", f"/api/sessions/{session.id}")
+    await trio.sleep(10)
+    assert not cluster.slots
