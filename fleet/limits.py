@@ -206,7 +206,7 @@ FIRST_START_S: Final = 20.0  # other starts wait so long for the one that create
 PROCESS_POLL_S: Final = 0.05  # between two checks of a log or process that sends no notification
 ENVIRONMENT_SCAN_S: Final = 0.1  # between two sweeps: a scan of all processes costs 50 us for each
 LEASE_POLL_S: Final = 1.0  # the guard of a process on another host reads its lease so often; 20 us each
-REMNANTS_POLL_S: Final = 5.0  # after the end of its process: between two scans for what tools have left running
+REMNANTS_POLL_S: Final = 5.0  # between two scans of a guard or an agent for what tools have left running
 LEASE_MARGIN_S: Final = (
     15.0  # from the end of a lease until a second guard kills: LEASE_POLL_S, TERM_GRACE_S, the kills
 )

@@ -40,10 +40,12 @@ from fleet.keyed_locks import Locks
 from fleet.limits import (
     FIRST_START_S,
     KILL_GRACE_S,
+    LEASE_MARGIN_S,
     OPENCODE_LOG_CHECK_S,
     PORT_ATTEMPTS_MAX,
     PORT_SETTLE_S,
     PROCESS_POLL_S,
+    REMNANTS_POLL_S,
     SPAWN_READY_TIMEOUT_S,
     TERM_GRACE_S,
 )
@@ -88,6 +90,7 @@ class LocalOpenCodeHost:
         self._record = binary.VersionRecord(self._data_dir / "opencode-versions.json")
         self._known_version: tuple[object, str] | None = None
         self._asking_version = trio.Lock()
+        self._lease = lease
         self._processes: Processes = (
             ChildProcesses() if lease is None else DetachedProcesses(self._data_dir / "instances", lease)
         )
@@ -304,6 +307,14 @@ class LocalOpenCodeHost:
                 await self.wait_exit(instance_id, leader)
                 break
         return steps
+
+    async def enforce_lease(self) -> None:
+        """Kill what still runs some time after the end of the lease: scripts, and what has lost its guard."""
+        while True:
+            if self._lease is not None and self._lease.is_over(LEASE_MARGIN_S):
+                for instance_id in {process.instance_id for process in await self.find()}:
+                    await remnants.kill_marked(self._owner, instance_id)
+            await trio.sleep(REMNANTS_POLL_S)
 
     async def end_in(self, directory: str, instance_id: str | None = None) -> tuple[int, ...]:
         """See `OpenCodeHost`."""

@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from fleet.errors import Unavailable
 from fleet.ports import Exit, ProcessIdentity
 from tests.adapters.opencode.test_process import ANNOUNCE, HEALTHY, Machine, eventually
 
-STEPS = 'setsid sleep 1000 & echo $! > "$HOME/shell"'
+GRACE_S = 1.0
+LEFT = 'setsid sleep 1000 & echo $! > "$HOME/shell"'
 
 
 class Node:
@@ -58,11 +60,20 @@ def quick_guards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detached, "TERM_GRACE_S", 0.3)
 
 
-def end_of_lease(node: Node, monkeypatch: pytest.MonkeyPatch) -> Lease:
-    """Return the lease of a host that was last heard so long ago that it ends 0.4 s from now."""
-    lease = Lease(node.root / "lease", shim.clock_s() - (node.lease.leased_s() or 0.0) + 0.4)
-    monkeypatch.setattr(node.machine, "lease", lease)
-    return lease
+@asynccontextmanager
+async def heard(node: Node) -> AsyncGenerator[None]:
+    """The host hears its server while the block runs; its lease ends GRACE_S after the block."""
+    lease = node.machine.lease = Lease(node.root / "lease", GRACE_S)
+
+    async def renew() -> None:
+        while True:
+            lease.renew(lease.token())
+            await trio.sleep(0.02)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(renew)
+        yield
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_process_outlives_the_process_that_started_it(node: Node) -> None:
@@ -109,14 +120,13 @@ trio.run(main)
     assert await LocalOpenCodeHost(node.root / "data", lease=node.lease).wait_exit("i", identity) == Exit(signal=15)
 
 
-async def test_the_end_of_the_lease_ends_the_process_and_what_its_tools_left(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await node.host(HEALTHY).learn_version()
-    end_of_lease(node, monkeypatch)
-    host = node.host(f"trap '' TERM; {STEPS}; {ANNOUNCE}; while :; do sleep 0.05; done")
-    identity = await host.spawn("i", node.directory)
-    shell = await node.shell()
+async def test_the_end_of_the_lease_ends_the_process_and_what_its_tools_left(node: Node) -> None:
+    async with heard(node):
+        host = node.host(f"trap '' TERM; {LEFT}; {ANNOUNCE}; while :; do sleep 0.05; done")
+        identity = await host.spawn("i", node.directory)
+        shell = await node.shell()
+        await trio.sleep(GRACE_S + 0.2)
+        assert identify(identity.pid) == identity
     how = await host.wait_exit("i", identity)
     assert how.signal == signal.SIGKILL
     assert how.reason is not None
@@ -128,33 +138,17 @@ async def test_the_end_of_the_lease_ends_the_process_and_what_its_tools_left(
     assert refused.value.code == "host_unreachable"
 
 
-async def test_a_renewed_lease_lets_the_process_run(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    await node.host(HEALTHY).learn_version()
-    lease = end_of_lease(node, monkeypatch)
-    host = node.host(f"{ANNOUNCE}; exec sleep 1000")
-    identity = await host.spawn("i", node.directory)
-    end_s = shim.clock_s() + 0.8
-    while shim.clock_s() < end_s:
-        lease.renew(lease.token())
-        await trio.sleep(0.05)
-    assert identify(identity.pid) == identity
-    assert (await host.wait_exit("i", identity)).reason is not None
-
-
-async def test_what_tools_left_running_ends_with_the_lease_after_the_end_of_the_process(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await node.host(HEALTHY).learn_version()
-    end_of_lease(node, monkeypatch)
-    host = node.host(f"{STEPS}; {ANNOUNCE}; exit 3")
-    identity = await host.spawn("i", node.directory)
-    assert await host.wait_exit("i", identity) == Exit(code=3)
-    shell = await node.shell()
+async def test_what_tools_left_running_ends_with_the_lease_after_the_end_of_the_process(node: Node) -> None:
+    async with heard(node):
+        host = node.host(f"{LEFT}; {ANNOUNCE}; exit 3")
+        identity = await host.spawn("i", node.directory)
+        assert await host.wait_exit("i", identity) == Exit(code=3)
+        shell = await node.shell()
     await eventually(lambda: identify(shell) is None)
 
 
 async def test_a_process_dies_with_its_guard(node: Node) -> None:
-    host = node.host(f"{STEPS}; {ANNOUNCE}; exec sleep 1000")
+    host = node.host(f"{LEFT}; {ANNOUNCE}; exec sleep 1000")
     identity = await host.spawn("i", node.directory)
     shell = await node.shell()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -167,6 +161,21 @@ async def test_a_process_dies_with_its_guard(node: Node) -> None:
     again = await host.spawn("i", node.directory)
     assert again != identity
     await host.stop("i", again)
+
+
+async def test_what_has_lost_its_guard_ends_with_the_lease(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.adapters.opencode.process.LEASE_MARGIN_S", 0.0)
+    monkeypatch.setattr("fleet.adapters.opencode.process.REMNANTS_POLL_S", 0.05)
+    async with heard(node):
+        host = node.host(f"{LEFT}; {ANNOUNCE}; exec sleep 1000")
+        identity = await host.spawn("i", node.directory)
+        shell = await node.shell()
+        os.kill(node.guard("i"), signal.SIGKILL)
+        await host.wait_exit("i", identity)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(host.enforce_lease)
+        await eventually(lambda: identify(shell) is None)
+        nursery.cancel_scope.cancel()
 
 
 async def test_calls_that_are_delivered_twice_start_one_process(node: Node) -> None:
