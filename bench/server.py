@@ -14,6 +14,7 @@ import httpx
 import psutil
 
 from fleet.adapters.opencode.binary import resolve_binary
+from fleet.rehearsal.home import furnish
 
 READY_TIMEOUT_S = 60.0
 _PROBE_TIMEOUT_S = 1.0
@@ -91,6 +92,7 @@ def free_port() -> int:
 def opencode_environment(home: Path) -> dict[str, str]:
     """Return an environment in which OpenCode keeps its files below `home`, and in which Fleet finds it."""
     places = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("DATA", "CONFIG", "STATE", "CACHE")}
+    furnish(home / "config/opencode")
     # The repository's own after the user's, as the Makefile has it.
     return {**os.environ, **places, "PATH": f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{_TOOLS}"}
 

@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from fleet.limits import KEEP_ALIVE_S
+from fleet.rehearsal.home import furnish
 from fleet.rehearsal.script import fenced
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class Server:
 
     def launch(self, *arguments: str) -> None:
         """Start, and do not wait."""
-        (self.root / "home").mkdir(parents=True, exist_ok=True)
+        furnish(self.root / "home/config/opencode")
         self._begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fleet.rehearsal.home import furnish
 from fleet.rehearsal.script import fenced
 from tests.e2e.server import Server, git, repository, until
 
@@ -118,6 +119,7 @@ def test_the_permission_of_a_sub_agent_is_asked_of_its_session(server: Server, p
 def test_a_command_is_a_turn_of_its_own(server: Server) -> None:
     greeting = repository(server.root / "greeting")
     (greeting / ".opencode/command").mkdir(parents=True)
+    furnish(greeting / ".opencode")
     script = fenced('bash "sleep 3"\n---\nsay "Hello there."')  # longer than anybody waits for the answer
     (greeting / ".opencode/command/greet.md").write_text(f"Greet $ARGUMENTS.\n{script}\n")
     item = server.create(greeting)

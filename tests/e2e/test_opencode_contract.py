@@ -22,6 +22,7 @@ from fleet.ids import OpenCodePrefix, opencode_id
 from fleet.ports import Endpoint, ProcessIdentity
 from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
+from fleet.rehearsal.home import furnish
 from fleet.rehearsal.script import fenced
 from tests.contracts.compaction_contract import CompactionContract
 from tests.contracts.copies_contract import CopiesContract
@@ -86,6 +87,7 @@ def served(
     root = tmp_path_factory.mktemp("opencode").resolve()
     for directory in ("data", "one", "two"):
         (root / directory).mkdir()
+    furnish(root / "home/.config/opencode")
     host = _host(root, opencode_binary, model_url)
 
     async def start() -> tuple[ProcessIdentity, Endpoint]:

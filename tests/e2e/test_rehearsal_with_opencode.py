@@ -18,6 +18,7 @@ import trio
 
 from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
+from fleet.rehearsal.home import furnish
 from fleet.rehearsal.script import fenced
 
 T = TypeVar("T")
@@ -115,6 +116,7 @@ def model_url() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def opencode(opencode_binary: Path, model_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     home = tmp_path_factory.mktemp("home")
+    furnish(home / "config/opencode")
     password = secrets.token_urlsafe()
     config = {**opencode_config(model_url), "permission": {"*": "allow", "doom_loop": "allow"}, "autoupdate": False}
     xdg = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("DATA", "CONFIG", "STATE", "CACHE")}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, FilePayload, Locator, Page, expect
 
+from fleet.rehearsal.home import furnish
 from fleet.rehearsal.script import fenced
 from tests.e2e.server import Server, repository, until
 
@@ -38,6 +39,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a command of its own."""
     directory = repository(tmp_path_factory.mktemp("composer") / "shop")
     (directory / ".opencode/command").mkdir(parents=True)
+    furnish(directory / ".opencode")
     (directory / ".opencode/command/greet.md").write_text("---\ndescription: Say hello\n---\nSay hello to $ARGUMENTS\n")
     (directory / "src").mkdir()
     (directory / "src/total.py").write_text("def total(rows): ...\n")

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from fleet.environment import passed_on, remarks
 from fleet.errors import StartupError
+from fleet.rehearsal.home import furnish
 
 if TYPE_CHECKING:
     import trio
@@ -159,7 +160,7 @@ def _environment(scratch: Path) -> dict[str, str]:
     home = scratch / "home"
     xdg = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA", "STATE")}
     temporary = scratch / "tmp"
-    home.mkdir()
+    furnish(home / "config/opencode")
     temporary.mkdir()
     return {
         **kept,
