@@ -22,7 +22,7 @@ from fleet.rehearsal.home import furnish
 from fleet.rehearsal.script import fenced
 
 T = TypeVar("T")
-TURN_DEADLINE_S = 30.0
+TURN_DEADLINE_S = 120.0
 
 
 def _until(condition: Callable[[], T | None], what: str, deadline_s: float = TURN_DEADLINE_S) -> T:

@@ -194,6 +194,7 @@ def test_the_page_shows_what_is_after_everything_that_can_happen(context: Browse
         a_command_on_its_way_is_carried_out_once(page, stage)
         stage.road.become(Weather.ROUGH)
         go(page, ASKING)
+        until(lambda: connections_are_lost(page, stage), "the loss of connections", 120)
         go(page, WORKING[0])
 
     stage.road.become(Weather.CALM)
@@ -207,7 +208,13 @@ def test_the_page_shows_what_is_after_everything_that_can_happen(context: Browse
     assert page.evaluate("window.foreign") == []
     assert page.evaluate("window.loadedOnce")
     assert {"live", "away"} <= set(page.evaluate("window.phases"))
-    assert stage.road.cuts > 5
+
+
+def connections_are_lost(page: Page, stage: Stage) -> bool:
+    """Open sessions and return whether enough connections were cut: a busy machine opens fewer in the same time."""
+    for name in WORKING[1:]:
+        go(page, name)
+    return stage.road.cuts > 5
 
 
 def test_a_part_of_the_page_that_could_not_be_loaded_comes_later(
