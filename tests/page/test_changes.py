@@ -39,9 +39,10 @@ bash "printf 'caf\\351s\\n' > latin.txt && printf 'no newline' > torn.txt && seq
 OPEN = "src/total.py"
 
 
-def make(fleet: Server, directory: Path, script: str = SCRIPT, title: str = "Round once") -> str:
-    """Make a session on a repository with files of every kind, and return its id when the script was played."""
-    repository(directory)
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with files of every kind."""
+    directory = repository(tmp_path_factory.mktemp("shop") / "shop")
     (directory / "src").mkdir()
     (directory / "src/total.py").write_text(TOTAL)
     (directory / "gone.py").write_text("print('gone')\n" * 5)
@@ -51,20 +52,25 @@ def make(fleet: Server, directory: Path, script: str = SCRIPT, title: str = "Rou
     (directory / "logo.png").write_bytes(PNG)
     git(directory, "add", ".")
     git(directory, "commit", "--quiet", "-m", "More")
-    item = fleet.create(directory, script, isolationStrategy="worktree", title=title)
+    return directory
+
+
+def make(fleet: Server, shop: Path, script: str) -> str:
+    """Make a session in a worktree of the repository, and return its id when the script was played."""
+    item = fleet.create(shop, script, isolationStrategy="worktree", title="Round once")
     return str(fleet.settled(item["id"])["id"])
 
 
 @pytest.fixture(scope="module")
-def session(fleet: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+def session(fleet: Server, shop: Path) -> str:
     """A session whose only turn has changed files of every kind. Tests do not change it."""
-    return make(fleet, tmp_path_factory.mktemp("shop") / "shop")
+    return make(fleet, shop, SCRIPT)
 
 
 @pytest.fixture
-def own(fleet: Server, tmp_path: Path) -> str:
+def own(fleet: Server, shop: Path) -> str:
     """A session of the test's own."""
-    return make(fleet, tmp_path / "shop", EDIT)
+    return make(fleet, shop, EDIT)
 
 
 def tree(page: Page) -> Locator:
@@ -320,10 +326,9 @@ def test_on_a_phone_the_files_are_above_the_lines(
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_a_session_without_changes_says_so(page: Page, fleet: Server, tmp_path: Path) -> None:
-    item = fleet.create(repository(tmp_path / "quiet"), 'say "Nothing to do."')
-    fleet.settled(item["id"])
-    page.goto(f"/s/{item['id']}?tab=diffs")
+def test_a_session_without_changes_says_so(page: Page, fleet: Server, shop: Path) -> None:
+    quiet = make(fleet, shop, 'say "Nothing to do."')
+    page.goto(f"/s/{quiet}?tab=diffs")
     expect(page.get_by_text("Nothing has changed.")).to_be_visible()
 
 

@@ -13,8 +13,11 @@ THEMES = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return repository(tmp_path_factory.mktemp("inbox") / "shop")
+def project(fleet: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose OpenCode process outlives the sessions of each test, because one session stays."""
+    project = repository(tmp_path_factory.mktemp("inbox") / "shop")
+    fleet.create(project, title="Stays")
+    return project
 
 
 @pytest.fixture
