@@ -50,7 +50,6 @@ SAME_CLASSES = {
     "PartChanged RequestClosed RequestOpened StatusChanged": "what OpenCode says, and what Fleet makes of it",
     "Turn": "the running turn of a session's state, and a turn in the list of turns",
     "HostLost HostSilent": "what the port of hosts reports, and what the log records of it",
-    "Offer": "of the rehearsal model to OpenCode, and of git objects to another host",
     "Unavailable": "the server's error, and the client's for the same problem",
 }
 """Public classes that share a name, and why."""

@@ -52,7 +52,7 @@ from fleet.ports.transcript import (
     Tokens,
     TurnStatus,
 )
-from fleet.ports.transfers import Collected, MirrorState, Offer, Packed, Parcel, Transfer
+from fleet.ports.transfers import Collected, MirrorOffer, MirrorState, Packed, Parcel, Transfer
 from fleet.ports.trees import ChangeStatus, FileChange, Trees
 from fleet.ports.webhooks import DeliveryAttempt, MessageType, Target, WebhookSecrets, WebhookSender
 from fleet.ports.workspaces import (
@@ -109,11 +109,11 @@ __all__ = [
     "MessageChanged",
     "MessageInfo",
     "MessageType",
+    "MirrorOffer",
     "MirrorState",
     "Need",
     "NotCarried",
     "NotCarriedKind",
-    "Offer",
     "OfferedModel",
     "OnDelay",
     "OnOutput",

@@ -32,20 +32,27 @@ class Collected(msgspec.Struct, frozen=True):
     packed: Packed
 
 
-class Offer(msgspec.Struct, frozen=True):
+class MirrorOffer(msgspec.Struct, frozen=True):
     """A repository as the server has it, without hooks, programs and passwords.
 
-    `digest` identifies the offer. `refs` are objects by ref name. `branch` is the branch of its `HEAD`. `shallow` are
-    commits without their parents. `configuration` is in git's format. `exclude` is its `info/exclude`.
+    `digest` identifies the offer. `refs` are objects by ref name; `also` are refs that only the mirror needs, or needs
+    at another object. `branch` is the branch of its `HEAD`. `shallow` are commits without their parents.
+    `configuration` is in git's format. `exclude` is its `info/exclude`.
     """
 
     digest: str
     refs: Mapping[str, str]
     branch: str | None
     object_format: str
+    also: Mapping[str, str] = {}
     shallow: tuple[str, ...] = ()
-    configuration: str = ""
+    configuration: bytes = b""
     exclude: bytes = b""
+
+    @property
+    def objects(self) -> frozenset[str]:
+        """The objects that the mirror needs, with everything that they refer to."""
+        return frozenset((*self.refs.values(), *self.also.values()))
 
 
 class MirrorState(msgspec.Struct, frozen=True):
@@ -66,7 +73,7 @@ class Transfer(Protocol):
         """Write a piece of a parcel. Return where the next piece begins: earlier if a piece before it is missing."""
         ...
 
-    async def receive(self, key: str, offer: Offer, parcel: Parcel | None) -> bool:
+    async def receive(self, key: str, offer: MirrorOffer, parcel: Parcel | None) -> bool:
         """Make the mirror or bring it up to date. Work that only the host has stays.
 
         False: the parcel is damaged or does not complete what the mirror has; nothing has changed, and the server has
@@ -89,8 +96,8 @@ class Transfer(Protocol):
         """Pack a tree of a workspace without what is in the trees `had`. Raises `Problem` tree_gone."""
         ...
 
-    async def tree_bases(self, workspace_id: str, directory: str) -> tuple[str, ...]:
-        """Return trees that a store of the workspace can read: that of the commit checked out in `directory`."""
+    async def tree_bases(self, directory: str) -> tuple[str, ...]:
+        """Return trees that a store of the workspace at `directory` can read: that of the checked-out commit."""
         ...
 
     async def receive_tree(self, workspace_id: str, directory: str, tree: str, parcel: Parcel | None) -> bool:

@@ -46,6 +46,8 @@ async def worked(world: World, strategy: Strategy) -> WorkspaceSpec:
 
 
 class RemovalsContract:
+    steps_between_crashes = 53
+
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_keeps_nothing_where_nothing_was_done(self, world: World, strategy: Strategy) -> None:
         order = await made(world, strategy)
@@ -209,7 +211,7 @@ class RemovalsContract:
         order = await worked(world, strategy)
         work = world.work(order.directory)
         for number in range(40):
-            crash = CancelAtStep(1 + number * 53)
+            crash = CancelAtStep(1 + number * self.steps_between_crashes)
             trio.lowlevel.add_instrument(crash)
             with crash.scope:
                 await world.removals.remove(order, await world.removals.keep(order))
@@ -219,7 +221,7 @@ class RemovalsContract:
             assert kept.commit is not None
             await world.removals.remove(order, kept)
             assert not world.is_there(order.directory)
-            crash_again = CancelAtStep(1 + number * 53)
+            crash_again = CancelAtStep(1 + number * self.steps_between_crashes)
             trio.lowlevel.add_instrument(crash_again)
             with crash_again.scope:
                 await world.removals.restore(order, kept)

@@ -94,6 +94,8 @@ class CancelAtStep(trio.abc.Instrument):
 
 
 class WorkspacesContract:
+    steps_between_crashes = 9
+
     # ------------------------------------------------------------------------------------------------------ inspect
 
     async def test_inspects_a_repository(self, world: World) -> None:
@@ -171,20 +173,8 @@ class WorkspacesContract:
     @pytest.mark.parametrize(
         "branch",
         [
-            *(
-                "-b",
-                "--upload-pack=touch x",
-                "HEAD",
-                "@",
-                "@{-1}",
-                "a..b",
-                "a b",
-                "a\nb",
-                "a\0b",
-                ".a",
-                "a/.b",
-                "a.lock",
-            ),
+            *("-b", "--upload-pack=touch x", "HEAD", "@", "@{-1}", "a..b"),
+            *("a b", "a\nb", "a\0b", ".a", "a/.b", "a.lock"),
             *("/a", "a/", "a//b", "a.", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "x" * 241, "\ud800"),
             *("refs/heads/x", "refs/tags/x", "refs/x"),
         ],
@@ -304,7 +294,7 @@ class WorkspacesContract:
     async def test_finishes_after_a_crash_at_any_step(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
         for number in range(60):
-            crash = CancelAtStep(1 + number * 9)
+            crash = CancelAtStep(1 + number * self.steps_between_crashes)
             order = await ordered(world, repository, strategy, number=number, base_ref="HEAD")
             trio.lowlevel.add_instrument(crash)
             with crash.scope:

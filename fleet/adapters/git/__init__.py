@@ -11,10 +11,14 @@ Fleet's own git directories, `snapshot.py` reads files into them by the rules of
 compares. `removals.py` implements removal without loss: `inventory.py` and `unique_commits.py` find what exists only in
 a workspace, `preservation_commit.py` writes the commit, `open_processes.py` finds processes, and `restores.py`
 restores. The decisions are in docs/adr/0014-trees-and-keeping.md.
+
+`transfer.py` is a host's end of transfers (`parcels.py`, `packs.py`): it has `mirrors.py`. The server's end is in
+fleet/adapters/travel: it uses `mirror_offers.py` and `returned_refs.py`. The decisions are in docs/adr/0047-travel.md.
 """
 
 from fleet.adapters.git.removals import GitRemovals
+from fleet.adapters.git.transfer import GitTransfer
 from fleet.adapters.git.trees import GitTrees
 from fleet.adapters.git.workspaces import GitWorkspaces
 
-__all__ = ["GitRemovals", "GitTrees", "GitWorkspaces"]
+__all__ = ["GitRemovals", "GitTransfer", "GitTrees", "GitWorkspaces"]

@@ -71,7 +71,7 @@ async def carry_configuration(repository: str, own: str, making: str) -> None:
     """
     entries = [entry for entry in await entries_of(own) if entry.is_carried]
     base = repository.removesuffix("/.git")
-    entries = [_resolved(entry, base) for entry in entries]
+    entries = [resolved(entry, base) for entry in entries]
     keys = {entry.key for entry in entries}
     if "remote.origin.url" in keys:
         for key in ("remote.origin.url", "remote.origin.fetch"):
@@ -132,7 +132,7 @@ async def require_whole(making: str) -> None:
             )
 
 
-def _resolved(entry: Entry, base: str) -> Entry:
+def resolved(entry: Entry, base: str) -> Entry:
     """Return the entry with an absolute path: a relative one starts at the source, not at the clone."""
     if entry.value is None or not _ADDRESSES.fullmatch(entry.key) or _NOT_RELATIVE.match(entry.value):
         return entry

@@ -11,9 +11,10 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Final, NamedTuple
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
 
 import trio
 
@@ -55,6 +56,25 @@ _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _LOST: Final = re.compile(r"cannot change to '(.*)': No such file or directory")
 _NO_SPACE: Final = re.compile(r"No space left on device|Disk quota exceeded")
 _READ_BYTES: Final = 64 * 1024
+
+
+class Redirections(NamedTuple):
+    """Redirections of large input and output: git reads `read` instead of `stdin`, and prints to `written`."""
+
+    read: Path | None = None
+    written: Path | None = None
+
+    @contextmanager
+    def opened(self) -> Generator[tuple[BinaryIO | None, BinaryIO | None]]:
+        """Open both."""
+        with ExitStack() as opened:
+            yield (
+                None if self.read is None else opened.enter_context(self.read.open("rb")),
+                None if self.written is None else opened.enter_context(self.written.open("wb")),
+            )
+
+
+NOT_REDIRECTED: Final = Redirections()
 
 
 class Output(NamedTuple):
@@ -103,20 +123,21 @@ async def attempt(
     stdin: bytes = b"",
     head_bytes: int | None = None,
     trusted: bool = False,
+    files: Redirections = NOT_REDIRECTED,
 ) -> Output:
     """Run `git command arguments` in `directory` and return how it ended, for every exit code.
 
     `repository` is the git directory; without it git searches from `directory` upwards. git reads `stdin`. After
     `head_bytes` of output git is stopped, which counts as success. `trusted`: the repository is Fleet's own, and its
-    configuration names no programs. Raises `Problem` git_failed on a timeout (`GIT_TIMEOUT_S`) or too much output,
-    `Unavailable` git_failed if git is not installed.
+    configuration names no programs. `files` replace standard input and output. Raises `Problem` git_failed on a timeout
+    (`GIT_TIMEOUT_S`) or too much output, `Unavailable` git_failed if git is not installed.
     """
     given = dict(environment or {})
     chosen = () if repository is None else (f"--git-dir={repository}",)
     argv = ["git", "-C", directory, *chosen, *_OPTIONS, command, *arguments]
     whole = _clean_environment() | given | discarding(repository, given)
     if trusted or command in _HARMLESS:
-        return await _start(command, argv, whole, stdin, head_bytes)
+        return await _start(command, argv, whole, stdin, head_bytes, files=files)
     if not _PROGRAM_FREE.isdisjoint((command, " ".join((command, *arguments[:1])))):
         output = await _start(command, argv, whole | _NO_FETCH, stdin, head_bytes)
         if not _FETCH_REFUSED.search(output.stderr):
@@ -124,24 +145,32 @@ async def attempt(
     listed = await _listed(directory, repository, given)
     if listed.code != 0:  # no command runs before the programs in the configuration are known
         return listed._replace(command=command)
-    return await _start(command, argv, disarmed(whole, listed.stdout, (command, *arguments)), stdin, head_bytes)
+    whole = disarmed(whole, listed.stdout, (command, *arguments))
+    return await _start(command, argv, whole, stdin, head_bytes, files=files)
 
 
 async def _start(
-    command: str, argv: list[str], environment: Mapping[str, str], stdin: bytes, head_bytes: int | None
+    command: str,
+    argv: list[str],
+    environment: Mapping[str, str],
+    stdin: bytes,
+    head_bytes: int | None,
+    *,
+    files: Redirections = NOT_REDIRECTED,
 ) -> Output:
-    try:
-        process = await trio.lowlevel.open_process(
-            argv,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        raise Unavailable("git_failed", "git is not installed", hint="Install git 2.31 or newer.") from None
+    with files.opened() as (read, written):
+        try:
+            process = await trio.lowlevel.open_process(
+                argv,
+                stdin=read or (subprocess.PIPE if stdin else subprocess.DEVNULL),
+                stdout=written or subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd="/",
+                env=environment,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise Unavailable("git_failed", "git is not installed", hint="Install git 2.31 or newer.") from None
     try:
         with trio.fail_after(GIT_TIMEOUT_S):
             return await _finish(process, command, stdin, head_bytes)
@@ -195,14 +224,16 @@ def _clean_environment() -> dict[str, str]:
 
 
 async def _finish(process: trio.Process, command: str, stdin: bytes, head_bytes: int | None) -> Output:
-    if process.stdout is None or process.stderr is None:
+    if process.stderr is None:
         raise TypeError("git was started without pipes")
-    stdout, stderr = bytearray(), bytearray()
+    whole, stdout, stderr = True, bytearray(), bytearray()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_read_end, process.stderr, stderr)
         if process.stdin is not None:
             nursery.start_soon(_write_all, process.stdin, stdin)
-        whole = await _read_all(process.stdout, stdout, GIT_OUTPUT_BYTES_MAX if head_bytes is None else head_bytes)
+        if process.stdout is not None:
+            bytes_max = GIT_OUTPUT_BYTES_MAX if head_bytes is None else head_bytes
+            whole = await _read_all(process.stdout, stdout, bytes_max)
         if not whole:
             _signal_group(process, signal.SIGKILL)
     code = await process.wait()

@@ -34,10 +34,9 @@ async def carry(top: str | None, directory: str) -> tuple[NotCarried, ...]:
     if top is None:
         return ()
     try:
-        patterns = await trio.to_thread.run_sync(_patterns, Path(top, INCLUDE_FILE))
-        if patterns is None:
+        names = await included(top)
+        if not names:
             return ()
-        names = await _included(top, patterns)
         report = await trio.to_thread.run_sync(_copy_all, top, directory, names)
     except (OSError, Problem) as error:
         reason = error.detail if isinstance(error, Problem) else str(error)
@@ -58,8 +57,14 @@ def _patterns(path: Path) -> str | None:
     return str(path)
 
 
-async def _included(top: str, patterns: str) -> list[str]:
-    """Return the files that match the patterns and that git ignores, relative to `top`. Raises `Problem`."""
+async def included(top: str) -> list[str]:
+    """Return the files that `.worktreeinclude` names and that git ignores, relative to `top`.
+
+    Raises `OSError` if it cannot be read, `Problem` git_failed.
+    """
+    patterns = await trio.to_thread.run_sync(_patterns, Path(top, INCLUDE_FILE))
+    if patterns is None:
+        return []
     matched = await run("ls-files", "--others", "--ignored", f"--exclude-from={patterns}", "-z", directory=top)
     if not matched:
         return []

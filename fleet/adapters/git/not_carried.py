@@ -5,6 +5,7 @@ Each is a sentence that says what to do. clone_config.py copies the rest.
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -30,14 +31,16 @@ _OF_NO_MATTER: Final = re.compile(
 async def lacking(source: Source, order: WorkspaceSpec) -> tuple[NotCarried, ...]:
     """Return what the finished checkout of `order` lacks. Raises `Problem` git_failed."""
     entries = await entries_of(source.git_directory or source.repository or source.directory)
-    found = [_filters(entries), await _lfs(order.directory), await _submodules(order.directory)]
+    found = [filters_left(entries), await _lfs(order.directory), await _submodules(order.directory)]
     if order.strategy == "clone":
-        hooks = await trio.to_thread.run_sync(_hooks_in, Path(source.repository or "", "hooks"))
-        found += [_hooks(entries, hooks), _settings(entries)]
+        hooks = await trio.to_thread.run_sync(hooks_in, Path(source.repository or "", "hooks"))
+        left = {entry.key for entry in entries if entry.is_own and not entry.is_carried}
+        found += [_hooks(entries, hooks), settings_left(left, "in the clone")]
     return tuple(each for each in found if each is not None)
 
 
-def _filters(entries: tuple[Entry, ...]) -> NotCarried | None:
+def filters_left(entries: tuple[Entry, ...]) -> NotCarried | None:
+    """Return which filters did not run."""
     users = {entry.key for entry in entries if not entry.is_own}
     matches = (_FILTER.fullmatch(entry.key) for entry in entries if entry.is_own and entry.key not in users)
     names = sorted({match[1] for match in matches if match})
@@ -46,7 +49,7 @@ def _filters(entries: tuple[Entry, ...]) -> NotCarried | None:
     return NotCarried(
         "filters",
         f"Filters of the repository's own configuration did not run, so their files are as they are stored: "
-        f"{_named(names)}. Fleet runs the filters of your own ~/.gitconfig.",
+        f"{named(names)}. Fleet runs the filters of your own ~/.gitconfig.",
     )
 
 
@@ -60,11 +63,12 @@ def _hooks(entries: tuple[Entry, ...], hooks: list[str]) -> NotCarried | None:
         return None
     return NotCarried(
         "hooks",
-        f"Hooks of the repository are not in the clone: {_named(hooks)}. Copy them into its .git/hooks to use them.",
+        f"Hooks of the repository are not in the clone: {named(hooks)}. Copy them into its .git/hooks to use them.",
     )
 
 
-def _hooks_in(directory: Path) -> list[str]:
+def hooks_in(directory: Path) -> list[str]:
+    """Return the names of the hooks in a directory."""
     try:
         found = sorted(
             each.name for each in directory.iterdir() if each.suffix != ".sample" and os.access(each, os.X_OK)
@@ -74,13 +78,13 @@ def _hooks_in(directory: Path) -> list[str]:
     return found
 
 
-def _settings(entries: tuple[Entry, ...]) -> NotCarried | None:
-    left = {entry.key for entry in entries if entry.is_own and not entry.is_carried}
+def settings_left(left: Iterable[str], where: str) -> NotCarried | None:
+    """Return which of the settings that are `left` matter; they are not there, `where` the workspace is."""
     names = sorted(key for key in left if not _OF_NO_MATTER.fullmatch(key))
     if not names:
         return None
     return NotCarried(
-        "config", f"Settings of the repository are not in the clone: {_named(names)}. Set the ones that you need there."
+        "config", f"Settings of the repository are not {where}: {named(names)}. Set the ones that you need there."
     )
 
 
@@ -93,7 +97,7 @@ async def _lfs(directory: str) -> NotCarried | None:
         return None
     return NotCarried(
         "lfs",
-        f"Contents of LFS are missing, only pointers exist: {_named(pointers)}. Run `git lfs pull` in the workspace.",
+        f"Contents of LFS are missing, only pointers exist: {named(pointers)}. Run `git lfs pull` in the workspace.",
     )
 
 
@@ -117,12 +121,12 @@ async def _submodules(directory: str) -> NotCarried | None:
         return None
     return NotCarried(
         "submodules",
-        f"Submodules are empty: {_named(names)}. To fill them, run `git submodule update --init` in the workspace; "
+        f"Submodules are empty: {named(names)}. To fill them, run `git submodule update --init` in the workspace; "
         "`submodules = true` in .fleet.toml does it for each new one.",
     )
 
 
-def _named(names: list[str]) -> str:
+def named(names: list[str]) -> str:
     """Return the first names and the number of the others; bytes that are not UTF-8 are escaped."""
     shown = ", ".join(os.fsencode(name).decode(errors="backslashreplace") for name in names[:NOT_CARRIED_LISTED_MAX])
     rest = len(names) - NOT_CARRIED_LISTED_MAX

@@ -80,7 +80,18 @@ async def _saved(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> 
     return Saved(tree, kept.head, kept.branch, note, None)
 
 
-def _wanted_branches(saved: Saved) -> dict[str, str]:
+def refuse_moved(branch: str, there: str, wanted: str) -> Rejected:
+    """Return the refusal of a restore because a branch is at another commit now."""
+    return Rejected(
+        "branch_exists",
+        f"The branch {branch!r} is at {there[:12]} now; the workspace had it at {wanted[:12]}",
+        field="branch",
+        hint=f"Rename it (git branch -m {branch} other), then restore again.",
+    )
+
+
+def wanted_branches(saved: Saved) -> dict[str, str]:
+    """Return the branches that a restored worktree needs, with their commits."""
     wanted = {name.removeprefix("refs/heads/"): at for name, at in saved.refs if name.startswith("refs/heads/")}
     if saved.branch is not None and saved.head is not None:
         wanted[saved.branch] = saved.head
@@ -88,18 +99,13 @@ def _wanted_branches(saved: Saved) -> dict[str, str]:
 
 
 async def _check_branches(repository: str, order: WorkspaceSpec, saved: Saved) -> None:
-    for branch, wanted in _wanted_branches(saved).items():
+    for branch, wanted in wanted_branches(saved).items():
         refs = await branches.refs_near(repository, branch)
         there = refs.get(f"refs/heads/{branch}")
         if there is None:
             branches.check_place(refs, branch)
         elif there != wanted:
-            raise Rejected(
-                "branch_exists",
-                f"The branch {branch!r} is at {there[:12]} now; the workspace had it at {wanted[:12]}",
-                field="branch",
-                hint=f"Rename it (git branch -m {branch} other), then restore again.",
-            )
+            raise refuse_moved(branch, there, wanted)
     if saved.branch is not None:
         listed = await worktrees.registrations(repository)
         worktrees.check_not_checked_out(listed, saved.branch, order.directory)
@@ -114,7 +120,7 @@ async def _worktree(repository: str, beside: str, order: WorkspaceSpec, saved: S
     note = worktrees.note_ref(order.workspace_id)
     if saved.note is not None and await read_ref(repository, note) is None:
         await worktrees.create_refs(repository, saved.note, note)
-    for branch, commit in _wanted_branches(saved).items():
+    for branch, commit in wanted_branches(saved).items():
         if await branches.tip(repository, branch) is None:
             await worktrees.create_refs(repository, commit, f"refs/heads/{branch}")
     on_branch = saved.branch is not None and saved.head is not None

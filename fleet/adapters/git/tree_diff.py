@@ -39,9 +39,7 @@ class _Raw(NamedTuple):
 
 async def compare(store: SnapshotRepository, before: str, after: str) -> tuple[FileChange, ...]:
     """Return the differences, sorted by file. Raises `Problem`: tree_gone, git_failed."""
-    for tree in (before, after):
-        if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", tree):
-            raise _gone(tree)
+    _require_ids(before, after)
     output = await store.attempt(
         "diff-tree",
         *("-r", "-z", "--raw", "--numstat", "--no-abbrev", "--no-ext-diff", "--no-textconv"),
@@ -60,9 +58,16 @@ async def compare(store: SnapshotRepository, before: str, after: str) -> tuple[F
 
 async def require_trees(store: SnapshotRepository, *trees: str) -> None:
     """Raise `Problem` tree_gone if a store lacks one of the trees, git_failed if git fails."""
+    _require_ids(*trees)
     listed = await store.run("cat-file", "--batch-check=%(objecttype)", stdin="\n".join((*trees, "")).encode())
     for tree, kind in zip(trees, listed.split("\n"), strict=True):
         if kind != "tree":
+            raise _gone(tree)
+
+
+def _require_ids(*trees: str) -> None:
+    for tree in trees:
+        if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", tree):
             raise _gone(tree)
 
 

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 import trio
 
+from fleet.adapters.git import packs
 from fleet.adapters.git.checkout_location import Place, locate
 from fleet.adapters.git.files import remove_tree
 from fleet.adapters.git.ignore_rules import Rules
@@ -24,11 +25,13 @@ from fleet.adapters.git.tree_files import read_path
 from fleet.errors import Problem
 from fleet.keyed_locks import Locks
 from fleet.limits import DIRTY_PATHS_SHOWN_MAX, TREE_ATTEMPTS_MAX
-from fleet.ports import FileChange, FileContent, Listing
+from fleet.ports import FileChange, FileContent, Listing, Parcel
 
 _log = structlog.get_logger(__name__)
 
 _FORMAT: Final = "sha1"
+_COMPLETE: Final = "refs/fleet"
+"""Refs in the store of a workspace on another host: trees that are known to be complete here."""
 _MOMENT: Final = "moment"
 """The directory in a store with the temporary index and objects of a comparison with the current files."""
 
@@ -57,9 +60,7 @@ class GitTrees:
         A renamed file is `modified`, with `old_file`. At most `DIFF_FILES_MAX` files. Raises `Problem`: tree_gone,
         git_failed.
         """
-        store = SnapshotRepository(self._store(workspace_id))
-        if not await trio.Path(store.directory, "HEAD").exists():
-            raise Problem("tree_gone", f"There are no snapshots of workspace {workspace_id!r}")
+        store = await self._existing(workspace_id)
         return await compare(store, before, after)
 
     async def compare(self, workspace_id: str, before: str, directory: str) -> tuple[FileChange, ...]:
@@ -99,16 +100,74 @@ class GitTrees:
 
     async def read(self, workspace_id: str, tree: str, path: str) -> Listing | FileContent:
         """Return a file or a directory of a tree (see the port)."""
+        store = await self._existing(workspace_id)
+        return await read_path(store, tree, path)
+
+    async def pack(self, workspace_id: str, tree: str, had: tuple[str, ...], directory: Path) -> Parcel | None:
+        """Write a parcel into `directory` with a tree, without what is in the trees `had`.
+
+        Raises `Problem`: tree_gone, git_failed.
+        """
+        store = await self._existing(workspace_id)
+        await require_trees(store, tree)
+        return await packs.pack(packs.Objects(store.directory, trusted=True), directory, (tree,), had)
+
+    async def receive(
+        self, workspace_id: str, tree: str, file: Path | None, had: tuple[str, ...], *, directory: str | None = None
+    ) -> bool:
+        """Store a tree from a pack. Return whether all of it exists, as far as it is not in the trees `had`.
+
+        `directory` is the workspace's checkout, None if it is on another host. Raises `Problem` git_failed.
+        """
+        async with self._locks.hold(workspace_id):
+            store = SnapshotRepository(self._store(workspace_id))
+            if directory is not None:
+                store, _ = await self._open(workspace_id, directory)
+            elif not await trio.Path(store.directory, "HEAD").exists():
+                await make_store(store, _FORMAT)
+            return await packs.store(packs.Objects(store.directory, trusted=True), file, (tree,), had)
+
+    async def has(self, workspace_id: str, tree: str, had: tuple[str, ...]) -> bool:
+        """Return whether a store has a tree and everything in it, as far as it is not in the trees `had`."""
+        store = self._store(workspace_id)
+        if not await trio.Path(store, "HEAD").exists():
+            return False
+        return await packs.is_complete(packs.Objects(store, trusted=True), (tree,), had)
+
+    async def borrow(self, workspace_id: str, repository: str, head: str | None) -> None:
+        """Let the store of a workspace on another host read the objects of its source; remember the tree of `head`."""
+        async with self._locks.hold(workspace_id):
+            store = SnapshotRepository(self._store(workspace_id))
+            source = packs.Objects(repository)
+            if await source.run("rev-parse", "--show-object-format") != _FORMAT:
+                await make_store(store, _FORMAT)
+                return
+            await make_store(store, _FORMAT, borrowed=f"{repository}/objects")
+            if head is not None and await source.among((head,)):
+                await store.run("update-ref", f"{_COMPLETE}/head", await source.run("rev-parse", f"{head}^{{tree}}"))
+
+    async def complete(self, workspace_id: str) -> tuple[str, ...]:
+        """Return trees that the store of a workspace on another host has completely."""
         store = SnapshotRepository(self._store(workspace_id))
         if not await trio.Path(store.directory, "HEAD").exists():
-            raise Problem("tree_gone", f"There are no snapshots of workspace {workspace_id!r}")
-        return await read_path(store, tree, path)
+            return ()
+        return tuple((await store.run("for-each-ref", "--format=%(objectname)", _COMPLETE)).split())
+
+    async def note_complete(self, workspace_id: str, tree: str) -> None:
+        """Remember that the store of a workspace on another host has all of a tree."""
+        await SnapshotRepository(self._store(workspace_id)).run("update-ref", f"{_COMPLETE}/last", tree)
 
     async def forget(self, workspace_id: str) -> None:
         """Remove all snapshots of a workspace. Idempotent. Raises `Problem` git_failed."""
         async with self._locks.hold(workspace_id):
             self._rules.pop(workspace_id, None)
             await remove_tree(self._store(workspace_id))
+
+    async def _existing(self, workspace_id: str) -> SnapshotRepository:
+        store = SnapshotRepository(self._store(workspace_id))
+        if not await trio.Path(store.directory, "HEAD").exists():
+            raise Problem("tree_gone", f"There are no snapshots of workspace {workspace_id!r}")
+        return store
 
     async def _open(self, workspace_id: str, directory: str) -> tuple[SnapshotRepository, Place]:
         directory = await trio.to_thread.run_sync(os.path.realpath, directory)

@@ -39,6 +39,11 @@ class GitWorkspaces:
         self._allowed_roots = (*(os.path.realpath(allowed) for allowed in allowed_roots), self._root)
         self.locks = Locks()
 
+    @property
+    def root(self) -> str:
+        """The real path of the directory below which workspaces are made."""
+        return self._root
+
     async def inspect(self, directory: str) -> Source:
         """Resolve symlinks, check the allowed roots and return what the directory is (see the port)."""
         return await read_source(await resolve(directory, self._allowed_roots))
@@ -65,7 +70,7 @@ class GitWorkspaces:
             _refuse_branch_of_existing(order)
             return
         self.require_own_place(order)
-        repository = await self._repository(source)
+        repository = await self.repository_of(source)
         branch = await branches.check_name(repository, order.branch)
         await branches.check_not_empty(source, repository)
         refs = await branches.refs_near(repository, branch)
@@ -88,7 +93,7 @@ class GitWorkspaces:
             _refuse_branch_of_existing(order)
             return _prepared(source, source.directory)
         self.require_own_place(order)
-        repository = await self._repository(source)
+        repository = await self.repository_of(source)
         branch = await branches.check_name(repository, order.branch)
         await make_directory(self._root)
         async with self.locks.hold(repository if order.strategy == "worktree" else order.directory):
@@ -101,7 +106,7 @@ class GitWorkspaces:
         directory = await trio.to_thread.run_sync(_same_subdirectory, source, order.directory)
         left = [*await lacking(source, order), *not_carried]
         if directory is None:
-            left.insert(0, _no_subdirectory(source))
+            left.insert(0, no_subdirectory(source))
         if made is None:
             return _prepared(await read_source(order.directory), directory or order.directory, tuple(left))
         return PreparedWorkspace(directory or order.directory, repository, branch, made, tuple(left))
@@ -128,7 +133,7 @@ class GitWorkspaces:
     async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
         """Return the source if its repository has the commit and the worktree (see the port)."""
         source = await self.inspect(order.source_directory)
-        repository = await self._repository(source, "sourceDirectory")
+        repository = await self.repository_of(source, "sourceDirectory")
         lacks: str | None = None
         if commit is not None and not await is_commit(repository, commit):
             lacks = f"the commit {commit[:12]} at which the workspace began"
@@ -146,7 +151,7 @@ class GitWorkspaces:
         """Repair the links between a worktree and its repository (see the port)."""
         if order.strategy != "worktree":
             return
-        repository = await self._repository(await self.inspect(order.source_directory))
+        repository = await self.repository_of(await self.inspect(order.source_directory))
         async with self.locks.hold(repository):
             await run("worktree", "repair", "--", order.directory, directory=repository, repository=repository)
 
@@ -160,7 +165,7 @@ class GitWorkspaces:
 
     async def branches(self, source: Source, query: str) -> tuple[Branch, ...]:
         """Return branches of the source's repository (see the port)."""
-        await self._repository(source, "directory")
+        await self.repository_of(source, "directory")
         return await list_branches(source.directory, source.git_directory, query)
 
     async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
@@ -171,7 +176,8 @@ class GitWorkspaces:
             return ()
         return tuple(f"{self._root}/{name}" for name in sorted(entries) if name not in known)
 
-    async def _repository(self, source: Source, field: str = "isolationStrategy") -> str:
+    async def repository_of(self, source: Source, field: str = "isolationStrategy") -> str:
+        """Return the repository of a source. Raises `Rejected` not_a_repository, directory_outside_roots."""
         if source.repository is None:
             raise Rejected(
                 "not_a_repository",
@@ -293,7 +299,8 @@ def _same_subdirectory(source: Source, checkout: str) -> str | None:
     return same if is_inside(same, (checkout,)) and Path(same).is_dir() else None
 
 
-def _no_subdirectory(source: Source) -> NotCarried:
+def no_subdirectory(source: Source) -> NotCarried:
+    """Return that the checkout has no directory like that of the source."""
     named = PurePath(source.directory).relative_to(source.top or source.directory)
     return NotCarried(
         "directory",

@@ -1,0 +1,144 @@
+"""Makes packs of what another repository lacks, and stores packs that arrive.
+
+A pack is thin: it may have differences to objects that only the receiver has. What arrives counts only if everything
+that it refers to is there. Until a ref names it, it changes nothing, and git removes it some weeks later.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import trio
+
+from fleet.adapters.git.command import NOT_REDIRECTED, Output, Redirections, attempt, without_files
+from fleet.ports import Parcel
+
+_HEADER: Final = b"PACK"
+_UNPACKED_MAX: Final = 100
+"""Objects of a pack that are stored one by one, as git does by default: fewer packs are faster to read."""
+
+
+class Objects(NamedTuple):
+    """The objects of a repository. `trusted`: it is Fleet's own, and its configuration names no programs."""
+
+    repository: str
+    trusted: bool = False
+
+    async def attempt(
+        self, command: str, *arguments: str, stdin: bytes = b"", files: Redirections = NOT_REDIRECTED
+    ) -> Output:
+        """Run git on the repository alone, and return how it ended."""
+        return await attempt(
+            command,
+            *arguments,
+            directory=self.repository,
+            repository=self.repository,
+            environment=without_files(self.repository),
+            stdin=stdin,
+            trusted=self.trusted,
+            files=files,
+        )
+
+    async def run(self, command: str, *arguments: str, stdin: bytes = b"", files: Redirections = NOT_REDIRECTED) -> str:
+        """Run git and return what it printed, without the last newline. Raises `Problem` git_failed."""
+        output = await self.attempt(command, *arguments, stdin=stdin, files=files)
+        if output.code != 0:
+            raise output.failed()
+        return output.line
+
+    async def among(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of the objects that the repository has. Raises `Problem` git_failed."""
+        if not names:
+            return ()
+        asked = "".join(f"{name}\n" for name in names).encode()
+        told = await self.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
+        return tuple(line.split(" ")[0] for line in told.splitlines() if not line.endswith(" missing"))
+
+
+async def pack(objects: Objects, directory: Path, wanted: tuple[str, ...], had: tuple[str, ...]) -> Parcel | None:
+    """Write a parcel into `directory` with what the `wanted` objects need beyond those `had`; None if that is nothing.
+
+    Raises `Problem` git_failed.
+    """
+    if not wanted:
+        return None
+    asked = [*wanted, "--not", *await objects.among(had)]
+    making = directory / f"{os.urandom(8).hex()}.making"
+    try:
+        await objects.run(
+            "pack-objects",
+            *("--revs", "--thin", "--stdout", "--delta-base-offset", "--quiet"),
+            stdin="".join(f"{name}\n" for name in asked).encode(),
+            files=Redirections(written=making),
+        )
+        return await trio.to_thread.run_sync(_name, making)
+    finally:
+        making.unlink(missing_ok=True)
+
+
+def _name(making: Path) -> Parcel | None:
+    if count(making) == 0:
+        return None
+    parcel = Parcel(digest(making), making.stat().st_size)
+    making.replace(making.with_name(parcel.name))
+    return parcel
+
+
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def count(file: Path) -> int | None:
+    """Return how many objects a pack has, None if the file is no pack."""
+    with file.open("rb") as opened:
+        header = opened.read(12)
+    return int.from_bytes(header[8:12], "big") if header.startswith(_HEADER) and len(header) == 12 else None
+
+
+async def store(objects: Objects, file: Path | None, wanted: tuple[str, ...], had: tuple[str, ...] | None) -> bool:
+    """Store the objects of a pack. Return whether the repository has the `wanted` objects completely now.
+
+    `had` is what was complete before, None for what its refs name. Raises `Problem` git_failed for errors of the disk.
+    """
+    if file is not None:
+        number = await trio.to_thread.run_sync(count, file)
+        if number is None:
+            return False
+        stored = await _store(objects, file, number)
+        if stored.code not in {0, 1}:
+            if (problem := stored.failed()).code != "git_failed":  # the disk is full
+                raise problem
+            return False
+        if stored.code == 0 and stored.command == "index-pack":  # git has followed every object
+            return len(await objects.among(wanted)) == len(wanted)
+    return await is_complete(objects, wanted, had)
+
+
+async def _store(objects: Objects, file: Path, number: int) -> Output:
+    if number <= _UNPACKED_MAX:
+        unpacked = await objects.attempt("unpack-objects", "-q", files=Redirections(read=file))
+        return unpacked._replace(code=128) if unpacked.code == 1 else unpacked
+    # It returns 1 if the pack refers to objects outside of it, all of which exist.
+    return await objects.attempt(
+        "index-pack", "--stdin", "--fix-thin", "--check-self-contained-and-connected", files=Redirections(read=file)
+    )
+
+
+async def is_complete(objects: Objects, wanted: tuple[str, ...], had: tuple[str, ...] | None) -> bool:
+    """Return whether the repository has everything that the `wanted` objects refer to, as far as it is not in `had`."""
+    if not wanted:
+        return True
+    known = () if had is None else await objects.among(had)
+    asked = "".join((*(f"{name}\n" for name in wanted), *(f"^{name}\n" for name in known))).encode()
+    named = ("--not", "--all") if had is None else ()
+    walked = await objects.attempt(
+        "rev-list", "--objects", "--quiet", "--exclude-promisor-objects", "--stdin", *named, stdin=asked
+    )
+    if walked.code == 0:
+        return True
+    if (problem := walked.failed()).code != "git_failed":
+        raise problem
+    return False

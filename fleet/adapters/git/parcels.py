@@ -1,0 +1,108 @@
+"""Parcels: packs as files in a directory, on their way to or from another host. Each is named by its content."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from fleet.adapters.git.packs import digest
+from fleet.errors import Problem
+from fleet.limits import PARCEL_KEPT_S, PARCEL_PIECE_BYTES
+from fleet.ports import Packed, Parcel
+from fleet.private_files import make_private_directory
+
+_Result = TypeVar("_Result")
+
+
+class Parcels:
+    """The parcels in a directory, which is made on first use. All errors of the disk are `Problem` git_failed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def directory(self) -> Path:
+        """Return the directory. It exists, and parcels that no transfer needs any more are deleted."""
+        await self._run(self._make)
+        return self._directory
+
+    async def put(self, name: str, offset: int, piece: bytes) -> int:
+        """Write a piece and return where the next one begins (see `Transfer.put`)."""
+        path = self._path(name)
+        if offset == 0:
+            await self.directory()
+        return await self._run(lambda: _put(path, offset, piece))
+
+    async def read(self, name: str, offset: int, count: int) -> bytes:
+        """Return a piece of a parcel."""
+        path = self._path(name)
+        return await self._run(lambda: _read(path, offset, count))
+
+    async def drop(self, name: str) -> None:
+        """Delete a parcel. Idempotent."""
+        path = self._path(name)
+        await self._run(lambda: path.unlink(missing_ok=True))
+
+    async def whole(self, parcel: Parcel | None) -> Path | None:
+        """Return the file of a parcel if all of it has arrived. A damaged one is deleted."""
+        if parcel is None:
+            return None
+        path = self._path(parcel.name)
+        return path if await self._run(lambda: _is_whole(path, parcel)) else None
+
+    async def packed(self, parcel: Parcel | None) -> Packed:
+        """Return a parcel that was just made with its first bytes. If these are all, the file is deleted."""
+        if parcel is None:
+            return Packed()
+        first = await self.read(parcel.name, 0, PARCEL_PIECE_BYTES)
+        if len(first) == parcel.size_bytes:
+            await self.drop(parcel.name)
+        return Packed(parcel, first)
+
+    def _path(self, name: str) -> Path:
+        if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
+            raise Problem("git_failed", f"{name!r} is not the name of a parcel")
+        return self._directory / name
+
+    def _make(self) -> None:
+        make_private_directory(self._directory)
+        old = time.time() - PARCEL_KEPT_S
+        for path in self._directory.iterdir():
+            if path.stat().st_mtime < old:
+                path.unlink(missing_ok=True)
+
+    async def _run(self, action: Callable[[], _Result]) -> _Result:
+        try:
+            return await trio.to_thread.run_sync(action)
+        except OSError as error:
+            detail = f"Fleet cannot use {str(self._directory)!r} for transfers: {error.strerror}"
+            raise Problem("git_failed", detail, hint="Check permissions and free space.") from None
+
+
+def _put(path: Path, offset: int, piece: bytes) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        size = os.fstat(descriptor).st_size
+        if offset <= size < offset + len(piece):
+            file.seek(offset)
+            file.write(piece)
+            return offset + len(piece)
+        return size
+
+
+def _read(path: Path, offset: int, count: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(count)
+
+
+def _is_whole(path: Path, parcel: Parcel) -> bool:
+    try:
+        whole = path.stat().st_size == parcel.size_bytes and digest(path) == parcel.name
+    except FileNotFoundError:
+        return False
+    if not whole:
+        path.unlink()
+    return whole

@@ -1,0 +1,175 @@
+"""The courier: brings repositories and trees to a host, and what was made there back to the server.
+
+Each way, the receiver says what it has and gets the rest in pieces. It accepts only what is complete. Otherwise
+everything is sent again; after `PARCEL_TRIES_MAX` attempts the transfer has failed, and nothing has changed.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import structlog
+import trio
+
+from fleet.adapters.git import mirror_offers, packs, returned_refs
+from fleet.adapters.git.parcels import Parcels
+from fleet.adapters.git.trees import GitTrees
+from fleet.adapters.git.workspaces import GitWorkspaces
+from fleet.adapters.travel.places import key_of
+from fleet.errors import Problem
+from fleet.keyed_locks import Locks
+from fleet.limits import PARCEL_PIECE_BYTES, PARCEL_TRIES_MAX
+from fleet.ports import Packed, Parcel, Source, Transfer
+
+_log = structlog.get_logger(__name__)
+
+Repositories = Literal["bundle", "origin"]
+"""Where a host gets repositories: from the server, or first from the address of `origin`, with its own access."""
+
+
+class Head(NamedTuple):
+    """The server's own adapters."""
+
+    workspaces: GitWorkspaces
+    trees: GitTrees
+
+
+class Courier:
+    """Moves objects between the server and the host `host`. `parcels` is a directory of the server, made on first use.
+
+    Every method raises `Problem` git_failed, and the errors of `Transfer`.
+    """
+
+    def __init__(
+        self, host: str, transfer: Transfer, head: Head, parcels: Path, repositories: Repositories = "bundle"
+    ) -> None:
+        self.host = host
+        self.transfer = transfer
+        self._head = head.workspaces
+        self._trees = head.trees
+        self._parcels = Parcels(parcels)
+        self._from_origin = repositories == "origin"
+        self._locks = Locks()
+
+    async def deliver(self, source: Source, repository: str, also: Mapping[str, str]) -> None:
+        """Bring the host's mirror up to date with a repository, and give it the refs `also`."""
+        key, objects = key_of(repository), packs.Objects(repository)
+        async with self._locks.hold(key):
+            offer = await mirror_offers.offer_of(source, repository, also)
+            state = await self.transfer.state(key, offer.digest)
+            if state.is_current:
+                return
+            if self._from_origin and await self._fetch_origin(source, repository, key, offer.object_format):
+                state = await self.transfer.state(key, offer.digest)
+            had = state.tips
+            for _ in range(PARCEL_TRIES_MAX):
+                wanted = tuple(sorted(offer.objects - set(had)))
+                parcel = await packs.pack(objects, await self._parcels.directory(), wanted, had)
+                await self._send(parcel)
+                if await self.transfer.receive(key, offer, parcel):
+                    return
+                had = ()
+        raise self._failed(f"the repository {repository!r}")
+
+    async def bring(self, repository: str, workspace_id: str) -> None:
+        """Bring what the host has changed in its mirror, and what it has preserved of the workspace."""
+        key, objects = key_of(repository), packs.Objects(repository)
+        async with self._locks.hold(key):
+            had, whole = await returned_refs.taken(repository, self.host, workspace_id), False
+            for _ in range(PARCEL_TRIES_MAX):
+                collected = await self.transfer.collect(key, workspace_id, had, whole=whole)
+                arrived, file = await self._fetch(collected.packed)
+                wanted = tuple(sorted(set(collected.refs.values()) - set(had)))
+                if arrived and (not wanted or await packs.store(objects, file, wanted, None)):
+                    await self._drop(file)
+                    async with self._head.locks.hold(repository):
+                        await returned_refs.take(repository, self.host, workspace_id, collected.refs)
+                    return
+                await self._drop(file)
+                had, whole = (), True
+        raise self._failed(f"the work of workspace {workspace_id!r}")
+
+    async def bring_tree(self, workspace_id: str, tree: str) -> None:
+        """Bring a tree of a workspace into the server's store."""
+        async with self._locks.hold(f"tree {workspace_id}"):
+            had = await self._trees.complete(workspace_id)
+            if tree in had:
+                return
+            for _ in range(0 if await self._trees.has(workspace_id, tree, had) else PARCEL_TRIES_MAX):
+                arrived, file = await self._fetch(await self.transfer.pack_tree(workspace_id, tree, had))
+                received = arrived and await self._trees.receive(workspace_id, tree, file, had)
+                await self._drop(file)
+                if received:
+                    break
+                had = ()
+            else:
+                if not await self._trees.has(workspace_id, tree, had):
+                    raise self._failed(f"the tree {tree[:12]}")
+            await self._trees.note_complete(workspace_id, tree)
+
+    async def deliver_tree(self, origin_id: str, workspace_id: str, tree: str, directory: str) -> None:
+        """Bring a tree of the workspace `origin_id` into the host's store of another one, checked out in `directory`.
+
+        Raises `Problem` tree_gone if the server no longer has it.
+        """
+        async with self._locks.hold(f"tree {workspace_id}"):
+            had = await self.transfer.tree_bases(directory)
+            for _ in range(PARCEL_TRIES_MAX):
+                parcel = await self._trees.pack(origin_id, tree, had, await self._parcels.directory())
+                await self._send(parcel)
+                if await self.transfer.receive_tree(workspace_id, directory, tree, parcel):
+                    return
+                had = ()
+        raise self._failed(f"the tree {tree[:12]}")
+
+    async def _fetch_origin(self, source: Source, repository: str, key: str, object_format: str) -> bool:
+        url = await mirror_offers.origin_of(source, repository)
+        if url is None:
+            return False
+        try:
+            await self.transfer.fetch_origin(key, url, object_format)
+        except Problem as problem:
+            if problem.code != "git_failed":
+                raise
+            _log.warning("origin_not_fetched", host=self.host, why=problem.detail)
+            return False
+        return True
+
+    async def _send(self, parcel: Parcel | None) -> None:
+        """Send a parcel of the server, and delete it here."""
+        if parcel is None:
+            return
+        try:
+            offset = 0
+            while offset < parcel.size_bytes:
+                piece = await self._parcels.read(parcel.name, offset, PARCEL_PIECE_BYTES)
+                offset = await self.transfer.put(parcel.name, offset, piece)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._parcels.drop(parcel.name)
+
+    async def _fetch(self, packed: Packed) -> tuple[bool, Path | None]:
+        """Return whether a parcel of the host has arrived whole, and its file; None if nothing had to be sent."""
+        parcel = packed.parcel
+        if parcel is None:
+            return True, None
+        piece, offset = packed.first, 0
+        while piece:
+            offset = await self._parcels.put(parcel.name, offset, piece)
+            more = offset < parcel.size_bytes
+            piece = await self.transfer.read(parcel.name, offset, PARCEL_PIECE_BYTES) if more else b""
+        if len(packed.first) < parcel.size_bytes:
+            await self.transfer.drop(parcel.name)
+        file = await self._parcels.whole(parcel)
+        return file is not None, file
+
+    async def _drop(self, file: Path | None) -> None:
+        if file is not None:
+            await self._parcels.drop(file.name)
+
+    def _failed(self, what: str) -> Problem:
+        return Problem(
+            "git_failed",
+            f"{what} could not be moved between the server and the host {self.host!r}: parts of it are missing",
+            hint="Run `git fsck` in the repository, repair what it reports, then try again.",
+        )

@@ -1,0 +1,160 @@
+"""The `Workspaces` port of another host: sources are on the server, checkouts on the host.
+
+What a person names is inspected and checked on the server. A worktree or clone is made on the host, from its mirror of
+the repository, which is brought up to date first. The base of a new branch is resolved on the server.
+"""
+
+from pathlib import PurePath
+
+from msgspec.structs import replace
+
+from fleet.adapters.git import branches, returned_refs
+from fleet.adapters.git.mirror_offers import left_behind
+from fleet.adapters.git.repository import read_ref
+from fleet.adapters.git.workspaces import no_subdirectory
+from fleet.adapters.git.worktrees import note_ref
+from fleet.adapters.travel.courier import Courier, Head
+from fleet.adapters.travel.places import HostPlaces, key_of
+from fleet.core.paths import is_inside
+from fleet.errors import Rejected
+from fleet.ports import Branch, Condition, Fault, PreparedWorkspace, Source, Strategy, Workspaces, WorkspaceSpec
+
+_ELSEWHERE = frozenset(("directory_missing", "not_a_directory"))
+
+
+class TravellingWorkspaces:
+    """Workspaces on the host whose own adapter is `node`. `head` are the server's."""
+
+    def __init__(self, head: Head, node: Workspaces, places: HostPlaces, courier: Courier) -> None:
+        self._head = head.workspaces
+        self._trees = head.trees
+        self._node = node
+        self._places = places
+        self._courier = courier
+
+    async def inspect(self, directory: str) -> Source:
+        """Return what a directory of the server is, or one below the host's root (see the port)."""
+        return await self._owner(directory).inspect(directory)
+
+    async def require(self, directory: str) -> None:
+        """Raise the `Rejected` with which `inspect` would refuse the directory (see the port)."""
+        await self._owner(directory).require(directory)
+
+    def plan(
+        self, workspace_id: str, strategy: Strategy, source: Source, branch: str | None, title: str
+    ) -> tuple[str, str | None]:
+        """Return (directory, branch); the directory of a new checkout is on the host."""
+        directory, chosen = self._head.plan(workspace_id, strategy, source, branch, title)
+        return directory if strategy == "existing" else self._places.directory(workspace_id, directory), chosen
+
+    async def check(self, order: WorkspaceSpec, source: Source) -> None:
+        """Check that `prepare` would accept the workspace (see the port)."""
+        await self._head.check(self._here(order), source)
+        if order.strategy != "worktree" or source.repository is None or order.branch is None:
+            return
+        if await branches.tip(source.repository, order.branch) is not None:
+            await self._check_not_used_there(order, source.repository)
+
+    async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
+        """Make the workspace, or finish one that a crash left incomplete (see the port).
+
+        Raises the errors of `GitWorkspaces.prepare`.
+        """
+        if order.strategy == "existing":  # it is a directory of the server
+            return await self._head.prepare(order)
+        source = await self._head.inspect(order.source_directory)
+        repository = await self._head.repository_of(source)
+        base = await self._base(source, repository, order)
+        # A ref keeps it on the host: perhaps no branch has it, as at a detached HEAD.
+        also = {} if base is None else {f"refs/fleet/bases/{order.workspace_id}/head": base}
+        await self._courier.deliver(source, repository, also)
+        given = order.base_ref if base is None else base
+        prepared = await self._node.prepare(self._places.order(order, repository, given))
+        await self._trees.borrow(order.workspace_id, repository, prepared.head)
+        await self._courier.bring(repository, order.workspace_id)
+        left = (*await left_behind(source, repository), *prepared.not_carried)
+        return await self._in_subdirectory(source, replace(prepared, not_carried=left))
+
+    async def discard(self, order: WorkspaceSpec) -> None:
+        """Remove the remains of `prepare` (see the port)."""
+        if order.strategy == "existing":
+            return
+        source = await self._head.inspect(order.source_directory)
+        repository = await self._head.repository_of(source)
+        await self._node.discard(self._places.order(order, repository))
+        await self._courier.bring(repository, order.workspace_id)
+        async with self._head.locks.hold(repository):
+            await returned_refs.release(repository, self._places.name, order, None)
+
+    async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
+        """Return the source if its repository has the commit (see the port)."""
+        return await self._head.require_related(self._here(order), commit)
+
+    async def relink(self, order: WorkspaceSpec) -> None:
+        """Let the host find the mirror of a worktree whose repository was moved on the server."""
+        if order.strategy != "worktree":
+            return
+        repository = await self._head.repository_of(await self._head.inspect(order.source_directory))
+        directory = self._places.directory(order.workspace_id, order.directory)
+        await self._courier.transfer.adopt(key_of(repository), directory)
+
+    async def fault(self, order: WorkspaceSpec) -> Fault | None:
+        """Return what is wrong with a workspace on the host (see the port)."""
+        if order.strategy == "existing":
+            return await self._head.fault(order)
+        return await self._node.fault(replace(order, directory=self._there(order)))
+
+    async def condition(self, directory: str) -> Condition | None:
+        """Return the condition of a checkout (see the port)."""
+        return await self._owner(directory).condition(directory)
+
+    async def branches(self, source: Source, query: str) -> tuple[Branch, ...]:
+        """Return branches of the source's repository (see the port)."""
+        return await self._head.branches(source, query)
+
+    async def strays(self, known: frozenset[str]) -> tuple[str, ...]:
+        """Return directories of the host that belong to none of the ids in `known`."""
+        return await self._node.strays(known)
+
+    def _owner(self, directory: str) -> Workspaces:
+        return self._node if self._places.has(directory) else self._head
+
+    def _there(self, order: WorkspaceSpec) -> str:
+        return self._places.directory(order.workspace_id, order.directory)
+
+    def _here(self, order: WorkspaceSpec) -> WorkspaceSpec:
+        """Return the order with the place that it would have on the server."""
+        if order.strategy == "existing":
+            return order
+        return replace(order, directory=f"{self._head.root}/{order.workspace_id}/{PurePath(order.directory).name}")
+
+    async def _base(self, source: Source, repository: str, order: WorkspaceSpec) -> str | None:
+        """Return the commit at which the host begins a new branch; None if the branch exists already."""
+        branch = await branches.check_name(repository, order.branch)
+        if await branches.tip(repository, branch) is not None:
+            return None
+        begun = await read_ref(repository, note_ref(order.workspace_id))
+        return begun or await branches.base_commit(source, order.base_ref)
+
+    async def _check_not_used_there(self, order: WorkspaceSpec, repository: str) -> None:
+        there = self._places.order(order, repository)
+        try:
+            await self._node.check(there, await self._node.inspect(there.source_directory))
+        except Rejected as rejected:
+            if rejected.code == "branch_checked_out":  # the server has checked everything else
+                raise
+
+    async def _in_subdirectory(self, source: Source, prepared: PreparedWorkspace) -> PreparedWorkspace:
+        """Return the workspace in the subdirectory that the source is in its own checkout, if it has that."""
+        if source.top is None or source.top == source.directory:
+            return prepared
+        below = PurePath(source.directory).relative_to(source.top)
+        try:
+            found = (await self._node.inspect(f"{prepared.directory}/{below}")).directory
+        except Rejected as rejected:
+            if rejected.code not in _ELSEWHERE:
+                raise
+            found = ""
+        if is_inside(found, (prepared.directory,)):
+            return replace(prepared, directory=found)
+        return replace(prepared, not_carried=(no_subdirectory(source), *prepared.not_carried))

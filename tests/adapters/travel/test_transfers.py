@@ -1,0 +1,197 @@
+"""Transfers to a host that stop in the middle, thin ones, and what never travels."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from fleet.errors import Problem, Rejected, Unavailable
+from fleet.ports import Strategy, WorkspaceSpec
+from tests.adapters.travel.world import TravelWorld, git, refs
+from tests.contracts.removals_contract import made
+from tests.contracts.workspaces_contract import MAKING, ordered
+
+# ----------------------------------------------------------------------------------------------------------- transfers
+
+
+async def test_a_repository_that_grew_sends_only_what_is_new(world: TravelWorld) -> None:
+    repository = world.repository("shop")
+    Path(repository, "large").write_bytes(os.urandom(200_000))
+    git(repository, "add", "large")
+    git(repository, "commit", "-q", "-m", "Large")
+    await world.workspaces.prepare(await ordered(world, repository, "worktree"))
+    assert world.transfer.sent_bytes > 200_000
+    world.transfer.sent_bytes = 0
+    await world.workspaces.prepare(await ordered(world, repository, "worktree", number=2))
+    assert world.transfer.sent_bytes == 0
+    Path(repository, "more").write_text("more\n")
+    git(repository, "add", "more")
+    git(repository, "commit", "-q", "-m", "More")
+    prepared = await world.workspaces.prepare(await ordered(world, repository, "clone", number=3))
+    assert prepared.head == world.head(repository)
+    assert 0 < world.transfer.sent_bytes < 1_000
+    git(str(world.first.mirror()), "fsck", "--strict")
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [["put"], ["put, no answer"], ["receive"], ["receive, no answer"], ["put", "put, no answer", "receive, no answer"]],
+)
+async def test_an_interrupted_transfer_can_be_repeated(world: TravelWorld, faults: list[str]) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    world.transfer.faults = faults[:]
+    for _ in faults:
+        with pytest.raises(Unavailable):
+            await world.workspaces.prepare(order)
+    prepared = await world.workspaces.prepare(order)
+    assert prepared.head == world.head(order.source_directory)
+    assert not [*Path(world.first.root, "parcels").iterdir(), *Path(world.base, "fleet", "parcels").iterdir()]
+
+
+@pytest.mark.parametrize("fault", ["damaged piece", "twice"])
+async def test_a_damaged_or_doubled_piece_changes_nothing(world: TravelWorld, fault: str) -> None:
+    order = await ordered(world, world.repository("shop"), "worktree")
+    world.transfer.faults = [fault]
+    assert (await world.workspaces.prepare(order)).head == world.head(order.source_directory)
+    git(str(world.first.mirror()), "fsck", "--strict")
+
+
+async def test_work_larger_than_a_piece_comes_back_whole(world: TravelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("fleet.adapters.travel.courier", "fleet.adapters.git.parcels"):
+        monkeypatch.setattr(f"{module}.PARCEL_PIECE_BYTES", 10_000)
+    order = await made(world, "worktree")
+    Path(order.directory, "large").write_bytes(os.urandom(35_000))
+    world.transfer.faults = ["read"]
+    with pytest.raises(Unavailable):
+        await world.removals.keep(order)
+    kept = await world.removals.keep(order)
+    assert git(order.source_directory, "cat-file", "-s", f"{kept.commit}:large") == "35000"
+
+
+async def test_objects_that_the_server_has_lost_are_sent_again(world: TravelWorld) -> None:
+    repository = world.repository("shop")
+    commit = world.commit(repository)
+    order = await ordered(world, repository, "worktree")
+    await world.workspaces.prepare(order)
+    git(repository, "checkout", "-q", "--detach", "HEAD~1")
+    git(repository, "branch", "-f", "main")
+    git(repository, "update-ref", "-d", f"refs/heads/{order.branch}")
+    for ref in refs(repository, "refs/fleet"):
+        git(repository, "update-ref", "-d", ref)
+    git(repository, "reflog", "expire", "--expire=now", "--all")
+    git(repository, "gc", "-q", "--prune=now")
+    Path(order.directory, "new").write_text("x\n")
+    kept = await world.removals.keep(order)
+    assert world.reaches(repository, str(kept.ref), commit)
+
+
+async def test_a_shallow_repository_can_travel(world: TravelWorld) -> None:
+    full = world.repository("full")
+    for _ in range(3):
+        world.commit(full)
+    git(world.base, "clone", "-q", "--depth=2", f"file://{full}", world.path("shop"))
+    order = await made_from(world, world.path("shop"))
+    assert git(order.directory, "rev-list", "--count", "HEAD") == "2"
+    commit = world.commit(order.directory)
+    kept = await world.removals.keep(order)
+    assert world.reaches(order.source_directory, f"refs/heads/{order.branch}", commit)
+    _, directory = await world.moved(order, kept)
+    assert world.head(directory) == commit
+
+
+async def made_from(world: TravelWorld, repository: str, strategy: Strategy = "worktree") -> WorkspaceSpec:
+    order = await ordered(world, repository, strategy)
+    await world.workspaces.prepare(order)
+    return order
+
+
+async def test_a_host_can_fetch_from_the_origin_first(world: TravelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository, origin = world.repository("shop"), world.repository("origin")
+    monkeypatch.setattr("fleet.adapters.git.mirror_offers._REMOTE", re.compile(".+"))
+    git(repository, "remote", "add", "origin", origin)
+    world.repositories = "origin"
+    world.restart()
+    order = await made_from(world, repository)
+    assert world.transfer.sent_bytes == 0
+    git(repository, "remote", "set-url", "origin", world.path("missing"))
+    commit = world.commit(repository)
+    await world.workspaces.prepare(await ordered(world, repository, "worktree", number=2))
+    assert git(order.directory, "rev-parse", "main") == commit
+
+
+# ------------------------------------------------------------------------------------------------- what does not travel
+
+
+@pytest.mark.parametrize("strategy", MAKING)
+async def test_no_secret_and_no_program_reaches_a_host(world: TravelWorld, strategy: Strategy) -> None:
+    repository = world.repository("shop")
+    hook = Path(repository, ".git", "hooks", "pre-commit")
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o755)
+    Path(repository, ".worktreeinclude").write_text("*.log\n")
+    Path(repository, "secret.log").write_text("hunter2\n")
+    Path(repository, ".git", "info", "exclude").write_text("built\n")
+    for key, value in (
+        ("remote.origin.url", "https://me:hunter2@example.org/shop.git"),
+        ("remote.up.url", "ssh://git:hunter2@example.org/shop.git"),
+        ("url.https://hunter2@example.org/.insteadOf", "x:"),
+        ("filter.odd.clean", "hunter2"),
+        ("core.sshCommand", "hunter2"),
+        ("user.name", "Me"),
+        ("user.email", "me@example.org"),
+        ("commit.gpgsign", "true"),
+    ):
+        git(repository, "config", key, value)
+    order = await ordered(world, repository, strategy)
+    left = {each.what: each.detail for each in (await world.workspaces.prepare(order)).not_carried}
+    assert set(left) == {"hooks", "filters", "config", "files"}
+    assert "secret.log" in left["files"]
+    found = [path for path in world.first.root.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert found == []
+    assert git(order.directory, "config", "remote.origin.url") == "https://example.org/shop.git"
+    assert git(order.directory, "config", "remote.up.url") == "ssh://git@example.org/shop.git"
+    assert git(order.directory, "config", "user.email") == "me@example.org"
+    if strategy == "worktree":
+        Path(order.directory, "built").write_text("x\n")
+        assert git(order.directory, "status", "--porcelain") == ""
+
+
+async def test_submodules_are_reported_and_nested_work_is_refused(world: TravelWorld) -> None:
+    outer, inner = world.repository("shop"), world.repository("inner")
+    git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner, "lib")
+    git(outer, "commit", "-q", "-m", "Lib")
+    order = await ordered(world, outer, "worktree")
+    (left,) = (await world.workspaces.prepare(order)).not_carried
+    assert left.what == "submodules"
+    nested = Path(order.directory, "nested")
+    nested.mkdir()
+    git(nested, "init", "-q")
+    git(nested, "commit", "-q", "--allow-empty", "-m", "Work")
+    with pytest.raises(Rejected) as caught:
+        await world.removals.keep(order)
+    assert caught.value.code == "workspace_dirty"
+
+
+async def test_a_session_in_a_subdirectory_starts_there_on_the_host(world: TravelWorld) -> None:
+    repository = world.repository("shop")
+    prepared = await world.workspaces.prepare(await ordered(world, f"{repository}/src", "worktree"))
+    assert prepared.directory.endswith("/shop/src")
+    Path(repository, "fresh").mkdir()
+    prepared = await world.workspaces.prepare(await ordered(world, f"{repository}/fresh", "worktree", number=2))
+    assert (prepared.directory.endswith("/shop"), prepared.not_carried[0].what) == (True, "directory")
+
+
+async def test_a_moved_repository_keeps_its_worktrees_on_the_host(world: TravelWorld) -> None:
+    order = await made(world, "worktree")
+    Path(order.source_directory).rename(world.path("moved"))
+    with pytest.raises(Problem) as caught:
+        await world.removals.keep(order)
+    assert caught.value.code == "directory_missing"
+    order = replace(order, source_directory=world.path("moved"))
+    await world.workspaces.require_related(order, None)
+    await world.workspaces.relink(order)
+    world.write(order.directory, "work")
+    assert (await world.removals.keep(order)).ref is not None
+    assert world.is_kept(order.source_directory, order.workspace_id)
