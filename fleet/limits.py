@@ -328,6 +328,7 @@ HOST_GRACE_MARGIN_S: Final = 20.0  # from the end of a host's lease to its loss:
 HOST_REPORT_S: Final = 30.0  # after a start of the server; the engine has found all agents that answer by then
 HOST_RETRY_S: Final = 5.0  # between two attempts to record a change of a host on a full disk
 ROOM_SWEEP_S: Final = 5.0  # room on a host that no session needs is released after so long
+SAVE_LAST_S: Final = 20.0  # the end of a session that works waits so long for its work to come from another host
 SAVE_REFUSED_S: Final = 10.0  # git may refuse for so long to save work, then the turn ends without it, and says so
 HOST_CPUS: Final = 1.0  # reserved for a session that names none: agents mostly wait for their model
 HOST_CPUS_MAX: Final = 1024.0  # that a session may ask for; larger machines are not known to us

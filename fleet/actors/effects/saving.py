@@ -6,13 +6,28 @@ source's repository under a ref of Fleet's; the workspace records which.
 
 from functools import partial
 
+import structlog
+
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.runtime.causation import cause_here
 from fleet.actors.runtime.retry import Patience, persist
 from fleet.core.workspace.commands import ReportSaved, WorkspaceCommand
+from fleet.errors import Problem
 from fleet.limits import SAVE_REFUSED_S, TURN_RECHECK_S
 from fleet.ports import LOCAL
+
+_log = structlog.get_logger(__name__)
+
+
+async def save_session(context: Context, session_id: str) -> None:
+    """Save the session's workspace; what git refuses is logged, and holds nothing up."""
+    session = context.views.sessions.get(session_id)
+    try:
+        if session is not None:
+            await save(context, session.workspace_id)
+    except Problem as problem:
+        _log.error("work_not_saved", session=session_id, code=problem.code, detail=problem.detail)
 
 
 async def save(context: Context, workspace_id: str) -> None:

@@ -22,6 +22,7 @@ from fleet.actors.effects.live_events import LiveEvents
 from fleet.actors.effects.placement import Delayed, Placement
 from fleet.actors.effects.prompt_delivery import Deliveries
 from fleet.actors.effects.rooms import Rooms
+from fleet.actors.effects.saving import save_session
 from fleet.actors.effects.setup import Setups
 from fleet.actors.effects.turn import TurnEffects
 from fleet.actors.effects.workspace_check import look
@@ -48,7 +49,7 @@ from fleet.core.workspace.commands import PrepareWorkspace
 from fleet.core.workspace.faults import described
 from fleet.errors import Problem, Rejected
 from fleet.events.envelope import Cause
-from fleet.limits import DETACH_RETRY_S, ERASURE_RETRY_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
+from fleet.limits import DETACH_RETRY_S, ERASURE_RETRY_S, SAVE_LAST_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
 from fleet.ports import Message, OpenCode, OpenCodeSession, WorkspaceSpec
 
 _log = structlog.get_logger(__name__)
@@ -264,6 +265,8 @@ class SessionEffects:
         state = self._context.views.sessions.get(session_id)
         if state is not None and state.turn is not None:
             await self._changes.record(session_id, state.turn.number, report)
+            with trio.move_on_after(SAVE_LAST_S):  # the host may be gone
+                await save_session(self._context, session_id)
 
     async def _detach(self, session_id: str, instance_id: str) -> None:
         command = DetachSession(session_id=session_id, at_ms=self._now())

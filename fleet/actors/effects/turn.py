@@ -19,7 +19,7 @@ from fleet.actors.effects.delays import Delays
 from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.live_events import LiveEvents, LiveSession
 from fleet.actors.effects.opencode_messages import read_since, read_subagents, read_tail
-from fleet.actors.effects.saving import save
+from fleet.actors.effects.saving import save_session
 from fleet.actors.effects.workspace_check import missing
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import cause_here
@@ -237,7 +237,7 @@ class TurnEffects:
             if problem.code != verdict.code:
                 _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
         await self._changes.record(session_id, effect.number, report)
-        await self._save(session_id)
+        await save_session(self._context, session_id)
         await missing(self._context, session_id)
         number = effect.number
         self._conversations.of(session_id).next_turn = number + 1
@@ -250,16 +250,6 @@ class TurnEffects:
                 number=number, outcome=verdict.outcome, evidence=verdict.detail, at_ms=self._now(), fresh=fresh
             )
         )
-
-    async def _save(self, session_id: str) -> None:
-        """Save the work before the turn is reported as over; what git refuses does not hold the turn."""
-        session = self._context.views.sessions.get(session_id)
-        if session is None:
-            return
-        try:
-            await save(self._context, session.workspace_id)
-        except Problem as problem:
-            _log.error("work_not_saved", session=session_id, code=problem.code, detail=problem.detail)
 
     async def record(
         self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None, report: Reporter

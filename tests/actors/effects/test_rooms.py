@@ -103,7 +103,7 @@ async def test_an_existing_directory_is_worked_in_where_it_is(machine: Machine, 
 
 async def test_work_is_saved_here_before_a_turn_is_reported_as_over(machine: Machine, wide: Door) -> None:
     session = await create(wide, worktree())
-    item = await wide.prompt(session.id, "write file=new.txt")
+    item = await wide.prompt(session.id, "write")
     assert item["turns"] == 1
     workspace = wide.fleet.views.workspaces.get(session.workspace_id)
     assert workspace is not None
@@ -124,3 +124,12 @@ async def test_room_that_no_session_needs_is_released(cluster: FakeCluster, wide
     await wide.knock("DELETE", f"/api/sessions/{session.id}")
     await trio.sleep(10)
     assert not cluster.slots
+
+
+async def test_work_of_a_turn_that_is_terminated_is_saved_too(machine: Machine, wide: Door) -> None:
+    session = await create(wide, worktree())
+    await wide.knock("POST", f"/api/sessions/{session.id}/prompt", {"text": "write hang"})
+    await wide.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None and s.turn.delivered)
+    await trio.sleep(30)
+    await wide.knock("DELETE", f"/api/sessions/{session.id}")
+    assert session.workspace_id in machine.files.kept
