@@ -31,6 +31,15 @@ class Slot:
     memory_mb: int
 
 
+@dataclass(frozen=True)
+class Reserved:
+    """A reservation that was made, and when, for checkers."""
+
+    slot: str
+    host: str
+    at_s: float
+
+
 @dataclass
 class Autoscaler:
     """Brings machines up while somebody waits for room that they would have, and removes them when they are empty."""
@@ -73,6 +82,7 @@ class FakeCluster:
         self.head_up = False
         self.machines: dict[str, FakeMachine] = {}
         self.slots: dict[str, Slot] = {}
+        self.reserved: list[Reserved] = []
         self.autoscaler: Autoscaler | None = None
         self._changed = trio.Event()
         self.local = self.add(LOCAL, cpus=cpus, memory_mb=memory_mb, disk=disk)
@@ -145,6 +155,7 @@ class FakeCluster:
             machine = self.machines[name]
             if name not in need.avoid and machine.answers and self._suits(machine, need) and self._fits(machine, need):
                 self.slots[slot] = Slot(name, need.cpus, need.memory_mb)
+                self.reserved.append(Reserved(slot, name, trio.current_time()))
                 return name
         return None
 

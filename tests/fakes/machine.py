@@ -263,7 +263,9 @@ class FakeMachine:
         self.cluster.changed()
 
     def power_on(self, *, blank: bool = False) -> None:
-        """Start the machine, with another epoch. `blank`: with an empty disk."""
+        """Start the machine, if it is off, with another epoch. `blank`: with an empty disk."""
+        if self.powered:
+            return
         if blank:
             self.wipe()
         self.powered = True

@@ -64,6 +64,12 @@ class Store:
         for message_id in self._transcripts.pop(session_id):
             del self.messages[message_id]
 
+    def take_in(self, other: "Store") -> None:
+        """Add all sessions of another store; those replace what is here."""
+        self.sessions |= other.sessions
+        self.messages |= other.messages
+        self._transcripts |= other._transcripts
+
     def read_session(self, session_id: str) -> OpenCodeSession | None:
         session = self.sessions.get(session_id)
         return None if session is None else wire.session(msgspec.json.encode(session))

@@ -13,6 +13,8 @@ from fleet.ports import ProcessIdentity
 from fleet.projections.states import States
 from fleet.projections.transcripts import MessageView
 from fleet.projections.views import Views
+from tests.fakes.cluster import GRACE_S, Reserved
+from tests.fakes.machine import FakeMachine
 from tests.fakes.memory_log import MemoryDisk
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.opencode import FakeOpenCodeWorld
@@ -39,7 +41,9 @@ class Evidence:
     `replies` are the states that the sessions' actors answer with, `found` the statuses that the history shows,
     `transcripts` what each session shows of its own conversation, `crowds` what was said when there were more
     processes than there may be, `got` what the receiver of webhooks got, `ran` the set-ups and teardowns that were
-    started.
+    started. `machines` are the server's and all others, which `world` and `directories` have together; `left_slots` is
+    the room that was reserved when all sessions were stopped, `unreported` says of which finished turns the head lacked
+    the work.
     """
 
     disk: MemoryDisk
@@ -59,6 +63,11 @@ class Evidence:
     got: list[Got] = field(default_factory=list[Got])
     ran: list[Ran] = field(default_factory=list[Ran])
     committed: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    machines: list[FakeMachine] = field(default_factory=list[FakeMachine])
+    reserved: list[Reserved] = field(default_factory=list[Reserved])
+    left_slots: list[str] = field(default_factory=list[str])
+    unreported: list[str] = field(default_factory=list[str])
+    grace_s: float = GRACE_S
     _states: dict[str, dict[str, list[tuple[int, Any]]]] = field(init=False, default_factory=dict[str, Any])
 
     @cached_property
@@ -118,6 +127,11 @@ class Evidence:
             for process in self.world.living()
             for request_id in sorted(process.waiting & process.requests.keys())
         }
+
+    @property
+    def nodes(self) -> list[FakeMachine]:
+        """The machines beside the server's."""
+        return [machine for machine in self.machines if not machine.is_local]
 
     def living(self) -> list[tuple[str, ProcessIdentity]]:
         """Instance and identity of every process that lives."""

@@ -35,9 +35,11 @@ from fleet.core.workspace.events import (
     WorkspaceTornDown,
 )
 from fleet.ports import Recipe
+from tests.fakes.machine import FakeMachine
 from tests.fakes.opencode_host import ImportFault
 from tests.fakes.opencode_process import FakeProcess, SpawnFault
 from tests.fakes.workspaces import FakeCheckout
+from tests.simulation.host_faults import HostFaults
 from tests.simulation.machine import Machine
 
 IMPORT_FAULTS: Final[tuple[ImportFault, ...]] = ("refused", "silent")
@@ -84,6 +86,7 @@ class Faults:
     def __init__(self, machine: Machine, random: Random) -> None:
         self._machine = machine
         self._random = random
+        self._hosts = HostFaults(machine, random)
 
     async def run(self, count: int, pace_s: float) -> None:
         faults = {
@@ -110,33 +113,40 @@ class Faults:
             self._rename_repository: 6,
             self._commit: 8,
             self._break_scripts: 8,
+            **self._hosts.weights(),
         }
-        for _ in range(count):
-            await trio.sleep(self._random.expovariate(1 / pace_s))
-            await self._random.choices(list(faults), list(faults.values()))[0]()
+        async with trio.open_nursery() as lasting:
+            for _ in range(count):
+                await trio.sleep(self._random.expovariate(1 / pace_s))
+                fault = self._random.choices(list(faults), list(faults.values()))[0]
+                if fault in self._hosts.weights():  # other things go wrong meanwhile
+                    lasting.start_soon(fault)
+                else:
+                    await fault()
 
     async def answer(self, patience_s: float) -> None:
         """A person looks at what OpenCode and set-ups ask for now and then, and answers."""
         while True:
             await trio.sleep(self._random.uniform(0, patience_s))
             await decide_on_a_set_up(self._machine, self._random)
-            open_requests = [request for process in self._machine.world.living() for request in process.requests]
-            if open_requests:
-                self._machine.world.answer(self._random.choice(open_requests))
+            if asked := [(process, request) for process in self._machine.living() for request in process.requests]:
+                process, request = self._random.choice(asked)
+                process.answer(request)
 
     def calm(self) -> None:
-        world = self._machine.world
-        world.free_memory_bytes = FREE_BYTES
+        self._machine.world.free_memory_bytes = FREE_BYTES
+        self._hosts.calm()
         self._machine.disk.full = self._machine.disk.low = False
         self._machine.os_errors = ()
-        world.spawn_faults.clear()
-        world.import_faults.clear()
+        for each in self._machine.machines:
+            each.world.spawn_faults.clear()
+            each.world.import_faults.clear()
         self._mend_scripts()
-        for process in world.living():
+        for process in self._machine.living():
             process.resume()
 
     def _a_process(self) -> FakeProcess | None:
-        living = self._machine.world.living()
+        living = self._machine.living()
         return self._random.choice(living) if living else None
 
     def _downtime_s(self) -> float:
@@ -209,9 +219,18 @@ class Faults:
 
     # --------------------------------------------------------------------------------------------- to workspaces
 
+    def _a_machine(self) -> FakeMachine:
+        machines = self._machine.machines
+        return self._random.choice(machines) if len(machines) > 1 else machines[0]
+
     def _a_checkout(self) -> FakeCheckout | None:
-        disk = self._machine.directories
-        there = [made for made in disk.checkouts.values() if made.whole and made.order.directory in disk.directories]
+        disks = [each.disk for each in self._machine.machines if each.powered]
+        there = [
+            made
+            for disk in disks
+            for made in disk.checkouts.values()
+            if made.whole and made.order.directory in disk.directories
+        ]
         return self._random.choice(there) if there else None
 
     async def _delete_checkout(self) -> None:
@@ -223,15 +242,18 @@ class Faults:
 
     def _lose(self, directory: str) -> None:
         """Let a directory go, and forget what agents wrote in it: that is a person's doing."""
-        machine = self._machine
-        machine.directories.directories.discard(directory)
-        machine.directories.contents.pop(directory, None)
+        machine = self._machine.machine_at(directory)
+        machine.disk.directories.discard(directory)
+        machine.disk.contents.pop(directory, None)
         machine.world.written = [each for each in machine.world.written if each.directory != directory]
 
     async def _take_away(self) -> None:
         """Somebody moves a directory away and brings it back."""
-        disk = self._machine.directories
-        directory = self._random.choice(sorted(disk.directories - {"/etc"}))
+        disk = self._a_machine().disk
+        mirrors = {top for each in self._machine.cluster.nodes for top in each.disk.repositories}
+        if not (present := sorted(disk.directories - mirrors - {"/etc"})):
+            return
+        directory = self._random.choice(present)
         contents, repository = disk.contents.get(directory), disk.repositories.pop(directory, None)
         self._lose(directory)
         try:
@@ -266,7 +288,7 @@ class Faults:
     async def _kill_process(self) -> None:
         process = self._a_process()
         if process is not None:
-            self._machine.world.kill(process.instance_id)
+            process.world.kill(process.instance_id)
 
     async def _hang_process(self) -> None:
         process = self._a_process()
@@ -282,14 +304,14 @@ class Faults:
 
     async def _fail_spawns(self) -> None:
         for _ in range(self._random.randint(1, 2)):
-            self._machine.world.fail_next_spawn(self._random.choice(SPAWN_FAULTS))
+            self._a_machine().world.fail_next_spawn(self._random.choice(SPAWN_FAULTS))
 
     async def _cut_imports(self) -> None:
-        self._machine.world.import_faults.append(self._random.choice(IMPORT_FAULTS))
+        self._a_machine().world.import_faults.append(self._random.choice(IMPORT_FAULTS))
 
     async def _delete_conversation(self) -> None:
         """Somebody deletes what OpenCode has of a session."""
-        world = self._machine.world
+        world = self._a_machine().world
         if own := [each for each, session in world.store.sessions.items() if "parentID" not in session]:
             world.delete_session(self._random.choice(own))
 

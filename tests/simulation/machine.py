@@ -23,21 +23,26 @@ from fleet.errors import Problem, Unavailable
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import Recorded
 from fleet.limits import IDLE_TIMEOUT_S, INSTANCES_MAX
-from fleet.ports import LOCAL, HostPorts, OnOutput, ProcessIdentity, Script, ScriptEnd
+from fleet.ports import LOCAL, HostPorts, Hosts, OnOutput, ProcessIdentity, Script, ScriptEnd
 from fleet.projections.projections import Stores
 from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.cluster import FakeCluster
 from tests.fakes.faulty import faulty
+from tests.fakes.hosts import FakeHosts
+from tests.fakes.machine import FakeMachine
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
+from tests.fakes.opencode_process import FakeProcess
 from tests.fakes.removals import FakeRemovals
 from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
 from tests.fakes.shells import FakeShells
 from tests.fakes.trees import FakeTrees
 from tests.fakes.webhooks import FakeSender, MemoryWebhookSecrets
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
+from tests.simulation.witness import Witness
 
 REGISTRY: Final = make_registry()
 DOOR_GRACE_S = 5.0
@@ -68,12 +73,12 @@ class AfterSteps(trio.abc.Instrument):
 class WatchedHost(FakeOpenCodeHost):
     """A host that notes a second process of one instance beside a living one, and one process too many."""
 
-    def __init__(self, machine: "Machine") -> None:
-        super().__init__(machine.world)
-        self._watched = machine.world
+    def __init__(self, machine: "Machine", world: FakeOpenCodeWorld, instances_max: int) -> None:
+        super().__init__(world)
+        self._watched = world
         self._overlaps = machine.overlaps
         self._crowds = machine.crowds
-        self._instances_max = machine.policy.instances_max
+        self._instances_max = instances_max
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
         if directory not in self._watched.disk.directories:
@@ -122,8 +127,9 @@ class Incarnation:
 
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine
+        self._engine: FakeHosts | None = None
         self.log = MemoryLog(machine.disk, REGISTRY, machine.clock, salts=machine.salts.randbytes)
-        host = WatchedHost(machine)
+        host = WatchedHost(machine, machine.world, machine.policy.instances_max)
         workspaces = FakeWorkspaces(machine.directories)
         local = HostPorts(
             name=LOCAL,
@@ -138,7 +144,7 @@ class Incarnation:
         ports = Ports(
             clock=machine.clock,
             ids=machine.ids,
-            hosts=LocalHosts(local),
+            hosts=self._hosts(local),
             webhook_secrets=faulty(machine.webhook_secrets, machine.fault),
             sender=machine.sender,
         )
@@ -154,6 +160,18 @@ class Incarnation:
         self._scope = trio.CancelScope()
         self._connections: dict[trio.CancelScope, None] = {}
 
+    def _hosts(self, local: HostPorts) -> Hosts:
+        """Return the server's machine alone, or all of the cluster."""
+        if not self._machine.cluster.nodes:
+            return LocalHosts(local)
+        hosts = self._engine = FakeHosts(self._machine.cluster, {LOCAL: local})
+        return hosts
+
+    def _leave_cluster(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
     async def run(self) -> None:
         try:
             with self._scope:
@@ -161,6 +179,7 @@ class Incarnation:
                     await nursery.start(self._supervision.run, self.stopping)
                     self.up.set()
         finally:
+            self._leave_cluster()
             self.up.set()
             self.hang_up()
             self.gone.set()
@@ -187,6 +206,7 @@ class Incarnation:
         """kill -9: nothing more becomes durable, nobody gets an answer."""
         self.killed = True
         self.log.crash()
+        self._leave_cluster()
         self._scope.cancel()
         self.hang_up()
 
@@ -204,7 +224,7 @@ class Incarnation:
 class Machine:
     """Disks, processes, clock and randomness of one seed. `run` keeps a Fleet up until `close`."""
 
-    def __init__(self, seed: int, nursery: trio.Nursery) -> None:
+    def __init__(self, seed: int, nursery: trio.Nursery, *, nodes: int = 0) -> None:
         self.random = Random(f"{seed} machine")
         self.salts = Random(f"{seed} salts")
         self.policy = Policy(
@@ -231,12 +251,37 @@ class Machine:
         self._awaited: list[tuple[type[Any], trio.Event]] = []
         self.traps: list[tuple[type[Any], int]] = []
         self._armed: list[AfterSteps] = []
-        self.world = FakeOpenCodeWorld(nursery, seed, disk=self.directories)
+        chance = Random(f"{seed} cluster")
+        self.cluster = FakeCluster(nursery, seed, disk=self.directories, grace_s=chance.choice((20.0, 120.0)))
+        self.world = self.cluster.local.world
+        self.witness = Witness(self.cluster)
+        for number in range(nodes):
+            self._add_node(f"node-{number}", chance)
         self.incarnations = 0
         self._fleet: Incarnation | None = None
         self._changed = trio.Event()
         self._closing = False
         self._downtime_s = 0.0
+
+    def _add_node(self, name: str, chance: Random) -> None:
+        labels = {"gpu": chance.choice(("true", "false")), "zone": chance.choice("ab")}
+        node = self.cluster.add(name, cpus=chance.choice((2.0, 4.0, 8.0)), memory_mb=8192, labels=labels)
+        node.scripts = self.scripts
+        node.opencode = WatchedHost(self, node.world, INSTANCES_MAX)
+
+    @property
+    def machines(self) -> list[FakeMachine]:
+        """The server's machine and all others."""
+        return list(self.cluster.machines.values())
+
+    def living(self) -> list[FakeProcess]:
+        """All processes that live, on whatever machine."""
+        return [process for machine in self.machines for process in machine.world.living()]
+
+    def machine_at(self, directory: str) -> FakeMachine:
+        """Return the machine that has a directory; the server's if none has."""
+        found = (each for each in self.machines if directory in each.disk.directories)
+        return next(found, self.cluster.local)
 
     async def run(self) -> None:
         while not self._closing:
@@ -294,6 +339,7 @@ class Machine:
 
     def spring(self, commit: Sequence[Recorded]) -> None:
         """A trap (kind of event, steps) lets a crash follow the next such event by so many steps."""
+        self.witness.see(commit)
         if self.traps and any(isinstance(recorded.event, self.traps[0][0]) for recorded in commit):
             self.crash_after(self.traps.pop(0)[1])
         noticed = [event for kind, event in self._awaited if any(isinstance(each.event, kind) for each in commit)]

@@ -29,10 +29,12 @@ from fleet.projections.transcripts import MessageView, Where
 from fleet.projections.views import Views
 from tests.fakes.scheduling import deterministic
 from tests.simulation.checks import CHECKS
+from tests.simulation.checks.hosts import no_reservation_is_left
 from tests.simulation.clients import Client, Ledger
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.faults import RECIPES, Faults, rebind, switch_webhooks
 from tests.simulation.machine import Machine
+from tests.simulation.merged import one_disk, one_world
 from tests.simulation.readers import StreamReader
 from tests.simulation.story import tell
 from tests.simulation.watch import Watch
@@ -121,7 +123,7 @@ class _Run:
 
     async def run(self, logged: list[MutableMapping[str, Any]]) -> None:
         async with trio.open_nursery() as world:
-            machine = self._machine = Machine(self._seed, world)
+            machine = self._machine = Machine(self._seed, world, nodes=nodes_of(self._seed))
             self._watch = Watch(machine)
             self.records = machine.disk.records
             furnish(machine)
@@ -140,6 +142,7 @@ class _Run:
                 self._check(evidence)
                 if self._inspect is not None:
                     self._inspect(evidence)
+                await self._check_reservations(evidence)
                 await machine.close()
                 self._check_nothing_runs(evidence)
                 nursery.cancel_scope.cancel()
@@ -217,7 +220,7 @@ class _Run:
             while quiet < 2:
                 fleet = await self._machine.fleet()
                 await trio.sleep(2)
-                living = {process.instance_id for process in self._machine.world.living()}
+                living = {process.instance_id for process in self._machine.living()}
                 unfinished = _unfinished(fleet.fleet.views, living)
                 unfinished += [f"reader {reader.stream}" for reader in self._readers if not reader.is_through(fleet)]
                 quiet = 0 if unfinished or fleet.gone.is_set() else quiet + 1
@@ -260,7 +263,8 @@ class _Run:
         if workspace is None or order is None or order.strategy == "existing":
             return
         await rebind(self._machine, workspace.id)
-        missing = workspace.fault == "missing" or order.directory not in self._machine.directories.directories
+        directory = order.directory if workspace.prepared is None else workspace.prepared.directory
+        missing = workspace.fault == "missing" or directory not in self._machine.machine_at(directory).disk.directories
         if missing and workspace.phase in ("ready", "failed"):
             await self._machine.call(lambda fleet: fleet.endings.restore(workspace.id, Caller()))
 
@@ -278,8 +282,8 @@ class _Run:
             machine.disk,
             machine.store,
             fleet.views,
-            machine.world,
-            machine.directories,
+            one_world(machine.machines),
+            one_disk(machine.machines, placed_by(fleet.views)),
             self._ledger,
             self._readers,
             self._probes,
@@ -291,6 +295,10 @@ class _Run:
             got=machine.sender.got,
             ran=machine.ran,
             committed=machine.committed,
+            machines=machine.machines,
+            reserved=machine.cluster.reserved,
+            unreported=list(machine.witness.complaints),
+            grace_s=machine.cluster.grace_s,
         )
 
     def _check(self, evidence: Evidence) -> None:
@@ -299,10 +307,34 @@ class _Run:
         if complaints:
             raise Failure(self._seed, complaints, evidence)
 
+    async def _check_reservations(self, evidence: Evidence) -> None:
+        """Stop all sessions, and look at the room that is still reserved."""
+        if not evidence.nodes:
+            return
+        for session in list((await self._machine.fleet()).fleet.views.sessions):
+            await self._stop(session.id)
+        await self._settle()
+        evidence.left_slots = sorted(self._machine.cluster.slots)
+        if complaints := list(no_reservation_is_left(evidence)):
+            raise Failure(self._seed, complaints, evidence)
+
+    async def _stop(self, session_id: str) -> None:
+        await self._machine.call(lambda fleet: fleet.sessions.terminate(session_id, Caller()))
+
     def _check_nothing_runs(self, evidence: Evidence) -> None:
         """An orderly end leaves no process behind (process safety)."""
         if left := self._machine.leftovers:
             raise Failure(self._seed, [f"outlived an orderly end: {left}"], evidence)
+
+
+def nodes_of(seed: int) -> int:
+    """Return how many machines there are beside the server's: in every third run there are some."""
+    return 0 if seed % 3 else Random(f"{seed} nodes").randint(1, 3)
+
+
+def placed_by(views: Views) -> dict[str, str]:
+    """Return the host of each workspace."""
+    return {state.id: state.order.host for state in views.workspaces if state.order is not None}
 
 
 def furnish(machine: Machine) -> None:

@@ -25,6 +25,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.opencode_store import Store
+from tests.simulation import spoilt_hosts as hosts
 from tests.simulation import spoilt_workspaces as workspaces
 from tests.simulation.clients import Ledger, Request
 from tests.simulation.evidence import Evidence, Probe
@@ -394,6 +395,7 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("processes_keep_the_limit", start_too_many),
     ("diffs_are_the_trees", lose_a_diff),
     ("changes_belong_to_their_turn", lose_a_diff),
+    *hosts.SPOILT,
     ("messages_are_ordered_once", order_no_delivery),
     ("messages_are_ordered_once", order_a_delivery_twice),
     ("messages_arrive", lose_a_message),

@@ -30,7 +30,7 @@ class Watch:
             self._look(fleet)
 
     def _look(self, fleet: Incarnation) -> None:
-        working = {key for process in self._machine.world.living() if not process.hung for key in process.statuses}
+        working = {key for process in self._machine.living() if not process.is_silent for key in process.statuses}
         unseen = {
             state.id: state
             for state in fleet.fleet.views.sessions
