@@ -121,6 +121,12 @@ class FakeCluster:
         """The event that the next change sets."""
         return self._changed
 
+    def grow(self) -> None:
+        """Give every machine room for all."""
+        for machine in self.machines.values():
+            machine.cpus, machine.memory_mb = 1024.0, 1 << 20
+        self.changed()
+
     def engine_down(self) -> None:
         """The engine answers nothing; machines run on, and do not hear the head."""
         self.engine_up = False

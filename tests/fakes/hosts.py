@@ -36,7 +36,6 @@ from fleet.ports import (
 )
 from tests.fakes.cluster import SILENT_S, FakeCluster
 from tests.fakes.machine import FakeMachine
-from tests.fakes.scripts import FakeScripts
 from tests.fakes.travelling import TravellingRemovals, TravellingTrees, TravellingWorkspaces, Way
 
 Port = TypeVar("Port")
@@ -51,7 +50,7 @@ def local_host(machine: FakeMachine) -> HostPorts:
         machine.trees,
         machine.removals,
         LocalFiles(),
-        FakeScripts(machine.scripts),
+        machine.scripts,
         machine.shells,
     )
 
@@ -66,7 +65,7 @@ def remote_host(local: FakeMachine, machine: FakeMachine) -> HostPorts:
         TravellingTrees(way, local.trees, machine.trees),
         TravellingRemovals(way, local.removals, machine.removals),
         remote(machine, cast("Files", LocalFiles())),
-        remote(machine, cast("Scripts", FakeScripts(machine.scripts))),
+        remote(machine, cast("Scripts", machine.scripts)),
         remote(machine, cast("Shells", machine.shells)),
     )
 

@@ -18,7 +18,7 @@ from tests.fakes.clock import EPOCH_MS
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.removals import FakeRemovals
-from tests.fakes.scripts import FakeScriptsWorld
+from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
 from tests.fakes.shells import FakeShells
 from tests.fakes.trees import FakeTrees
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
@@ -85,11 +85,11 @@ class FakeMachine:
         self.root = LOCAL_ROOT if self.is_local else f"/hosts/{name}/workspaces"
         self.disk = FakeDisk() if disk is None else disk
         self.world = FakeOpenCodeWorld(cluster.nursery, cluster.seed + len(cluster.machines), disk=self.disk)
-        self.opencode = FakeOpenCodeHost(self.world)
+        self.opencode = FakeOpenCodeHost(self.world, repeats=not self.is_local)
         self.workspaces = FakeWorkspaces(self.disk, self.root)
         self.trees = FakeTrees(self.disk)
         self.removals = FakeRemovals(self.disk)
-        self.scripts = FakeScriptsWorld()
+        self.scripts = FakeScripts(FakeScriptsWorld())
         self.shells = FakeShells()
         self.powered = True
         self.connected = True

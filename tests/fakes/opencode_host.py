@@ -11,6 +11,7 @@ import trio
 from fleet.adapters.opencode.copies import document
 from fleet.core.paths import is_inside
 from fleet.errors import Problem, Unavailable
+from fleet.keyed_locks import Locks
 from fleet.limits import SPAWN_READY_TIMEOUT_S, TERM_GRACE_S
 from fleet.ports import (
     Endpoint,
@@ -34,10 +35,15 @@ ImportFault = Literal["refused", "silent"]
 
 
 class FakeOpenCodeHost:
-    """`fleet.ports.OpenCodeHost` of one simulated Fleet."""
+    """`fleet.ports.OpenCodeHost` of one simulated Fleet.
 
-    def __init__(self, world: "FakeOpenCodeWorld") -> None:
+    With `repeats` it is that of another machine: a second call to start an instance returns the process of the first.
+    """
+
+    def __init__(self, world: "FakeOpenCodeWorld", *, repeats: bool = False) -> None:
         self._world = world
+        self._repeats = repeats
+        self._starting = Locks()
         self._children: list[ProcessIdentity] = []
 
     @property
@@ -45,6 +51,13 @@ class FakeOpenCodeHost:
         return self._world.version
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
+        if not self._repeats:
+            return await self._spawn(instance_id, directory)
+        async with self._starting.hold(instance_id):
+            running = (each.identity for each in self._world.living() if each.instance_id == instance_id)
+            return next(running, None) or await self._spawn(instance_id, directory)
+
+    async def _spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
         await trio.sleep(0.01)
         fault = self._world.spawn_faults.pop(0) if self._world.spawn_faults else None
         if fault in ("missing", "not_executable", "downgrade"):

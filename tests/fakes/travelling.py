@@ -62,7 +62,8 @@ class Way:
         top = self._mirror(source.directory)
         mirror = mirrors.get(top) or mirrors.setdefault(top, FakeRepository(top, head=""))
         self.machine.disk.directories.add(top)
-        mirror.branches = {**mirror.branches, **origin.branches}
+        own = {name: tip for name, tip in mirror.branches.items() if name not in mirror.remotes}
+        mirror.branches, mirror.remotes = {**own, **origin.branches}, dict(origin.branches)
         mirror.names = {**mirror.names, **origin.names}
         mirror.not_carried = origin.not_carried
         commit = origin.commit("HEAD")

@@ -7,7 +7,7 @@ of a request can be found without trusting anything that Fleet says of it.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import trio
 
@@ -177,11 +177,25 @@ class Client:
         parent = random.choice(known) if known and random.random() < 0.5 else None
         budget = self._a_budget() if random.random() < 0.15 else None
         settings = SessionSettings(
-            title=request.mark, strategy=strategy, branch=branch, base_ref=base_ref, budget=budget
+            title=request.mark, strategy=strategy, branch=branch, base_ref=base_ref, budget=budget, **self._wishes()
         )
         new = NewSession(place, settings, prompt, notify_session=parent)
         await self._order(request, lambda fleet, caller: fleet.sessions.create(new, caller))
         self._learn(request)
+
+    def _wishes(self) -> dict[str, Any]:
+        """Return what it wants of a host, where there are several."""
+        nodes, random = self._machine.cluster.nodes, self._random
+        if not nodes:
+            return {}
+        names = [node.name for node in nodes]
+        return {
+            "host": random.choice((*[None] * 8, *names, *names, "local", "nowhere")),
+            "host_labels": random.choice(({}, {}, {}, {"gpu": "true"}, {"zone": "a"}, {"zone": "c"})),
+            "cpus": random.choice((None, None, 0.5, 2.0, 64.0)),
+            "memory_mb": random.choice((None, None, 512, 4096)),
+            "on_host_loss": random.choice(("ask", "resume")),
+        }
 
     async def _fork(self, session_id: str) -> None:
         request = self._ledger.add("session", self._key())

@@ -33,7 +33,6 @@ from tests.fakes.machine import FakeMachine
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
 from tests.fakes.memory_store import MemoryStore
-from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.opencode_process import FakeProcess
 from tests.fakes.removals import FakeRemovals
@@ -73,12 +72,13 @@ class AfterSteps(trio.abc.Instrument):
 class WatchedHost(FakeOpenCodeHost):
     """A host that notes a second process of one instance beside a living one, and one process too many."""
 
-    def __init__(self, machine: "Machine", world: FakeOpenCodeWorld, instances_max: int) -> None:
-        super().__init__(world)
+    def __init__(self, machine: "Machine", node: FakeMachine | None = None) -> None:
+        world = machine.world if node is None else node.world
+        super().__init__(world, repeats=node is not None)
         self._watched = world
         self._overlaps = machine.overlaps
         self._crowds = machine.crowds
-        self._instances_max = instances_max
+        self._instances_max = machine.policy.instances_max if node is None else INSTANCES_MAX
 
     async def spawn(self, instance_id: str, directory: str) -> ProcessIdentity:
         if directory not in self._watched.disk.directories:
@@ -129,7 +129,7 @@ class Incarnation:
         self._machine = machine
         self._engine: FakeHosts | None = None
         self.log = MemoryLog(machine.disk, REGISTRY, machine.clock, salts=machine.salts.randbytes)
-        host = WatchedHost(machine, machine.world, machine.policy.instances_max)
+        host = WatchedHost(machine)
         workspaces = FakeWorkspaces(machine.directories)
         local = HostPorts(
             name=LOCAL,
@@ -266,8 +266,8 @@ class Machine:
     def _add_node(self, name: str, chance: Random) -> None:
         labels = {"gpu": chance.choice(("true", "false")), "zone": chance.choice("ab")}
         node = self.cluster.add(name, cpus=chance.choice((2.0, 4.0, 8.0)), memory_mb=8192, labels=labels)
-        node.scripts = self.scripts
-        node.opencode = WatchedHost(self, node.world, INSTANCES_MAX)
+        node.scripts = WatchedScripts(self)
+        node.opencode = WatchedHost(self, node)
 
     @property
     def machines(self) -> list[FakeMachine]:
@@ -363,8 +363,9 @@ class Machine:
         return OSError(number, os.strerror(number), "/somewhere")
 
     def relax(self) -> None:
-        """The next Fleet may start as many processes as sessions need; no crash is due any more."""
+        """The next Fleet may start as many processes as sessions need, and has room; no crash is due any more."""
         self.policy = replace(self.policy, instances_max=INSTANCES_MAX)
+        self.cluster.grow()
         self.traps.clear()
         for crash in self._armed:
             crash.disarm()

@@ -23,7 +23,7 @@ from fleet.core.session.effects import FollowTurn, NotifyParent, SetUpWorkspace
 from fleet.core.session.state import State, is_held
 from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.errors import Problem
-from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX, WORKSPACE_SWEEP_S
+from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX, ROOM_SWEEP_S, WORKSPACE_SWEEP_S
 from fleet.projections.history_query import HistorySearch
 from fleet.projections.transcripts import MessageView, Where
 from fleet.projections.views import Views
@@ -314,6 +314,7 @@ class _Run:
         for session in list((await self._machine.fleet()).fleet.views.sessions):
             await self._stop(session.id)
         await self._settle()
+        await trio.sleep(ROOM_SWEEP_S + 1)
         evidence.left_slots = sorted(self._machine.cluster.slots)
         if complaints := list(no_reservation_is_left(evidence)):
             raise Failure(self._seed, complaints, evidence)

@@ -79,9 +79,6 @@ def an_outcome(evidence: Evidence) -> CommandResult:
     return next(outcome for request in evidence.ledger.requests for outcome in request.outcomes)
 
 
-# ------------------------------------------------------------------------------------------------------ what is spoilt
-
-
 def lose_a_record(evidence: Evidence) -> None:
     evidence.disk = disk_of(evidence)
     del evidence.disk.records[10]

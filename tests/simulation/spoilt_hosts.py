@@ -63,4 +63,5 @@ SPOILT: Final = (
     ("processes_are_where_the_log_places_them", move_a_process),
     ("draining_hosts_get_no_new_session", place_on_a_draining_host),
     ("no_reservation_is_left", leave_a_reservation),
+    ("what_was_reported_done_is_on_the_head", report_too_early),
 )

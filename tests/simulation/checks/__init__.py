@@ -85,6 +85,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     hosts.processes_are_where_the_log_places_them,
     hosts.draining_hosts_get_no_new_session,
     hosts.no_reservation_is_left,
+    hosts.what_was_reported_done_is_on_the_head,
     webhooks.messages_are_ordered_once,
     webhooks.messages_arrive,
 )

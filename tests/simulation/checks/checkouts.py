@@ -25,8 +25,13 @@ def checkouts_are_in_the_log(evidence: Evidence) -> Iterator[str]:
 
 
 def _place(order: WorkspaceSpec | None) -> WorkspaceSpec | None:
-    """Return the order without its source: one that is bound again is mended after that is in the log."""
-    return None if order is None else replace(order, source_directory="")
+    """Return the order without its source and root.
+
+    One that is bound again is mended after that is in the log, and each machine has a root of its own.
+    """
+    if order is None:
+        return None
+    return replace(order, source_directory="", directory=order.directory.rpartition("/workspaces/")[2])
 
 
 def ready_workspaces_are_there(evidence: Evidence) -> Iterator[str]:
@@ -50,8 +55,9 @@ def faults_are_told(evidence: Evidence) -> Iterator[str]:
     used = {session.workspace_id for session in evidence.views.sessions if session.ended_at_ms is None}
     for state in evidence.views.workspaces:
         if state.id in used and state.phase == "ready" and state.order is not None:
-            cut_off = "cut_off" if state.order.directory in disk.cut_off else None
-            fault = cut_off if state.order.directory in disk.directories else "missing"
+            directory = state.order.directory if state.prepared is None else state.prepared.directory
+            cut_off = "cut_off" if directory in disk.cut_off else None
+            fault = cut_off if directory in disk.directories else "missing"
             if state.fault != fault:
                 yield f"workspace {state.id} is {fault}, and the log says {state.fault}"
 
@@ -73,6 +79,6 @@ def branches_are_wanted(evidence: Evidence) -> Iterator[str]:
     """A branch that Fleet made belongs to a checkout that is there: a failed attempt leaves none behind."""
     wanted = {checkout.order.branch for checkout in evidence.directories.checkouts.values()}
     for repository in evidence.directories.repositories.values():
-        for branch in repository.branches:
+        for branch in repository.branches.keys() - repository.remotes.keys():  # a mirror has those of its source
             if branch.startswith("fleet/") and branch not in wanted:
                 yield f"the branch {branch} of {repository.top} belongs to nothing"
