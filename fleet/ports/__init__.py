@@ -49,6 +49,7 @@ from fleet.ports.transcript import (
     OpenRequest,
     Part,
     Prompt,
+    RecordedMessage,
     Tokens,
     TurnStatus,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "ProcessIdentity",
     "Prompt",
     "Recipe",
+    "RecordedMessage",
     "Removals",
     "RequestClosed",
     "RequestOpened",

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from fleet.ports.opencode import OpenCode
-from fleet.ports.transcript import Message, OpenCodeSession
+from fleet.ports.transcript import Message, OpenCodeSession, RecordedMessage
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -102,6 +102,13 @@ class OpenCodeHost(Protocol):
         """Copy messages of another session into `session`, under new ids, which are the same in every attempt.
 
         Existing messages stay unchanged. Raises `Problem` opencode_refused; some copies may exist then.
+        """
+        ...
+
+    async def restore_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> None:
+        """Add messages of `session` that another host's OpenCode had, under their own ids.
+
+        Existing messages stay unchanged. Raises `Problem` opencode_refused; some messages may exist then.
         """
         ...
 

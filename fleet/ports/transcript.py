@@ -65,6 +65,13 @@ class Message(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
 
 
+class RecordedMessage(msgspec.Struct, frozen=True):
+    """A message and its finished parts as Fleet has recorded them: OpenCode's unchanged JSON."""
+
+    info: bytes
+    parts: tuple[bytes, ...] = ()
+
+
 class OpenCodeSession(msgspec.Struct, frozen=True):
     """A session in OpenCode's store; `updated_ms` is not before its newest prompt, 0 where it is unknown.
 

@@ -1,7 +1,8 @@
-"""What every OpenCode does with copies of another session's messages, which a fork begins with."""
+"""What every OpenCode does with messages that it is given: copies that a fork begins with, and a session's own."""
 
 from trio.abc import Clock
 
+from fleet.ports import Message, RecordedMessage
 from tests.contracts.opencode_contract import OpenCodeSide, finished, text_of
 
 
@@ -33,3 +34,28 @@ class CopiesContract:
             further = side.prompt(side.script.text("violet"))
             await opencode.prompt(fork.id, side.other_directory, further)
             assert len(await finished(opencode, fork.id, side.other_directory, further)) == 1
+
+    async def test_messages_of_a_session_are_restored_where_it_is_not_known(
+        self, side: OpenCodeSide, clock: Clock | None
+    ) -> None:
+        async with side.connect() as opencode:
+            session_id = await side.session(opencode)
+            prompt = side.prompt(side.script.steps(2))
+            await opencode.prompt(session_id, side.directory, prompt)
+            await finished(opencode, session_id, side.directory, prompt)
+            told = await opencode.read_messages(session_id)
+            await opencode.delete_session(session_id)
+            session = await opencode.create_session(session_id, side.other_directory, "As it was")
+            assert session.id == session_id
+            await side.host.restore_messages(recorded(told[:2]), session)
+            await side.host.restore_messages(recorded(told), session)
+            restored = await opencode.read_messages(session_id)
+            assert [each.info.id for each in restored] == [each.info.id for each in told]
+            assert recorded(restored) == recorded(told)
+            further = side.prompt(side.script.text("violet"))
+            await opencode.prompt(session_id, side.other_directory, further)
+            assert len(await finished(opencode, session_id, side.other_directory, further)) == 1
+
+
+def recorded(messages: tuple[Message, ...]) -> tuple[RecordedMessage, ...]:
+    return tuple(RecordedMessage(each.info.raw, tuple(part.raw for part in each.parts)) for each in messages)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import trio
 
-from fleet.adapters.opencode.copies import document
+from fleet.adapters.opencode.copies import document, restoration
 from fleet.core.paths import is_inside
 from fleet.errors import Problem, Unavailable
 from fleet.keyed_locks import Locks
@@ -21,6 +21,7 @@ from fleet.ports import (
     OpenCode,
     OpenCodeSession,
     ProcessIdentity,
+    RecordedMessage,
     StopStep,
 )
 from tests.fakes.opencode_client import FakeOpenCode
@@ -143,13 +144,20 @@ class FakeOpenCodeHost:
 
     async def copy_messages(self, messages: tuple[Message, ...], session: OpenCodeSession) -> None:
         """Import them one by one, as far as the fault that is due lets it; a crash of Fleet ends it as well."""
-        copies: list[Json] = msgspec.json.decode(document(messages, session))["messages"]
+        await self._import(document(messages, session), copies=True)
+
+    async def restore_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> None:
+        await self._import(restoration(messages, session), copies=False)
+
+    async def _import(self, read: bytes, *, copies: bool) -> None:
+        found: list[Json] = msgspec.json.decode(read)["messages"]
         fault = self._world.import_faults.pop(0) if self._world.import_faults else None
-        for copy in copies[: len(copies) // 2] if fault else copies:
+        for each in found[: len(found) // 2] if fault else found:
             await trio.sleep(0.01)
-            if copy["info"]["id"] not in self._world.store.messages:
-                self._world.copies.add(copy["info"]["id"])
-                self._world.store.add(StoredMessage(copy["info"], {part["id"]: part for part in copy["parts"]}))
+            if each["info"]["id"] not in self._world.store.messages:
+                if copies:
+                    self._world.copies.add(each["info"]["id"])
+                self._world.store.add(StoredMessage(each["info"], {part["id"]: part for part in each["parts"]}))
         if fault == "refused":
             raise Problem("opencode_refused", "`opencode import` ended with 1: the disk is full")
 

@@ -1,4 +1,5 @@
-"""Copies messages into a fork by OpenCode's import of sessions, because no call adds messages to a session.
+"""Adds messages to a session by OpenCode's import of sessions, because no call does: copies for a fork, under other
+ids, and the messages of a session that comes from another host, under their own.
 
 The imported document is built here from the responses of OpenCode's HTTP interface, because `opencode export` ends
 before a pipe has received more than its first 64 or 128 KiB. The ids of the copies are derived from the originals and
@@ -8,7 +9,7 @@ directory; `forget_old_imports` removes files that a crash has left.
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -17,7 +18,7 @@ import trio
 
 from fleet.adapters.opencode.one_shot import refused, run_once
 from fleet.ids import OPENCODE_RANDOM_BITS, base62
-from fleet.ports import Message, OpenCodeSession
+from fleet.ports import Message, OpenCodeSession, RecordedMessage
 from fleet.private_files import make_private_directory, write_private
 
 _ASCENDING: Final = len("msg_0123456789ab")  # the prefix of an id: its kind and its time
@@ -50,6 +51,19 @@ def document(messages: tuple[Message, ...], session: OpenCodeSession) -> bytes:
     return msgspec.json.encode({"info": msgspec.Raw(session.raw), "messages": copies})
 
 
+def restoration(messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> bytes:
+    """Return `session` with its `messages`, unchanged but for the session's id where OpenCode has chosen another."""
+    restored = [
+        {"info": _in_session(message.info, session), "parts": [_in_session(part, session) for part in message.parts]}
+        for message in messages
+    ]
+    return msgspec.json.encode({"info": msgspec.Raw(session.raw), "messages": restored})
+
+
+def _in_session(raw: bytes, session: OpenCodeSession) -> dict[str, Any]:
+    return {**msgspec.json.decode(raw), "sessionID": session.id}
+
+
 def _renamed(json: object, ids: Mapping[str, str]) -> Any:
     """Return `json` with the ids of originals replaced by those of their copies: parents, summaries, parts."""
     if isinstance(json, str):
@@ -65,18 +79,18 @@ def _moved(info: dict[str, Any], directory: str) -> dict[str, Any]:
     return {**info, "path": {"cwd": directory, "root": directory}} if "path" in info else info
 
 
-async def import_copies(
+async def import_session(
     executable: Path,
     environment: Mapping[str, str],
-    messages: tuple[Message, ...],
+    make: Callable[[], bytes],
     session: OpenCodeSession,
     scratch: Path,
 ) -> None:
-    """Have OpenCode import copies of `messages` into the session. Raises `Problem` opencode_refused."""
+    """Have OpenCode import the document that `make` returns, in a thread. Raises `Problem` opencode_refused."""
     make_private_directory(scratch)
     file = scratch / f"{session.id}.json"
     try:
-        await trio.to_thread.run_sync(lambda: write_private(file, document(messages, session)))
+        await trio.to_thread.run_sync(lambda: write_private(file, make()))
         await _import(executable, environment, session.directory, file)
     finally:
         file.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ It excludes Fleet's own settings and the variables of the shell that started Fle
 configuration overrides the one that Fleet adds (the rehearsal model). `process` adds the markers and the password.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -13,6 +14,8 @@ from fleet.environment import passed_on
 from fleet.errors import StartupError
 
 CONFIG_VARIABLE: Final = "OPENCODE_CONFIG_CONTENT"
+_SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_SECRET_CHARS_MIN: Final = 8  # a shorter value is a flag or a number; hiding it would garble the log
 
 
 def inherited(environment: Mapping[str, str], extra_config: Mapping[str, Any]) -> dict[str, str]:
@@ -27,6 +30,12 @@ def inherited(environment: Mapping[str, str], extra_config: Mapping[str, Any]) -
         merged = merged_config(extra_config, _users_config(kept.get(CONFIG_VARIABLE, "")))
         kept[CONFIG_VARIABLE] = msgspec.json.encode(merged).decode()
     return kept
+
+
+def secrets_in(environment: Mapping[str, str]) -> list[str]:
+    """Return the values that have the names of secrets."""
+    secrets = (value for name, value in environment.items() if _SECRET_NAME.search(name))
+    return [value for value in secrets if len(value) >= _SECRET_CHARS_MIN]
 
 
 def _users_config(text: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ chooses the executable and prevents downgrades, and `client` sends requests to a
 """
 
 import os
-import re
 import signal
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +20,9 @@ import trio
 
 from fleet.adapters.opencode import binary, remnants
 from fleet.adapters.opencode.client import USERNAME, open_client
-from fleet.adapters.opencode.copies import forget_old_imports, import_copies
+from fleet.adapters.opencode.copies import document, forget_old_imports, import_session, restoration
 from fleet.adapters.opencode.detached import DetachedProcesses, Lease
-from fleet.adapters.opencode.environment import inherited
+from fleet.adapters.opencode.environment import inherited, secrets_in
 from fleet.adapters.opencode.files import InstanceFiles, forget_old_logs, forget_old_scratch
 from fleet.adapters.opencode.identity import (
     INSTANCE_MARKER,
@@ -50,11 +50,19 @@ from fleet.limits import (
     TERM_GRACE_S,
 )
 from fleet.network import family_of
-from fleet.ports import Endpoint, Exit, FoundProcess, Message, OpenCode, OpenCodeSession, ProcessIdentity, StopStep
+from fleet.ports import (
+    Endpoint,
+    Exit,
+    FoundProcess,
+    Message,
+    OpenCode,
+    OpenCodeSession,
+    ProcessIdentity,
+    RecordedMessage,
+    StopStep,
+)
 
-_SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _IMPORTS: Final = "imports"  # holds the files of running imports
-_SECRET_CHARS_MIN: Final = 8  # a shorter value is a flag or a number; hiding it would garble the log
 
 
 class LocalOpenCodeHost:
@@ -206,11 +214,11 @@ class LocalOpenCodeHost:
         with trio.move_on_after(patience_s):
             while self._is_starting(instance_id, started):  # noqa: ASYNC110 - a log wakes no task
                 await trio.sleep(PROCESS_POLL_S)
-        how = self._exit(instance_id, started)
+        how = self._processes.exit(instance_id, started)
         return how is not None and how.code == 1 and self._files(instance_id).tells_of_taken_port()
 
     def _is_starting(self, instance_id: str, started: ProcessIdentity) -> bool:
-        return self._exit(instance_id, started) is None and self._files(instance_id).announced_port() is None
+        return self._processes.exit(instance_id, started) is None and self._files(instance_id).announced_port() is None
 
     async def wait_ready(self, instance_id: str, identity: ProcessIdentity) -> Endpoint:
         """Wait until it listens and is healthy.
@@ -219,7 +227,9 @@ class LocalOpenCodeHost:
         """
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
             while True:
-                alive = self._exit(instance_id, identity) is None  # before the log is read: its last lines count
+                alive = (
+                    self._processes.exit(instance_id, identity) is None
+                )  # before the log is read: its last lines count
                 port = self._files(instance_id).announced_port()
                 if alive and port is not None and (endpoint := await self._healthy(instance_id, port)) is not None:
                     return endpoint
@@ -228,9 +238,6 @@ class LocalOpenCodeHost:
                 await trio.sleep(PROCESS_POLL_S)
         reason = f"was not ready within {SPAWN_READY_TIMEOUT_S:g} s"
         raise self._failed_start("opencode_not_ready", reason, instance_id)
-
-    def _exit(self, instance_id: str, identity: ProcessIdentity) -> Exit | None:
-        return self._processes.exit(instance_id, identity)
 
     async def _healthy(self, instance_id: str, port: int) -> Endpoint | None:
         try:
@@ -241,8 +248,7 @@ class LocalOpenCodeHost:
 
     def _failed_start(self, code: str, what: str, instance_id: str) -> Unavailable:
         files = self._files(instance_id)
-        secrets = [value for name, value in self._environment.items() if _SECRET_NAME.search(name)]
-        evidence = files.evidence(value for value in secrets if len(value) >= _SECRET_CHARS_MIN)
+        evidence = files.evidence(secrets_in(self._environment))
         return Unavailable(
             code,
             f"OpenCode {what}. The end of its log: {evidence or '(empty)'}",
@@ -329,8 +335,15 @@ class LocalOpenCodeHost:
 
     async def copy_messages(self, messages: tuple[Message, ...], session: OpenCodeSession) -> None:
         """Have OpenCode import copies of the messages into the session (copies.py)."""
+        await self._import(partial(document, messages, session), session)
+
+    async def restore_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> None:
+        """Have OpenCode import the messages into the session (copies.py)."""
+        await self._import(partial(restoration, messages, session), session)
+
+    async def _import(self, make: Callable[[], bytes], session: OpenCodeSession) -> None:
         executable = binary.resolve_binary(self._executable, self._environment)
-        await import_copies(executable, self._environment, messages, session, self._data_dir / _IMPORTS)
+        await import_session(executable, self._environment, make, session, self._data_dir / _IMPORTS)
 
     async def delete_session(self, session_id: str) -> None:
         """Run `opencode session delete`."""

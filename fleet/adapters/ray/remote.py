@@ -27,6 +27,7 @@ from fleet.ports import (
     OpenCodeSession,
     ProcessIdentity,
     Recipe,
+    RecordedMessage,
     Script,
     ScriptEnd,
     StopStep,
@@ -89,6 +90,10 @@ class RemoteOpenCodeHost:
     async def copy_messages(self, messages: tuple[Message, ...], session: OpenCodeSession) -> None:
         """Copy messages into a session (see the port)."""
         await self._opencode.call("copy_messages", messages, session)
+
+    async def restore_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> None:
+        """Add recorded messages to a session (see the port)."""
+        await self._opencode.call("restore_messages", messages, session)
 
     async def delete_session(self, session_id: str) -> None:
         """Delete a session from OpenCode's store there (see the port)."""
