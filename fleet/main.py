@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from uuid import uuid4
 
 import structlog
 import trio
@@ -36,6 +37,7 @@ from fleet.adapters.opencode.binary import resolve_binary
 from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.shells import LocalShells
 from fleet.adapters.scripts import LocalScripts
+from fleet.adapters.self_description import SelfDescription
 from fleet.adapters.webhook_secrets import FileWebhookSecrets
 from fleet.adapters.webhook_sender import HttpSender
 from fleet.config import Config
@@ -62,6 +64,7 @@ from fleet.limits import (
 from fleet.logs import announce, configure_logs
 from fleet.model_choice import ModelChoice
 from fleet.network import base_url, family_of, is_loopback
+from fleet.ports import LOCAL
 from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer
 from fleet.server_facts import facts_of
@@ -311,10 +314,13 @@ async def _write(log: LmdbLog, stopping: trio.Event, *, task_status: trio.TaskSt
 def _ports(config: Config, host: LocalOpenCodeHost, shells: LocalShells, scripts: LocalScripts) -> Ports:
     clock = SystemClock()
     local = local_host(config.data_dir, config.workspace_roots, host, scripts=scripts, shells=shells)
+    described = SelfDescription(
+        LOCAL, epoch=uuid4().hex, root=config.data_dir, opencode_version=lambda: host.known_version
+    )
     return Ports(
         clock=clock,
         ids=SystemIds(clock),
-        hosts=LocalHosts(local),
+        hosts=LocalHosts(local, described.look),
         webhook_secrets=FileWebhookSecrets(config.data_dir),
         sender=HttpSender(clock, config.webhook_networks),
     )
@@ -331,6 +337,7 @@ def _policy(config: Config) -> Policy:
         workspace_roots=tuple(os.path.realpath(root) for root in config.workspace_roots),
         host_cpus=config.host_cpus,
         host_memory_mb=config.host_memory_mb,
+        host_grace_s=config.host_grace_s,
     )
 
 

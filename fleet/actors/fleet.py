@@ -12,9 +12,11 @@ from prometheus_client import Histogram
 from fleet.actors.context import Context
 from fleet.actors.effects.shared import SharedEffects
 from fleet.actors.runtime.supervisor import Supervisor
+from fleet.actors.upkeep.host_records import HostRecords
 from fleet.actors.upkeep.retention import due
 from fleet.actors.upkeep.server_records import ServerRecords
 from fleet.actors.usecases.forks import Forks
+from fleet.actors.usecases.hosts import HostUseCases
 from fleet.actors.usecases.opencode_catalog import OpenCodeCatalog
 from fleet.actors.usecases.rebinding import Rebinding
 from fleet.actors.usecases.removal import RemovalUseCases
@@ -42,6 +44,7 @@ class Fleet:
         projections: Projections,
         effects: SharedEffects,
         records: ServerRecords,
+        host_records: HostRecords,
         *,
         command_seconds: Histogram,
         traces: "Traces | None",
@@ -82,6 +85,7 @@ class Fleet:
         self.rebinding = Rebinding(context, self.roots)
         self.trust = Trust(context, self.sessions)
         self.repositories = Repositories(context, effects.known_offers, self.roots)
+        self.hosts = HostUseCases(context, host_records.live)
         self.webhooks = WebhookUseCases(context)
         # The state of the server.
         self.read_only = read_only
@@ -122,7 +126,8 @@ class Fleet:
             for aggregate_id, position in view.damaged.items()
         ]
         reading = ["the server is read-only: it refuses every change"] if self.read_only else []
-        return [*reading, *([] if shortage is None else [shortage]), *damaged[:DAMAGED_LISTED_MAX]]
+        short = [] if shortage is None else [shortage]
+        return [*reading, *short, *self.hosts.limitations(), *damaged[:DAMAGED_LISTED_MAX]]
 
     @property
     def uptime_s(self) -> float:

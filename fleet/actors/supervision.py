@@ -1,7 +1,8 @@
 """The supervision of one Fleet: everything that runs between the log and the gateway, in the order of its start.
 
-    views -> signals -> history -> indexing -> server -> records -> roots -> trust -> hosts -> workspaces -> instances
-    -> sessions -> webhooks -> recovery -> rooms -> idleness -> retention -> standing -> model-limits
+    views -> signals -> history -> indexing -> server -> records -> roots -> trust -> hosts -> host-records ->
+    workspaces -> instances -> sessions -> webhooks -> recovery -> rooms -> idleness -> retention -> standing ->
+    model-limits
 
 If one crashes, those behind it are started again too. Each registry supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -19,6 +20,7 @@ from fleet.actors.fleet import Fleet
 from fleet.actors.registries import make_registries
 from fleet.actors.runtime.child import ChildSpec
 from fleet.actors.runtime.supervisor import Supervisor
+from fleet.actors.upkeep.host_records import HostRecords
 from fleet.actors.upkeep.idle_instances import Idleness
 from fleet.actors.upkeep.recovery import Recovery
 from fleet.actors.upkeep.retention import End, Retention
@@ -55,12 +57,13 @@ class Supervision:
         effects = make_shared_effects(context, projections)
         seconds = _command_seconds()
         context.actors = make_registries(context, projections, effects, seconds, traces)
-        records = ServerRecords(context, facts)
+        records, host_records = ServerRecords(context, facts), HostRecords(context)
         self.fleet = Fleet(
             context,
             projections,
             effects,
             records,
+            host_records,
             command_seconds=seconds,
             traces=traces,
             directory=stores.directory,
@@ -69,7 +72,9 @@ class Supervision:
         self._children = (
             _followers(projections)
             if read_only
-            else _children(context, projections, effects, records, self.fleet.endings.end)
+            else _children(
+                context, projections, effects, records, host_records=host_records, end=self.fleet.endings.end
+            )
         )
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
@@ -91,7 +96,13 @@ def _followers(projections: Projections) -> tuple[ChildSpec, ...]:
 
 
 def _children(
-    context: Context, projections: Projections, effects: SharedEffects, records: ServerRecords, end: End
+    context: Context,
+    projections: Projections,
+    effects: SharedEffects,
+    records: ServerRecords,
+    *,
+    host_records: HostRecords,
+    end: End,
 ) -> tuple[ChildSpec, ...]:
     actors = context.actors
     recovery = Recovery(context, effects.placement, effects.erasure)
@@ -105,6 +116,7 @@ def _children(
         ChildSpec("roots", actors.roots.run),
         ChildSpec("trust", actors.trust.run),
         ChildSpec("hosts", actors.hosts.run),
+        ChildSpec("host-records", host_records.run),
         ChildSpec("workspaces", actors.workspaces.run),
         ChildSpec("instances", actors.instances.run),
         ChildSpec("sessions", actors.sessions.run),

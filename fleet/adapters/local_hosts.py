@@ -1,6 +1,6 @@
 """The only host of a Fleet without an engine: the machine of the server."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -9,7 +9,20 @@ import trio
 from fleet.adapters.files import LocalFiles
 from fleet.adapters.git import GitRemovals, GitTrees, GitWorkspaces
 from fleet.errors import Rejected
-from fleet.ports import LOCAL, Host, HostEvent, HostPorts, Need, OnDelay, OpenCodeHost, Scripts, Shells
+from fleet.limits import HOST_LOOK_S
+from fleet.ports import (
+    LOCAL,
+    Host,
+    HostEvent,
+    HostInfo,
+    HostPorts,
+    HostUp,
+    Need,
+    OnDelay,
+    OpenCodeHost,
+    Scripts,
+    Shells,
+)
 
 
 def local_host(
@@ -30,10 +43,14 @@ def local_host(
 
 
 class LocalHosts:
-    """`fleet.ports.Hosts` with the host `local` alone, which always has room: other limits bound its processes."""
+    """`fleet.ports.Hosts` with the host `local` alone, which always has room: other limits bound its processes.
 
-    def __init__(self, local: Host) -> None:
+    `look` returns what the machine is and has free; without it, as in most tests, nothing is reported.
+    """
+
+    def __init__(self, local: Host, look: Callable[[], Awaitable[HostInfo]] | None = None) -> None:
         self._local = local
+        self._look = look
 
     def host(self, name: str) -> Host:
         """Return the server's machine. Raises `Rejected` host_unknown."""
@@ -70,8 +87,8 @@ class LocalHosts:
         return {}
 
     def watch(self) -> AbstractAsyncContextManager[AsyncIterator[HostEvent]]:
-        """Follow nothing: no other host will come."""
-        return _watch()
+        """Report the server's machine every few seconds; no other host will come."""
+        return _watch(self._look)
 
 
 _HINT = "Start Fleet with --hosts ray to have other machines."
@@ -84,7 +101,15 @@ def _unknown(name: str | None) -> Rejected:
 
 
 @asynccontextmanager
-async def _watch() -> AsyncGenerator[AsyncIterator[HostEvent]]:
+async def _watch(look: Callable[[], Awaitable[HostInfo]] | None) -> AsyncGenerator[AsyncIterator[HostEvent]]:
     sender, receiver = trio.open_memory_channel[HostEvent](0)
-    with sender, receiver:
+
+    async def report() -> None:
+        while look is not None:
+            await sender.send(HostUp(await look()))
+            await trio.sleep(HOST_LOOK_S)
+
+    async with sender, receiver, trio.open_nursery() as nursery:
+        nursery.start_soon(report)
         yield receiver
+        nursery.cancel_scope.cancel()

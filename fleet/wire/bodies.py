@@ -9,6 +9,10 @@ from fleet.limits import (
     BUDGET_MAX,
     HISTORY_PAGE_DEFAULT,
     HISTORY_PAGE_MAX,
+    HOST_CPUS_MAX,
+    HOST_LABELS_MAX,
+    HOST_MEMORY_MB_MAX,
+    HOST_NAME_CHARS_MAX,
     PAGE_DEFAULT,
     PAGE_MAX,
     PATH_CHARS_MAX,
@@ -19,6 +23,7 @@ from fleet.limits import (
     WEBHOOK_URL_CHARS_MAX,
 )
 from fleet.ports import MessageType, Strategy
+from fleet.wire.enums import OnHostLoss
 
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -29,6 +34,10 @@ Title = Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_CHARS_MAX)]
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Tags = Annotated[list[Tag], msgspec.Meta(max_length=TAGS_MAX)]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=PATH_CHARS_MAX)]
+HostWord = Annotated[str, msgspec.Meta(min_length=1, max_length=HOST_NAME_CHARS_MAX)]
+HostLabels = Annotated[dict[HostWord, HostWord], msgspec.Meta(min_length=1, max_length=HOST_LABELS_MAX)]
+Cpus = Annotated[float, msgspec.Meta(ge=0, le=HOST_CPUS_MAX)]
+MemoryMb = Annotated[int, msgspec.Meta(ge=0, le=HOST_MEMORY_MB_MAX)]
 _LIMIT = msgspec.Meta(description="The maximum number of items.")
 Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX), _LIMIT]
 Offset = Annotated[int, msgspec.Meta(ge=0, description="The number of items to skip.")]
@@ -72,7 +81,10 @@ class BudgetBody(Body):
 
 
 class CreateBody(Body):
-    """`POST /api/sessions`."""
+    """`POST /api/sessions`.
+
+    `host` is the name of a host, or labels that it must have. `cpus` (cores) and `memoryMb` (MiB) are reserved there.
+    """
 
     directory: Annotated[str, msgspec.Meta(min_length=1)]
     title: Title | None = None
@@ -85,6 +97,10 @@ class CreateBody(Body):
     tags: Tags = []
     on_complete: OnComplete | None = None
     budget: BudgetBody | None = None
+    host: HostWord | HostLabels | None = None
+    cpus: Cpus | None = None
+    memory_mb: MemoryMb | None = None
+    on_host_loss: OnHostLoss = "ask"
 
 
 class AttachmentBody(Body):

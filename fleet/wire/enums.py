@@ -18,6 +18,10 @@ NotificationKind = Literal[
     "finished", "aborted", "interrupted", "error", "request", "disconnected", "budget", "callback", "delayed"
 ]
 SnippetKind = Literal["title", "prompt", "answer", "tool"]
+HostStatus = Literal["up", "silent", "lost", "draining"]
+"""The status of a host; `draining`: it is up, and no further sessions are placed there."""
+OnHostLoss = Literal["ask", "resume"]
+"""What follows for a session when its host is lost: it waits for a person, or is resumed on another host."""
 InstanceStatus = Literal["starting", "ready", "unreachable", "stopping", "stopped", "lost"]
 StopReason = Literal["unused", "shutdown", "failed", "hung"]
 """Why a process was stopped: no session used it, Fleet was shut down, it never became ready, or it did not answer."""

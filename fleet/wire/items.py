@@ -10,6 +10,7 @@ from fleet.wire.enums import (
     AbortOutcome,
     InboxKind,
     NotificationKind,
+    OnHostLoss,
     RequestKind,
     SetupStatus,
     SnippetKind,
@@ -99,13 +100,24 @@ class SetupItem(SetupBrief, kw_only=True):
     submodules: bool
 
 
+class NeedItem(WireItem, kw_only=True):
+    """What a session asked of its host: a name or labels, cores and MiB, and what follows when the host is lost."""
+
+    host: str | None
+    labels: dict[str, str]
+    cpus: float | None
+    memory_mb: int | None
+    on_host_loss: OnHostLoss
+
+
 class SessionItem(WireItem, kw_only=True):
     """A session. `branch` is the first branch of its workspace; the workspace's own item has the current one.
 
     `agent` and `model` are those of its creation. `contextTokens` is the size of the context at the last message,
     `contextLimit` the model's limit if it is known, `runningMs` the time that it was active, up to `statusSince`.
     `queuePaused` says why waiting prompts are not sent, `rehearsal` that the scripted model is used. `setup` is the
-    set-up of its repository, null if there is none.
+    set-up of its repository, null if there is none. `host` is the machine that it works on, null until it has one;
+    `need` is null if the session asked for nothing.
     """
 
     id: str
@@ -146,6 +158,8 @@ class SessionItem(WireItem, kw_only=True):
     queue_paused: str | None
     activity: ActivityItem | None
     setup: SetupBrief | None
+    host: str | None
+    need: NeedItem | None
 
 
 class Created(WireItem, kw_only=True):

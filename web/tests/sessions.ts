@@ -44,6 +44,8 @@ export function session(id: string, fields: Partial<SessionItem> = {}): SessionI
     queuePaused: null,
     activity: null,
     setup: null,
+    host: "local",
+    need: null,
     ...fields,
   };
 }

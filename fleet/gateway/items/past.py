@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 import trio
 
 from fleet.actors.fleet import Fleet
-from fleet.core.instance.state import State as Instance
+from fleet.core.hosts import HOSTS_ID
 from fleet.core.session.state import State
 from fleet.gateway.items.session import SessionItems
-from fleet.gateway.items.states import last_instance
+from fleet.gateway.items.states import Surroundings, last_instance
 from fleet.limits import RESPONSE_SLICE_ITEMS
 from fleet.wire.items import SessionItem
 
@@ -26,14 +26,22 @@ async def items_at(fleet: Fleet, items: SessionItems, at: int, states: Sequence[
     """Return the items of states of then."""
     found: list[SessionItem] = []
     for number, state in enumerate(states, 1):
-        found.append(items.earlier(state, await silent_at(fleet, at, state)))
+        found.append(items.earlier(state, await then(fleet, at, state)))
         if number % RESPONSE_SLICE_ITEMS == 0:
             await trio.lowlevel.checkpoint()  # other tasks run
     return found
 
 
-async def silent_at(fleet: Fleet, at: int, state: State) -> Instance | None:
-    """Return the process of a session of then, where it did not answer at that moment."""
+async def then(fleet: Fleet, at: int, state: State) -> Surroundings:
+    """Return what the log says around a session of then: its process where that did not answer, and its host."""
     instance_id = None if state.ended_at_ms is not None else last_instance(state)
     instance = None if instance_id is None else await fleet.past.instances.one(instance_id, at)
-    return instance if instance is not None and instance.phase == "unreachable" else None
+    silent = instance if instance is not None and instance.phase == "unreachable" else None
+    return Surroundings(silent=silent, host=await _host_at(fleet, at, state.workspace_id))
+
+
+async def _host_at(fleet: Fleet, at: int, workspace_id: str) -> str | None:
+    if fleet.views.hosts.get(HOSTS_ID) is None:  # there never was another machine
+        return fleet.hosts.name_of(workspace_id)
+    workspace = await fleet.past.workspaces.one(workspace_id, at)
+    return None if workspace is None or workspace.order is None else workspace.order.host

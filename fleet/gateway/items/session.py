@@ -7,7 +7,6 @@ import msgspec
 
 from fleet.actors.fleet import Fleet
 from fleet.actors.usecases.removal import Ending
-from fleet.core.instance.state import State as Instance
 from fleet.core.session.state import State
 from fleet.gateway.items.states import Surroundings, history_item, last_instance, session_detail, session_item
 from fleet.gateway.items.workspaces import ended as ended_item
@@ -63,15 +62,15 @@ class SessionItems:
         """Return a session as it is now."""
         return session_item(state, self._around(state))
 
-    def earlier(self, state: State, silent: Instance | None) -> SessionItem:
-        """Return a session as it was; `silent` is its process, where that did not answer then."""
-        return session_item(state, self._then(state, silent))
+    def earlier(self, state: State, then: Surroundings) -> SessionItem:
+        """Return a session as it was."""
+        return session_item(state, self._then(state, then))
 
     def earlier_detail(
-        self, state: State, silent: Instance | None, ancestors: list[State], children: list[State]
+        self, state: State, then: Surroundings, ancestors: list[State], children: list[State]
     ) -> SessionDetail:
         """Return a session as it was, with those around it."""
-        return session_detail(state, self._then(state, silent), ancestors, children)
+        return session_detail(state, self._then(state, then), ancestors, children)
 
     def found(self, state: State, snippet: Snippet | None) -> HistoryItem:
         """Return a session of the history."""
@@ -109,15 +108,14 @@ class SessionItems:
         activity = None if state.turn is None else fleet.inflight.activities.now(state.id)
         limit = fleet.model_limits.of(state)
         if state.ended_at_ms is not None:
-            return Surroundings(activity, None, limit, fleet.rehearsal, None)
+            return Surroundings(activity, None, limit, fleet.rehearsal, None, fleet.hosts.name_of(state.workspace_id))
         instance_id = last_instance(state)
         instance = None if instance_id is None else fleet.views.instances.get(instance_id)
         silent = instance if instance is not None and instance.phase == "unreachable" else None
         workspace = fleet.views.workspaces.get(state.workspace_id)
         lost = workspace if workspace is not None and workspace.fault is not None else None
-        return Surroundings(activity, silent, limit, fleet.rehearsal, lost)
+        host = None if workspace is None or workspace.order is None else workspace.order.host
+        return Surroundings(activity, silent, limit, fleet.rehearsal, lost, host)
 
-    def _then(self, state: State, silent: Instance | None) -> Surroundings:
-        return Surroundings(
-            silent=silent, context_limit=self._fleet.model_limits.of(state), rehearsal=self._fleet.rehearsal
-        )
+    def _then(self, state: State, then: Surroundings) -> Surroundings:
+        return then._replace(context_limit=self._fleet.model_limits.of(state), rehearsal=self._fleet.rehearsal)

@@ -8,7 +8,7 @@ from fleet.core.instance.state import State as Instance
 from fleet.core.session.activity import Activity, of_request
 from fleet.core.session.consequences import queue_paused
 from fleet.core.session.state import RUNNING, Failure, Request, Setup, State, status_of
-from fleet.core.session.values import Totals
+from fleet.core.session.values import SessionSettings, Totals
 from fleet.core.times import rfc3339
 from fleet.core.workspace.faults import described
 from fleet.core.workspace.state import State as WorkspaceState
@@ -32,6 +32,7 @@ from fleet.wire.items import (
     FailureItem,
     HistoryItem,
     LastTurnItem,
+    NeedItem,
     Relative,
     RequestItem,
     SessionDetail,
@@ -50,7 +51,7 @@ class Surroundings(NamedTuple):
 
     `activity` is that of a part in flight, `silent` the session's process where that does not answer, `context_limit`
     that of the model in tokens, `rehearsal` the provider of the scripted model where the server has it, `lost` the
-    session's workspace where something is wrong with it.
+    session's workspace where something is wrong with it, `host` the name of the workspace's host.
     """
 
     activity: Activity | None = None
@@ -58,6 +59,7 @@ class Surroundings(NamedTuple):
     context_limit: int | None = None
     rehearsal: str | None = None
     lost: WorkspaceState | None = None
+    host: str | None = None
 
 
 def session_item(state: State, around: Surroundings) -> SessionItem:
@@ -116,7 +118,23 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "queue_paused": queue_paused(state),
         "activity": _activity_item(state, around.activity),
         "setup": None if state.setup is None else SetupBrief(**_setup_fields(state.setup)),
+        "host": around.host,
+        "need": _need_item(state.settings),
     }
+
+
+def _need_item(settings: SessionSettings) -> NeedItem | None:
+    need = NeedItem(
+        host=settings.host,
+        labels=dict(settings.host_labels),
+        cpus=settings.cpus,
+        memory_mb=settings.memory_mb,
+        on_host_loss=settings.on_host_loss,
+    )
+    return None if need == _NO_NEED else need
+
+
+_NO_NEED = NeedItem(host=None, labels={}, cpus=None, memory_mb=None, on_host_loss="ask")
 
 
 def _setup_fields(setup: Setup) -> dict[str, Any]:

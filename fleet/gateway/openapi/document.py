@@ -29,6 +29,7 @@ _ADDRESSED = {
     "workspace_id": ("A workspace.", "0198c0de-4d1c-7d90-b2f3-6a8c1e5f7b22"),
     "webhook_id": ("A webhook.", "0198c0de-5b1e-7d3a-9c55-2f6f5d1c0a11"),
     "token_name": ("An access token.", "wall"),
+    "host_name": ("A host.", "node1"),
     "prompt_id": ("A prompt that waits in the queue.", "0198c0de-4d1e-7b11-a0c4-3e9d5f8a6b77"),
     "part_id": ("A part of a message.", "prt_7f2c91d4effeXk2mQ8vR4tYw1Z"),
     "request_id": ("A permission request or question of the session.", "per_7f2c91d4effeXk2mQ8vR4tYw1Z"),

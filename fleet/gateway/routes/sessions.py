@@ -13,7 +13,7 @@ from fleet.core.session.state import State as Session
 from fleet.core.session.state import status_of
 from fleet.core.session.values import Budget, SessionSettings
 from fleet.errors import Rejected
-from fleet.gateway.items.past import items_at, sessions_at, silent_at
+from fleet.gateway.items.past import items_at, sessions_at, then
 from fleet.gateway.items.session import SessionItems
 from fleet.gateway.items.states import last_instance
 from fleet.gateway.items.workspaces import end_preview
@@ -102,7 +102,7 @@ async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: Session)
         raise Rejected("session_not_found", f"session {state.id} did not exist at position {at}")
     ancestors = await sessions_at(fleet, at, _ancestors(fleet, state))
     children = await sessions_at(fleet, at, fleet.views.sessions.children(state.id))
-    return items.earlier_detail(earlier, await silent_at(fleet, at, earlier), ancestors, children)
+    return items.earlier_detail(earlier, await then(fleet, at, earlier), ancestors, children)
 
 
 @endpoint(
@@ -250,6 +250,11 @@ def _new_session(body: CreateBody) -> NewSession:
             agent=body.agent,
             model=model_of(body.model),
             budget=_budget(body.budget),
+            host=body.host if isinstance(body.host, str) else None,
+            host_labels=body.host if isinstance(body.host, dict) else {},
+            cpus=body.cpus,
+            memory_mb=body.memory_mb,
+            on_host_loss=body.on_host_loss,
         ),
         initial_prompt=None if body.initial_prompt is None else NewPrompt(body.initial_prompt),
         notify_session=None if body.on_complete is None else body.on_complete.notify_session_id,

@@ -1,28 +1,28 @@
 """The log tells when a host was seen, silent, lost, back and drained, after restarts and on a full disk too."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, cast
 
+import pytest
 import trio
 from msgspec.structs import replace
 
 from fleet.actors.runtime.aggregate import Deliver
-from fleet.actors.upkeep.hosts import HostRecords
+from fleet.adapters.local_hosts import LocalHosts
 from fleet.core import hosts as m
 from fleet.events.envelope import Cause
-from fleet.limits import HOST_GRACE_MARGIN_S, HOST_REPORT_S, HOST_RETRY_S
-from fleet.ports import EngineDown, EngineUp, HostEvent, HostLost, Hosts, HostSilent, HostUp
+from fleet.limits import HOST_GRACE_MARGIN_S, HOST_GRACE_S, HOST_REPORT_S, HOST_RETRY_S
+from fleet.ports import LOCAL, EngineDown, EngineUp, HostEvent, HostLost, HostSilent, HostUp
 from tests.core.test_hosts import NODE
 from tests.gateway.door import Door, Machine
 
-GRACE_S = 120.0
 
+class ToldHosts(LocalHosts):
+    """The server's machine, and news of others that the test tells."""
 
-class ToldHosts:
-    """`Hosts` as far as it is watched: it reports what it is told to."""
-
-    def __init__(self) -> None:
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine.hosts().host(LOCAL))
         self._send, self._receive = trio.open_memory_channel[HostEvent](100)
 
     async def tell(self, *news: HostEvent) -> None:
@@ -30,19 +30,18 @@ class ToldHosts:
             await self._send.send(each)
         await trio.sleep(1)
 
-    @asynccontextmanager
-    async def watch(self) -> AsyncGenerator[AsyncIterator[HostEvent]]:
-        yield self._receive
+    def watch(self) -> AbstractAsyncContextManager[AsyncIterator[HostEvent]]:
+        return nullcontext(self._receive)
 
 
 @asynccontextmanager
-async def following(door: Door) -> AsyncGenerator[tuple[ToldHosts, HostRecords]]:
-    hosts, stopping = ToldHosts(), trio.Event()
-    records = HostRecords(door.fleet.context, cast("Hosts", hosts), grace_s=GRACE_S)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(records.run, stopping)
-        yield hosts, records
-        stopping.set()
+async def following(machine: Machine, *, killed: bool = False) -> AsyncGenerator[tuple[Door, ToldHosts]]:
+    """Run a Fleet that hears what the test tells."""
+    hosts = ToldHosts(machine)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "hosts", lambda: hosts)
+        async with machine.fleet(killed=killed) as door:
+            yield door, hosts
 
 
 def told(door: Door) -> list[tuple[str, str]]:
@@ -51,16 +50,16 @@ def told(door: Door) -> list[tuple[str, str]]:
     return [(each.type, getattr(each.event, "evidence", "")) for each in stream]
 
 
-async def test_changes_are_recorded_and_heartbeats_are_kept_in_memory(door: Door) -> None:
+async def test_changes_are_recorded_and_heartbeats_are_kept_in_memory(machine: Machine) -> None:
     busier = HostUp(replace(NODE, memory_free_bytes=1))
-    async with following(door) as (hosts, records):
+    async with following(machine) as (door, hosts):
         await hosts.tell(HostUp(NODE), busier, HostSilent("node1", "no answer for 10 s"), EngineDown("it ended"))
         await hosts.tell(EngineUp(), HostUp(NODE), HostUp(replace(NODE, name="local")), busier)
         await hosts.tell(HostLost("node1", "no answer for 135 s"))
         for command in (m.DrainHost(name="node1", at_ms=1), m.UndrainHost(name="node1", at_ms=2)):
             await door.fleet.context.actors.hosts.ask(m.HOSTS_ID, Deliver(command, Cause("token:ann")))
-        assert records.live["node1"].memory_free_bytes == 1
-        assert "local" in records.live
+        live = {view.known.name: view.live for view in door.fleet.hosts.views()}
+        assert live == {"local": replace(NODE, name="local"), "node1": busier.info}
     assert told(door) == [
         ("host.seen", ""),
         ("host.silent", "no answer for 10 s"),
@@ -74,13 +73,13 @@ async def test_changes_are_recorded_and_heartbeats_are_kept_in_memory(door: Door
 
 
 async def test_a_host_that_does_not_answer_after_a_restart_is_silent_and_then_lost(machine: Machine) -> None:
-    async with machine.fleet(killed=True) as door, following(door) as (hosts, _):
+    async with following(machine, killed=True) as (_, hosts):
         await hosts.tell(HostUp(NODE), HostUp(replace(NODE, name="node2")))
-    async with machine.fleet() as door, following(door) as (hosts, _):
+    async with following(machine) as (door, hosts):
         await hosts.tell(HostUp(NODE))
         await trio.sleep(HOST_REPORT_S)
         assert [kind for kind, _ in told(door)] == ["host.seen", "host.seen", "host.silent"]
-        await trio.sleep(GRACE_S + HOST_GRACE_MARGIN_S)
+        await trio.sleep(HOST_GRACE_S + HOST_GRACE_MARGIN_S)
         state = door.fleet.views.hosts.get(m.HOSTS_ID)
         assert state is not None
         assert {each.name: each.phase for each in state.hosts.values()} == {"node1": "up", "node2": "lost"}
@@ -88,7 +87,7 @@ async def test_a_host_that_does_not_answer_after_a_restart_is_silent_and_then_lo
 
 
 async def test_a_full_disk_delays_what_it_refuses_and_not_a_loss(machine: Machine) -> None:
-    async with machine.fleet() as door, following(door) as (hosts, _):
+    async with following(machine) as (door, hosts):
         await hosts.tell(HostUp(NODE))
         machine.disk.low = True
         await hosts.tell(HostUp(replace(NODE, name="node2")), HostLost("node1", "no answer for 135 s"))

@@ -14,7 +14,7 @@ from fleet.core import hosts as m
 from fleet.errors import Problem
 from fleet.events.envelope import Cause
 from fleet.limits import HOST_GRACE_MARGIN_S, HOST_REPORT_S, HOST_RETRY_S
-from fleet.ports import EngineDown, EngineUp, HostEvent, HostInfo, HostLost, Hosts, HostSilent, HostUp
+from fleet.ports import EngineDown, EngineUp, HostEvent, HostInfo, HostLost, HostSilent, HostUp
 
 _log = structlog.get_logger(__name__)
 
@@ -25,11 +25,10 @@ _UNREPORTED = "it has not answered since the server started"
 class HostRecords:
     """The records of one Fleet. `live` has what each host said last, `local` included."""
 
-    def __init__(self, context: Context, hosts: Hosts, *, grace_s: float) -> None:
+    def __init__(self, context: Context) -> None:
         self.live: dict[str, HostInfo] = {}
         self._context = context
-        self._hosts = hosts
-        self._grace_s = grace_s
+        self._grace_s = context.policy.host_grace_s
         self._reported: set[str] = set()
         self._unrecorded: dict[str | None, HostEvent] = {}
 
@@ -44,7 +43,7 @@ class HostRecords:
             nursery.cancel_scope.cancel()
 
     async def _follow(self) -> None:
-        async with self._hosts.watch() as watched:
+        async with self._context.hosts.watch() as watched:
             async for news in watched:
                 name = _name_of(news)
                 if isinstance(news, HostUp):

@@ -1,0 +1,88 @@
+"""The use cases of hosts: what is known of each, and draining."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from fleet.actors.caller import Caller
+from fleet.actors.context import Context
+from fleet.core import hosts as m
+from fleet.core.times import rfc3339
+from fleet.errors import Rejected
+from fleet.ports import LOCAL, HostInfo
+
+
+class HostView(NamedTuple):
+    """A host as the log has it, what it said last, and how much of this Fleet is there."""
+
+    known: m.KnownHost
+    live: HostInfo | None
+    processes: int
+    sessions: int
+
+
+class HostUseCases:
+    """The hosts of one Fleet; `live` has what each said last."""
+
+    def __init__(self, context: Context, live: Mapping[str, HostInfo]) -> None:
+        self._context = context
+        self._live = live
+
+    def views(self) -> list[HostView]:
+        """Return the server's machine, then the others in the order in which they were first seen."""
+        state = self._state()
+        local = state.hosts.get(LOCAL) or m.KnownHost(LOCAL)
+        others = [each for each in state.hosts.values() if each.name != LOCAL]
+        return [self._view(each) for each in (local, *others)]
+
+    def view(self, name: str) -> HostView:
+        """Return one of them. Raises `Rejected` host_not_found."""
+        found = next((each for each in self.views() if each.known.name == name), None)
+        if found is None:
+            raise Rejected("host_not_found", f"this Fleet has never seen a host {name!r}")
+        return found
+
+    async def drain(self, name: str, caller: Caller) -> int:
+        """Place no further sessions there, and return the log position. Raises `Rejected` host_not_found."""
+        return await self._ask(m.DrainHost(name=name, at_ms=self._context.clock.now_ms()), caller)
+
+    async def undrain(self, name: str, caller: Caller) -> int:
+        """Place sessions there again, and return the log position. Raises `Rejected` host_not_found."""
+        return await self._ask(m.UndrainHost(name=name, at_ms=self._context.clock.now_ms()), caller)
+
+    def limitations(self) -> list[str]:
+        """Return a sentence for the lost engine, each silent host, and each lost host that sessions still need."""
+        state = self._state()
+        engine = [] if state.engine_lost is None else [_engine_words(state.engine_lost)]
+        away = [self._view(each) for each in state.hosts.values() if each.phase != "up"]
+        return [*engine, *(_away_words(each) for each in away if each.known.phase == "silent" or each.sessions)]
+
+    def name_of(self, workspace_id: str) -> str | None:
+        """Return the name of the host of a workspace; None while it is not placed, or where it was erased."""
+        workspace = self._context.views.workspaces.get(workspace_id)
+        return None if workspace is None or workspace.order is None else workspace.order.host
+
+    async def _ask(self, command: m.HostsCommand, caller: Caller) -> int:
+        return (await self._context.actors.hosts.ask(m.HOSTS_ID, caller.deliver(command))).position
+
+    def _state(self) -> m.State:
+        return self._context.views.hosts.get(m.HOSTS_ID) or m.initial(m.HOSTS_ID)
+
+    def _view(self, known: m.KnownHost) -> HostView:
+        views = self._context.views
+        processes = sum(each.host == known.name for each in views.instances.alive())
+        current = (each for each in views.sessions if each.ended_at_ms is None)
+        sessions = sum(self.name_of(each.workspace_id) == known.name for each in current)
+        return HostView(known, self._live.get(known.name), processes, sessions)
+
+
+def _engine_words(lost: m.EngineLost) -> str:
+    since = rfc3339(lost.at_ms)
+    return f"the engine of the hosts has not answered since {since} ({lost.evidence}): no session can be placed there"
+
+
+def _away_words(host: HostView) -> str:
+    known, sessions = host.known, f"{host.sessions} session{'' if host.sessions == 1 else 's'}"
+    if known.phase == "silent":
+        silent = f"the host {known.name} has not answered since {rfc3339(known.since_ms)} ({known.evidence})"
+        return f"{silent}: {sessions} may still work there"
+    return f"the host {known.name} is lost ({known.evidence}): {sessions} can be resumed elsewhere"

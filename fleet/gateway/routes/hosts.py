@@ -1,0 +1,44 @@
+"""The routes for hosts: the machines on which sessions work."""
+
+from quart import Response
+
+from fleet.actors.caller import Caller
+from fleet.actors.fleet import Fleet
+from fleet.gateway.items.hosts import host_item
+from fleet.gateway.openapi.endpoint import Endpoints
+from fleet.gateway.openapi.responses import json
+from fleet.gateway.server.requests import answer, paged
+from fleet.wire.bodies import PageQuery
+from fleet.wire.hosts import HostItem
+
+endpoint = Endpoints("/api/hosts", "fleet")
+
+
+@endpoint("GET", gives=list[HostItem])
+async def list_hosts(fleet: Fleet, query: PageQuery) -> Response:
+    """List the machines on which sessions work: the server's own, `local`, and those of its cluster.
+
+    With `--hosts ray` there are others. A silent host does not answer, and its processes may still run; a lost one has
+    not answered for longer than `host_grace_s`, so no process of Fleet runs there any more.
+    """
+    return paged(fleet.hosts.views(), query, lambda view: host_item(fleet, view), fleet.log.head())
+
+
+@endpoint("POST /<host_name>/drain", gives=json(HostItem, headers=("Fleet-Position",)), refuses=("host_not_found",))
+async def drain_host(fleet: Fleet, host_name: str, caller: Caller) -> Response:
+    """Place no further sessions on a host.
+
+    Sessions that are there continue.
+    """
+    position = await fleet.hosts.drain(host_name, caller)
+    return answer(host_item(fleet, fleet.hosts.view(host_name)), position=position)
+
+
+@endpoint("DELETE /<host_name>/drain", gives=json(HostItem, headers=("Fleet-Position",)), refuses=("host_not_found",))
+async def undrain_host(fleet: Fleet, host_name: str, caller: Caller) -> Response:
+    """Place sessions on a host again.
+
+    Sessions that were moved away stay where they are.
+    """
+    position = await fleet.hosts.undrain(host_name, caller)
+    return answer(host_item(fleet, fleet.hosts.view(host_name)), position=position)
