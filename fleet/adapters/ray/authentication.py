@@ -7,7 +7,7 @@ A client that has a token works with an open cluster, too, so Ray itself does no
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import h2.connection
@@ -23,6 +23,16 @@ _SERVICE: Final = "/ray.rpc.NodeInfoGcsService/CheckAlive"
 
 class AuthenticationError(Exception):
     """The cluster must not be used. The text says why, and what to do."""
+
+
+def require_token(environment: Mapping[str, str]) -> None:
+    """Raise `AuthenticationError` unless Ray's clients send a token."""
+    if environment.get("RAY_AUTH_MODE") != "token":
+        raise AuthenticationError(
+            "RAY_AUTH_MODE is not `token`: a Ray cluster without tokens runs the code of everyone who reaches its "
+            "ports. Create a token (ray get-auth-token --generate), copy ~/.ray/auth_token to every machine, and set "
+            "RAY_AUTH_MODE=token for Ray on every machine and for Fleet"
+        )
 
 
 def require_closed(address: str) -> None:

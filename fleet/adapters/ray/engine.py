@@ -229,13 +229,13 @@ OPENER: Final = "fleet.node:open_node"
 """What agents open; see `agent.HostAgent`."""
 
 
-def sidecar(address: str, environment: Mapping[str, str], opener: str = OPENER) -> Launch:
-    """Return what runs sidecars for the cluster at `address`."""
+def sidecar(address: str, environment: Mapping[str, str], namespace: str, opener: str = OPENER) -> Launch:
+    """Return what runs sidecars for the cluster at `address`. The agents of a `namespace` belong to one server."""
 
     @asynccontextmanager
     async def launch() -> AsyncGenerator[Pipes]:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "fleet.adapters.ray.sidecar", address, opener],
+            [sys.executable, "-m", "fleet.adapters.ray.sidecar", address, namespace, opener],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**environment, "RAY_USAGE_STATS_ENABLED": "0"},
@@ -261,13 +261,3 @@ async def _stop(process: trio.Process) -> None:
             return
         process.kill()
         await process.wait()
-
-
-def require_authentication(environment: Mapping[str, str]) -> None:
-    """Raise `StartupError` unless Ray's clients use a token: without it, everyone who reaches Ray runs code."""
-    if environment.get("RAY_AUTH_MODE") != "token":
-        raise StartupError(
-            "RAY_AUTH_MODE is not `token`: a Ray cluster without tokens runs the code of everyone who reaches its "
-            "ports. Create a token (ray get-auth-token --generate), copy ~/.ray/auth_token to every machine, and set "
-            "RAY_AUTH_MODE=token for Ray on every machine and for Fleet"
-        )

@@ -42,6 +42,16 @@ HOST_LABEL: Final = "fleet-host"
 _ENGINE_LABELS: Final = "ray.io/"
 
 
+class Patience(msgspec.Struct, frozen=True):
+    """How long a host may be unheard before it is silent; and after the grace, before it is lost."""
+
+    silent_s: float = HOST_SILENT_S
+    margin_s: float = HOST_GRACE_MARGIN_S
+
+
+PATIENCE: Final = Patience()
+
+
 class _Known:
     """A host: its link, its machine in the cluster, and when it was last heard or waited for."""
 
@@ -57,11 +67,19 @@ class _Known:
 class RayHosts:
     """The hosts of a cluster, and `local`. `compose` makes the ports of a host; `options` are those of all agents."""
 
-    def __init__(self, launch: Launch, local: Host, compose: Callable[[HostLink], Host], options: Options) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        local: Host,
+        compose: Callable[[HostLink], Host],
+        options: Options,
+        patience: Patience = PATIENCE,
+    ) -> None:
         self._engine = Engine(launch, self._engine_changed)
         self._local = local
         self._compose = compose
         self._options = options
+        self._patience = patience
         self._known: dict[str, _Known] = {}
         self._engine_event: EngineUp | EngineDown | None = None
         self._readers: list[trio.MemorySendChannel[HostEvent]] = []
@@ -141,10 +159,10 @@ class RayHosts:
         while True:
             asked_s = trio.current_time()
             try:
-                with trio.fail_after(HOST_SILENT_S):
+                with trio.fail_after(self._patience.silent_s):
                     await self._beat(known)
             except trio.TooSlowError:
-                reason = f"no answer within {HOST_SILENT_S:g} s"
+                reason = f"no answer within {self._patience.silent_s:g} s"
             except UnreachableError as error:
                 reason = error.reason
             except Problem as problem:
@@ -203,12 +221,12 @@ class RayHosts:
     def _not_heard(self, known: _Known, reason: str) -> None:
         silent_s = trio.current_time() - known.last_s
         evidence = f"it was last heard {silent_s:.0f} s ago: {reason}"
-        if silent_s >= self._options.grace_s + HOST_GRACE_MARGIN_S:
+        if silent_s >= self._options.grace_s + self._patience.margin_s:
             if not isinstance(known.event, HostLost):
                 known.link.is_lost = True
                 known.link.silent()
                 self._tell(known, HostLost(known.link.host, evidence))
-        elif silent_s >= HOST_SILENT_S and not isinstance(known.event, HostSilent | HostLost):
+        elif silent_s >= self._patience.silent_s and not isinstance(known.event, HostSilent | HostLost):
             known.link.silent()
             self._tell(known, HostSilent(known.link.host, evidence))
 

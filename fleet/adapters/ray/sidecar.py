@@ -13,12 +13,11 @@ from functools import partial
 from typing import Any, Final
 
 from fleet.adapters.ray.agent import HostAgent
-from fleet.adapters.ray.authentication import AuthenticationError, require_closed
+from fleet.adapters.ray.authentication import AuthenticationError, require_closed, require_token
 from fleet.adapters.ray.frames import Adopt, Cluster, Connected, Node, NotConnected, PortCall, Release, Reserve, Slot
 from fleet.adapters.ray.relay import BackendError, Finish, Relay
 from fleet.limits import AGENT_CALLS_MAX
 
-NAMESPACE: Final = "fleet"
 HOST_LABEL: Final = "fleet-host"
 _SLOT: Final = "fleet-slot-"
 _CPUS_MIN: Final = 0.001  # a reservation of nothing has to be on a host, too
@@ -27,8 +26,9 @@ _CPUS_MIN: Final = 0.001  # a reservation of nothing has to be on a host, too
 class RayBackend:
     """`relay.Backend` on a Ray cluster. `ray` is the module, which has no types."""
 
-    def __init__(self, ray: Any, opener: str) -> None:
+    def __init__(self, ray: Any, namespace: str, opener: str) -> None:
         self._ray = ray
+        self._namespace = namespace
         self._opener = opener
         self._agents: dict[str, Any] = {}
 
@@ -66,7 +66,7 @@ class RayBackend:
             self._ray.remote(HostAgent)
             .options(
                 name=f"fleet-host-{order.host}",
-                namespace=NAMESPACE,
+                namespace=self._namespace,
                 lifetime="detached",
                 get_if_exists=True,
                 num_cpus=0,
@@ -80,7 +80,7 @@ class RayBackend:
 
     def _find(self, host: str) -> Any:
         try:
-            return self._ray.get_actor(f"fleet-host-{host}", namespace=NAMESPACE)
+            return self._ray.get_actor(f"fleet-host-{host}", namespace=self._namespace)
         except ValueError:
             return None
 
@@ -146,31 +146,32 @@ def _node_of(node: Any) -> Node:
     )
 
 
-def main(address: str, opener: str) -> None:
+def main(address: str, namespace: str, opener: str) -> None:
     """Connect to the cluster at `address`, and serve the orders of the standard input until it ends."""
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Ray prints to it
     relay = Relay(os.fdopen(0, "rb"), reports)
     try:
+        require_token(os.environ)
         require_closed(address)
-        ray = _connected(address)
+        ray = _connected(address, namespace)
     except (AuthenticationError, ImportError) as error:
         relay.send(NotConnected(str(error), is_final=True))
     except Exception as error:
         relay.send(NotConnected(f"{type(error).__name__}: {error}", is_final=False))
     else:
         relay.send(Connected(ray.__version__))
-        relay.serve(RayBackend(ray, opener))
+        relay.serve(RayBackend(ray, namespace, opener))
     reports.flush()
     os._exit(0)  # at once: Ray's own end may wait for a cluster that is away
 
 
-def _connected(address: str) -> Any:
+def _connected(address: str, namespace: str) -> Any:
     """Return Ray's module, connected. It has no types."""
     import ray as module
 
     ray: Any = module
-    ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level="error", configure_logging=False)
+    ray.init(address, namespace=namespace, log_to_driver=False, logging_level="error", configure_logging=False)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray has set its own, which waits
     return ray
 

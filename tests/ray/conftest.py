@@ -1,0 +1,73 @@
+"""One cluster for all tests of Ray: a head and the machines n1 and n2, with tokens. It soon notices a lost machine."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+SETTINGS = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+
+
+class RayCluster:
+    """The cluster in its own process. `environment` is that of its machines and of the servers that use it."""
+
+    def __init__(self, process: "subprocess.Popen[str]", environment: Mapping[str, str], root: Path) -> None:
+        self._process = process
+        self.environment = environment
+        self.root = root
+        self.address = self._answer()
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        assert line, "the cluster has ended"
+        return line
+
+    def order(self, verb: str, name: str) -> None:
+        """Have a machine killed ("kill"), or added ("add")."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{verb} {name}\n")
+        self._process.stdin.flush()
+        assert self._answer() == "done"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Generator[RayCluster]:
+    with TemporaryDirectory(prefix="ray") as place:  # short: a socket's path has a limit of 107 bytes
+        root = Path(place)
+        token = root / "token"
+        token.write_text("0123456789abcdef" * 4)
+        token.chmod(0o600)
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            **SETTINGS,
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_TMPDIR": place,
+            "FLEET_HOST_ROOT": str(root / "hosts"),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.ray.cluster", "n1", "n2"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        try:
+            yield RayCluster(process, environment, root)
+        finally:
+            process.communicate()  # it ends with its input
