@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import trio
@@ -21,6 +22,8 @@ from fleet.ports import (
     Prompt,
     WorkspaceSpec,
 )
+from tests.contracts.hosts_contract import ManyHostsContract
+from tests.contracts.hosts_contract import World as HostsWorld
 from tests.fakes.cluster import GRACE_S, MARGIN_S, SILENT_S, Autoscaler, FakeCluster
 from tests.fakes.hosts import FakeHosts
 from tests.fakes.machine import CALL_TIMEOUT_S
@@ -323,3 +326,15 @@ async def test_what_has_not_been_transferred_is_lost_with_the_machine(autojump_c
             await trio.sleep(1)
             machine.power_off()
         assert cluster.local.disk.trees == {}
+
+
+@pytest.mark.usefixtures("autojump_clock")
+class TestFakeHosts(ManyHostsContract):
+    @pytest.fixture
+    async def world(self) -> AsyncGenerator[HostsWorld]:
+        async with trio.open_nursery() as nursery:
+            cluster = FakeCluster(nursery)
+            for name in ("n1", "n2"):
+                cluster.add(name, cpus=4)
+            yield cast("HostsWorld", SimpleNamespace(hosts=FakeHosts(cluster)))
+            nursery.cancel_scope.cancel()

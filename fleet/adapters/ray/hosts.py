@@ -42,14 +42,14 @@ HOST_LABEL: Final = "fleet-host"
 _ENGINE_LABELS: Final = "ray.io/"
 
 
-class Patience(msgspec.Struct, frozen=True):
+class HostDeadlines(msgspec.Struct, frozen=True):
     """How long a host may be unheard before it is silent; and after the grace, before it is lost."""
 
     silent_s: float = HOST_SILENT_S
     margin_s: float = HOST_GRACE_MARGIN_S
 
 
-PATIENCE: Final = Patience()
+DEADLINES: Final = HostDeadlines()
 
 
 class _Known:
@@ -73,13 +73,13 @@ class RayHosts:
         local: Host,
         compose: Callable[[HostLink], Host],
         options: Options,
-        patience: Patience = PATIENCE,
+        deadlines: HostDeadlines = DEADLINES,
     ) -> None:
         self._engine = Engine(launch, self._engine_changed)
         self._local = local
         self._compose = compose
         self._options = options
-        self._patience = patience
+        self._patience = deadlines
         self._known: dict[str, _Known] = {}
         self._engine_event: EngineUp | EngineDown | None = None
         self._readers: list[trio.MemorySendChannel[HostEvent]] = []

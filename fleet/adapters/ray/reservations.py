@@ -105,8 +105,6 @@ class Reservations:
         if (held := _held(slot, cluster)) is not None:
             return held
         for name in self._candidates(slot, need, preferred):
-            if name == LOCAL:
-                return LOCAL
             if await self._try(slot, need, name):
                 return name
         if cluster.has_autoscaler and need.host is None and f"{slot}@" not in cluster.slots:

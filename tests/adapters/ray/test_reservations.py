@@ -1,5 +1,7 @@
 """Room on the hosts of a cluster, in virtual time."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -10,7 +12,8 @@ from fleet.ports import (
     LOCAL,
     Need,
 )
-from tests.adapters.ray.setting import nothing, ready, two_hosts
+from tests.adapters.ray.setting import Setting, nothing, ready, two_hosts
+from tests.contracts.hosts_contract import ManyHostsContract
 from tests.fakes.agents import FakeAgent, node_of
 
 
@@ -32,7 +35,7 @@ async def test_without_a_preference_the_least_used_host_is_reserved(autojump_clo
         await ready(setting)
         placed = [await setting.hosts.reserve(f"s{each}", Need(cpus=1), (), nothing) for each in range(4)]
         assert sorted(placed) == ["n1", "n1", "n2", "n2"]
-        assert await setting.hosts.reserve("s9", Need(), (LOCAL,), nothing) == LOCAL
+        assert await setting.hosts.reserve("s9", Need(host=LOCAL), (), nothing) == LOCAL
 
 
 async def test_labels_names_and_drained_hosts_are_respected(autojump_clock: MockClock) -> None:
@@ -119,3 +122,14 @@ async def test_a_slot_that_no_longer_waits_leaves_no_reservation(autojump_clock:
         with trio.move_on_after(20):
             await setting.hosts.reserve("s1", Need(cpus=8), (), nothing)
         assert setting.backend.slots == {}
+
+
+@pytest.mark.usefixtures("autojump_clock")
+class TestRayHosts(ManyHostsContract):
+    """The contract, with an engine of the test."""
+
+    @pytest.fixture
+    async def world(self) -> AsyncGenerator[Setting]:
+        async with two_hosts() as setting:
+            await ready(setting)
+            yield setting
