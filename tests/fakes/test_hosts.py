@@ -328,7 +328,6 @@ async def test_what_has_not_been_transferred_is_lost_with_the_machine(autojump_c
         assert cluster.local.disk.trees == {}
 
 
-@pytest.mark.usefixtures("autojump_clock")
 class TestFakeHosts(ManyHostsContract):
     @pytest.fixture
     async def world(self) -> AsyncGenerator[HostsWorld]:

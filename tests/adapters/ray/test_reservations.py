@@ -13,7 +13,7 @@ from fleet.ports import (
     Need,
 )
 from tests.adapters.ray.setting import Setting, nothing, ready, two_hosts
-from tests.contracts.hosts_contract import ManyHostsContract
+from tests.contracts.hosts_contract import ManyHostsContract, first_events
 from tests.fakes.agents import FakeAgent, node_of
 
 
@@ -124,12 +124,11 @@ async def test_a_slot_that_no_longer_waits_leaves_no_reservation(autojump_clock:
         assert setting.backend.slots == {}
 
 
-@pytest.mark.usefixtures("autojump_clock")
 class TestRayHosts(ManyHostsContract):
     """The contract, with an engine of the test."""
 
     @pytest.fixture
     async def world(self) -> AsyncGenerator[Setting]:
         async with two_hosts() as setting:
-            await ready(setting)
+            await first_events(setting.hosts, 3)
             yield setting

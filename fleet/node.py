@@ -1,0 +1,107 @@
+"""The composition root of an agent: it combines the adapters of a machine into what its agent serves (adapters/ray).
+
+Everything is below a root directory: FLEET_HOST_ROOT, or `~/.local/share/fleet-host`, then the id of the server's data
+directory and the name of the host. OpenCode is started behind guards, so it survives the agent.
+"""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import trio
+
+from fleet.adapters.files import LocalFiles
+from fleet.adapters.git import GitRemovals, GitTransfer, GitTrees, GitWorkspaces
+from fleet.adapters.opencode.detached import Lease
+from fleet.adapters.opencode.process import LocalOpenCodeHost
+from fleet.adapters.opencode.shells import LocalShells
+from fleet.adapters.ray.calls import Served
+from fleet.adapters.ray.machine import PORTS, Options
+from fleet.adapters.ray.served import OwnMachine, OwnScripts, OwnTunnels, inherited_from_engine
+from fleet.adapters.scripts import LocalScripts
+from fleet.environment import passed_on
+from fleet.private_files import make_private_directory
+from fleet.rehearsal.offer import Offer
+
+ROOT: Final = "FLEET_HOST_ROOT"
+_LOOPBACK: Final = "127.0.0.1"
+
+
+@asynccontextmanager
+async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
+    """Open the ports of this machine, whose address in the cluster is `address`."""
+    options = msgspec.msgpack.decode(encoded, type=Options)
+    root = _root(options)
+    make_private_directory(root)
+    environment = passed_on(inherited_from_engine(os.environ))
+    shells = LocalShells(root, environment)
+    lease = Lease(root / "lease", options.grace_s)
+    opencode = LocalOpenCodeHost(
+        root,
+        environment=shells.environment(),
+        data_id=options.data_id,
+        address=_LOOPBACK if options.reach == "agent" else address,
+        lease=lease,
+    )
+    opencode.sweep()
+    opencode.hold()  # until the server says which models there are
+    scripts = LocalScripts(root, environment, options.data_id)
+    workspaces = GitWorkspaces(root / "workspaces", (root,))
+    trees = GitTrees(root / "trees")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(opencode.learn_version)
+        machine = OwnMachine(
+            options,
+            root,
+            address,
+            opencode=opencode,
+            scripts=scripts,
+            lease=lease,
+            offer=_Rehearsal(Offer(root / "rehearsal.port"), opencode, nursery).offer,
+        )
+        yield Served(
+            PORTS,
+            {
+                "opencode": opencode,
+                "workspaces": workspaces,
+                "trees": trees,
+                "removals": GitRemovals(workspaces),
+                "transfer": GitTransfer(root, trees),
+                "files": LocalFiles(),
+                "shells": shells,
+                "scripts": OwnScripts(scripts, nursery),
+                "machine": machine,
+                "tunnel": OwnTunnels(),
+            },
+        )
+        nursery.cancel_scope.cancel()
+
+
+def _root(options: Options) -> Path:
+    base = Path(os.environ.get(ROOT) or Path.home() / ".local" / "share" / "fleet-host")
+    return Path(os.path.realpath(base)) / (options.data_id or "fleet") / options.host
+
+
+class _Rehearsal:
+    """Offers the rehearsal model to the OpenCode processes of this machine."""
+
+    def __init__(self, offer: Offer, opencode: LocalOpenCodeHost, nursery: trio.Nursery) -> None:
+        self._offer = offer
+        self._opencode = opencode
+        self._nursery = nursery
+        self._changing = trio.Lock()
+        self._stopping: trio.Event | None = None
+
+    async def offer(self, offered: bool) -> None:
+        """Serve the model, or end it, and configure OpenCode so."""
+        async with self._changing:
+            if offered and self._stopping is None:
+                self._stopping = trio.Event()
+                await self._nursery.start(self._offer.run, self._stopping)
+            elif not offered and self._stopping is not None:
+                self._stopping.set()
+                self._stopping = None
+            self._opencode.configure(self._offer.config() if offered else {})
