@@ -207,9 +207,7 @@ PROCESS_POLL_S: Final = 0.05  # between two checks of a log or process that send
 ENVIRONMENT_SCAN_S: Final = 0.1  # between two sweeps: a scan of all processes costs 50 us for each
 LEASE_POLL_S: Final = 1.0  # the guard of a process on another host reads its lease so often; 20 us each
 REMNANTS_POLL_S: Final = 5.0  # between two scans of a guard or an agent for what tools have left running
-LEASE_MARGIN_S: Final = (
-    15.0  # from the end of a lease until a second guard kills: LEASE_POLL_S, TERM_GRACE_S, the kills
-)
+LEASE_MARGIN_S: Final = 8.0  # from the end of a lease to the second guard: LEASE_POLL_S, TERM_GRACE_S and the kills
 OPENCODE_LOG_HEAD_BYTES: Final = 64 * KIB  # the process's log begins with the announcement of its port
 OPENCODE_LOG_BYTES_MAX: Final = 16 * MIB  # OpenCode writes some KiB; a repository's plugin may write any amount
 OPENCODE_LOG_CHECK_S: Final = 10.0
