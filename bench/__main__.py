@@ -28,6 +28,7 @@ from bench import (
     startup,
     streams,
     transcript,
+    travel,
     trees,
 )
 from bench.figures import HEADINGS, Figure
@@ -48,6 +49,7 @@ BENCHES: Final[Mapping[str, Callable[[], list[Figure]]]] = {
     "history": history.main,
     "transcript": transcript.main,
     "trees": trees.main,
+    "travel": travel.main,
     "adoption": adoption.main,
     "backup": backup.main,
     "log_bytes": log_bytes.main,
