@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context
+from fleet.actors.effects.workspace_check import missing
 from fleet.actors.usecases.sessions import CommandResult, NewSession, SessionUseCases
 from fleet.core.session.state import State
 from fleet.core.session.turn_events import ChangesRecorded, PromptDelivered, TurnSnapshotTaken, TurnStarted, TurnSteered
@@ -110,6 +111,9 @@ class Forks:
                 f"No snapshot of the files was taken before {cut.message_id}, so the fork would be without them",
                 hint="Fork at another message, or wait until the turn is over and fork without one.",
             )
+        gone = await missing(self._context, session.id)
+        if gone is not None:
+            raise Rejected("workspace_gone", gone, hint="Fork at an earlier prompt, whose files were recorded.")
         tree = await self._context.host_of(session.workspace_id).trees.take(session.workspace_id, session.directory)
         if self._sessions.session(session.id).turns != session.turns:
             raise Rejected("session_active", "a turn began while the files were read", hint="Try again.")

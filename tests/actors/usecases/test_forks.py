@@ -84,7 +84,7 @@ async def test_a_fork_without_a_snapshot_of_its_files_is_refused(machine: Machin
     second = prompt_of(door, item)
     path = f"/api/sessions/{item['id']}/fork"
     await door.settled(item["id"])
-    assert (await door.knock("POST", path, {})).json["code"] == "directory_missing"
+    (await door.knock("POST", path, {})).problem(410, "workspace_gone")
     machine.files.directories.add(item["directory"])
     (await door.knock("POST", path, {"messageId": second})).problem(410, "tree_gone")
     write(machine, item, a_txt=b"1\n")
