@@ -1,6 +1,6 @@
 """The client of one Fleet: methods about the whole fleet, and access to each session."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from types import TracebackType
@@ -36,6 +36,7 @@ from fleet.wire.bodies import (
     WebhookBody,
 )
 from fleet.wire.callbacks import CallbackItem
+from fleet.wire.enums import OnHostLoss
 from fleet.wire.frames import Frame
 from fleet.wire.items import Count, Created, HistoryItem, InboxItem, NotificationItem, SessionItem
 from fleet.wire.server import Health, Info, Summary
@@ -114,12 +115,17 @@ class FleetClient(Places, AuditLog, Access):
         tags: Sequence[str] = (),
         on_complete: str | None = None,
         budget: BudgetBody | None = None,
+        host: str | Mapping[str, str] | None = None,
+        cpus: float | None = None,
+        memory_mb: int | None = None,
+        on_host_loss: OnHostLoss = "ask",
         key: str | None = None,
     ) -> Session:
         """Create a session, and return when it accepts prompts.
 
         `directory` is one of the server's machine. `prompt` lets it begin at once; `on_complete` is the session that
-        hears of its outcomes. With a `key` of the caller's own the same create can be repeated after a crash.
+        hears of its outcomes. `host` is the name of a host, or labels that it must have. With a `key` of the caller's
+        own the same create can be repeated after a crash.
         """
         body = CreateBody(
             directory,
@@ -133,6 +139,10 @@ class FleetClient(Places, AuditLog, Access):
             list(tags),
             None if on_complete is None else OnComplete(on_complete),
             budget,
+            host if host is None or isinstance(host, str) else dict(host),
+            cpus,
+            memory_mb,
+            on_host_loss,
         )
         made = await self._connection.write(Created, "POST", "/sessions", body=body, key=key)
         return Session(self._connection, made.session.id, made.session)

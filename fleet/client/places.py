@@ -1,4 +1,4 @@
-"""The client's methods for instances and their offers, directories, branches, workspace roots and workspaces."""
+"""The client's methods for hosts, instances and their offers, directories, branches, workspace roots and workspaces."""
 
 from urllib.parse import quote
 
@@ -6,6 +6,7 @@ from fleet.client.connection import Connection, Page
 from fleet.limits import PAGE_MAX
 from fleet.wire.bodies import At, AtQuery, InstancesQuery, PageQuery, PastQuery, PathBody, WorkspaceBody
 from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, OfferItem, RootItem
+from fleet.wire.hosts import HostItem
 from fleet.wire.instances import InstanceItem, OrphanItem
 from fleet.wire.items import BranchItem
 from fleet.wire.place_queries import BranchQuery, DirectoryQuery, FindQuery, OfferQuery, OffersQuery, RootQuery
@@ -51,6 +52,18 @@ class Places:
         """Return paths of files that resemble the query, the best first."""
         path = f"/instances/{quote(instance_id, safe='')}/find/files"
         return await self._connection.page(str, path, FindQuery(query, session, limit))
+
+    async def hosts(self) -> Page[HostItem]:
+        """Return the machines on which sessions work, that of the server first."""
+        return await self._connection.page(HostItem, "/hosts", PageQuery(PAGE_MAX))
+
+    async def drain_host(self, name: str) -> HostItem:
+        """Place no further sessions on this host."""
+        return await self._connection.write(HostItem, "POST", f"/hosts/{quote(name, safe='')}/drain")
+
+    async def undrain_host(self, name: str) -> HostItem:
+        """Place sessions on this host again."""
+        return await self._connection.write(HostItem, "DELETE", f"/hosts/{quote(name, safe='')}/drain")
 
     async def directories(
         self, path: str | None = None, *, query: str | None = None, limit: int = 50, offset: int = 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import typer
 
+from fleet.cli.commands.new import host_of
 from fleet.cli.connect import ExitCode, TokenFile, Url, find_server, named
 from fleet.config import INSTANCE_VARIABLE
 from fleet.errors import StartupError
@@ -74,11 +75,12 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         isolation: Literal["existing", "worktree", "clone"] = "worktree",
         notify: bool = True,
         maker: str = "",
+        host: str = "",
     ) -> dict[str, Any]:
         """Create a session that works on `prompt` by itself, by default in a git worktree of `directory` (yours).
 
         You get a message when it is done, unless `notify` is false. `maker` is your own session's id; give it if an
-        error asks for it.
+        error asks for it. `host` is the machine that it works on: a name, or a label such as `gpu=true`.
         """
         own = await _maker(fleet, instance_id, maker, prompt)
         acting = fleet if own is None else fleet.acting_for(own)
@@ -88,6 +90,7 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
             isolation_strategy=isolation,
             prompt=prompt,
             on_complete=own if notify else None,
+            host=host_of([host] if host else []),
         )
         note = "you will get a message when it is done" if own and notify else "wait_for_session waits until it is done"
         return {**_brief(await session.read()), "note": note}

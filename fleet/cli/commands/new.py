@@ -1,6 +1,7 @@
 """`fleet new` and `fleet fork` create a session."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from fleet.wire.bodies import ModelBody
 
 Isolation = Literal["existing", "worktree", "clone"]
+OnHostLoss = Literal["ask", "resume"]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Show the work until it is done; the exit code says how.")]
 Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="The first prompt; `-` reads it from stdin.")]
 Agent = Annotated[str | None, typer.Option(help="The OpenCode agent.")]
@@ -43,6 +45,17 @@ async def new(
     usd: Annotated[float | None, typer.Option(min=0, help="Cost limit in dollars: then pause and ask.")] = None,
     tokens: Annotated[int | None, typer.Option(min=0, help="Limit in tokens.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Limit in minutes of work.")] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|LABEL=VALUE", help="The host (`fleet hosts`), or a label that it must have; labels repeat."
+        ),
+    ] = None,
+    cpus: Annotated[float | None, typer.Option(min=0, help="Cores that are reserved on another host.")] = None,
+    memory_mb: Annotated[int | None, typer.Option(min=0, help="Memory that is reserved there, in MiB.")] = None,
+    on_host_loss: Annotated[
+        OnHostLoss, typer.Option(help="When its host is lost: wait for you, or resume on another host.")
+    ] = "ask",
     wait: Wait = False,
     json: Json = False,
 ) -> int:
@@ -65,6 +78,10 @@ async def new(
         tags=tag or [],
         on_complete=None if notify is None else (await named(fleet, notify)).id,
         budget=budget_of(usd, tokens, minutes),
+        host=host_of(host or []),
+        cpus=cpus,
+        memory_mb=memory_mb,
+        on_host_loss=on_host_loss,
     )
     return await _made(fleet, session, wait=wait, json=json)
 
@@ -130,6 +147,16 @@ def _stdin() -> str:
     except UnicodeDecodeError as error:
         what = f"byte {error.object[error.start]:#04x} at offset {error.start}"
         raise typer.BadParameter(f"standard input is not text in UTF-8: {what}") from error
+
+
+def host_of(given: Sequence[str]) -> str | dict[str, str] | None:
+    """Return the name of a host, or the labels that it must have. Raises `typer.BadParameter`."""
+    labels = dict(each.split("=", 1) for each in given if "=" in each)
+    if not labels and len(given) == 1:
+        return given[0]
+    if len(labels) != len(given):
+        raise typer.BadParameter("--host takes one name, or labels that differ, such as --host gpu=true --host zone=a")
+    return labels or None
 
 
 def model_of(name: str | None) -> "ModelBody | None":

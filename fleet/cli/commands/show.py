@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fleet.cli.connect import At, Json, Name, connected, named, now_at
+from fleet.ports import LOCAL
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -64,6 +65,7 @@ def _facts(item: "SessionDetail", now: float | None) -> "list[tuple[str, Text]]"
         ("id", f"{item.id}  ({item.opencode_id})"),
         ("title", Text(line_of(item.title), "bold")),
         ("status", status(item).append(f" for {since(item.status_since, now)}: {item.evidence}", "not bold default")),
+        ("host", None if item.host == LOCAL else item.host),
         ("directory", item.directory),
         ("isolation", item.isolation_strategy + (f" of {item.source_directory}" if item.branch else "")),
         ("branch", item.branch),
