@@ -55,11 +55,11 @@ web-tools:
 setup:
 	@$(TOOLS_PATH) $(PYTHON) tools/setup.py
 
-# Three processes, also on two cores: tests that start OpenCode or use a browser mostly wait. Those that share a server
+# Four processes, also on two cores: tests that start OpenCode or use a browser mostly wait. Those that share a server
 # stay together (tests/conftest.py).
 test: check browser web
 	cd web && npm test --silent
-	$(TOOLS_PATH) $(BIN)/python -m pytest --numprocesses=3 --durations=20 $(ARGS)
+	$(TOOLS_PATH) $(BIN)/python -m pytest --numprocesses=4 --durations=20 $(ARGS)
 
 screenshots: setup browser web
 	@$(TOOLS_PATH) $(BIN)/python tools/screenshots.py $(ARGS)

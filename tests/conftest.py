@@ -15,16 +15,15 @@ settings.load_profile("fleet")
 class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]  # the same
     """Keeps tests that share a server in one process: a second process would start the server, and OpenCode, again.
 
-    The tests of the page share one server and one browser, those of `tests/ray` one cluster, a file of `tests/e2e` its
-    server. All other tests go to whichever process is free. (The groups of pytest-xdist 3.8 have no effect under
-    pytest 9.2.)
+    A file of `tests/e2e` or `tests/page` stays together, and a process that has files of the page keeps its server and
+    its browser for all of them. All of `tests/ray` shares one cluster. All other tests go to whichever process is free.
+    (The groups of pytest-xdist 3.8 have no effect under pytest 9.2.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        for shared in ("tests/page", "tests/ray"):
-            if nodeid.startswith(f"{shared}/"):
-                return shared
-        return nodeid.partition("::")[0] if nodeid.startswith("tests/e2e/") else nodeid
+        if nodeid.startswith("tests/ray/"):
+            return "tests/ray"
+        return nodeid.partition("::")[0] if nodeid.startswith(("tests/e2e/", "tests/page/")) else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:

@@ -1,7 +1,7 @@
 """The page in a real Chromium, over a real `fleet serve` with the real OpenCode and the rehearsal model.
 
-All tests of a run share one server and one browser; each has a context of its own, with its own storage. A test fails
-where the page writes an error to the console, throws, or breaks its own security policy.
+All tests of a process share one server and one browser; each has a context of its own, with its own storage. A test
+fails where the page writes an error to the console, throws, or breaks its own security policy.
 """
 
 import os
