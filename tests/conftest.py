@@ -1,5 +1,6 @@
 """What holds for all tests: which of them share one process of `make test`, and that none depends on speed."""
 
+import gc
 import os
 from typing import Any
 
@@ -38,3 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         collector = Collector()
         config.add_cleanup(lambda: collector.write_what_is_new(name))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep what was imported and collected out of the garbage collector's sight, which would look at it all again."""
+    gc.collect()
+    gc.freeze()
