@@ -5,6 +5,7 @@ on it, made anew by each start of Fleet. A machine hears the head while both hav
 works. Nothing polls: each change wakes those that wait for one.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -156,7 +157,11 @@ class FakeCluster:
         if held is not None:
             return held.host
         order = [name for name in preferred if name in self.machines]
-        order += sorted((each for each in self.machines if each not in order), key=self._load)
+        load = Counter(slot.host for slot in self.slots.values())
+        order += sorted(
+            (each for each in self.machines if each not in order),
+            key=lambda each: (load[each] / max(self.machines[each].cpus, 1.0), each),
+        )
         for name in order:
             machine = self.machines[name]
             if name not in need.avoid and machine.answers and self._suits(machine, need) and self._fits(machine, need):
@@ -175,10 +180,6 @@ class FakeCluster:
         if machine is not None and not machine.answers:
             return f"the host {machine.name}, which does not answer"
         return f"room on {_words(need)}"
-
-    def _load(self, name: str) -> tuple[float, str]:
-        used = sum(slot.host == name for slot in self.slots.values())
-        return used / max(self.machines[name].cpus, 1.0), name
 
     def _suits(self, machine: FakeMachine, need: Need) -> bool:
         """Whether the machine could fulfil the need if it were empty."""

@@ -140,6 +140,7 @@ class Client:
             self._revoke: 1,
             self._rebind: 3,
             self._compact: 4,
+            **({self._drain: 6} if self._machine.cluster.nodes else {}),
         }
         await self._random.choices(list(acts), list(acts.values()))[0](session_id)
 
@@ -344,6 +345,13 @@ class Client:
         workspaces = [state.id for state in (await self._machine.fleet()).fleet.views.workspaces]
         if workspaces:
             await rebind(self._machine, self._random.choice(workspaces))
+
+    async def _drain(self, _: str) -> None:
+        """Drain a machine, or end that."""
+        name = self._random.choice(self._machine.cluster.nodes).name
+        drains = self._random.random() < 0.5
+        act = "drain" if drains else "undrain"
+        await self._machine.call(lambda fleet: getattr(fleet.hosts, act)(name, Caller()))
 
     async def _compact(self, session_id: str) -> None:
         request = self._ledger.add("compact", self._key(), session_id)

@@ -5,6 +5,9 @@ from random import Random
 
 import trio
 
+from fleet.actors.caller import Caller
+from fleet.actors.fleet import Fleet
+from fleet.core.hosts import HOSTS_ID
 from tests.fakes.machine import FakeMachine
 from tests.simulation.machine import Machine
 
@@ -102,3 +105,14 @@ class HostFaults:
         node.transfer_s = self._random.choice((0.5, 5.0, 30.0))
         await trio.sleep(self._random.choice((5.0, 40.0)))
         node.transfer_s = TRANSFER_S
+
+
+async def undrain(machine: Machine) -> None:
+    """Let every machine take sessions again."""
+
+    async def undrain_all(fleet: Fleet) -> None:
+        known = fleet.views.hosts.get(HOSTS_ID)
+        for name in () if known is None else known.draining:
+            await fleet.hosts.undrain(name, Caller())
+
+    await machine.call(undrain_all)

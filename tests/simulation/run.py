@@ -33,6 +33,7 @@ from tests.simulation.checks.hosts import no_reservation_is_left
 from tests.simulation.clients import Client, Ledger
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.faults import RECIPES, Faults, rebind, switch_webhooks
+from tests.simulation.host_faults import undrain
 from tests.simulation.machine import Machine
 from tests.simulation.merged import one_disk, one_world
 from tests.simulation.readers import StreamReader
@@ -186,6 +187,7 @@ class _Run:
             self._machine.crash()
         self._machine.relax()
         await switch_webhooks(self._machine, enabled=True)
+        await undrain(self._machine)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(faults.answer, 5.0)
             await self._settle()

@@ -56,9 +56,33 @@ class Rooms:
             need = replace(need, host=made, labels={}, avoid=frozenset())
         if need.host == LOCAL:  # its processes are limited otherwise
             return spec
-        preferred = self._preferred(session) if need.host is None else ()
         async with self._slots.hold(session.id):
-            return replace(spec, host=await self._context.hosts.reserve(session.id, need, preferred, delayed))
+            host = None
+            while host is None:
+                host = await self._reserve(session, need, delayed)
+                need = need if made is not None else replace(need, avoid=self._known().draining)
+        return replace(spec, host=host)
+
+    async def _reserve(self, session: State, need: Need, delayed: OnDelay) -> str | None:
+        """Reserve room and return the host; None if other hosts are drained than when the wait began."""
+        host: str | None = None
+        refusal: Problem | None = None
+        preferred = self._preferred(session) if need.host is None else ()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._until_drained, self._known().draining, nursery.cancel_scope)
+            try:
+                host = await self._context.hosts.reserve(session.id, need, preferred, delayed)
+            except Problem as problem:  # it would leave the nursery in a group
+                refusal = problem
+            nursery.cancel_scope.cancel()
+        if refusal is not None:
+            raise refusal
+        return host
+
+    async def _until_drained(self, draining: frozenset[str], waiting: trio.CancelScope) -> None:
+        """End the wait for room when a host is drained, or one no longer is."""
+        await self._context.views.hosts.wait(HOSTS_ID, lambda state: state.draining != draining)
+        waiting.cancel()
 
     def _need(self, settings: SessionSettings) -> Need:
         policy, origin = self._context.policy, self._origin_host(settings)

@@ -78,6 +78,21 @@ async def test_a_session_waits_for_room_and_says_so(wide: Door) -> None:
     assert host_of(wide, late[0]) == host_of(wide, sessions[2])
 
 
+async def test_who_waits_for_room_gets_none_on_a_host_that_is_drained_meanwhile(wide: Door) -> None:
+    first = await create(wide, worktree(host="n1", cpus=2.0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(create, wide, worktree(host="n1", cpus=1.0))
+        await trio.sleep(1)
+        await wide.fleet.hosts.drain("n1", Caller("local"))
+        await wide.knock("DELETE", f"/api/sessions/{first.id}")
+        await trio.sleep(60)
+        waiting = wide.fleet.views.sessions.get(wide.fleet.views.sessions.ids()[-1])
+        assert waiting is not None
+        assert waiting.provisioning == "workspace"
+        await wide.fleet.hosts.undrain("n1", Caller("local"))
+    assert host_of(wide, waiting) == "n1"
+
+
 async def test_a_host_can_be_named_and_what_cannot_be_is_refused_at_once(wide: Door) -> None:
     assert host_of(wide, await create(wide, worktree(host="n2"))) == "n2"
     assert host_of(wide, await create(wide, worktree(host_labels={"gpu": "true"}))) == "n1"
