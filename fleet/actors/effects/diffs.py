@@ -8,6 +8,7 @@ there is no diff, but the turn continues.
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 
 from fleet.actors.context import Context
 from fleet.actors.effects.live_contents import LiveContents
+from fleet.actors.effects.saving import when_reached
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.manifest import (
     ChangedFile,
@@ -56,8 +58,9 @@ class DiffEffects:
 
     async def baseline(self, workspace_id: str, directory: str) -> str | None:
         """Return the tree of a directory; None if it cannot be taken."""
+        take = partial(self._context.host_of(workspace_id).trees.take, workspace_id, directory)
         try:
-            return await self._context.host_of(workspace_id).trees.take(workspace_id, directory)
+            return await when_reached(take, workspace_id)
         except Problem as problem:
             _log.warning("tree_not_taken", workspace=workspace_id, detail=problem.detail)
             return None
@@ -71,13 +74,17 @@ class DiffEffects:
         if tree is not None:
             await report(ReportTurnSnapshot(number=number, tree=tree, at_ms=self._context.clock.now_ms()))
 
-    async def record(self, session_id: str, number: int, report: Reporter) -> None:
-        """Record the changes of the turn and of the whole session so far."""
+    async def record(self, session_id: str, number: int, report: Reporter, *, patient: bool = True) -> None:
+        """Record the changes of the turn and of the whole session so far.
+
+        A host that does not answer is waited for if `patient`.
+        """
         state = self._context.views.sessions.get(session_id)
         if state is None or state.turn is None or state.turn.number != number:
             return
+        compare = partial(self._compare, state, state.turn.base or state.snapshots.newest, number)
         try:
-            changes = await self._compare(state, state.turn.base or state.snapshots.newest, number)
+            changes = await (when_reached(compare, state.workspace_id) if patient else compare())
         except Problem as problem:
             _log.warning("changes_not_recorded", session=session_id, turn=number, detail=problem.detail)
             return

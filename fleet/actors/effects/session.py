@@ -264,8 +264,8 @@ class SessionEffects:
     async def _record_changes(self, session_id: str, report: Reporter) -> None:
         state = self._context.views.sessions.get(session_id)
         if state is not None and state.turn is not None:
-            await self._changes.record(session_id, state.turn.number, report)
-            with trio.move_on_after(SAVE_LAST_S):  # the host may be gone
+            await self._changes.record(session_id, state.turn.number, report, patient=False)  # the host may be gone
+            with trio.move_on_after(SAVE_LAST_S):
                 await save_session(self._context, session_id)
 
     async def _detach(self, session_id: str, instance_id: str) -> None:

@@ -126,6 +126,19 @@ async def test_work_is_saved_here_before_a_turn_is_reported_as_over(machine: Mac
     assert machine.files.kept[session.workspace_id].commit == workspace.saved.commit
 
 
+async def test_diff_of_a_turn_waits_for_a_host_that_is_silent_for_a_moment(cluster: FakeCluster, wide: Door) -> None:
+    session = await create(wide, worktree())
+    node = cluster.machines[host_of(wide, session)]
+    await wide.knock("POST", f"/api/sessions/{session.id}/prompt", {"text": "turn:2 write"})
+    await wide.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None and s.turn.delivered)
+    node.lost_calls = 1.0
+    await trio.sleep(20)
+    node.lost_calls = 0.0
+    ended = await wide.fleet.views.sessions.wait(session.id, lambda s: s.turns == 1 and s.turn is None)
+    assert ended.snapshots.totals is not None
+    assert ended.snapshots.totals.files == 2
+
+
 async def test_a_fork_works_on_the_host_of_its_origin(wide: Door) -> None:
     session = await create(wide, worktree(host_labels={"gpu": "true"}))
     await wide.prompt(session.id, "hello")
