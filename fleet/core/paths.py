@@ -24,8 +24,12 @@ def is_inside(path: str, roots: Iterable[str]) -> bool:
 
 
 def are_nested(one: str, other: str) -> bool:
-    """Return whether two real paths are the same, or one is below the other."""
-    return is_inside(one, (other,)) or is_inside(other, (one,))
+    """Return whether two real paths are the same, or one is below the other.
+
+    It compares them as text: each turn that ends asks about every other session.
+    """
+    first, second = one.rstrip("/") + "/", other.rstrip("/") + "/"
+    return first.startswith(second) or second.startswith(first)
 
 
 def slug(title: str, fallback: str = "session") -> str:

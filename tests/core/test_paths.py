@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.core.paths import directory_name, is_inside, slug
+from fleet.core.paths import are_nested, directory_name, is_inside, slug
 from fleet.limits import DIRECTORY_NAME_CHARS_MAX, SLUG_CHARS_MAX
 
 names = st.from_regex(r"[a-z .\-]{1,8}", fullmatch=True).filter(lambda name: name not in (".", ".."))
@@ -33,6 +33,12 @@ def test_inside(path: str, roots: list[str], inside: bool) -> None:
 def test_inside_is_a_prefix_of_components(root: list[str], path: list[str]) -> None:
     expected = path[: len(root)] == root
     assert is_inside("/" + "/".join(path), ["/" + "/".join(root)]) is expected
+
+
+@given(st.lists(names, max_size=4), st.lists(names, max_size=4))
+def test_paths_are_nested_if_one_is_inside_the_other(first: list[str], second: list[str]) -> None:
+    one, other = "/" + "/".join(first), "/" + "/".join(second)
+    assert are_nested(one, other) is (is_inside(one, [other]) or is_inside(other, [one]))
 
 
 @pytest.mark.parametrize(
