@@ -19,7 +19,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
-from uuid import uuid4
 
 import structlog
 import trio
@@ -32,15 +31,15 @@ from fleet.actors.runtime.supervisor import Supervisor
 from fleet.actors.supervision import Supervision
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.ids import SystemIds
-from fleet.adapters.local_hosts import LocalHosts, local_host
+from fleet.adapters.local_hosts import local_host
 from fleet.adapters.opencode.binary import resolve_binary
 from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.shells import LocalShells
 from fleet.adapters.scripts import LocalScripts
-from fleet.adapters.self_description import SelfDescription
 from fleet.adapters.webhook_secrets import FileWebhookSecrets
 from fleet.adapters.webhook_sender import HttpSender
 from fleet.config import Config
+from fleet.core.hosts import HOSTS_ID, State
 from fleet.environment import passed_on, remarks
 from fleet.errors import Problem, StartupError
 from fleet.events.anchors import Anchors
@@ -52,6 +51,7 @@ from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.page_files import installed_build, read_build
 from fleet.gateway.server.tokens import TokenFile
 from fleet.greeting import greeting, page_line
+from fleet.hosts_engine import HostsEngine
 from fleet.limits import (
     DAY_S,
     FILES_MAX,
@@ -64,7 +64,7 @@ from fleet.limits import (
 from fleet.logs import announce, configure_logs
 from fleet.model_choice import ModelChoice
 from fleet.network import base_url, family_of, is_loopback
-from fleet.ports import LOCAL
+from fleet.ports import Hosts
 from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer
 from fleet.server_facts import facts_of
@@ -196,7 +196,7 @@ async def _running(
         build = read_build(installed_build())
         gateway = Gateway(listener, parts.supervision.fleet, guard, build)
         children = (
-            *(() if log is None else _writers(config, log, parts)),
+            *(() if log is None else (*_writers(config, log, parts), *parts.engine.children())),
             ChildSpec("fleet", parts.supervision.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S + 10),
             ChildSpec("gateway", gateway.run),
         )
@@ -284,11 +284,14 @@ class _Parts:
         self._host.hold()
         self.model = ModelChoice(config, environment, executable)
         scripts = LocalScripts(config.data_dir, environment, opened.data_id)
-        ports = _ports(config, self._host, shells, scripts)
+        local = local_host(config.data_dir, config.workspace_roots, self._host, scripts=scripts, shells=shells)
+        self.engine = HostsEngine(config, local, environment, opened.data_id, self._known_hosts)
+        ports, policy, stores = _ports(config, self.engine.hosts), _policy(config), opened.stores
         facts = None if read_only else facts_of(config, opened.tokens)
-        self.supervision = Supervision(
-            ports, opened.stores, policy=_policy(config), traces=traces, read_only=read_only, facts=facts
-        )
+        self.supervision = Supervision(ports, stores, policy=policy, traces=traces, read_only=read_only, facts=facts)
+
+    def _known_hosts(self) -> State | None:
+        return self.supervision.fleet.views.hosts.get(HOSTS_ID)
 
     async def choose_model(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         """Choose the model, and serve the rehearsal model. It takes 1.5 s, for which only starts of OpenCode wait."""
@@ -301,6 +304,7 @@ class _Parts:
                 await nursery.start(self._offer.run, stopping)
             self.supervision.fleet.rehearse(PROVIDER if model.rehearsal else None)
             self._host.configure(self._offer.config() if model.rehearsal else {})
+            self.engine.offer_rehearsal(offered=model.rehearsal)
 
 
 async def _write(log: LmdbLog, stopping: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
@@ -311,16 +315,12 @@ async def _write(log: LmdbLog, stopping: trio.Event, *, task_status: trio.TaskSt
         log.stop()
 
 
-def _ports(config: Config, host: LocalOpenCodeHost, shells: LocalShells, scripts: LocalScripts) -> Ports:
+def _ports(config: Config, hosts: Hosts) -> Ports:
     clock = SystemClock()
-    local = local_host(config.data_dir, config.workspace_roots, host, scripts=scripts, shells=shells)
-    described = SelfDescription(
-        LOCAL, epoch=uuid4().hex, root=config.data_dir, opencode_version=lambda: host.known_version
-    )
     return Ports(
         clock=clock,
         ids=SystemIds(clock),
-        hosts=LocalHosts(local, described.look),
+        hosts=hosts,
         webhook_secrets=FileWebhookSecrets(config.data_dir),
         sender=HttpSender(clock, config.webhook_networks),
     )

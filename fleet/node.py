@@ -7,8 +7,10 @@ directory and the name of the host. OpenCode is started behind guards, so it sur
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import msgspec
 import trio
@@ -22,6 +24,7 @@ from fleet.adapters.ray.calls import Served
 from fleet.adapters.ray.machine import PORTS, Options
 from fleet.adapters.ray.served import OwnMachine, OwnScripts, OwnTunnels, inherited_from_engine
 from fleet.adapters.scripts import LocalScripts
+from fleet.adapters.self_description import SelfDescription
 from fleet.environment import passed_on
 from fleet.private_files import make_private_directory
 from fleet.rehearsal.offer import Offer
@@ -53,15 +56,16 @@ async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
     trees = GitTrees(root / "trees")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(opencode.learn_version)
-        machine = OwnMachine(
-            options,
-            root,
-            address,
-            opencode=opencode,
-            scripts=scripts,
-            lease=lease,
-            offer=_Rehearsal(Offer(root / "rehearsal.port"), opencode, nursery).offer,
+        described = SelfDescription(
+            options.host,
+            epoch=uuid4().hex,
+            root=root,
+            opencode_version=lambda: opencode.known_version,
+            address=address,
+            engine_version=version("ray"),
         )
+        offer = _Rehearsal(Offer(root / "rehearsal.port"), opencode, nursery).offer
+        machine = OwnMachine(described.look, opencode, scripts, lease, offer)
         yield Served(
             PORTS,
             {

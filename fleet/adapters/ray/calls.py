@@ -66,6 +66,9 @@ class Method:
         hints = get_type_hints(function)
         result = hints.pop("return", NoneType)
         self._signature = inspect.signature(function)
+        parameters = list(self._signature.parameters.values())[1:]
+        self._names = [each.name for each in parameters]
+        self._positional = sum(each.kind is not inspect.Parameter.KEYWORD_ONLY for each in parameters)
         self._arguments: msgspec.msgpack.Decoder[tuple[Any, ...]] = msgspec.msgpack.Decoder(
             tuple[*hints.values()]  # type: ignore[misc]  # made at run time
         )
@@ -78,11 +81,12 @@ class Method:
         """Return the arguments, defaults included. Raises `TypeError` if they do not fit."""
         bound = self._signature.bind(None, *arguments, **named)
         bound.apply_defaults()
-        return _encode(bound.args[1:])
+        return _encode([bound.arguments[name] for name in self._names])
 
-    def decode_arguments(self, body: bytes) -> tuple[Any, ...]:
-        """Return the arguments in order."""
-        return self._arguments.decode(body)
+    def decode_arguments(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments in order, and those that have to be named."""
+        found, at = self._arguments.decode(body), self._positional
+        return found[:at], dict(zip(self._names[at:], found[at:], strict=True))
 
     def encode_result(self, result: object) -> bytes:
         """Return the result; if it is one of several structs, with the name of its class."""
@@ -127,7 +131,8 @@ async def carry_out(served: Served, port: str, name: str, body: bytes, limit_s: 
 async def _answer(served: Served, port: str, name: str, body: bytes) -> Answer:
     try:
         method = method_of(served.ports[port], name)
-        result = getattr(served.implementations[port], name)(*method.decode_arguments(body))
+        arguments, named = method.decode_arguments(body)
+        result = getattr(served.implementations[port], name)(*arguments, **named)
         if inspect.isawaitable(result):
             result = await result
         return Returned(method.encode_result(result))

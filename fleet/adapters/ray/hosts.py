@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from fleet import __version__
+from fleet.adapters.local_hosts import LocalHosts
 from fleet.adapters.ray import frames
 from fleet.adapters.ray.engine import Engine, Launch, UnreachableError
 from fleet.adapters.ray.frames import Adopt, Cluster, Node
@@ -65,27 +66,33 @@ class _Known:
 
 
 class RayHosts:
-    """The hosts of a cluster, and `local`. `compose` makes the ports of a host; `options` are those of all agents."""
+    """The hosts of a cluster, and `local`. `compose` makes the ports of a host, `options` are those of all agents.
+
+    `known` are the hosts that the log names: each is waited for from the first call to it on.
+    """
 
     def __init__(
         self,
         launch: Launch,
-        local: Host,
+        local: LocalHosts,
         compose: Callable[[HostLink], Host],
         options: Options,
+        *,
         deadlines: HostDeadlines = DEADLINES,
+        known: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._engine = Engine(launch, self._engine_changed)
         self._local = local
         self._compose = compose
         self._options = options
-        self._patience = deadlines
+        self._deadlines = deadlines
+        self._named = known
         self._known: dict[str, _Known] = {}
         self._engine_event: EngineUp | EngineDown | None = None
         self._readers: list[trio.MemorySendChannel[HostEvent]] = []
         self._nursery: trio.Nursery | None = None
         self._rehearsal: bool | None = None
-        self._reservations = Reservations(self._engine, self._is_heard, self._known.__contains__)
+        self._reservations = Reservations(self._engine, self._is_heard, self._is_known)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the engine and hear the hosts, until cancelled. Raises `StartupError`."""
@@ -102,16 +109,12 @@ class RayHosts:
     def host(self, name: str) -> Host:
         """Return a host. Raises `Rejected` host_unknown."""
         if name == LOCAL:
-            return self._local
+            return self._local.host(LOCAL)
+        if name not in self._known and name in self._named():
+            self._know(name)
         if name not in self._known:
             raise Rejected("host_unknown", f"there is no host {name!r}", field="host")
         return self._known[name].host
-
-    def expect(self, names: Iterable[str]) -> None:
-        """Wait for these hosts, which the log names, as for hosts that have just become silent."""
-        for name in names:
-            if name != LOCAL:
-                self._know(name)
 
     def offer_rehearsal(self, *, offered: bool) -> None:
         """Have every host offer the rehearsal model, or not; until this is said, no host starts OpenCode."""
@@ -150,6 +153,9 @@ class RayHosts:
                 self._know(name).node = node
         self._reservations.see(cluster)
 
+    def _is_known(self, name: str) -> bool:
+        return name in self._known or name in self._named()
+
     def _is_heard(self, name: str) -> bool:
         return name in self._known and self._known[name].link.is_heard
 
@@ -159,10 +165,10 @@ class RayHosts:
         while True:
             asked_s = trio.current_time()
             try:
-                with trio.fail_after(self._patience.silent_s):
+                with trio.fail_after(self._deadlines.silent_s):
                     await self._beat(known)
             except trio.TooSlowError:
-                reason = f"no answer within {self._patience.silent_s:g} s"
+                reason = f"no answer within {self._deadlines.silent_s:g} s"
             except UnreachableError as error:
                 reason = error.reason
             except Problem as problem:
@@ -204,8 +210,8 @@ class RayHosts:
         known.link.heard()
         if self._nursery is not None and (before is None or before.epoch != info.epoch):
             self._nursery.start_soon(self._pass_on_rehearsal, known)
-        if before is None or _lasting(before) != _lasting(info):
-            self._tell(known, HostUp(info))
+        self._tell(known, HostUp(info))
+        if before is None:
             self._reservations.changed()
 
     def _info(self, known: _Known, said: HostInfo) -> HostInfo:
@@ -221,12 +227,12 @@ class RayHosts:
     def _not_heard(self, known: _Known, reason: str) -> None:
         silent_s = trio.current_time() - known.last_s
         evidence = f"it was last heard {silent_s:.0f} s ago: {reason}"
-        if silent_s >= self._options.grace_s + self._patience.margin_s:
+        if silent_s >= self._options.grace_s + self._deadlines.margin_s:
             if not isinstance(known.event, HostLost):
                 known.link.is_lost = True
                 known.link.silent()
                 self._tell(known, HostLost(known.link.host, evidence))
-        elif silent_s >= self._patience.silent_s and not isinstance(known.event, HostSilent | HostLost):
+        elif silent_s >= self._deadlines.silent_s and not isinstance(known.event, HostSilent | HostLost):
             known.link.silent()
             self._tell(known, HostSilent(known.link.host, evidence))
 
@@ -252,12 +258,20 @@ class RayHosts:
             if event is not None:
                 sender.send_nowait(event)
         self._readers.append(sender)
-        with sender, receiver:
+        async with sender, receiver, trio.open_nursery() as nursery:
+            nursery.start_soon(self._pass_on_local, sender)
             try:
                 yield receiver
             finally:
                 if sender in self._readers:
                     self._readers.remove(sender)
+            nursery.cancel_scope.cancel()
+
+    async def _pass_on_local(self, reader: trio.MemorySendChannel[HostEvent]) -> None:
+        async with self._local.watch() as events:
+            async for event in events:
+                if reader in self._readers:
+                    self._send(reader, event)
 
     def _engine_changed(self, event: EngineUp | EngineDown) -> None:
         self._tell_engine(event)
@@ -274,11 +288,14 @@ class RayHosts:
 
     def _publish(self, event: HostEvent) -> None:
         for reader in tuple(self._readers):
-            try:
-                reader.send_nowait(event)
-            except trio.WouldBlock:
-                self._readers.remove(reader)
-                reader.close()
+            self._send(reader, event)
+
+    def _send(self, reader: trio.MemorySendChannel[HostEvent], event: HostEvent) -> None:
+        try:
+            reader.send_nowait(event)
+        except trio.WouldBlock:
+            self._readers.remove(reader)
+            reader.close()
 
     # ---------------------------------------------------------------------------------------------------- reservations
 
@@ -298,8 +315,3 @@ class RayHosts:
     async def slots(self) -> Mapping[str, str]:
         """Return the slots with their hosts (see the port)."""
         return await self._reservations.slots()
-
-
-def _lasting(info: HostInfo) -> HostInfo:
-    """Return what a host says of itself without what changes all the time."""
-    return msgspec.structs.replace(info, memory_free_bytes=0, disk_free_bytes=0, clock_ms=0)

@@ -1,22 +1,12 @@
 """What an agent serves of its own: its machine, the scripts that run there, and tunnels to programs there."""
 
-import importlib.metadata
-import os
-import platform
-import shutil
-import subprocess
-import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
-import psutil
 import trio
 
-from fleet import __version__
 from fleet.adapters.opencode.detached import Lease
 from fleet.adapters.opencode.process import LocalOpenCodeHost
-from fleet.adapters.ray.machine import Beat, Options, ScriptOutput
+from fleet.adapters.ray.machine import Beat, ScriptOutput
 from fleet.adapters.scripts import LocalScripts
 from fleet.errors import Problem, Unavailable
 from fleet.limits import HOST_PIECE_BYTES
@@ -27,61 +17,32 @@ OfferModel = Callable[[bool], Awaitable[None]]
 
 
 class OwnMachine:
-    """`machine.Machine`. Its epoch is new with each agent."""
+    """`machine.Machine`; `describe` returns what this machine is and has free."""
 
     def __init__(
         self,
-        options: Options,
-        root: Path,
-        address: str,
-        *,
+        describe: Callable[[], Awaitable[HostInfo]],
         opencode: LocalOpenCodeHost,
         scripts: LocalScripts,
         lease: Lease,
         offer: OfferModel,
     ) -> None:
-        self._options = options
-        self._root = root
-        self._address = address
+        self._describe = describe
         self._opencode = opencode
         self._scripts = scripts
         self._lease = lease
         self._offer = offer
-        self._epoch = uuid.uuid4().hex
-        self._git_version = _git_version()
-        self._engine_version = _version_of("ray")
 
     async def beat(self, token: str, processes: tuple[ProcessIdentity, ...]) -> Beat:
         """Renew the lease and measure (see the port); it takes a millisecond."""
-        await trio.lowlevel.checkpoint()
         if token:
             self._lease.renew(token)
         return Beat(
-            info=self._info(),
+            info=await self._describe(),
             token=self._lease.token(),
             memory_bytes=tuple(self._opencode.memory_bytes(each) for each in processes),
             suspended=tuple(self._opencode.is_suspended(each) for each in processes),
             scripts=tuple(self._scripts.running),
-        )
-
-    def _info(self) -> HostInfo:
-        memory = psutil.virtual_memory()
-        return HostInfo(
-            name=self._options.host,
-            epoch=self._epoch,
-            address=self._address,
-            root=str(self._root),
-            version=__version__,
-            opencode_version=self._opencode.known_version,
-            git_version=self._git_version,
-            python_version=platform.python_version(),
-            engine_version=self._engine_version,
-            labels={},
-            cpus=float(os.cpu_count() or 1),
-            memory_bytes=memory.total,
-            memory_free_bytes=self._opencode.free_memory_bytes(),
-            disk_free_bytes=shutil.disk_usage(self._root).free,
-            clock_ms=time.time_ns() // 1_000_000,
         )
 
     async def offer_rehearsal(self, offered: bool) -> None:
@@ -92,21 +53,6 @@ class OwnMachine:
         """Read the password of an instance (see the port)."""
         await trio.lowlevel.checkpoint()
         return self._opencode.password(instance_id)
-
-
-def _git_version() -> str:
-    try:
-        said = subprocess.run(["git", "--version"], capture_output=True, text=True, check=False).stdout
-    except OSError:
-        return ""
-    return said.strip().removeprefix("git version ")
-
-
-def _version_of(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 class _Run:

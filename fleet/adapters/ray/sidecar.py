@@ -155,8 +155,10 @@ def main(address: str, namespace: str, opener: str) -> None:
         require_token(os.environ)
         require_closed(address)
         ray = _connected(address, namespace)
-    except (AuthenticationError, ImportError) as error:
+    except AuthenticationError as error:
         relay.send(NotConnected(str(error), is_final=True))
+    except ModuleNotFoundError:
+        relay.send(NotConnected("Ray is not installed: install Fleet with its extra `ray`", is_final=True))
     except Exception as error:
         relay.send(NotConnected(f"{type(error).__name__}: {error}", is_final=False))
     else:

@@ -8,6 +8,7 @@ from typing import NamedTuple, cast
 import trio
 
 from fleet import __version__
+from fleet.adapters.local_hosts import LocalHosts
 from fleet.adapters.ray.frames import Adopt
 from fleet.adapters.ray.hosts import RayHosts
 from fleet.adapters.ray.link import HostLink
@@ -67,15 +68,15 @@ async def two_hosts(version: str = __version__, *, expected: tuple[str, ...] = (
 
         backend.on_adopt = adopt
         sidecars = MemorySidecars(backend, nursery)
-        hosts = RayHosts(sidecars, compose_local(), compose, Options("", __version__, GRACE_S))
-        hosts.expect(expected)
+        options = Options("", __version__, GRACE_S)
+        hosts = RayHosts(sidecars, compose_local(), compose, options, known=lambda: expected)
         await nursery.start(hosts.run)
         yield Setting(hosts, backend, sidecars, agents)
         nursery.cancel_scope.cancel()
 
 
-def compose_local() -> Host:
-    return cast("Host", SimpleNamespace(name=LOCAL))
+def compose_local() -> LocalHosts:
+    return LocalHosts(cast("Host", SimpleNamespace(name=LOCAL)))
 
 
 async def told(hosts: RayHosts, seconds: float) -> list[HostEvent]:
@@ -88,10 +89,16 @@ async def told(hosts: RayHosts, seconds: float) -> list[HostEvent]:
 
 
 def short(events: list[HostEvent]) -> list[tuple[str, str]]:
-    return [
-        (type(each).__name__, each.info.name if isinstance(each, HostUp) else getattr(each, "name", ""))
-        for each in events
-    ]
+    """Return the kinds of events with the host, without repetitions."""
+    last: dict[str, str] = {}
+    found: list[tuple[str, str]] = []
+    for each in events:
+        name = each.info.name if isinstance(each, HostUp) else getattr(each, "name", "")
+        kind = type(each).__name__
+        if last.get(name) != kind:
+            last[name] = kind
+            found.append((kind, name))
+    return found
 
 
 async def ready(setting: Setting) -> None:

@@ -13,7 +13,7 @@ from fleet.ports import FileContent, FileEntry, Files, Listing, OpenCodeHost, Re
 
 class Oven(Protocol):
     async def bake(
-        self, spec: WorkspaceSpec, hours: float = 1.5, names: frozenset[str] = frozenset()
+        self, spec: WorkspaceSpec, hours: float = 1.5, *, names: frozenset[str] = frozenset()
     ) -> tuple[str, ...]: ...
     async def look(self, path: str) -> Listing | FileContent: ...
     async def refuse(self) -> None: ...
@@ -24,7 +24,7 @@ class Oven(Protocol):
 
 
 class Kitchen:
-    async def bake(self, spec: WorkspaceSpec, hours: float, names: frozenset[str]) -> tuple[str, ...]:
+    async def bake(self, spec: WorkspaceSpec, hours: float, *, names: frozenset[str]) -> tuple[str, ...]:
         return (spec.directory, str(hours), *sorted(names))
 
     async def look(self, path: str) -> Listing | FileContent:
@@ -121,4 +121,4 @@ def test_the_arguments_of_a_mapping_arrive() -> None:
         async def put(self, amounts: Mapping[str, int]) -> None: ...
 
     method = method_of(Pantry, "put")
-    assert method.decode_arguments(method.encode_arguments({"flour": 2})) == ({"flour": 2},)
+    assert method.decode_arguments(method.encode_arguments({"flour": 2})) == (({"flour": 2},), {})

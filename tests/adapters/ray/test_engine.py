@@ -1,7 +1,10 @@
 """The engine behind real frames and pipes, with a backend of the test instead of Ray."""
 
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import pytest
@@ -22,6 +25,8 @@ from fleet.adapters.ray.frames import (
 from fleet.errors import StartupError, Unavailable
 from fleet.ports import EngineDown, EngineUp
 from tests.fakes.engine import FakeBackend, FakeSidecars
+
+ROOT = Path(__file__).parents[3]
 
 
 class Echo(Protocol):
@@ -157,3 +162,9 @@ def test_a_frame_that_is_too_long_is_an_error() -> None:
 def test_method_names_with_underscores_cannot_be_called() -> None:
     with pytest.raises(LookupError):
         method_of(Wall, "__init__")
+
+
+def test_a_server_imports_nothing_of_the_engine_before_it_is_asked_to() -> None:
+    look = "import sys, fleet.main; print([name for name in sys.modules if 'ray' in name.split('.')])"
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
