@@ -329,6 +329,10 @@ HOST_RETRY_S: Final = 5.0  # between two attempts to record a change of a host o
 ROOM_SWEEP_S: Final = 5.0  # room on a host that no session needs is released after so long
 SAVE_LAST_S: Final = 20.0  # the end of a session that works waits so long for its work to come from another host
 SAVE_REFUSED_S: Final = 10.0  # git may refuse for so long to save work, then the turn ends without it, and says so
+RECORDED_MESSAGES_READ: Final = (
+    200  # at a time, to restore a conversation on another host; others run between two reads
+)
+HOST_SWEEP_S: Final = 5.0  # between two looks at hosts that are away: a process may have been heard meanwhile
 HOST_CPUS: Final = 1.0  # reserved for a session that names none: agents mostly wait for their model
 HOST_CPUS_MAX: Final = 1024.0  # that a session may ask for; larger machines are not known to us
 HOST_MEMORY_MB: Final = 1024  # MiB, likewise: OpenCode takes 350 to 600, and its tools the rest

@@ -10,6 +10,7 @@ from fleet.actors.context import ActorRegistries, Context
 from fleet.actors.effects.callbacks import Callbacks
 from fleet.actors.effects.instance import InstanceEffects
 from fleet.actors.effects.live_events import LiveEvents
+from fleet.actors.effects.restored_conversations import RestoredConversations
 from fleet.actors.effects.session import SessionEffects
 from fleet.actors.effects.setup import Setups
 from fleet.actors.effects.shared import SharedEffects
@@ -54,6 +55,7 @@ def make_registries(
         setups=setups,
         callbacks=callbacks,
         rooms=effects.rooms,
+        restored=RestoredConversations(context, projections.transcripts),
     )
     instances = InstanceEffects(context, conversations, effects.known_offers)
 

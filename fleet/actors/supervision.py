@@ -1,8 +1,8 @@
 """The supervision of one Fleet: everything that runs between the log and the gateway, in the order of its start.
 
     views -> signals -> history -> indexing -> server -> records -> roots -> trust -> hosts -> host-records ->
-    workspaces -> instances -> sessions -> webhooks -> recovery -> rooms -> idleness -> retention -> standing ->
-    model-limits
+    workspaces -> instances -> sessions -> webhooks -> recovery -> rooms -> absences -> idleness -> retention ->
+    standing -> model-limits
 
 If one crashes, those behind it are started again too. Each registry supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
@@ -20,6 +20,7 @@ from fleet.actors.fleet import Fleet
 from fleet.actors.registries import make_registries
 from fleet.actors.runtime.child import ChildSpec
 from fleet.actors.runtime.supervisor import Supervisor
+from fleet.actors.upkeep.absences import Absences
 from fleet.actors.upkeep.host_records import HostRecords
 from fleet.actors.upkeep.idle_instances import Idleness
 from fleet.actors.upkeep.recovery import Recovery
@@ -123,6 +124,7 @@ def _children(
         ChildSpec("webhooks", actors.webhooks.run),
         ChildSpec("recovery", recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S),
         ChildSpec("rooms", effects.rooms.run),
+        ChildSpec("absences", Absences(context).run),
         ChildSpec("idleness", Idleness(context).run),
         ChildSpec("retention", Retention(context, end).run),
         ChildSpec("standing", Standing(context).run),

@@ -238,6 +238,13 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
         if e.saved.ref
         else "The other host had no work that is not here"
     ),
+    workspace.WorkspaceMoved: lambda e: f"The workspace moves to the host {e.order.host}: {cut(e.evidence)}",
+    workspace.LeftoversRemoved: lambda e: (
+        f"The workspace's directory on the host {e.host} was removed; newer work that was found there is kept as"
+        f" {e.kept.ref}"
+        if e.kept
+        else f"The workspace's directory on the host {e.host} was removed; it had no newer work"
+    ),
     workspace.WorkspaceRemoved: lambda _: "The workspace was removed",
     workspace.WorkspaceRemovalFailed: lambda e: f"The workspace could not be removed: {cut(e.detail)}",
     workspace.WorkspaceEdited: lambda e: (

@@ -79,8 +79,8 @@ class States(Generic[State]):
                 return state
             await self._changed.setdefault(aggregate_id, trio.Event()).wait()
 
-    async def change_of(self, aggregate_id: str, known: State) -> None:
-        """Wait until the aggregate's state differs from `known`, or the aggregate is removed."""
+    async def change_of(self, aggregate_id: str, known: State | None) -> None:
+        """Wait until the aggregate's state differs from `known` (None: it exists), or the aggregate is removed."""
         while self._states.get(aggregate_id) is known:
             await self._changed.setdefault(aggregate_id, trio.Event()).wait()
 

@@ -14,7 +14,8 @@ import trio
 from fleet.errors import Rejected
 from fleet.events.envelope import Erased, Recorded
 from fleet.events.log import Log
-from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, TODO_PARTS_READ
+from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, RECORDED_MESSAGES_READ, TODO_PARTS_READ
+from fleet.ports import RecordedMessage
 from fleet.projections.index_store import IndexStore
 from fleet.projections.indexes import Indexed, Indexes
 from fleet.projections.recorded_parts import SubAgent, subagent_of
@@ -82,6 +83,10 @@ class _ToolPart(msgspec.Struct, frozen=True):
     state: _ToolState = _ToolState()
 
 
+class _Identified(msgspec.Struct, frozen=True):
+    id: str = ""
+
+
 class _Found(NamedTuple):
     """A page of the index: its messages, those beside it, and how many there are in all."""
 
@@ -112,6 +117,30 @@ class Transcripts:
         if self._log.is_erased(stream):
             page, messages = _Found([]), []
         return TranscriptPage(messages, page.before, page.after, page.total)
+
+    async def recorded(self, stream: str, conversation: str) -> dict[str, RecordedMessage]:
+        """Return the messages of a conversation by id, oldest first, each with its finished parts.
+
+        Messages without a record of their own are left out.
+        """
+        newest_first: list[MessageView] = []
+        where = Where(RECORDED_MESSAGES_READ, conversation=conversation)
+        while True:
+            try:
+                page = await self.page(stream, where)
+            except Rejected:  # nothing was ever said in it
+                return {}
+            newest_first += reversed(page.messages)
+            if page.before is None:
+                break
+            where = msgspec.structs.replace(where, before=page.before)
+        found: dict[str, RecordedMessage] = {}
+        for message in reversed(newest_first):
+            message_id = msgspec.json.decode(message.info, type=_Identified).id
+            if message_id:
+                parts = (bytes(part) for part in message.parts if msgspec.json.decode(part, type=_Identified).id)
+                found[message_id] = RecordedMessage(bytes(message.info), tuple(parts))
+        return found
 
     def _find(self, found: Indexed, where: Where) -> _Found:
         index, at = found.store, where.at

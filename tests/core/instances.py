@@ -47,6 +47,8 @@ GONE = ReportLost(exit=Exit(signal=9), evidence="killed", at_ms=AT)
 ALLOW = NoteAllowance(
     session_id="s1", request_id="r1", directory="/trees/w1", permission="bash", patterns=("git status *",), at_ms=AT
 )
+HOST_SILENT = ReportUnreachable(evidence="its host n1 does not answer", of_host=True, at_ms=AT)
+HOST_LOST = ReportLost(exit=Exit(), evidence="its host n1 is lost", host_lost=True, at_ms=AT)
 STOPPED = ReportInstanceStopped(steps=STEPS, at_ms=AT)
 
 

@@ -209,8 +209,8 @@ def instance_ready(instance: str = "i1") -> ReportInstanceReady:
     return ReportInstanceReady(instance_id=instance, at_ms=AT)
 
 
-def conversation_open(ids: str = "p1") -> ReportConversationOpen:
-    return ReportConversationOpen(opencode_id="ses_1", at_ms=AT, fresh=fresh(ids))
+def conversation_open(ids: str = "p1", *, restored: bool = False) -> ReportConversationOpen:
+    return ReportConversationOpen(opencode_id="ses_1", at_ms=AT, fresh=fresh(ids), restored=restored)
 
 
 def provision_failed(step: ProvisionStep, code: str = "git_failed") -> ReportProvisionFailed:
@@ -229,8 +229,8 @@ def settled(ids: str = "next") -> ReportSettled:
     return ReportSettled(evidence="nothing runs", at_ms=AT, fresh=fresh(ids))
 
 
-def instance_ended(instance: str = "i1", *, orderly: bool = False) -> ReportInstanceEnded:
-    return ReportInstanceEnded(instance_id=instance, orderly=orderly, evidence="why", at_ms=AT)
+def instance_ended(instance: str = "i1", *, orderly: bool = False, host_lost: bool = False) -> ReportInstanceEnded:
+    return ReportInstanceEnded(instance_id=instance, orderly=orderly, evidence="why", at_ms=AT, host_lost=host_lost)
 
 
 def request_opened(name: str) -> ReportRequestOpened:
@@ -272,6 +272,11 @@ def changes(number: int = 1, files: int = 2, tree: str = "t2") -> ReportChanges:
 def child(*history: SessionEvent) -> tuple[SessionEvent, ...]:
     """The same history, but the session has a parent, `s0`, which hears of its outcomes."""
     return tuple(replace(_with(e, parent_id="s0"), depth=1) if isinstance(e, SessionCreated) else e for e in history)
+
+
+def roaming(*history: SessionEvent) -> tuple[SessionEvent, ...]:
+    """The same history, but the session is resumed on another host when its host is lost."""
+    return tuple(_with(e, on_host_loss="resume") if isinstance(e, SessionCreated) else e for e in history)
 
 
 def limited(budget: Budget, *history: SessionEvent) -> tuple[SessionEvent, ...]:

@@ -166,6 +166,33 @@ def test_a_lost_process_is_cleaned_up_and_its_sessions_are_informed(history: tup
     assert story.state.phase == "lost"
 
 
+def test_a_silent_host_explains_why_the_process_does_not_answer() -> None:
+    silent = InstanceUnreachable(evidence="its host n1 does not answer", at_ms=i.AT)
+    for history in (i.SERVES, i.UNREACHABLE):
+        story = given(INSTANCE, "i1", *history).when(i.HOST_SILENT).then(silent).pending("operate")
+        assert story.state.evidence == "its host n1 does not answer"
+        story.when(i.HOST_SILENT).then().when(i.SILENT).then().when(i.ANSWERING).then(InstanceReachable(at_ms=i.AT))
+    given(INSTANCE, "i1", *i.REQUESTED).when(i.HOST_SILENT).then()
+
+
+@pytest.mark.parametrize("history", [*ALIVE.values(), i.STOPPING])
+def test_with_its_host_an_instance_is_lost_and_nothing_is_left_to_stop_there(
+    history: tuple[InstanceEvent, ...],
+) -> None:
+    lost = InstanceLost(exit=Exit(), evidence="its host n1 is lost", host_lost=True, at_ms=i.AT)
+    story = given(INSTANCE, "i1", *history).when(i.HOST_LOST).then(lost)
+    assert {effect.key for effect in story.effects} == {f"inform:{session}" for session in story.state.sessions}
+    assert all(isinstance(effect, InformSession) and effect.host_lost for effect in story.effects)
+    assert (story.state.phase, story.state.swept, story.state.keeps_processes) == ("lost", True, False)
+    story.when(i.HOST_LOST).then().when(i.STOPPED).then()
+
+
+def test_a_process_that_never_was_ready_could_not_be_started_because_of_its_host() -> None:
+    story = given(INSTANCE, "i1", *i.RUNS).when(i.HOST_LOST)
+    assert story.state.failure_code == "host_unreachable"
+    assert given(INSTANCE, "i1", *i.SERVES).when(i.HOST_LOST).state.failure_code is None
+
+
 @over
 def test_a_session_is_informed_of_an_end_once(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history).when(i.informed("s1")).then(i.detached("s1"))
@@ -218,6 +245,7 @@ def test_a_log_that_contradicts_the_table_is_refused() -> None:
 sessions = st.sampled_from(("s1", "s2", "s3"))
 anything: st.SearchStrategy[InstanceCommand] = st.one_of(
     st.sampled_from((i.START, i.SPAWNED, i.READY, i.START_FAILED, i.SILENT, i.ANSWERING, i.GONE, i.STOPPED, i.ALLOW)),
+    st.sampled_from((i.HOST_SILENT, i.HOST_LOST)),
     st.builds(i.attach, sessions, st.sampled_from(("/a", "/b"))),
     st.builds(i.detach, sessions),
     st.builds(i.stop, st.sampled_from(("unused", "shutdown", "failed", "hung"))),
@@ -241,7 +269,8 @@ def check(state: State, log: tuple[InstanceEvent, ...]) -> None:
     elif state.phase == "stopped":
         assert keys == told
     else:
-        assert keys == told | (set() if any(isinstance(event, RemnantsKilled) for event in log) else {"stop"})
+        swept = state.host_lost or any(isinstance(event, RemnantsKilled) for event in log)
+        assert keys == told | (set() if swept else {"stop"})
 
 
 @hypothesis.settings(max_examples=100)

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.core.session import effects as e
-from fleet.core.session.commands import ResumeSession, StopSession
+from fleet.core.session.commands import MoveSession, ResumeSession, StopSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.decide_reports import ended_early
 from fleet.core.session.events import (
@@ -64,6 +64,58 @@ def test_in_error_the_instance_may_go() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(s.instance_ended(orderly=True)).then(s.detached()).pending()
     assert (story.state.phase, story.state.opencode.instance_id) == ("error", None)
     story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(at_ms=s.AT)).pending("workspace")
+
+
+@pytest.mark.parametrize("history", [s.IDLE, s.SENDING, s.ACTIVE, s.WAITING, s.RESUMED])
+def test_a_lost_host_disconnects_and_the_session_waits_for_a_person_or_is_resumed(
+    history: tuple[SessionEvent, ...],
+) -> None:
+    instance = "i2" if history is s.RESUMED else "i1"
+    ended = s.instance_ended(instance, host_lost=True)
+    given(SESSION, "s1", *history).when(ended).then(s.disconnected(instance)).pending()
+    story = given(SESSION, "s1", *s.roaming(*history)).when(ended)
+    story = story.then(s.disconnected(instance), ResumeRequested(at_ms=s.AT)).pending("workspace")
+    assert story.state.phase == "disconnected"
+    given(SESSION, "s1", *s.roaming(*history)).when(s.instance_ended(instance)).then(s.disconnected(instance))
+
+
+def test_a_creation_whose_host_is_lost_fails_or_begins_again() -> None:
+    failed = s.failed("conversation", "host_unreachable", ended_early("why"))
+    ended = s.instance_ended(host_lost=True)
+    story = given(SESSION, "s1", *s.ON_INSTANCE).when(ended).then(failed, s.detached()).pending()
+    assert story.state.phase == "error"
+    story = given(SESSION, "s1", *s.roaming(*s.ON_INSTANCE)).when(ended)
+    story.then(failed, s.detached(), ResumeRequested(at_ms=s.AT)).pending("workspace")
+
+
+@pytest.mark.parametrize("history", [s.SENDING, s.ACTIVE, s.WAITING, s.ABORTING])
+def test_on_another_host_the_turn_is_over_and_its_prompt_is_not_run_again(history: tuple[SessionEvent, ...]) -> None:
+    resumed = (s.disconnected(), ResumeRequested(at_ms=s.AT), s.WORKSPACE, s.attached("i2"))
+    story = given(SESSION, "s1", *history, s.accepted("p2"), *resumed)
+    opening = story.effects[0]
+    assert isinstance(opening, e.OpenConversation)
+    assert (opening.opened_by, opening.instance_id) == ("i1", "i2")
+    story = story.when(s.conversation_open(restored=True)).pending("settle:i2")
+    assert story.state.last_outcome == ("aborted" if history is s.ABORTING else "interrupted")
+    assert story.state.opencode.opened_by == "i2"
+    assert "can be sent again" in next(each.evidence for each in story.events if isinstance(each, TurnEnded))
+    if history is not s.ABORTING:  # else the prompt came after the abort
+        story.when(s.settled()).then(SessionSettled(evidence="nothing runs", at_ms=s.AT)).pending()
+
+
+def test_the_parent_hears_of_a_turn_that_ended_with_its_host() -> None:
+    resumed = (s.disconnected(), ResumeRequested(at_ms=s.AT), s.WORKSPACE, s.attached("i2"))
+    story = given(SESSION, "s1", *s.child(*s.ACTIVE), *resumed).when(s.conversation_open(restored=True))
+    assert [each.outcome for each in story.state.callbacks.sent] == ["interrupted"]
+
+
+def test_an_idle_session_leaves_a_drained_host_and_any_other_stays() -> None:
+    move = MoveSession(evidence="n1 is drained", at_ms=s.AT)
+    leaves = SessionCompleted(instance_id="i1", evidence="n1 is drained", at_ms=s.AT, leaves=True)
+    story = given(SESSION, "s1", *s.FINISHED).when(move).then(leaves, ResumeRequested(at_ms=s.AT))
+    story.pending("workspace", "leave:i1").when(move).then()
+    for history in (s.ACTIVE, s.WAITING, s.COMPLETED, s.DISCONNECTED, s.FAILED, s.RESUMED):
+        given(SESSION, "s1", *history).when(move).then()
 
 
 @pytest.mark.parametrize("situation", s.LIVING)

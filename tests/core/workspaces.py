@@ -1,7 +1,10 @@
 """Commands, events and histories of a workspace, with everything filled in that a test does not care about."""
 
+from msgspec.structs import replace
+
 from fleet.core.workspace.commands import (
     ClaimWorkspace,
+    MoveWorkspace,
     PrepareWorkspace,
     RemoveWorkspace,
     ReportPrepared,
@@ -17,6 +20,7 @@ from fleet.core.workspace.events import (
     WorkspaceClaimed,
     WorkspaceEvent,
     WorkspaceFailed,
+    WorkspaceMoved,
     WorkspaceReady,
     WorkspaceReleased,
     WorkspaceRemovalFailed,
@@ -41,6 +45,14 @@ def claim(session: str) -> ClaimWorkspace:
     return ClaimWorkspace(session_id=session, at_ms=AT)
 
 
+def move(source: str = "n1", host: str = "n2", claims: int = 1) -> MoveWorkspace:
+    return MoveWorkspace(source=source, host=host, claims=claims, evidence="n1 is lost", at_ms=AT)
+
+
+def moved(host: str = "n2") -> WorkspaceMoved:
+    return WorkspaceMoved(order=replace(ELSEWHERE, host=host), evidence="n1 is lost", at_ms=AT)
+
+
 def remove(session: str = "s1", claims: int = 1) -> RemoveWorkspace:
     return RemoveWorkspace(session_ids=(session,), claims=claims, at_ms=AT)
 
@@ -57,6 +69,12 @@ REQUESTED = WorkspaceRequested(order=ORDER, at_ms=AT)
 PREPARING: tuple[WorkspaceEvent, ...] = (REQUESTED, claimed("s1"))
 READY: tuple[WorkspaceEvent, ...] = (*PREPARING, WorkspaceReady(prepared=PREPARED, at_ms=AT))
 FAILED: tuple[WorkspaceEvent, ...] = (*PREPARING, WorkspaceFailed(code="git_failed", detail="no space", at_ms=AT))
+AWAY: tuple[WorkspaceEvent, ...] = (
+    WorkspaceRequested(order=ELSEWHERE, at_ms=AT),
+    claimed("s1"),
+    WorkspaceReady(prepared=PREPARED, at_ms=AT),
+)
+"""Ready on the host `n1`."""
 DONE = ReportPrepared(prepared=PREPARED, at_ms=AT)
 BROKE = ReportPrepareFailed(code="git_failed", detail="no space", at_ms=AT)
 

@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from fleet.actors.context import Context
+from fleet.actors.effects.host_calls import until_host_answers
 from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.live_events import LiveEvents
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
@@ -33,7 +34,7 @@ from fleet.limits import (
     UNREACHABLE_GRACE_S,
     UNREACHABLE_POLL_S,
 )
-from fleet.ports import Endpoint, Exit, OpenCode, StreamLost, StreamOpened
+from fleet.ports import Endpoint, Exit, OpenCode, ProcessIdentity, StreamLost, StreamOpened
 
 _log = structlog.get_logger(__name__)
 
@@ -59,15 +60,20 @@ class InstanceEffects:
 
     async def _spawn(self, instance_id: str, effect: SpawnProcess, report: Reporter) -> None:
         host = self._context.host_of_instance(instance_id).opencode
-        if any(found.instance_id == instance_id for found in await host.find()):
-            await host.stop(instance_id, None)  # a crash came between the spawn and its record
-        identity = await host.spawn(instance_id, effect.directory)
+
+        async def spawn() -> ProcessIdentity:
+            if any(found.instance_id == instance_id for found in await host.find()):
+                await host.stop(instance_id, None)  # a crash came between the spawn and its record
+            return await host.spawn(instance_id, effect.directory)
+
+        identity = await until_host_answers(spawn, instance_id)
         await report(commands.ReportSpawned(identity=identity, at_ms=self._now()))
 
     async def _await_ready(self, instance_id: str, effect: AwaitReady, report: Reporter) -> None:
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
             host = self._context.host_of_instance(instance_id).opencode
-            endpoint = await host.wait_ready(instance_id, effect.identity)
+            wait = partial(host.wait_ready, instance_id, effect.identity)
+            endpoint = await until_host_answers(wait, instance_id)
             await report(commands.ReportReady(endpoint=endpoint, at_ms=self._now()))
             return
         late = f"it did not report its port within {SPAWN_READY_TIMEOUT_S:.0f} s"
@@ -76,8 +82,9 @@ class InstanceEffects:
     # ------------------------------------------------------------------------------------------------------- operate
 
     async def _operate(self, instance_id: str, effect: OperateProcess, report: Reporter) -> None:
+        until_exit = partial(self._until_exit, instance_id, effect, report)
         try:
-            how = await self._until_exit(instance_id, effect, report)
+            how = await until_host_answers(until_exit, instance_id)
         except Unavailable as problem:
             if problem.code != "opencode_unreachable":
                 raise
@@ -95,7 +102,8 @@ class InstanceEffects:
                 nursery.start_soon(self._prove_hung, instance_id, effect, report)
                 nursery.start_soon(self._offers.learn, instance_id)
                 nursery.start_soon(self._read_rules, instance_id, client, report)
-                how = await host.wait_exit(instance_id, effect.identity)
+                wait = partial(host.wait_exit, instance_id, effect.identity)
+                how = await until_host_answers(wait, instance_id)
                 nursery.cancel_scope.cancel()
         return how
 
@@ -160,7 +168,8 @@ class InstanceEffects:
     async def _stop(self, instance_id: str, effect: StopProcess, report: Reporter) -> None:
         if effect.endpoint is not None:
             await self._quiet_all(instance_id, effect.endpoint, effect.directories)
-        steps = await self._context.host_of_instance(instance_id).opencode.stop(instance_id, effect.identity)
+        stop = partial(self._context.host_of_instance(instance_id).opencode.stop, instance_id, effect.identity)
+        steps = await until_host_answers(stop, instance_id)
         await report(commands.ReportInstanceStopped(steps=steps, at_ms=self._now()))
 
     async def _quiet_all(self, instance_id: str, endpoint: Endpoint, directories: tuple[str, ...]) -> None:
@@ -185,7 +194,11 @@ class InstanceEffects:
 
     async def _inform(self, _: str, effect: InformSession, report: Reporter) -> None:
         ended = ReportInstanceEnded(
-            instance_id=effect.instance_id, orderly=effect.orderly, evidence=effect.evidence, at_ms=self._now()
+            instance_id=effect.instance_id,
+            orderly=effect.orderly,
+            evidence=effect.evidence,
+            host_lost=effect.host_lost,
+            at_ms=self._now(),
         )
         deliver = Deliver[SessionCommand](ended, cause_here(f"instance:{effect.instance_id}"))
         inform = partial(self._context.actors.sessions.ask, effect.session_id, deliver)

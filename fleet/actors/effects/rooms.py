@@ -60,14 +60,31 @@ class Rooms:
             host = None
             while host is None:
                 host = await self._reserve(session, need, delayed)
+                if made is not None and host not in (None, made):  # another session has moved the workspace
+                    await self._context.hosts.release(session.id)
+                    host = None
                 need = need if made is not None else replace(need, avoid=self._known().draining)
         return replace(spec, host=host)
+
+    async def elsewhere(self, session: State, avoid: frozenset[str], delayed: OnDelay) -> str:
+        """Reserve room for a session whose workspace leaves its host, and return the other host; raises as `place`.
+
+        A host that was chosen by name is given up if it is to be avoided.
+        """
+        need, named = self._need(session.settings), session.settings.host
+        need = replace(need, host=None if named in avoid else named)
+        async with self._slots.hold(session.id):
+            await self._context.hosts.release(session.id)
+            host = None
+            while host is None:
+                host = await self._reserve(session, replace(need, avoid=self._known().draining | avoid), delayed)
+        return host
 
     async def _reserve(self, session: State, need: Need, delayed: OnDelay) -> str | None:
         """Reserve room and return the host; None if other hosts are drained than when the wait began."""
         host: str | None = None
         refusal: Problem | None = None
-        preferred = self._preferred(session) if need.host is None else ()
+        preferred = () if need.host else tuple(name for name in self._preferred(session) if name not in need.avoid)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._until_drained, self._known().draining, nursery.cancel_scope)
             try:

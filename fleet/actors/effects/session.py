@@ -19,8 +19,10 @@ from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.directory_release import Disposal
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.live_events import LiveEvents
+from fleet.actors.effects.moves import Moves
 from fleet.actors.effects.placement import Delayed, Placement
 from fleet.actors.effects.prompt_delivery import Deliveries
+from fleet.actors.effects.restored_conversations import RestoredConversations
 from fleet.actors.effects.rooms import Rooms
 from fleet.actors.effects.saving import save_session
 from fleet.actors.effects.setup import Setups
@@ -73,6 +75,7 @@ class SessionEffects:
         setups: Setups,
         callbacks: Callbacks,
         rooms: Rooms,
+        restored: RestoredConversations,
     ) -> None:
         self._context = context
         self._conversations = conversations
@@ -84,7 +87,8 @@ class SessionEffects:
         self._deliveries = Deliveries(context, conversations, changes, self._disposal)
         self._turns = TurnEffects(context, conversations, changes)
         self._callbacks = callbacks
-        self._rooms = rooms
+        self._moves = Moves(context, rooms)
+        self._restored = restored
 
     async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
         """Carry out `effect` for the session and report."""
@@ -101,7 +105,7 @@ class SessionEffects:
             await report(ReportProvisionDelayed(step="workspace", reason=reason, at_ms=self._now()))
 
         session = self._context.views.sessions.get(session_id)
-        spec = effect.order if session is None else await self._rooms.place(session, effect.order, delayed)
+        spec = effect.order if session is None else await self._moves.place(session, effect.order, delayed)
         await report(await self._workspace(session_id, spec))
 
     async def _workspace(self, session_id: str, spec: WorkspaceSpec) -> SessionCommand:
@@ -188,10 +192,16 @@ class SessionEffects:
     async def _open_conversation(self, session_id: str, effect: e.OpenConversation, report: Reporter) -> None:
         if not effect.exists:
             self._conversations.of(session_id).next_turn = 1
-        await report(await self._conversation(effect))
+        await report(await self._conversation(session_id, effect))
 
-    async def _conversation(self, effect: e.OpenConversation) -> SessionCommand:
+    async def _conversation(self, session_id: str, effect: e.OpenConversation) -> SessionCommand:
         client = await self._context.connections.get(effect.instance_id)
+        if self._restored.is_due(effect):
+            self._context.connections.load(effect.instance_id, effect.directory)
+            opencode_id = await self._restored.restore(session_id, effect, client)
+            return ReportConversationOpen(
+                opencode_id=opencode_id, at_ms=self._now(), fresh=self._context.fresh(), restored=True
+            )
         if not effect.exists:
             # To create and to name a session OpenCode loads its directory twice, by itself one after the other.
             self._context.connections.load(effect.instance_id, effect.directory)

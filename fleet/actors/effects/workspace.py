@@ -58,7 +58,10 @@ class WorkspaceEffects:
     async def _prepare(self, workspace_id: str, effect: Prepare, report: Reporter) -> None:
         try:
             await self._dispose(workspace_id)  # it may be created again: OpenCode must not use what it knew of it
-            prepared = await self._context.at(effect.order.host).workspaces.prepare(effect.order)
+            host = self._context.at(effect.order.host)
+            if effect.saved is not None:
+                await host.removals.restore(effect.order, effect.saved)
+            prepared = await host.workspaces.prepare(effect.order)
         except Exception:
             state = self._context.views.workspaces.get(workspace_id)
             if state is None or state.prepared is None:  # else what is left of the one that was lost is work

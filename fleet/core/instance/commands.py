@@ -62,9 +62,10 @@ class ReportStartFailed(Command, frozen=True, kw_only=True):
 
 
 class ReportUnreachable(Command, frozen=True, kw_only=True):
-    """The process is alive and does not respond."""
+    """The process is alive and does not respond. `of_host`: because its host does not, which explains more."""
 
     evidence: str
+    of_host: bool = False
 
 
 class ReportReachable(Command, frozen=True, kw_only=True):
@@ -72,10 +73,11 @@ class ReportReachable(Command, frozen=True, kw_only=True):
 
 
 class ReportLost(Command, frozen=True, kw_only=True):
-    """The process has ended, with proof."""
+    """The process has ended, with proof. `host_lost`: its host is lost, and with it every process there."""
 
     exit: Exit
     evidence: str
+    host_lost: bool = False
 
 
 class ReportInstanceStopped(Command, frozen=True, kw_only=True):

@@ -79,9 +79,10 @@ def _start_failed(command: commands.ReportStartFailed, state: State) -> Events:
 
 
 def _silent(command: commands.ReportUnreachable, state: State) -> Events:
-    return (
-        (events.InstanceUnreachable(evidence=command.evidence, at_ms=command.at_ms),) if state.phase == "ready" else ()
-    )
+    explains = command.of_host and state.phase == "unreachable" and command.evidence != state.evidence
+    if state.phase != "ready" and not explains:
+        return ()
+    return (events.InstanceUnreachable(evidence=command.evidence, at_ms=command.at_ms),)
 
 
 def _answering(command: commands.ReportReachable, state: State) -> Events:
@@ -89,9 +90,12 @@ def _answering(command: commands.ReportReachable, state: State) -> Events:
 
 
 def _gone(command: commands.ReportLost, state: State) -> Events:
-    if state.phase not in LIVE:
+    if state.phase not in LIVE and not (command.host_lost and state.phase in ("starting", "stopping")):
         return ()
-    return (events.InstanceLost(exit=command.exit, evidence=command.evidence, at_ms=command.at_ms),)
+    lost = events.InstanceLost(
+        exit=command.exit, evidence=command.evidence, host_lost=command.host_lost, at_ms=command.at_ms
+    )
+    return (lost,)
 
 
 def _stopped(command: commands.ReportInstanceStopped, state: State) -> Events:

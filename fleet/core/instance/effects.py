@@ -58,6 +58,7 @@ class InformSession(msgspec.Struct, frozen=True):
     session_id: str
     orderly: bool
     evidence: str
+    host_lost: bool = False
 
 
 Effect = SpawnProcess | AwaitReady | OperateProcess | StopProcess | InformSession
@@ -86,7 +87,7 @@ def _stop(state: State) -> tuple[Effect, ...]:
 
 def _inform(state: State) -> tuple[Effect, ...]:
     return tuple(
-        InformSession(f"inform:{session}", state.id, session, state.orderly, state.evidence)
+        InformSession(f"inform:{session}", state.id, session, state.orderly, state.evidence, state.host_lost)
         for session in state.sessions
     )
 

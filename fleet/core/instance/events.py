@@ -49,7 +49,7 @@ class InstanceStartFailed(Event, frozen=True, kw_only=True):
 
 
 class InstanceUnreachable(Event, frozen=True, kw_only=True):
-    """The process is alive and does not respond."""
+    """The process is alive and does not respond, or its host does not; while it does not, for another reason."""
 
     evidence: str
 
@@ -59,10 +59,14 @@ class InstanceReachable(Event, frozen=True, kw_only=True):
 
 
 class InstanceLost(Event, frozen=True, kw_only=True):
-    """The process has ended unexpectedly; processes that its tools started are still to be killed."""
+    """The process has ended unexpectedly; processes that its tools started are still to be killed.
+
+    `host_lost`: its host is lost, and no process is left there.
+    """
 
     exit: Exit
     evidence: str
+    host_lost: bool = False
 
 
 class InstanceStopRequested(Event, frozen=True, kw_only=True):

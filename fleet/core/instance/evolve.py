@@ -22,9 +22,9 @@ TABLE: Final = read_table(
     InstanceSpawned        x         =         x            x            x         x        x
     InstanceReady          x         ready     x            x            x         x        x
     InstanceStartFailed    x         stopping  x            x            x         x        x
-    InstanceUnreachable    x         x         unreachable  x            x         x        x
+    InstanceUnreachable    x         x         unreachable  =            x         x        x
     InstanceReachable      x         x         x            ready        x         x        x
-    InstanceLost           x         x         lost         lost         x         x        x
+    InstanceLost           x         lost      lost         lost         lost      x        x
     InstanceStopRequested  x         stopping  stopping     stopping     x         x        x
     InstanceStopped        x         x         x            x            stopped   x        x
     RemnantsKilled         x         x         x            x            x         x        =
@@ -80,8 +80,14 @@ def _reachable(_: State, __: events.InstanceReachable) -> StatePatch:
     return {"evidence": "answers again"}
 
 
-def _lost(_: State, event: events.InstanceLost) -> StatePatch:
-    return {"evidence": event.evidence, "swept": False}
+def _lost(state: State, event: events.InstanceLost) -> StatePatch:
+    never_ready = event.host_lost and state.phase == "starting"
+    return {
+        "evidence": event.evidence,
+        "swept": event.host_lost,
+        "host_lost": event.host_lost,
+        **({"failure_code": "host_unreachable"} if never_ready else {}),
+    }
 
 
 _WHY: Final[Mapping[StopReason, str]] = {

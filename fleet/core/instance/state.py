@@ -19,7 +19,8 @@ class State(msgspec.Struct, frozen=True):
 
     `host` is the machine that it runs on. `sessions` maps the sessions that use it, or do not know yet that it has
     ended, to their directories. `orderly`: it was stopped on purpose. `swept` is False while processes of a lost
-    instance may still run. `allowed` are the newest permissions that people answered with `always`.
+    instance may still run. `host_lost`: it was lost with its host, where no process of it is left. `allowed` are the
+    newest permissions that people answered with `always`.
     """
 
     id: str
@@ -38,6 +39,7 @@ class State(msgspec.Struct, frozen=True):
     changed_at_ms: int = 0
     allowed: tuple[PermissionAllowed, ...] = ()
     host: str = LOCAL
+    host_lost: bool = False
     rules_digest: str = ""  # of the permission rules that were read last
 
     @property

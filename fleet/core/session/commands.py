@@ -75,6 +75,12 @@ class StopSession(Command, frozen=True, kw_only=True):
     """Abort the running turn and end the session."""
 
 
+class MoveSession(Command, frozen=True, kw_only=True):
+    """Let an idle session leave its process and its host, and resume it on another one."""
+
+    evidence: str
+
+
 class CompleteIdleSession(Command, frozen=True, kw_only=True):
     """Complete the session if it has been idle since then, so that its instance can be stopped."""
 
@@ -127,6 +133,7 @@ SessionCommand = (
     | AbortTurn
     | ResumeSession
     | StopSession
+    | MoveSession
     | CompleteIdleSession
     | EraseSession
     | SetBudget

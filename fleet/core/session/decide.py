@@ -200,6 +200,15 @@ def _retire(command: commands.CompleteIdleSession, state: State) -> Events:
     )
 
 
+def _move(command: commands.MoveSession, state: State) -> Events:
+    if state.phase != "idle" or state.opencode.instance_id is None or state.stopping:
+        return ()
+    leaves = events.SessionCompleted(
+        instance_id=state.opencode.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True
+    )
+    return (leaves, events.ResumeRequested(at_ms=command.at_ms))
+
+
 _STOP: Final = "terminate it first, and wait for that; an OpenCode process that does not answer has to end or to answer"
 
 
@@ -292,6 +301,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.SkipSetup: _skip_setup,
     commands.StopSession: _terminate,
     commands.EditSession: _describe,
+    commands.MoveSession: _move,
     commands.CompleteIdleSession: _retire,
     commands.EraseSession: _erase,
     commands.SetBudget: _set_budget,
@@ -308,7 +318,7 @@ SESSION: Final[Decider[commands.SessionCommand, State, events.SessionEvent, Effe
     evolve,
     react,
     pending,
-    revision=6,
+    revision=7,
     failure=failure,
     mandates=MANDATES,
     can_drop=can_drop,

@@ -60,14 +60,22 @@ def _conversation_open(command: report_commands.ReportConversationOpen, state: S
         return ()
     copied = _recorded(command.copied, state, command.at_ms, copied=True)
     if state.phase != "created":
-        return (
-            session_events.SessionResumed(
-                instance_id=state.opencode.instance_id, opencode_id=command.opencode_id, at_ms=command.at_ms
-            ),
-            *copied,
+        resumed = session_events.SessionResumed(
+            instance_id=state.opencode.instance_id, opencode_id=command.opencode_id, at_ms=command.at_ms
         )
+        over = _left_behind(state, command.at_ms) if command.restored else ()
+        return with_consequences((*over, resumed, *copied), state, command.at_ms, None)
     opened = session_events.ConversationOpened(opencode_id=command.opencode_id, at_ms=command.at_ms)
     return with_consequences((opened, *copied), state, command.at_ms, command.fresh)
+
+
+def _left_behind(state: State, at_ms: int) -> Events:
+    """Return the end of a turn that ran on another host: it does not continue on this one."""
+    if state.turn is None:
+        return ()
+    evidence = "its host is lost; the session continues on another one, where the prompt can be sent again"
+    outcome: Final = "aborted" if state.turn.aborting else "interrupted"
+    return (turn_events.TurnEnded(number=state.turn.number, outcome=outcome, evidence=evidence, at_ms=at_ms),)
 
 
 def _provision_failed(command: report_commands.ReportProvisionFailed, state: State) -> Events:
@@ -223,13 +231,16 @@ def _instance_ended(command: report_commands.ReportInstanceEnded, state: State) 
     )
     if state.stopping:
         return (detached,)
+    resumes = command.host_lost and state.settings.on_host_loss == "resume"
+    again = (session_events.ResumeRequested(at_ms=command.at_ms),) if resumes else ()
     if state.provisioning is not None:
         # In this order: a detach during provisioning would order another instance.
         detail = ended_early(command.evidence)
-        failed = session_events.ProvisionFailed(
-            step=state.provisioning, code="opencode_exited", detail=detail, at_ms=command.at_ms
+        code = "host_unreachable" if command.host_lost else "opencode_exited"
+        failed = session_events.ProvisionFailed(step=state.provisioning, code=code, detail=detail, at_ms=command.at_ms)
+        return (
+            (failed, detached, *again) if again else with_consequences((failed, detached), state, command.at_ms, None)
         )
-        return with_consequences((failed, detached), state, command.at_ms, None)
     if state.phase == "idle" and command.orderly:
         return (
             session_events.SessionCompleted(
@@ -237,11 +248,10 @@ def _instance_ended(command: report_commands.ReportInstanceEnded, state: State) 
             ),
         )
     if state.phase == "idle" or state.phase in RUNNING:
-        return (
-            session_events.SessionDisconnected(
-                instance_id=command.instance_id, evidence=command.evidence, at_ms=command.at_ms
-            ),
+        disconnected = session_events.SessionDisconnected(
+            instance_id=command.instance_id, evidence=command.evidence, at_ms=command.at_ms
         )
+        return (disconnected, *again)
     return (detached,)
 
 

@@ -48,7 +48,8 @@ class AttachInstance(msgspec.Struct, frozen=True):
 class OpenConversation(msgspec.Struct, frozen=True):
     """Find or create the session in OpenCode, then `ReportConversationOpen`. If it `exists` it must be found.
 
-    With `origin` it is created as a fork of another one.
+    With `origin` it is created as a fork of another one. On another host than that of the process `opened_by` it is
+    restored.
     """
 
     key: str
@@ -58,6 +59,7 @@ class OpenConversation(msgspec.Struct, frozen=True):
     title: str
     exists: bool
     origin: ForkPoint | None = None
+    opened_by: str | None = None
 
 
 class DeliverPrompt(msgspec.Struct, frozen=True):
@@ -243,6 +245,7 @@ def _provision(step: ProvisionStep, state: State) -> Effect:
         state.settings.title,
         state.opencode.session_exists,
         None if state.opencode.session_exists else state.settings.origin,
+        state.opencode.opened_by,
     )
 
 

@@ -110,7 +110,7 @@ def _instance_attached(state: State, event: events.InstanceAttached) -> StatePat
 
 def _conversation_opened(state: State, event: events.ConversationOpened) -> StatePatch:
     return {
-        **_opencode(state, session_id=event.opencode_id, session_exists=True),
+        **_opencode(state, session_id=event.opencode_id, session_exists=True, opened_by=state.opencode.instance_id),
         "provisioning": None,
         "failure": None,
         "evidence": "OpenCode has the session; no prompt yet",
@@ -142,7 +142,7 @@ def _resumed(state: State, event: events.SessionResumed) -> StatePatch:
     return {
         "callbacks": replace(state.callbacks, owed=state.callbacks.owed or goes_on),
         "turn": state.turn and replace(state.turn, resumed_at_ms=event.at_ms),
-        **_opencode(state, session_id=event.opencode_id, session_exists=True),
+        **_opencode(state, session_id=event.opencode_id, session_exists=True, opened_by=event.instance_id),
         "provisioning": None,
         "failure": None,
         "ended_at_ms": None,

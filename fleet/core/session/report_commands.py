@@ -48,11 +48,15 @@ class ReportInstanceReady(Command, frozen=True, kw_only=True):
 
 
 class ReportConversationOpen(Command, frozen=True, kw_only=True):
-    """OpenCode has the session; a fork has these messages from the beginning."""
+    """OpenCode has the session; a fork has these messages from the beginning.
+
+    `restored`: this is another host, whose OpenCode has got the recorded conversation.
+    """
 
     opencode_id: str
     fresh: NewTurnIds
     copied: tuple[Message, ...] = ()
+    restored: bool = False
 
 
 class ReportProvisionFailed(Command, frozen=True, kw_only=True):
@@ -150,11 +154,15 @@ class ReportSettled(Command, frozen=True, kw_only=True):
 
 
 class ReportInstanceEnded(Command, frozen=True, kw_only=True):
-    """An instance has ended or is ending; `orderly` means that Fleet stopped it on purpose."""
+    """An instance has ended or is ending; `orderly` means that Fleet stopped it on purpose.
+
+    `host_lost`: it was lost with its host.
+    """
 
     instance_id: str
     orderly: bool
     evidence: str
+    host_lost: bool = False
 
 
 class ReportDetached(Command, frozen=True, kw_only=True):

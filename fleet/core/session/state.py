@@ -194,6 +194,7 @@ class OpenCodeLink(msgspec.Struct, frozen=True):
 
     `session_id` is OpenCode's id of the session, `session_exists` whether it was created there. `instance_id` is its
     present process, `instance_ids` all it has had, `detaching_from` the one that it is still to be detached from.
+    `opened_by` is the process in which its conversation was found or created last: the store of its host has it.
     """
 
     session_id: str = ""
@@ -202,6 +203,7 @@ class OpenCodeLink(msgspec.Struct, frozen=True):
     instance_id: str | None = None
     instance_ids: tuple[str, ...] = ()
     detaching_from: str | None = None
+    opened_by: str | None = None
 
 
 class State(msgspec.Struct, frozen=True):

@@ -87,6 +87,26 @@ class RelocateWorkspace(Command, frozen=True, kw_only=True):
     prepared: PreparedWorkspace | None
 
 
+class MoveWorkspace(Command, frozen=True, kw_only=True):
+    """Make the workspace on another host than `source`, from the work that was saved last; `evidence` says why.
+
+    Nothing happens if it is no longer on `source`, or if its number of `claims` differs: a session may have been
+    resumed there since the caller decided.
+    """
+
+    source: str
+    host: str
+    claims: int
+    evidence: str
+
+
+class ReportLeftovers(Command, frozen=True, kw_only=True):
+    """What the workspace had left on a host is removed there; `kept` is work that was newer than what was saved."""
+
+    host: str
+    kept: PreservedWork | None
+
+
 class RebindWorkspace(Command, frozen=True, kw_only=True):
     """The source of the workspace is in this real directory now."""
 
@@ -147,6 +167,8 @@ WorkspaceCommand = (
     | LeasePorts
     | RecordSetup
     | ReportTornDown
+    | MoveWorkspace
+    | ReportLeftovers
     | RebindWorkspace
     | RelocateWorkspace
     | RestoreWorkspace

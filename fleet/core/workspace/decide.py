@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from fleet.core.decider import Decider
 from fleet.core.workspace import commands, events
 from fleet.core.workspace.effects import Effect, failure, pending, react
@@ -75,6 +77,23 @@ def _relocate(command: commands.RelocateWorkspace, state: State) -> Events:
     if state.phase == "erased" or (state.order, state.prepared) == (command.order, command.prepared):
         return ()
     return (events.WorkspaceRelocated(order=command.order, prepared=command.prepared, at_ms=command.at_ms),)
+
+
+def _move(command: commands.MoveWorkspace, state: State) -> Events:
+    if state.phase in ("removing", "removed"):
+        raise Rejected("workspace_gone", f"the workspace is {state.phase}")
+    if state.order is None or state.order.host != command.source or state.claims != command.claims:
+        return ()
+    if _is_given(state) or any(left.order.host == command.host for left in state.left):
+        raise Rejected("host_unsuitable", f"the workspace cannot be made on {command.host!r} now")
+    order = replace(state.order, host=command.host)
+    return (events.WorkspaceMoved(order=order, evidence=command.evidence, at_ms=command.at_ms),)
+
+
+def _leftovers(command: commands.ReportLeftovers, state: State) -> Events:
+    if all(left.order.host != command.host for left in state.left):
+        return ()
+    return (events.LeftoversRemoved(host=command.host, kept=command.kept, at_ms=command.at_ms),)
 
 
 def _describe(command: commands.EditWorkspace, state: State) -> Events:
@@ -187,6 +206,8 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.LeasePorts: _lease_ports,
     commands.RebindWorkspace: _rebind,
     commands.RelocateWorkspace: _relocate,
+    commands.MoveWorkspace: _move,
+    commands.ReportLeftovers: _leftovers,
     commands.RecordSetup: _record_setup,
     commands.ReportTornDown: _torn_down,
     commands.RestoreWorkspace: _restore,

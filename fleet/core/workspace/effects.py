@@ -16,6 +16,7 @@ from fleet.core.workspace.commands import (
 from fleet.core.workspace.events import (
     WorkspaceErased,
     WorkspaceEvent,
+    WorkspaceMoved,
     WorkspaceRemovalRequested,
     WorkspaceRequested,
     WorkspaceRestoreRequested,
@@ -25,10 +26,14 @@ from fleet.ports import PreservedWork, WorkspaceSpec
 
 
 class Prepare(msgspec.Struct, frozen=True):
-    """Create the workspace, then `ReportPrepared`; if that fails, discard it, then `ReportPrepareFailed`."""
+    """Create the workspace, then `ReportPrepared`; if that fails, discard it, then `ReportPrepareFailed`.
+
+    With `saved` it existed on another host, or on this one, and is restored from that work.
+    """
 
     key: str
     order: WorkspaceSpec
+    saved: PreservedWork | None = None
 
 
 class Remove(msgspec.Struct, frozen=True):
@@ -62,7 +67,7 @@ def pending(state: State) -> tuple[Effect, ...]:
     if state.order is None:
         return ()
     if state.phase == "preparing":
-        return (Prepare("prepare", state.order),)
+        return (Prepare("prepare", state.order, state.saved),)
     if state.phase == "removing":
         return (Remove("remove", state.order),)
     if state.phase == "restoring" and state.kept is not None:
@@ -81,7 +86,9 @@ def failure(effect: Effect, code: str, detail: str, at_ms: int) -> WorkspaceComm
     return ReportRestoreFailed(code=code, detail=detail, at_ms=at_ms)
 
 
-_ORDERS: Final = frozenset((WorkspaceRequested, WorkspaceRemovalRequested, WorkspaceRestoreRequested, WorkspaceErased))
+_ORDERS: Final = frozenset(
+    (WorkspaceRequested, WorkspaceMoved, WorkspaceRemovalRequested, WorkspaceRestoreRequested, WorkspaceErased)
+)
 
 
 def react(state: State, event: WorkspaceEvent) -> tuple[Effect, ...]:

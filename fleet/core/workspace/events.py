@@ -110,6 +110,23 @@ class WorkspaceRelocated(Event, frozen=True, kw_only=True):
     prepared: PreparedWorkspace | None
 
 
+class WorkspaceMoved(Event, frozen=True, kw_only=True):
+    """It is to be made by this spec on another host, because its host is lost or drained.
+
+    What it has there is looked at and removed when that host answers.
+    """
+
+    order: WorkspaceSpec
+    evidence: str
+
+
+class LeftoversRemoved(Event, frozen=True, kw_only=True):
+    """What it had left on a host is removed there. `kept`: work that was newer than what had been saved."""
+
+    host: str
+    kept: PreservedWork | None
+
+
 class WorkspaceRestoreRequested(Event, frozen=True, kw_only=True):
     """It is to be restored from its preserved work."""
 
@@ -145,6 +162,8 @@ WorkspaceEvent = (
     | PortsLeased
     | WorkspaceRebound
     | WorkspaceRelocated
+    | WorkspaceMoved
+    | LeftoversRemoved
     | WorkspaceSetUp
     | WorkspaceTornDown
     | WorkspaceRestoreRequested

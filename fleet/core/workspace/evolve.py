@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from fleet.core.transition_table import StatePatch, patch_of, read_table
 from fleet.core.workspace import events
-from fleet.core.workspace.state import PHASES, PortRange, State, Teardown
+from fleet.core.workspace.state import PHASES, Leftover, PortRange, State, Teardown
+from fleet.ports import LOCAL
 
 TABLE: Final = read_table(
     """
@@ -27,6 +28,8 @@ TABLE: Final = read_table(
     PortsLeased                x          x          =          x         x          x          x          x
     WorkspaceRebound           x          x          =          x         =          x          =          x
     WorkspaceRelocated         x          =          =          =         =          =          =          x
+    WorkspaceMoved             x          preparing  preparing  x         x          preparing  preparing  x
+    LeftoversRemoved           x          =          =          =         =          =          =          x
     WorkspaceSetUp             x          x          =          x         x          x          x          x
     WorkspaceTornDown          x          x          x          =         x          x          x          x
     WorkspaceRestoreRequested  x          x          x          x         restoring  x          x          x
@@ -80,8 +83,9 @@ def _not_made(state: State, event: events.WorkspaceFailed) -> StatePatch:
     return {**_failed(state, event), "fault": "missing" if made_before else None, "ports": None}
 
 
-def _kept(_: State, event: events.WorkPreserved) -> StatePatch:
-    return {"kept": event.kept}
+def _kept(state: State, event: events.WorkPreserved) -> StatePatch:
+    is_here = state.order is None or state.order.host == LOCAL
+    return {"kept": event.kept, **({} if is_here else {"saved": event.kept})}
 
 
 def _saved(_: State, event: events.WorkSaved) -> StatePatch:
@@ -95,6 +99,16 @@ def _rebound(state: State, event: events.WorkspaceRebound) -> StatePatch:
 
 def _relocated(_: State, event: events.WorkspaceRelocated) -> StatePatch:
     return {"order": event.order, "prepared": event.prepared, "fault": None}
+
+
+def _moved(state: State, event: events.WorkspaceMoved) -> StatePatch:
+    left = state.left if state.order is None else (*state.left, Leftover(state.order, state.saved))
+    again = {"recipe": None, "set_up": False}  # what a set-up makes is not preserved
+    return {"order": event.order, "left": left, **_without_fault(state, event), **again}
+
+
+def _left_removed(state: State, event: events.LeftoversRemoved) -> StatePatch:
+    return {"left": tuple(left for left in state.left if left.order.host != event.host)}
 
 
 def _described(_: State, event: events.WorkspaceEdited) -> StatePatch:
@@ -136,6 +150,8 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.WorkspaceEdited: _described,
     events.WorkspaceRebound: _rebound,
     events.WorkspaceRelocated: _relocated,
+    events.WorkspaceMoved: _moved,
+    events.LeftoversRemoved: _left_removed,
     events.WorkspaceRestoreRequested: _without_fault,
     events.WorkspaceRestored: _without_fault,
     events.WorkspaceRestoreFailed: _failed,

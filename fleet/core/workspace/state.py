@@ -26,10 +26,18 @@ class Teardown(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class Leftover(msgspec.Struct, frozen=True):
+    """Its directory on a host from which it has moved: by which spec it was made, and what had been saved of it."""
+
+    order: WorkspaceSpec
+    saved: PreservedWork | None
+
+
 class State(msgspec.Struct, frozen=True):
     """A workspace. `sessions` are those that claim it, `kept` is the work that its last removal preserved.
 
-    `saved` is the work on another host that was brought to the server's machine last.
+    `saved` is the work on another host that was brought to the server's machine last. `left` is what may still be on
+    hosts from which it has moved.
     `claims` counts all claims so far, repeated ones of a session included. `fault` is the fault of a ready checkout.
     `recipe` is the one of the newest set-up, allowed in the repository `recipe_of`; its teardown is still to run.
     `set_up`: that set-up has succeeded.
@@ -54,6 +62,7 @@ class State(msgspec.Struct, frozen=True):
     teardown: Teardown | None = None
     ports: PortRange | None = None
     saved: PreservedWork | None = None
+    left: tuple[Leftover, ...] = ()
 
 
 def initial(workspace_id: str) -> State:

@@ -165,6 +165,12 @@ const SENTENCES: Table = {
     data.exit_code === 0
       ? "The teardown of the workspace succeeded"
       : `The teardown of the workspace failed: ${oneLine(data.detail, TEXT_MAX)}`,
+  "workspace.moved": data =>
+    `The workspace moves to the host ${oneLine(data.order.host ?? "local")}: ${oneLine(data.evidence, TEXT_MAX)}`,
+  "workspace.leftovers-removed": data =>
+    data.kept?.ref
+      ? `The directory on the host ${oneLine(data.host)} was removed; its newer work is kept as ${oneLine(data.kept.ref)}`
+      : `The directory on the host ${oneLine(data.host)} was removed; it had no newer work`,
   "workspace.removed": () => "The workspace was removed",
   "workspace.removal-failed": data => `The workspace could not be removed: ${oneLine(data.detail, TEXT_MAX)}`,
   "workspace.restore-requested": () => "The restore of the workspace was requested",

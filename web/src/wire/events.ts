@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:3c015fd9f1b8422016b47ee705a336a8afdcda66b27dd96f91dfb30ca734a746
-// holds   sha256:aae277db8a5d97776bed10962264bd0427861ce21ed9b6ca95ee583c8345e1c0
+// made of sha256:cbd120f2759cfd65831ce88218d5b5d99f2eebb9317a4cd07d4f26237a4b9251
+// holds   sha256:6332123716d3614267fecdc3591658856cfbe7152c311f35ef5e23406ba730cf
 
 import type {
   CommandFrame,
@@ -115,7 +115,9 @@ import type {
   WorkspaceEdited,
   WorkspaceErased,
   WorkspaceFailed,
+  WorkspaceLeftoversRemoved,
   WorkspaceLookedAt,
+  WorkspaceMoved,
   WorkspacePortsLeased,
   WorkspaceReady,
   WorkspaceRebound,
@@ -205,6 +207,8 @@ export interface EventData {
   readonly "workspace.failed": WorkspaceFailed;
   readonly "workspace.rebound": WorkspaceRebound;
   readonly "workspace.relocated": WorkspaceRelocated;
+  readonly "workspace.moved": WorkspaceMoved;
+  readonly "workspace.leftovers-removed": WorkspaceLeftoversRemoved;
   readonly "workspace.looked-at": WorkspaceLookedAt;
   readonly "workspace.released": WorkspaceReleased;
   readonly "workspace.removal-requested": WorkspaceRemovalRequested;
@@ -325,6 +329,8 @@ export const EVENT_TYPES: readonly EventType[] = [
   "workspace.failed",
   "workspace.rebound",
   "workspace.relocated",
+  "workspace.moved",
+  "workspace.leftovers-removed",
   "workspace.looked-at",
   "workspace.released",
   "workspace.removal-requested",

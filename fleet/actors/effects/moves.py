@@ -1,0 +1,131 @@
+"""Moves workspaces to another host, when theirs is lost, or is drained and none of their sessions runs there any more.
+
+A lost host has no process of Fleet: the lease of each has ended (core/hosts.py). So a session never works at two
+places. The workspace is made on the other host from the work that was saved last; a drained host is saved from
+before. What it leaves there is recorded in `left`.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+from msgspec.structs import replace
+
+from fleet.actors.context import Context
+from fleet.actors.effects.rooms import Rooms
+from fleet.actors.effects.saving import save
+from fleet.actors.runtime.aggregate import Deliver
+from fleet.actors.runtime.causation import cause_here
+from fleet.core.hosts import HOSTS_ID, KnownHost
+from fleet.core.instance.state import OVER
+from fleet.core.session.state import State
+from fleet.core.times import rfc3339
+from fleet.core.workspace.commands import MoveWorkspace, WorkspaceCommand
+from fleet.core.workspace.state import State as Workspace
+from fleet.limits import TURN_RECHECK_S
+from fleet.ports import LOCAL, OnDelay, WorkspaceSpec
+
+
+class Moves:
+    """Decides on which host the workspace of a session is from now on."""
+
+    def __init__(self, context: Context, rooms: Rooms) -> None:
+        self._context = context
+        self._rooms = rooms
+
+    async def place(self, session: State, spec: WorkspaceSpec, delayed: OnDelay) -> WorkspaceSpec:
+        """Reserve room for the session where its workspace is or will be, and return the spec with that host.
+
+        It waits for the host and for room if necessary, and decides again when the host is lost or drained meanwhile.
+        Raises as `Rooms.place`.
+        """
+        while True:
+            workspace = self._context.views.workspaces.get(spec.workspace_id)
+            host = None if workspace is None or workspace.order is None else workspace.order.host
+            if workspace is None or host in (None, LOCAL):
+                return await self._rooms.place(session, spec, delayed)
+            if self._why_left(host) is None:
+                placed = await self._while_unchanged(host, partial(self._rooms.place, session, spec, delayed))
+            else:
+                placed = await self._while_unchanged(host, partial(self._move, session, workspace, host, delayed))
+            if placed is not None:
+                return replace(spec, host=placed.host)
+
+    async def _move(self, session: State, workspace: Workspace, source: str, delayed: OnDelay) -> WorkspaceSpec | None:
+        """Move the workspace; None if it changed meanwhile, so that the decision has to be made again."""
+        if self._is_lost(source):
+            claims = workspace.claims
+        else:
+            await self._left(workspace.id, source, delayed)
+            claims = workspace.claims
+            await save(self._context, workspace.id)
+        avoid = frozenset((source, *(left.order.host for left in workspace.left)))
+        host = await self._rooms.elsewhere(session, avoid, delayed)
+        command = MoveWorkspace(
+            source=source,
+            host=host,
+            claims=claims,
+            evidence=self._why_left(source) or "",
+            at_ms=self._context.clock.now_ms(),
+        )
+        deliver = Deliver[WorkspaceCommand](command, cause_here(f"session:{session.id}"))
+        order = (await self._context.actors.workspaces.ask(workspace.id, deliver)).state.order
+        return order if order is not None and order.host == host else None
+
+    async def _left(self, workspace_id: str, host: str, delayed: OnDelay) -> None:
+        """Wait until no session uses the workspace through a process of this host."""
+        while self._runs(workspace_id, host):
+            await delayed(f"the sessions that still work in its workspace on {host}, which is drained")
+            await trio.sleep(TURN_RECHECK_S)
+
+    def _runs(self, workspace_id: str, host: str) -> bool:
+        sessions = self._context.views.sessions
+        used = (sessions.get(each) for here in self._processes(host) for each in here)
+        return any(state is not None and state.workspace_id == workspace_id for state in used)
+
+    def _processes(self, host: str) -> list[dict[str, str]]:
+        instances = self._context.views.instances
+        return [state.sessions for state in instances if state.host == host and state.phase not in OVER - {"stopping"}]
+
+    async def _while_unchanged(
+        self, host: str, work: Callable[[], Awaitable[WorkspaceSpec | None]]
+    ) -> WorkspaceSpec | None:
+        """Return what `work` returns; None if the host was lost, came back, was drained or undrained meanwhile."""
+        before = self._status(host)
+        error: Exception | None = None
+        done: WorkspaceSpec | None = None
+
+        async def watch() -> None:
+            views = self._context.views.hosts
+            while self._status(host) == before:
+                await views.change_of(HOSTS_ID, views.get(HOSTS_ID))
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            try:
+                done = await work()
+            except Exception as raised:  # it is raised below, as it is and not in a group
+                error = raised
+            nursery.cancel_scope.cancel()
+        if error is not None:
+            raise error
+        return done
+
+    def _known(self, host: str) -> KnownHost:
+        hosts = self._context.views.hosts.get(HOSTS_ID)
+        return KnownHost(host) if hosts is None or host not in hosts.hosts else hosts.hosts[host]
+
+    def _status(self, host: str) -> tuple[bool, bool]:
+        known = self._known(host)
+        return known.phase == "lost", known.draining_since_ms is not None
+
+    def _is_lost(self, host: str) -> bool:
+        return self._known(host).phase == "lost"
+
+    def _why_left(self, host: str) -> str | None:
+        """Return why workspaces leave the host; None if they stay."""
+        known = self._known(host)
+        if known.phase == "lost":
+            return f"{host} is lost since {rfc3339(known.since_ms)}: {known.evidence}"
+        return None if known.draining_since_ms is None else f"{host} is drained"

@@ -1,0 +1,48 @@
+"""Restores a conversation in the OpenCode of another host, under the same ids, from what the log has recorded.
+
+The record has all messages, and all parts that were finished and seen before the host was lost. It has no part that
+was not finished then. Sub-agents' own conversations are not restored: they are over, and stay readable in Fleet.
+"""
+
+from fleet.actors.context import Context
+from fleet.core.session.effects import OpenConversation
+from fleet.errors import Problem
+from fleet.ports import OpenCode
+from fleet.projections.transcripts import Transcripts
+
+
+class RestoredConversations:
+    """The restores of all sessions."""
+
+    def __init__(self, context: Context, transcripts: Transcripts) -> None:
+        self._context = context
+        self._transcripts = transcripts
+
+    def is_due(self, effect: OpenConversation) -> bool:
+        """Return whether the conversation was opened last on another host than that of the present process."""
+        if not effect.exists or effect.opened_by is None:
+            return False
+        before, now = (self._context.host_of_instance(each) for each in (effect.opened_by, effect.instance_id))
+        return before.name != now.name
+
+    async def restore(self, session_id: str, effect: OpenConversation, client: OpenCode) -> str:
+        """Add what OpenCode's store lacks, creating the session if necessary, and return the session's id there.
+
+        Idempotent. Raises `Problem` opencode_refused.
+        """
+        session = await client.read_session(effect.opencode_id)
+        if session is None:
+            session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
+        stream = self._context.views.sessions.stream(session_id)
+        recorded = await self._transcripts.recorded(stream, effect.opencode_id)
+        there = {message.info.id for message in await client.read_messages(session.id)}
+        missing = {message_id: message for message_id, message in recorded.items() if message_id not in there}
+        if missing:
+            host = self._context.host_of_instance(effect.instance_id).opencode
+            await host.restore_messages(tuple(missing.values()), session)
+            there = {message.info.id for message in await client.read_messages(session.id)}
+        lacking = sum(message_id not in there for message_id in missing)
+        if lacking:
+            said = f"OpenCode imported {len(missing) - lacking} of the {len(missing)} messages of the session"
+            raise Problem("opencode_refused", said)
+        return session.id

@@ -1,0 +1,165 @@
+"""What happens to sessions when their host is silent, lost, or back."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+import trio
+
+from fleet.actors.caller import Caller
+from fleet.actors.prompt import NewPrompt
+from fleet.actors.usecases.sessions import NewSession
+from fleet.core.instance.state import State as Instance
+from fleet.core.session.state import State
+from fleet.core.session.values import SessionSettings
+from tests.fakes.cluster import GRACE_S, MARGIN_S, SILENT_S, FakeCluster
+from tests.fakes.machine import FakeMachine
+from tests.gateway.door import REPOSITORY, Door, Machine
+
+LOSS_S = GRACE_S + MARGIN_S + 10
+CALLER = Caller("local")
+
+
+@pytest.fixture
+async def cluster(machine: Machine) -> AsyncGenerator[FakeCluster]:
+    """Two hosts beside the server's machine."""
+    async with trio.open_nursery() as nursery:
+        machine.cluster = FakeCluster(nursery, disk=machine.files)
+        machine.cluster.add("n1")
+        machine.cluster.add("n2")
+        yield machine.cluster
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def wide(machine: Machine, cluster: FakeCluster) -> AsyncGenerator[Door]:
+    """A Fleet on these hosts."""
+    assert machine.cluster is cluster
+    async with machine.fleet() as door:
+        yield door
+
+
+async def create(door: Door, **settings: object) -> State:
+    new = NewSession(REPOSITORY, SessionSettings(title="", strategy="worktree", **settings))  # type: ignore[arg-type]  # the fields by name
+    return (await door.fleet.sessions.create(new, CALLER)).session
+
+
+async def prompt(door: Door, session: State, text: str) -> None:
+    await door.fleet.sessions.prompt(session.id, NewPrompt(text), resume=False, caller=CALLER)
+
+
+def now(door: Door, session: State) -> State:
+    state = door.fleet.views.sessions.get(session.id)
+    assert state is not None
+    return state
+
+
+def instance_of(door: Door, session: State) -> Instance:
+    state = door.fleet.views.instances.get(now(door, session).opencode.instance_ids[-1])
+    assert state is not None
+    return state
+
+
+def host_of(door: Door, session: State) -> str:
+    return door.fleet.context.host_of(session.workspace_id).name
+
+
+def machine_of(cluster: FakeCluster, door: Door, session: State) -> FakeMachine:
+    return cluster.machines[host_of(door, session)]
+
+
+async def test_a_silent_host_makes_its_sessions_unreachable_until_it_answers(cluster: FakeCluster, wide: Door) -> None:
+    session = await create(wide)
+    node = machine_of(cluster, wide, session)
+    node.cut()
+    await trio.sleep(SILENT_S + 2)
+    instance = instance_of(wide, session)
+    assert instance.phase == "unreachable"
+    assert f"its host {node.name} has not answered since " in instance.evidence
+    assert "it was last heard " in instance.evidence
+    node.mend()
+    await trio.sleep(10)
+    assert instance_of(wide, session).phase == "ready"
+    assert now(wide, session).phase == "idle"
+
+
+async def test_a_lost_host_disconnects_its_sessions_and_leaves_a_turn_to_be_sent_again(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    idle, busy = await create(wide), await create(wide)
+    await prompt(wide, busy, "bash:1000")
+    await wide.fleet.views.sessions.wait(busy.id, lambda s: s.turn is not None and s.turn.delivered)
+    node = machine_of(cluster, wide, busy)
+    node.power_off()
+    await trio.sleep(GRACE_S)
+    assert (now(wide, idle).phase, now(wide, busy).phase) == ("idle", "active"), "nothing is told on silence alone"
+    await trio.sleep(LOSS_S - GRACE_S)
+    assert {now(wide, each).phase for each in (idle, busy)} == {"disconnected"}
+    assert f"its host {node.name} is lost since " in now(wide, busy).evidence
+    instance = instance_of(wide, busy)
+    assert (instance.phase, instance.swept, instance.sessions) == ("lost", True, {})
+
+
+async def test_a_start_does_not_wait_for_a_host_that_is_away(machine: Machine, cluster: FakeCluster) -> None:
+    async with machine.fleet(killed=True) as door:
+        await trio.sleep(1)
+        here, there = await create(door, host="n1"), await create(door, host="n2")
+    cluster.machines["n2"].cut()
+    async with machine.fleet() as door:
+        await door.fleet.views.instances.wait(instance_of(door, here).id, lambda s: s.phase == "ready")
+        await trio.sleep(5)
+        assert door.fleet.context.connections.current(instance_of(door, here).id) is not None
+        await trio.sleep(2 * SILENT_S)
+        assert instance_of(door, there).phase == "unreachable"
+        cluster.machines["n2"].mend()
+        await trio.sleep(20)
+        assert (instance_of(door, there).phase, now(door, there).phase) == ("ready", "idle")
+
+
+def transcript(door: Door, session: State) -> Any:
+    return door.knock("GET", f"/api/sessions/{session.id}/messages?limit=100")
+
+
+async def resume(door: Door, session: State) -> State:
+    await door.fleet.sessions.resume(session.id, CALLER)
+    return await door.fleet.views.sessions.wait(session.id, lambda s: s.phase == "idle")
+
+
+async def lose(node: FakeMachine) -> None:
+    node.power_off()
+    await trio.sleep(LOSS_S)
+
+
+async def test_a_session_of_a_lost_host_is_resumed_on_another_with_its_work_and_conversation(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    session = await create(wide)
+    for text in ("write", "turn:3"):
+        await prompt(wide, session, text)
+        await wide.settled(session.id)
+    await prompt(wide, session, "bash:1000")
+    await wide.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None and s.turn.delivered)
+    node = machine_of(cluster, wide, session)
+    await lose(node)
+    before = (await transcript(wide, session)).json
+    moved = await resume(wide, session)
+    other = machine_of(cluster, wide, session)
+    assert other is not node
+    assert moved.directory.startswith(other.root)
+    assert (moved.turn, moved.last_outcome) == (None, "interrupted")
+    assert (await transcript(wide, session)).json == before
+    assert other.disk.contents[moved.directory] == node.disk.contents[session.directory]
+    assert not other.world.runs, "the interrupted prompt has not run again"
+    await prompt(wide, session, "write")
+    after = await wide.settled(session.id)
+    assert after["status"] == "idle"
+    assert len(other.world.store.transcript(moved.opencode.session_id)) > len(before["messages"])
+
+
+async def test_a_session_may_be_resumed_by_itself(cluster: FakeCluster, wide: Door) -> None:
+    session = await create(wide, on_host_loss="resume")
+    node = machine_of(cluster, wide, session)
+    await lose(node)
+    await trio.sleep(20)
+    state = now(wide, session)
+    assert (state.phase, host_of(wide, session) == node.name) == ("idle", False)
