@@ -70,10 +70,8 @@ browser:
 check: setup web-tools
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
-	$(BIN)/lint-imports
-	cd web && npm run --silent check
+	@$(PYTHON) tools/side_by_side.py $(BIN)/mypy 'PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright' $(BIN)/lint-imports \
+	  'cd web && npm run --silent check'
 
 sim: setup
 	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 tests/simulation $(ARGS)
