@@ -1,7 +1,8 @@
 """Takes what a host has changed into the source repository, and never loses a commit of either side.
 
-- Preserved work becomes `refs/fleet/kept/<workspace id>`. Work under it that the new one does not have moves to
-  `refs/fleet/kept-before/`.
+- Preserved work moves `refs/fleet/kept/<workspace id>` forward. Work that does not continue what is there comes from a
+  host that was lost while the workspace went on elsewhere: it is `refs/fleet/returned/<workspace id>-<host>`.
+- `refs/fleet/hosts/<host>/workspaces/<workspace id>` marks the host that has a workspace.
 - Each branch and tag of the host is stored under `refs/fleet/hosts/<host>/`, with its stash.
 - A branch is created, or moved forward, in the repository too. One that a checkout here uses, or that has commits
   which the host does not have, is not moved; that is logged. A branch that is still where Fleet put it follows the host
@@ -29,13 +30,38 @@ _log = structlog.get_logger(__name__)
 _HEADS: Final = "refs/heads/"
 _TAGS: Final = "refs/tags/"
 _STASH: Final = "refs/stash/"
+_WORKSPACES: Final = "workspaces"
 _HOSTS: Final = "refs/fleet/hosts"
 _OBJECT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def of_host(host: str, ref: str) -> str:
     """Return the ref under which a ref of a host is stored."""
-    return f"{_HOSTS}/{re.sub(r'[^A-Za-z0-9_-]', '-', host)}/{ref.removeprefix('refs/')}"
+    return f"{_HOSTS}/{_as_ref(host)}/{ref.removeprefix('refs/')}"
+
+
+def returned_ref(workspace_id: str, host: str) -> str:
+    """Return the ref of work that a host still had when the workspace was elsewhere already."""
+    return f"refs/fleet/returned/{workspace_id}-{_as_ref(host)}"
+
+
+async def place(repository: str, host: str, workspace_id: str, commit: str | None) -> None:
+    """Record that this host has the workspace now, and no other. Raises `Problem` git_failed."""
+    own = of_host(host, f"{_WORKSPACES}/{workspace_id}")
+    for name, at in (await _places(repository, workspace_id)).items():
+        if name != own:
+            await run("update-ref", "-d", name, at, directory=repository, repository=repository)
+    if commit is not None:
+        await _set(repository, own, commit)
+
+
+async def where_kept(repository: str, host: str, workspace_id: str, commit: str) -> str | None:
+    """Return the ref that has the preserved work of this host, None if none has it."""
+    for name in (kept_ref(workspace_id), returned_ref(workspace_id, host)):
+        at = await read_ref(repository, name)
+        if at is not None and await is_ancestor(repository, commit, at):
+            return name
+    return None
 
 
 async def taken(repository: str, host: str, workspace_id: str) -> tuple[str, ...]:
@@ -66,7 +92,7 @@ async def take(repository: str, host: str, workspace_id: str, refs: Mapping[str,
         stored = of_host(host, name)
         here, before = there.get(name), there.get(stored)
         if name == own[0]:
-            await _take_kept(repository, workspace_id, at, here)
+            await _take_kept(repository, host, workspace_id, at, here)
         elif name.startswith(f"{own[1]}/") or (name == own[2] and here is None):
             await _set(repository, name, at, here)
         elif name.startswith((_HEADS, _TAGS, _STASH)):
@@ -91,11 +117,16 @@ async def _keep_of_host(repository: str, host: str, stored: str, at: str, there:
 async def release(repository: str, host: str, order: WorkspaceSpec, kept: str | None) -> None:
     """Remove the branch that Fleet made for a workspace, which no longer exists on the host, and its notes.
 
-    It stays if a checkout uses it, or if it has commits that neither `kept` nor another branch has. Raises `Problem`.
+    It stays if another host has the workspace now, if a checkout uses it, or if it has commits that neither `kept` nor
+    another branch has. Raises `Problem`.
     """
     note = worktrees.note_ref(order.workspace_id)
     begun = await read_ref(repository, note)
-    if order.branch is None or begun is None:
+    places = await _places(repository, order.workspace_id)
+    marked = of_host(host, f"{_WORKSPACES}/{order.workspace_id}")
+    if marked in places:
+        await run("update-ref", "-d", marked, places[marked], directory=repository, repository=repository)
+    if order.branch is None or begun is None or places.keys() - {marked}:
         return
     branch = f"{_HEADS}{order.branch}"
     for name in (branch, of_host(host, branch)):
@@ -108,10 +139,11 @@ async def release(repository: str, host: str, order: WorkspaceSpec, kept: str | 
     await run("update-ref", "-d", note, begun, directory=repository, repository=repository)
 
 
-async def _take_kept(repository: str, workspace_id: str, at: str, before: str | None) -> None:
-    if before is not None and before != at and not await is_ancestor(repository, before, at):
-        await _set(repository, f"refs/fleet/kept-before/{workspace_id}/{before}", before)
-    await _set(repository, kept_ref(workspace_id), at, before)
+async def _take_kept(repository: str, host: str, workspace_id: str, at: str, before: str | None) -> None:
+    if before is None or await is_ancestor(repository, before, at):
+        await _set(repository, kept_ref(workspace_id), at, before)
+    elif not await is_ancestor(repository, at, before):
+        await _set(repository, returned_ref(workspace_id, host), at)
 
 
 async def _take_branch(repository: str, name: str, at: str, *, here: str | None, before: str | None) -> str | None:
@@ -142,6 +174,15 @@ async def _move(repository: str, name: str, at: str, before: str | None) -> bool
     reason = ("--create-reflog", "-m", "brought by Fleet from another host")
     arguments = ("--no-deref", *reason, name, at, before or "0" * len(at))
     return (await attempt("update-ref", *arguments, directory=repository, repository=repository)).code == 0
+
+
+async def _places(repository: str, workspace_id: str) -> dict[str, str]:
+    marked = await read_refs(repository, f"{_HOSTS}/*/{_WORKSPACES}/{workspace_id}")
+    return {name: at for name, at in marked.items() if name.endswith(f"/{_WORKSPACES}/{workspace_id}")}
+
+
+def _as_ref(host: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", host)
 
 
 def _tags(workspace_id: str) -> str:

@@ -19,7 +19,7 @@ from fleet.adapters.travel.places import key_of
 from fleet.errors import Problem
 from fleet.keyed_locks import Locks
 from fleet.limits import PARCEL_PIECE_BYTES, PARCEL_TRIES_MAX
-from fleet.ports import Packed, Parcel, Source, Transfer
+from fleet.ports import Packed, Parcel, Source, Transfer, WorkspaceSpec
 
 _log = structlog.get_logger(__name__)
 
@@ -88,6 +88,16 @@ class Courier:
                 await self._drop(file)
                 had, whole = (), True
         raise self._failed(f"the work of workspace {workspace_id!r}")
+
+    async def place(self, repository: str, workspace_id: str, commit: str | None) -> None:
+        """Record that the host has a workspace now, and no other host."""
+        async with self._head.locks.hold(repository):
+            await returned_refs.place(repository, self.host, workspace_id, commit)
+
+    async def release(self, repository: str, order: WorkspaceSpec, kept: str | None) -> None:
+        """Remove from the repository what belongs to a workspace that the host no longer has."""
+        async with self._head.locks.hold(repository):
+            await returned_refs.release(repository, self.host, order, kept)
 
     async def bring_tree(self, workspace_id: str, tree: str) -> None:
         """Bring a tree of a workspace into the server's store."""

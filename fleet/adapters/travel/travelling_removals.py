@@ -1,13 +1,16 @@
 """The `Removals` port of another host: the server has all work before anything of it is removed.
 
 `keep` preserves the workspace in the host's mirror and brings that, with every branch that was changed there, into the
-source repository. `restore` works on any host: it gets the work from the source repository.
+source repository. `restore` works on any host: it gets the work from the source repository. From then on the workspace
+is there. `keep` on the host that had it before returns a ref below `refs/fleet/returned/` if that has other work.
 """
+
+from msgspec.structs import replace
 
 from fleet.adapters.git import branches, restores, returned_refs
 from fleet.adapters.git.mirrors import is_ancestor
-from fleet.adapters.git.preservation_commit import Saved, kept_ref, load
-from fleet.adapters.git.repository import is_commit, read_ref
+from fleet.adapters.git.preservation_commit import Saved, load
+from fleet.adapters.git.repository import is_commit
 from fleet.adapters.travel.courier import Courier, Head
 from fleet.adapters.travel.places import HostPlaces
 from fleet.errors import Rejected
@@ -29,7 +32,9 @@ class TravellingRemovals:
         _, repository = await self._source(order)
         kept = await self._node.keep(self._places.order(order, repository))
         await self._courier.bring(repository, order.workspace_id)
-        return kept
+        if kept.commit is None:
+            return kept
+        return replace(kept, ref=await self._where(repository, order, kept.commit))
 
     async def preview(self, order: WorkspaceSpec) -> Preview:
         """Return what `keep` and `remove` would do (see the port)."""
@@ -40,10 +45,10 @@ class TravellingRemovals:
         """Remove a workspace that has not changed since it was preserved (see the port)."""
         _, repository = await self._source(order)
         await self._courier.bring(repository, order.workspace_id)
-        await self._require_kept(repository, order, kept)
+        if kept.commit is not None:
+            await self._where(repository, order, kept.commit)
         await self._node.remove(self._places.order(order, repository), kept)
-        async with self._head.locks.hold(repository):
-            await returned_refs.release(repository, self._places.name, order, kept.commit)
+        await self._courier.release(repository, order, kept.commit)
 
     async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
         """Restore a workspace on this host, wherever it was (see the port)."""
@@ -60,6 +65,7 @@ class TravellingRemovals:
         await self._node.restore(self._places.order(order, repository), kept)
         await self._trees.borrow(order.workspace_id, repository, kept.head)
         await self._courier.bring(repository, order.workspace_id)
+        await self._courier.place(repository, order.workspace_id, kept.commit or kept.head)
 
     async def _source(self, order: WorkspaceSpec) -> tuple[Source, str]:
         """Return the source and its repository: without them no work can be preserved."""
@@ -73,16 +79,16 @@ class TravellingRemovals:
         source = await self._head.inspect(order.source_directory)
         return source, await self._head.repository_of(source)
 
-    async def _require_kept(self, repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
-        if kept.commit is None:
-            return
-        there = await read_ref(repository, kept_ref(order.workspace_id))
-        if there is None or not await is_ancestor(repository, kept.commit, there):
+    async def _where(self, repository: str, order: WorkspaceSpec, commit: str) -> str:
+        """Return the ref that has the preserved work. Raises `Rejected` workspace_dirty if the server lacks it."""
+        ref = await returned_refs.where_kept(repository, self._places.name, order.workspace_id, commit)
+        if ref is None:
             raise Rejected(
                 "workspace_dirty",
-                f"The preserved work ({kept.commit[:12]}) is not under {kept_ref(order.workspace_id)}",
+                f"The preserved work ({commit[:12]}) is not in the repository of {order.source_directory!r}",
                 hint="Try again: Fleet will preserve its current content first.",
             )
+        return ref
 
     async def _branches(self, repository: str, kept: PreservedWork) -> dict[str, str]:
         """Return branches that the host needs at another commit than the source has them.

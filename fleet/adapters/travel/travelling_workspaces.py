@@ -67,11 +67,15 @@ class TravellingWorkspaces:
         base = await self._base(source, repository, order)
         # A ref keeps it on the host: perhaps no branch has it, as at a detached HEAD.
         also = {} if base is None else {f"refs/fleet/bases/{order.workspace_id}/head": base}
+        if kept := await returned_refs.kept_refs(repository, order.workspace_id):
+            await self._courier.bring(repository, order.workspace_id)  # before the host gets an older one
+            also |= kept | await returned_refs.kept_refs(repository, order.workspace_id)
         await self._courier.deliver(source, repository, also)
         given = order.base_ref if base is None else base
         prepared = await self._node.prepare(self._places.order(order, repository, given))
         await self._trees.borrow(order.workspace_id, repository, prepared.head)
         await self._courier.bring(repository, order.workspace_id)
+        await self._courier.place(repository, order.workspace_id, base or prepared.head)
         left = (*await left_behind(source, repository), *prepared.not_carried)
         return await self._in_subdirectory(source, replace(prepared, not_carried=left))
 
@@ -83,8 +87,7 @@ class TravellingWorkspaces:
         repository = await self._head.repository_of(source)
         await self._node.discard(self._places.order(order, repository))
         await self._courier.bring(repository, order.workspace_id)
-        async with self._head.locks.hold(repository):
-            await returned_refs.release(repository, self._places.name, order, None)
+        await self._courier.release(repository, order, None)
 
     async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
         """Return the source if its repository has the commit (see the port)."""

@@ -107,6 +107,31 @@ async def test_a_tree_costs_only_what_is_new(world: TravelWorld) -> None:
     assert sum(stored) < 110_000  # files of the source are borrowed
 
 
+async def test_a_host_that_returns_has_its_later_work_kept_beside(world: TravelWorld) -> None:
+    order = await made(world, "worktree")
+    source = order.source_directory
+    world.commit(order.directory)
+    kept = await world.removals.keep(order)
+    second = world.machine("n2")
+    await second.ports.removals.restore(order, kept)
+    directory = f"{second.root}/workspaces/{order.workspace_id}/shop"
+    Path(directory, "second").write_text("x\n")
+    here = await second.ports.removals.keep(order)
+    first = world.first.ports.removals
+    assert await first.keep(order) == kept
+    Path(order.directory, "late").write_text("x\n")
+    late = await first.keep(order)
+    assert late.ref == f"refs/fleet/returned/{order.workspace_id}-n1"
+    assert git(source, "show", f"{late.ref}:late") == "x"
+    await first.remove(order, late)
+    assert not world.is_there(order.directory)
+    assert str(order.branch) in world.branches(source)
+    assert await second.ports.removals.keep(order) == here
+    await second.ports.removals.remove(order, here)
+    assert world.branches(source) == {"main"}
+    assert world.reaches(source, f"refs/fleet/kept/{order.workspace_id}", str(here.commit))
+
+
 # ------------------------------------------------------------------------------------------------------------ branches
 
 
@@ -140,7 +165,7 @@ async def test_a_branch_that_is_used_on_the_server_is_not_moved(world: TravelWor
     git(source, "checkout", "-q", own)
     commit = world.commit(order.directory)
     kept = await world.removals.keep(order)
-    assert (world.head(source), refs(source, "refs/fleet/hosts")) == (
+    assert (world.head(source), refs(source, "refs/fleet/hosts/n1/heads")) == (
         begun,
         {f"refs/fleet/hosts/n1/heads/{own}": commit},
     )
