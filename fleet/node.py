@@ -1,7 +1,8 @@
 """The composition root of an agent: it combines the adapters of a machine into what its agent serves (adapters/ray).
 
 Everything is below a root directory: FLEET_HOST_ROOT, or `~/.local/share/fleet-host`, then the id of the server's data
-directory and the name of the host. OpenCode is started behind guards, so it survives the agent.
+directory and the name of the host. OpenCode, which FLEET_OPENCODE or the PATH names, is started behind guards, so it
+survives the agent.
 """
 
 import os
@@ -44,6 +45,7 @@ async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
     lease = Lease(root / "lease", options.grace_s)
     opencode = LocalOpenCodeHost(
         root,
+        os.environ.get("FLEET_OPENCODE"),
         environment=shells.environment(),
         data_id=options.data_id,
         address=_LOOPBACK if options.reach == "agent" else address,

@@ -4,10 +4,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
 import pytest
+
+from fleet.rehearsal.home import furnish
+from tests.e2e.conftest import opencode_binary
 
 SETTINGS = {
     "RAY_AUTH_MODE": "token",
@@ -27,6 +32,7 @@ class RayCluster:
     def __init__(self, process: "subprocess.Popen[str]", environment: Mapping[str, str], root: Path) -> None:
         self._process = process
         self.environment = environment
+        self.opencode = Path(environment["FLEET_OPENCODE"])
         self.root = root
         self.address = self._answer()
 
@@ -44,15 +50,24 @@ class RayCluster:
         assert self._answer() == "done"
 
 
+__all__ = ["opencode_binary"]  # a fixture of the end-to-end tests
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Generator[RayCluster]:
+def cluster(opencode_binary: Path) -> Generator[RayCluster]:
     with TemporaryDirectory(prefix="ray") as place:  # short: a socket's path has a limit of 107 bytes
         root = Path(place)
         token = root / "token"
         token.write_text("0123456789abcdef" * 4)
         token.chmod(0o600)
+        furnish(root / "home/config/opencode")
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(root / "home"),
+            **{f"XDG_{kind}_HOME": str(root / "home" / kind.lower()) for kind in ("DATA", "CONFIG", "STATE", "CACHE")},
+            "OPENCODE_DISABLE_MODELS_FETCH": "1",
+            "FLEET_OPENCODE": str(opencode_binary),
             **SETTINGS,
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_TMPDIR": place,
@@ -71,3 +86,7 @@ def cluster() -> Generator[RayCluster]:
             yield RayCluster(process, environment, root)
         finally:
             process.communicate()  # it ends with its input
+            for each in psutil.process_iter():
+                with suppress(psutil.Error):
+                    if each.environ().get("HOME") == environment["HOME"]:
+                        each.kill()

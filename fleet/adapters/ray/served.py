@@ -1,6 +1,6 @@
 """What an agent serves of its own: its machine, the scripts that run there, and tunnels to programs there."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import trio
 
@@ -9,7 +9,7 @@ from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.ray.machine import Beat, ScriptOutput
 from fleet.adapters.scripts import LocalScripts
 from fleet.errors import Problem, Unavailable
-from fleet.limits import HOST_PIECE_BYTES
+from fleet.limits import HOST_PIECE_BYTES, HOST_WAIT_S
 from fleet.ports import HostInfo, ProcessIdentity, Recipe, Script, ScriptEnd
 
 OfferModel = Callable[[bool], Awaitable[None]]
@@ -123,19 +123,30 @@ class OwnScripts:
 
 
 class OwnTunnels:
-    """`machine.Tunnel`, on the loopback address of this machine."""
+    """`machine.Tunnel`, on the loopback address of this machine.
+
+    A server that is gone hangs up no more: the next `dial` closes connections for which no call came for a while.
+    """
 
     def __init__(self) -> None:
         self._streams: dict[str, trio.SocketStream] = {}
+        self._used_s: dict[str, float] = {}
 
     async def dial(self, stream: str, port: int) -> None:
         """Connect to a port (see the port)."""
+        old_s = trio.current_time() - 2 * HOST_WAIT_S
+        await self.close([each for each, used_s in self._used_s.items() if used_s < old_s])
         if stream in self._streams:
             return
         try:
             self._streams[stream] = await trio.open_tcp_stream("127.0.0.1", port)
         except OSError as error:
             raise _closed(error.strerror or "no connection") from error
+
+    async def close(self, streams: Iterable[str] | None = None) -> None:
+        """Close these connections, by default all."""
+        for each in tuple(self._streams) if streams is None else streams:
+            await self.hang_up(each)
 
     async def send(self, stream: str, data: bytes) -> None:
         """Write bytes (see the port)."""
@@ -154,11 +165,13 @@ class OwnTunnels:
     def _stream(self, stream: str) -> trio.SocketStream:
         if stream not in self._streams:
             raise _closed("the connection is closed")
+        self._used_s[stream] = trio.current_time()
         return self._streams[stream]
 
     async def hang_up(self, stream: str) -> None:
         """Close the connection (see the port)."""
         await trio.lowlevel.checkpoint()
+        self._used_s.pop(stream, None)
         if (found := self._streams.pop(stream, None)) is not None:
             await trio.aclose_forcefully(found)
 
