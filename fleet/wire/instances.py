@@ -19,9 +19,10 @@ class StopStepItem(WireItem, kw_only=True):
 
 
 class InstanceItem(WireItem, kw_only=True):
-    """An OpenCode process, running or ended. `memoryBytes` is null if it has ended."""
+    """An OpenCode process, running or ended, on the machine `host`. `memoryBytes` is null if it has ended."""
 
     id: str
+    host: str
     status: InstanceStatus
     status_since: str
     evidence: str

@@ -320,6 +320,7 @@ def instance_item(life: Life, memory_bytes: int | None) -> InstanceItem:
     state, ended_at_ms = life.state, life.ended_at_ms
     return InstanceItem(
         id=state.id,
+        host=state.host,
         status=cast("InstanceStatus", state.phase),  # one that is not born is in no view
         status_since=rfc3339(state.since_ms),
         evidence=state.evidence,

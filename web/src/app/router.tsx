@@ -34,7 +34,7 @@ const fleet = createRoute({
   validateSearch: search =>
     given({
       q: text(search.q),
-      group: oneOf(search.group, ["state", "repository", "parent", "tag"] as const),
+      group: oneOf(search.group, ["state", "repository", "parent", "tag", "host"] as const),
       sort: oneOf(search.sort, ["changed", "age", "cost", "title"] as const),
     }),
   component: FleetPage, // not loaded by itself: it is the first thing that most people see

@@ -71,6 +71,7 @@ function countsOf(key: FilterKey, items: Iterable<SessionItem>): ReadonlyMap<str
 function valuesIn(key: FilterKey, item: SessionItem): readonly string[] {
   if (key === "tag") return item.tags;
   if (key === "repo") return [baseName(placeOf(item))];
+  if (key === "host") return item.host === null ? [] : [item.host];
   const value = key === "agent" ? item.agent : key === "model" ? modelOf(item) : item.branch;
   return value === null ? [] : [value];
 }

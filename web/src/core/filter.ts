@@ -9,7 +9,7 @@ import type { SessionItem } from "../wire/types.ts";
 import { lookOf, needsYou, STATUSES } from "./status.ts";
 import { baseName } from "./text.ts";
 
-export type FilterKey = "status" | "is" | "repo" | "tag" | "agent" | "model" | "branch" | "strategy";
+export type FilterKey = "status" | "is" | "repo" | "tag" | "agent" | "model" | "branch" | "strategy" | "host";
 
 /** What each key filters by, in the words of the completions. */
 export const FILTER_KEYS: Readonly<Record<FilterKey, string>> = {
@@ -21,6 +21,7 @@ export const FILTER_KEYS: Readonly<Record<FilterKey, string>> = {
   model: "model",
   branch: "branch of the workspace",
   strategy: "existing, worktree, clone",
+  host: "machine that it works on",
 };
 
 const KEYS = Object.keys(FILTER_KEYS) as readonly FilterKey[];
@@ -136,6 +137,8 @@ function holds(key: Term["key"], value: string, item: SessionItem): boolean {
       return item.branch?.toLowerCase().includes(value) ?? false;
     case "strategy":
       return item.isolationStrategy.startsWith(value);
+    case "host":
+      return item.host?.toLowerCase().startsWith(value) ?? false;
   }
 }
 

@@ -7,10 +7,11 @@
  */
 import type { SessionItem } from "../wire/types.ts";
 import { type Filter, matches, placeOf } from "./filter.ts";
+import { LOCAL } from "./hosts.ts";
 import { GROUPS, type Group, groupOf } from "./status.ts";
 import { baseName } from "./text.ts";
 
-export type GroupBy = "state" | "repository" | "parent" | "tag";
+export type GroupBy = "state" | "repository" | "parent" | "tag" | "host";
 export type SortBy = "changed" | "age" | "cost" | "title";
 
 export type View = { readonly filter: Filter; readonly group: GroupBy; readonly sort: SortBy };
@@ -115,6 +116,7 @@ function factsOf(item: SessionItem, view: View): Facts {
 function clusterOf(item: SessionItem, state: Group, group: GroupBy): string {
   if (group === "state") return state;
   if (group === "repository") return placeOf(item);
+  if (group === "host") return item.host ?? "";
   return group === "tag" ? (item.tags[0] ?? "") : "";
 }
 
@@ -211,6 +213,8 @@ function titlesOf(keys: readonly string[], group: GroupBy, byId: ReadonlyMap<str
       return key => shortPath(key, keys);
     case "tag":
       return key => (key === "" ? "No tag" : key);
+    case "host":
+      return key => (key === "" ? "No host yet" : key === LOCAL ? "local, the server's machine" : key);
     case "parent":
       return key =>
         key === "" ? "No parent, no children" : (byId.get(key)?.title ?? "A parent that is not in the list");

@@ -1,5 +1,6 @@
 /** What a person has filled in for a new session, and the request that it makes. */
 import type { SessionItem, Strategy } from "../wire/types.ts";
+import { hostAsked } from "./hosts.ts";
 
 export type Draft = {
   readonly prompt: string;
@@ -16,6 +17,12 @@ export type Draft = {
   readonly usd: string;
   readonly minutes: string;
   readonly tags: string;
+  /** A name, or labels such as `gpu=true`. */
+  readonly host: string;
+  readonly cpus: string;
+  readonly memoryMb: string;
+  /** Whether it is resumed on another host when its host is lost. */
+  readonly resumesElsewhere: boolean;
 };
 
 export const EMPTY: Draft = {
@@ -31,6 +38,10 @@ export const EMPTY: Draft = {
   usd: "",
   minutes: "",
   tags: "",
+  host: "",
+  cpus: "",
+  memoryMb: "",
+  resumesElsewhere: false,
 };
 
 export const STRATEGIES: readonly {
@@ -73,6 +84,10 @@ export function faults(draft: Draft): Readonly<Partial<Record<keyof Draft, strin
   else if (!draft.directory.startsWith("/")) found.directory = "The path has to begin with /.";
   if (draft.usd !== "" && !(Number(draft.usd) >= 0)) found.usd = `"${draft.usd}" is not a number.`;
   if (draft.minutes !== "" && !(Number(draft.minutes) >= 0)) found.minutes = `"${draft.minutes}" is not a number.`;
+  if (draft.cpus !== "" && !(Number(draft.cpus) >= 0)) found.cpus = `"${draft.cpus}" is not a number.`;
+  if (draft.memoryMb !== "" && !/^\d+$/.test(draft.memoryMb.trim())) {
+    found.memoryMb = `"${draft.memoryMb}" is not a number of MiB.`;
+  }
   if (draft.model !== "" && !draft.model.includes("/")) found.model = "Name a model as provider/model.";
   return found;
 }
@@ -85,6 +100,7 @@ export function bodyOf(draft: Draft, isGit: boolean | null): Readonly<Record<str
     ...(draft.usd === "" ? {} : { usd: Number(draft.usd) }),
     ...(draft.minutes === "" ? {} : { minutes: Number(draft.minutes) }),
   };
+  const host = hostAsked(draft.host);
   const tags = draft.tags.split(/[\s,]+/).filter(Boolean);
   return {
     directory: draft.directory.trim(),
@@ -97,6 +113,10 @@ export function bodyOf(draft: Draft, isGit: boolean | null): Readonly<Record<str
     ...(draft.parent === "" ? {} : { onComplete: { notifySessionId: draft.parent } }),
     ...(Object.keys(budget).length === 0 ? {} : { budget }),
     ...(tags.length === 0 ? {} : { tags }),
+    ...(host === null ? {} : { host }),
+    ...(draft.cpus === "" ? {} : { cpus: Number(draft.cpus) }),
+    ...(draft.memoryMb === "" ? {} : { memoryMb: Number(draft.memoryMb) }),
+    ...(draft.resumesElsewhere ? { onHostLoss: "resume" } : {}),
   };
 }
 

@@ -29,9 +29,9 @@ export async function isErased(id: string): Promise<boolean> {
   }
 }
 
-type Options = {
-  /** Read again every so many milliseconds while the tab is in sight. */
-  readonly everyMs?: number;
+type Options<Body> = {
+  /** Read again every so many milliseconds while the tab is in sight; it may depend on what was read. */
+  readonly everyMs?: number | ((read: Read<Body> | undefined) => number);
   readonly isOff?: boolean;
 };
 
@@ -39,14 +39,17 @@ type Options = {
 export function useRead<Body>(
   key: readonly unknown[],
   ask: () => Promise<Answered<Body>>,
-  options: Options = {},
+  options: Options<Body> = {},
 ): UseQueryResult<Read<Body>> {
-  return useQuery({
+  const { everyMs } = options;
+  return useQuery<Read<Body>>({
     queryKey: key,
     queryFn: () => read(ask()),
     placeholderData: keepPreviousData,
     enabled: !options.isOff,
-    ...(options.everyMs === undefined ? {} : { refetchInterval: options.everyMs }),
+    ...(everyMs === undefined
+      ? {}
+      : { refetchInterval: typeof everyMs === "number" ? everyMs : query => everyMs(query.state.data) }),
   });
 }
 

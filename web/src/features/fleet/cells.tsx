@@ -2,6 +2,7 @@
 import { type ReactNode, useCallback, useSyncExternalStore } from "react";
 import { budgetOf, doingOf, toolMs } from "../../core/doing.ts";
 import { placeOf } from "../../core/filter.ts";
+import { elsewhere } from "../../core/hosts.ts";
 import { hasEnded, strategyWord } from "../../core/status.ts";
 import { age, baseName, counted, duration, money, oneLine, plain } from "../../core/text.ts";
 import { moment } from "../../core/times.ts";
@@ -68,9 +69,15 @@ export function DoingLine(props: { readonly item: SessionItem }): ReactNode {
 export function PlaceName(props: { readonly item: SessionItem }): ReactNode {
   const { item } = props;
   const branch = item.branch === null ? "" : `\nbranch ${item.branch}`;
+  const host = elsewhere(item);
   return (
-    <span title={plain(`${item.directory}${branch}`)}>
-      {oneLine(baseName(placeOf(item)))} <span className={style.faint}>· {strategyWord(item.isolationStrategy)}</span>
+    <span
+      title={plain(
+        `${item.directory}${branch}${host === null ? "" : `\n${strategyWord(item.isolationStrategy)} on the host ${host}`}`,
+      )}
+    >
+      {oneLine(baseName(placeOf(item)))}{" "}
+      <span className={style.faint}>· {host === null ? strategyWord(item.isolationStrategy) : oneLine(host, 40)}</span>
     </span>
   );
 }

@@ -17,6 +17,7 @@ import { useBulk } from "./bulk.ts";
 import { BulkBar } from "./bulk-bar.tsx";
 import { FilterField } from "./filter-field.tsx";
 import style from "./fleet.module.css";
+import { HostTroubles } from "./host-troubles.tsx";
 import { useLook } from "./look.ts";
 import { useOrder } from "./order.ts";
 import type { Asking } from "./overlays.tsx";
@@ -71,6 +72,7 @@ function Fleet(): ReactNode {
         words={countWords(shown.length, total)}
         onEnter={() => focusRow(list.current)}
       />
+      <HostTroubles />
       <div className={style.body}>
         {shown.length === 0 ? (
           <Empty act={<Button onClick={() => setLook({ ...look, q: "" })}>Clear the filter</Button>}>

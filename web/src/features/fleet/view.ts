@@ -10,6 +10,7 @@ export const GROUPINGS: readonly { readonly value: GroupBy; readonly label: stri
   { value: "repository", label: "repository" },
   { value: "parent", label: "parent" },
   { value: "tag", label: "tag" },
+  { value: "host", label: "host" },
 ];
 
 export const SORTS: readonly { readonly value: SortBy; readonly label: string }[] = [

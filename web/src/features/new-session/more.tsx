@@ -1,10 +1,12 @@
 /** What most sessions do not need: title, agent, model, parent, budget, tags. */
 import type { ReactNode } from "react";
+import { LOCAL, labelsOf, memoryOf } from "../../core/hosts.ts";
 import type { Draft } from "../../core/new-session.ts";
 import { plain } from "../../core/text.ts";
 import { useFleet } from "../../state/context.tsx";
+import { useHosts } from "../../state/hosts.ts";
 import { useOffered } from "../../state/offers.ts";
-import { TextField } from "../../ui/field.tsx";
+import { Check, TextField } from "../../ui/field.tsx";
 import { SuggestField, type Suggestion } from "../../ui/suggest.tsx";
 import style from "./new-session.module.css";
 
@@ -85,6 +87,53 @@ export function More({ draft, faults, change }: MoreProps): ReactNode {
         onChange={event => change({ tags: event.target.value })}
         placeholder="auth, urgent"
       />
+      <Room draft={draft} faults={faults} change={change} />
     </div>
+  );
+}
+
+/** Where it works and how much room it needs there: only where there is more than one machine. */
+function Room({ draft, faults, change }: MoreProps): ReactNode {
+  const { hosts } = useHosts();
+  if (hosts.length < 2) return null;
+  const names = hosts
+    .filter(each => each.status === "up")
+    .map(each => ({ value: each.name, note: each.name === LOCAL ? "the server's machine" : memoryOf(each) }));
+  const labels = [...new Set(hosts.flatMap(each => labelsOf(each.labels)))].map(value => ({ value, note: "label" }));
+  return (
+    <>
+      <SuggestField
+        label="Host"
+        value={draft.host}
+        onChange={host => change({ host })}
+        suggestions={[...names, ...labels]}
+        note="The name of a machine, or labels that it must have."
+        placeholder="Any with room"
+        error={faults.host}
+      />
+      <div className={style.two}>
+        <TextField
+          label="Cores"
+          inputMode="decimal"
+          value={draft.cpus}
+          onChange={event => change({ cpus: event.target.value })}
+          placeholder="As configured"
+          error={faults.cpus}
+        />
+        <TextField
+          label="Memory in MiB"
+          inputMode="numeric"
+          value={draft.memoryMb}
+          onChange={event => change({ memoryMb: event.target.value })}
+          placeholder="As configured"
+          error={faults.memoryMb}
+        />
+      </div>
+      <Check
+        label="When its host is lost, resume on another one"
+        checked={draft.resumesElsewhere}
+        onChange={resumesElsewhere => change({ resumesElsewhere })}
+      />
+    </>
   );
 }

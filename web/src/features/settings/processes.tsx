@@ -1,5 +1,6 @@
 /** The processes: each OpenCode process with its memory and sessions, and the workspaces with what can be done to them. */
 import { type ReactNode, useState } from "react";
+import { LOCAL } from "../../core/hosts.ts";
 import { bytes, counted, duration, plain } from "../../core/text.ts";
 import { api } from "../../state/api.ts";
 import { useRead } from "../../state/queries.ts";
@@ -11,6 +12,7 @@ import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import { Age } from "../../widgets/age.tsx";
 import { SessionLink } from "../../widgets/session-link.tsx";
 import type { InstanceItem, OrphanItem } from "../../wire/api.ts";
+import { Hosts } from "./hosts.tsx";
 import { Workspaces } from "./workspaces.tsx";
 
 const EVERY_MS = 5_000;
@@ -37,6 +39,7 @@ export function ProcessesPage(): ReactNode {
   const memory = items.reduce((sum, item) => sum + (item.memoryBytes ?? 0), 0);
   return (
     <Page title="Processes" acts={<Check label="Also ended processes" checked={isAll} onChange={setAll} />}>
+      <Hosts />
       <Section
         title="OpenCode"
         note={
@@ -79,6 +82,7 @@ function Row({ item }: { readonly item: InstanceItem }): ReactNode {
       </td>
       <td className={style.number}>
         {item.pid ?? "–"}
+        {item.host !== LOCAL && <div className={style.note}>on {plain(item.host)}</div>}
         <div className={style.note}>{item.version && `OpenCode ${item.version}`}</div>
       </td>
       <td>{plain(item.directory)}</td>

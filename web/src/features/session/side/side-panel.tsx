@@ -1,6 +1,7 @@
 /** What stands beside the transcript on wide screens: turns, things to do, relatives, the workspace. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
+import { elsewhere, needWords } from "../../../core/hosts.ts";
 import { lookOf } from "../../../core/status.ts";
 import { oneLine, plain } from "../../../core/text.ts";
 import { useConversations, useTodos, useWorkspace } from "../../../state/session.ts";
@@ -89,6 +90,15 @@ function Workspace(): ReactNode {
   return (
     <Section title="Workspace">
       <dl className={style.facts}>
+        {(elsewhere(item) ?? needWords(item.need)) !== null && (
+          <>
+            <dt>Host</dt>
+            <dd>
+              {plain(item.host ?? "none yet")}
+              {item.need !== null && <div className={style.need}>asked for: {plain(needWords(item.need) ?? "")}</div>}
+            </dd>
+          </>
+        )}
         <dt>Directory</dt>
         <dd>{plain(item.directory)}</dd>
         {(data?.currentBranch ?? item.branch) && (

@@ -1,0 +1,93 @@
+/** The hosts: how each looks, what a person must know of them at once, and what a session asks for. */
+import type { HostItem } from "../wire/api.ts";
+import type { SessionItem } from "../wire/types.ts";
+import { bytes, counted, oneLine } from "./text.ts";
+
+/** The server's own machine. */
+export const LOCAL = "local";
+
+export type HostLook = {
+  readonly shape: string;
+  readonly word: string;
+  readonly tone: "working" | "needs" | "error" | "done" | "away";
+};
+
+const LOOKS: Readonly<Record<HostItem["status"], HostLook>> = {
+  up: { shape: "●", word: "up", tone: "working" },
+  draining: { shape: "◐", word: "draining", tone: "done" },
+  silent: { shape: "⊘", word: "does not answer", tone: "needs" },
+  lost: { shape: "✕", word: "lost", tone: "error" },
+};
+
+export function lookOfHost(host: HostItem): HostLook {
+  return LOOKS[host.status] ?? { shape: "?", word: host.status, tone: "away" };
+}
+
+/** Return the host of a session where it is worth a word: another machine than the server's. */
+export function elsewhere(item: SessionItem): string | null {
+  return item.host === null || item.host === LOCAL ? null : item.host;
+}
+
+export type HostTrouble = { readonly title: string; readonly detail: string; readonly hint: string };
+
+/** Return what is wrong with the hosts, the worst first: a lost host matters as long as sessions need it. */
+export function troublesOf(hosts: readonly HostItem[]): readonly HostTrouble[] {
+  const lost = hosts.filter(each => each.status === "lost" && each.sessions > 0);
+  const silent = hosts.filter(each => each.status === "silent");
+  return [...lost.map(lostTrouble), ...silent.map(silentTrouble)];
+}
+
+function lostTrouble(host: HostItem): HostTrouble {
+  return {
+    title: `The host ${oneLine(host.name, 80)} is lost`,
+    detail: `${oneLine(host.evidence)}. No process runs there any more; ${counted(host.sessions, "session")} worked there.`,
+    hint: "Resume a session to continue it on another host, from the files of its last turn.",
+  };
+}
+
+function silentTrouble(host: HostItem): HostTrouble {
+  return {
+    title: `The host ${oneLine(host.name, 80)} does not answer`,
+    detail: `${oneLine(host.evidence)}. ${counted(host.sessions, "session")} may still work there.`,
+    hint: "Look at the machine, its network and its agent. The sessions continue by themselves when it answers again.",
+  };
+}
+
+/** Return the free memory of the whole, as far as it is known. */
+export function memoryOf(host: HostItem): string {
+  if (host.memoryBytes === null) return "–";
+  return host.memoryFreeBytes === null
+    ? bytes(host.memoryBytes)
+    : `${bytes(host.memoryFreeBytes)} free of ${bytes(host.memoryBytes)}`;
+}
+
+/** Return the labels as they are typed. */
+export function labelsOf(labels: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(labels).map(([name, value]) => `${name}=${value}`);
+}
+
+/** Return what a person wrote as a host: its name, or labels such as `gpu=true zone=a`; null for nothing. */
+export function hostAsked(text: string): string | Readonly<Record<string, string>> | null {
+  const words = text.split(/[\s,]+/).filter(Boolean);
+  if (words.length === 0) return null;
+  if (!words.some(word => word.includes("="))) return text.trim();
+  return Object.fromEntries(
+    words.map(word => {
+      const at = word.indexOf("=");
+      return at < 0 ? [word, ""] : [word.slice(0, at), word.slice(at + 1)];
+    }),
+  );
+}
+
+/** Return what a session asked of its host, in words; null where it asked for nothing. */
+export function needWords(need: SessionItem["need"]): string | null {
+  if (need === null) return null;
+  const parts = [
+    ...(need.host === null ? [] : [`the host ${need.host}`]),
+    ...labelsOf(need.labels),
+    ...(need.cpus === null ? [] : [counted(need.cpus, "core")]),
+    ...(need.memoryMb === null ? [] : [`${need.memoryMb.toLocaleString("en-US")} MiB`]),
+    ...(need.onHostLoss === "resume" ? ["to be resumed elsewhere when its host is lost"] : []),
+  ];
+  return parts.map(part => oneLine(part)).join(", ");
+}

@@ -1,0 +1,25 @@
+/** What is wrong with the hosts, above the list: sessions that do not answer have a reason that is not their own. */
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+import { troublesOf } from "../../core/hosts.ts";
+import { useHosts } from "../../state/hosts.ts";
+import style from "./fleet.module.css";
+
+const SHOWN_MAX = 2;
+
+export function HostTroubles(): ReactNode {
+  const { hosts } = useHosts();
+  const troubles = troublesOf(hosts);
+  if (troubles.length === 0) return null;
+  const more = troubles.length - SHOWN_MAX;
+  return (
+    <div className={style.troubles}>
+      {troubles.slice(0, SHOWN_MAX).map(trouble => (
+        <div key={trouble.title} role="alert" className={style.trouble}>
+          <strong>{trouble.title}</strong>: {trouble.detail} {trouble.hint}
+        </div>
+      ))}
+      <Link to="/processes">{more > 0 ? `${more} more, and all hosts` : "All hosts"}</Link>
+    </div>
+  );
+}

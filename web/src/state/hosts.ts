@@ -1,0 +1,15 @@
+/** The hosts as they were read last: a Fleet with one machine is asked rarely, one with several every few seconds. */
+import { api } from "./api.ts";
+import { useRead } from "./queries.ts";
+
+export const HOSTS_KEY = ["hosts"];
+const MANY_MS = 5_000;
+const ONE_MS = 60_000;
+const LIMIT = 200;
+
+export function useHosts() {
+  const found = useRead(HOSTS_KEY, () => api.GET("/api/hosts", { params: { query: { limit: LIMIT } } }), {
+    everyMs: many => ((many?.body.length ?? 0) > 1 ? MANY_MS : ONE_MS),
+  });
+  return { found, hosts: found.data?.body ?? [] };
+}
