@@ -1,6 +1,7 @@
 """Who gets the page: everybody its files, which hold nothing, by links on other sites too; and nothing beside them."""
 
 from collections.abc import AsyncGenerator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.gateway.test_tokens import Keys, browse
 
 SHELLS = ["/", "/inbox", f"/s/{NOWHERE}", f"/s/{NOWHERE}/a/ses_x", "/new?directory=/x", "/login", "/login?next=/inbox"]
 FILES = sorted(f"/{name}" for name in MEMBERS - {"index.html"})
+SITES = ["cross-site", "same-site"]
 FOLLOWED = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
 """What a browser says of a link that somebody has followed."""
 
@@ -68,10 +70,10 @@ async def test_all_other_addresses_need_a_token_and_refuse_in_json(locked: Door,
         (await locked.knock("GET", address, **headers)).problem(401, "token_required")
 
 
-@pytest.mark.parametrize("address", ["/", "/theme.js", "/assets/app-1a2b.js"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-async def test_methods_that_do_not_read_need_a_token_on_the_page_too(locked: Door, method: str, address: str) -> None:
-    (await locked.knock(method, address)).problem(401, "token_required")
+async def test_methods_that_do_not_read_need_a_token_on_the_page_too(locked: Door, method: str) -> None:
+    for address in ("/", "/theme.js", "/assets/app-1a2b.js"):
+        (await locked.knock(method, address)).problem(401, "token_required")
 
 
 async def test_page_contains_no_data_of_this_fleet(locked: Door) -> None:
@@ -94,21 +96,18 @@ async def test_the_page_is_served_while_the_tokens_cannot_be_read(locked: Door, 
 # ------------------------------------------------------------------------------------------------- from other sites
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
-@pytest.mark.parametrize("address", SHELLS)
-async def test_a_link_on_another_site_opens_the_page(open_door: Door, locked: Door, address: str, site: str) -> None:
+@pytest.mark.parametrize("site", SITES)
+async def test_a_link_on_another_site_opens_the_page(open_door: Door, locked: Door, site: str) -> None:
     followed = FOLLOWED | {"Sec_Fetch_Site": site}
-    for door in (open_door, locked):
+    for door, address in product((open_door, locked), SHELLS):
         answer = await door.knock("GET", address, **followed)
-        assert (answer.status, answer.body) == (200, SHELL)
+        assert (answer.status, answer.body) == (200, SHELL), address
 
 
 async def test_the_page_of_a_fleet_without_a_build_opens_too(door: Door) -> None:
     assert (await door.knock("GET", "/", **FOLLOWED)).status == 503
 
 
-@pytest.mark.parametrize("address", SHELLS)
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
 @pytest.mark.parametrize(
     ("mode", "destination"),
     [
@@ -128,11 +127,12 @@ async def test_the_page_of_a_fleet_without_a_build_opens_too(door: Door) -> None
     ],
 )
 async def test_other_requests_of_another_site_are_refused(
-    open_door: Door, address: str, site: str, mode: str | None, destination: str | None
+    open_door: Door, mode: str | None, destination: str | None
 ) -> None:
-    sent = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": mode, "Sec_Fetch_Dest": destination}
-    headers = {name: value for name, value in sent.items() if value is not None}
-    (await open_door.knock("GET", address, **headers)).problem(403, "forbidden_origin")
+    for site, address in product(SITES, SHELLS):
+        sent = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": mode, "Sec_Fetch_Dest": destination}
+        headers = {name: value for name, value in sent.items() if value is not None}
+        (await open_door.knock("GET", address, **headers)).problem(403, "forbidden_origin")
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
