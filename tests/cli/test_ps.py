@@ -31,6 +31,7 @@ from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
 from fleet.ports import Endpoint, Exit, ProcessIdentity, StopStep
+from fleet.rehearsal.home import furnish
 from tests.cli.test_app import fleet
 
 GONE = ProcessIdentity(4_000_000, 1.0, "another boot")
@@ -93,8 +94,10 @@ def serving(root: Path) -> Generator[str]:
     program = [sys.executable, "-c", "from fleet.cli import main; main()", "serve"]
     options = ["--port", "0", "--data-dir", str(root / "data"), "--rehearsal", "always"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FLEET_")}
+    furnish(root / "config/opencode")
+    own = clean | {"XDG_CONFIG_HOME": str(root / "config")}
     said = root / "server.log"
-    with said.open("wb") as log, subprocess.Popen([*program, *options], env=clean, stdout=log, stderr=log) as server:
+    with said.open("wb") as log, subprocess.Popen([*program, *options], env=own, stdout=log, stderr=log) as server:
         try:
             deadline = time.monotonic() + 60
             while (ready := re.search(r"is ready at (\S+)", said.read_text())) is None:
