@@ -34,6 +34,9 @@ _STASH: Final = "refs/stash"
 _OFFER: Final = "fleet-offer"
 _CONFIGURATION: Final = "fleet-configuration"
 _HEADS: Final = "refs/heads/"
+_SORTED: Final = "# pack-refs with: sorted \n"
+_MANY_REFS: Final = 100
+"""More are stored in one file: git takes 1 ms for the file of each."""
 
 
 class _Last(msgspec.Struct, frozen=True):
@@ -109,6 +112,10 @@ async def fetch_origin(mirror: str, url: str) -> None:
 async def _follow(mirror: str, offer: MirrorOffer, actual: Mapping[str, str]) -> None:
     last = (await _last(mirror)).refs
     offered = {**offer.refs, **offer.also}
+    if not actual and len(offered) > _MANY_REFS and not await exists(f"{mirror}/reftable"):
+        lines = "".join(f"{at} {name}\n" for name, at in sorted(offered.items(), key=lambda ref: os.fsencode(ref[0])))
+        await trio.to_thread.run_sync(_write, Path(mirror, "packed-refs"), os.fsencode(_SORTED + lines))
+        return
     listed = await worktrees.registrations(mirror)
     fixed = {f"{_HEADS}{each.branch}" for each in listed if each.branch is not None}
     for name in stayed(actual, last, offered) - fixed:
@@ -117,7 +124,7 @@ async def _follow(mirror: str, offer: MirrorOffer, actual: Mapping[str, str]) ->
     gone, moved = moves(actual, last, offered, fixed)
     await _apply(mirror, [f"delete {name} {at}" for name, at in gone.items()])
     await _apply(mirror, [f"update {name} {offered[name]} {at}" for name, at in moved.items()])
-    if len(moved) > 1000:  # one file each
+    if len(moved) > _MANY_REFS:
         await run("pack-refs", "--all", directory=mirror, repository=mirror)
 
 

@@ -50,6 +50,23 @@ async def test_an_interrupted_transfer_can_be_repeated(world: TravelWorld, fault
     assert not [*Path(world.first.root, "parcels").iterdir(), *Path(world.base, "fleet", "parcels").iterdir()]
 
 
+async def test_a_repository_with_many_refs_has_the_same_ones_on_the_host(world: TravelWorld) -> None:
+    repository = world.repository("shop")
+    names = [f"refs/tags/v{number}" for number in range(150)] + ["refs/heads/a-b", "refs/heads/a/b", "refs/heads/ü"]
+    packed = "".join(f"{world.head(repository)} {name}\n" for name in sorted(names))
+    Path(repository, ".git", "packed-refs").write_text(packed)
+    order = await made_from(world, repository)
+    there = refs(str(world.first.mirror()), "refs")
+    assert {name: there[name] for name in names} == {name: world.head(repository) for name in names}
+    git(repository, "tag", "-d", "v1", "v2")
+    git(repository, "branch", "-D", "a/b")
+    git(repository, "branch", "a/b/c")
+    await world.workspaces.prepare(order)
+    there = refs(str(world.first.mirror()), "refs")
+    assert {"refs/tags/v1", "refs/tags/v2", "refs/heads/a/b"}.isdisjoint(there)
+    assert "refs/heads/a/b/c" in there
+
+
 @pytest.mark.parametrize("fault", ["damaged piece", "twice"])
 async def test_a_damaged_or_doubled_piece_changes_nothing(world: TravelWorld, fault: str) -> None:
     order = await ordered(world, world.repository("shop"), "worktree")

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from fleet.adapters.git import GitRemovals
 from fleet.errors import Rejected
 from fleet.ports import FileContent, Strategy, WorkspaceSpec
 from tests.adapters.git.test_removals import files, spread_out
@@ -105,6 +107,22 @@ async def test_a_tree_costs_only_what_is_new(world: TravelWorld) -> None:
     stored = sorted(path.stat().st_size for path in store.rglob("*") if path.is_file())
     assert sum(size > 50_000 for size in stored) == 1
     assert sum(stored) < 110_000  # files of the source are borrowed
+
+
+async def test_the_server_alone_restores_and_removes_the_work_of_a_lost_host(world: TravelWorld) -> None:
+    order = await made(world, "worktree")
+    world.commit(order.directory)
+    spread_out(Path(order.directory))
+    before = world.work(order.directory)
+    kept = await world.removals.keep(order)
+    world.first.destroy()
+    here = replace(order, directory=f"{world.root}/{order.workspace_id}/shop")
+    alone = GitRemovals(world.server)
+    assert (await alone.keep(here)).commit == kept.commit
+    await alone.restore(here, kept)
+    assert world.work(here.directory) == before
+    await alone.remove(here, await alone.keep(here))
+    assert world.branches(order.source_directory) == {"main"}
 
 
 async def test_a_host_that_returns_has_its_later_work_kept_beside(world: TravelWorld) -> None:
