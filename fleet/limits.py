@@ -163,6 +163,7 @@ HOST_BEAT_S: Final = 2.0  # between two heartbeats of a host, and between two lo
 HOST_SILENT_S: Final = 8.0  # without an answer to a heartbeat a host is silent; a busy machine answers within 1 s
 HOST_WAIT_S: Final = 25.0  # of one call that waits on a host; it is repeated
 HOST_WAIT_AGAIN_S: Final = 1.0  # before a wait is repeated on a host that does not answer
+HOST_UNUSED_S: Final = 300.0  # without a session on a host its agent ends, so that the cluster can remove the machine
 HOST_ROOM_S: Final = 2.0  # for a reservation of room that was counted as free; it takes 5 ms
 HOST_PIECE_BYTES: Final = MIB  # of a stream in one call: 92 MiB/s were measured, 26 MiB/s with 64 KiB
 HOST_PROCESSES_MAX: Final = 1000  # of one host that its heartbeats report; the one asked for longest ago is left out

@@ -18,6 +18,7 @@ from fleet.adapters.ray.frames import (
     Cancel,
     Cluster,
     Connected,
+    Dismiss,
     Done,
     Failed,
     FrameSplitter,
@@ -51,6 +52,7 @@ class FakeBackend:
         self.has_autoscaler = False
         self.slots: dict[str, Slot] = {}
         self.adopted: list[Adopt] = []
+        self.dismissed: list[str] = []
         self.on_adopt: Callable[[Adopt], None] = self.adopted.append
         self.cut: set[str] = set()  # hosts that no call reaches
         self.muted: set[str] = set()  # hosts whose answers are lost
@@ -82,6 +84,10 @@ class FakeBackend:
 
     def adopt(self, order: Adopt) -> None:
         self.on_adopt(order)
+
+    def dismiss(self, order: Dismiss) -> None:
+        self.dismissed.append(order.host)
+        self.agents.pop(order.host, None)
 
     def nodes(self) -> Cluster:
         return Cluster(self.nodes_alive, self.has_autoscaler, dict(self.slots))
@@ -191,6 +197,9 @@ class MemorySidecars:
                     cancels.get(order.work.order, lambda: None)()
                 case Adopt():
                     self._backend.adopt(order.work)
+                    finish(encode(None))
+                case Dismiss():
+                    self._backend.dismiss(order.work)
                     finish(encode(None))
                 case Nodes():
                     finish(encode(self._backend.nodes()))

@@ -32,6 +32,12 @@ class Adopt(msgspec.Struct, frozen=True, tag=True):
     is_fresh: bool = False
 
 
+class Dismiss(msgspec.Struct, frozen=True, tag=True):
+    """End the agent of a host, if it has one."""
+
+    host: str
+
+
 class Nodes(msgspec.Struct, frozen=True, tag=True):
     """List the machines of the cluster, and what is reserved: the answer is a `Cluster`."""
 
@@ -61,7 +67,7 @@ class Cancel(msgspec.Struct, frozen=True, tag=True):
     order: int
 
 
-Work = PortCall | Adopt | Nodes | Reserve | Release
+Work = PortCall | Adopt | Dismiss | Nodes | Reserve | Release
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):

@@ -2,7 +2,8 @@
 
 A machine of the cluster with the label `fleet-host` is a host of that name. Each host has a heartbeat. A host that does
 not answer is silent after HOST_SILENT_S, and lost when its lease must have ended: after the grace and a margin since
-the server began to wait for the answer that it never got. `reservations` finds room.
+the server began to wait for the answer that it never got. Where the cluster removes machines, a host without a session
+rests: it has no agent until a call wakes it. `reservations` finds room.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
@@ -17,12 +18,12 @@ from fleet import __version__
 from fleet.adapters.local_hosts import LocalHosts
 from fleet.adapters.ray import frames
 from fleet.adapters.ray.engine import Engine, Launch, UnreachableError
-from fleet.adapters.ray.frames import Adopt, Cluster, Node
+from fleet.adapters.ray.frames import Adopt, Cluster, Dismiss, Node
 from fleet.adapters.ray.link import HostLink
 from fleet.adapters.ray.machine import Options
 from fleet.adapters.ray.reservations import Reservations
 from fleet.errors import Problem, Rejected
-from fleet.limits import HOST_BEAT_S, HOST_EVENTS_MAX, HOST_GRACE_MARGIN_S, HOST_SILENT_S
+from fleet.limits import HOST_BEAT_S, HOST_EVENTS_MAX, HOST_GRACE_MARGIN_S, HOST_SILENT_S, HOST_UNUSED_S
 from fleet.ports import (
     LOCAL,
     EngineDown,
@@ -62,6 +63,7 @@ class _Known:
         self.node: Node | None = None
         self.last_s = trio.current_time()
         self.event: HostUp | HostSilent | HostLost | None = None
+        self.unused_since_s: float | None = None
         self.upgraded_from = ""  # the version of an agent that was ended for another one
 
 
@@ -144,6 +146,7 @@ class RayHosts:
             else:
                 self._tell_engine(EngineUp())
                 self._see(cluster)
+                await self._rest_unused(cluster)
             await trio.sleep(HOST_BEAT_S)
 
     def _see(self, cluster: Cluster) -> None:
@@ -151,18 +154,52 @@ class RayHosts:
         for name, node in nodes.items():
             if name != LOCAL:
                 self._know(name).node = node
+        for name, known in self._known.items():
+            if known.link.is_resting and (name in nodes) is isinstance(known.event, HostLost):
+                self._rested(known, is_there=name in nodes)
         self._reservations.see(cluster)
+
+    def _rested(self, known: _Known, *, is_there: bool) -> None:
+        """The machine of a host without an agent has left the cluster, or has come back."""
+        if is_there:
+            known.link.wake()
+        else:
+            self._tell(known, HostLost(known.link.host, "the cluster has removed its machine, which had no session"))
+
+    async def _rest_unused(self, cluster: Cluster) -> None:
+        """End agents that no session needs, where the cluster can remove machines: it keeps one that has an agent."""
+        reserved, now_s = {slot.host for slot in cluster.slots.values()}, trio.current_time()
+        for name, known in self._known.items():
+            if not cluster.has_autoscaler or name in reserved or known.link.is_used or not known.link.is_heard:
+                known.unused_since_s = None
+            elif known.unused_since_s is None:
+                known.unused_since_s = now_s
+            elif now_s - known.unused_since_s >= HOST_UNUSED_S:
+                await self._rest(known)
+
+    async def _rest(self, known: _Known) -> None:
+        try:
+            if await known.host.opencode.find():
+                return
+            known.link.rest()
+            await self._engine.order(Dismiss(known.link.host))
+        except Problem:
+            return  # the next look tries again, or finds it silent
 
     def _is_known(self, name: str) -> bool:
         return name in self._known or name in self._named()
 
     def _is_heard(self, name: str) -> bool:
-        return name in self._known and self._known[name].link.is_heard
+        """Return whether a host answers, or would if it had to."""
+        return name in self._known and (self._known[name].link.is_heard or self._known[name].link.is_resting)
 
     # --------------------------------------------------------------------------------------------------- one heartbeat
 
     async def _hear(self, known: _Known) -> None:
         while True:
+            if known.link.is_resting:
+                await known.link.woken.wait()
+                known.last_s = trio.current_time()
             asked_s = trio.current_time()
             try:
                 with trio.fail_after(self._deadlines.silent_s):
@@ -177,7 +214,7 @@ class RayHosts:
                 known.last_s = trio.current_time()
                 self._heard(known)
                 reason = ""
-            if reason:
+            if reason and not known.link.is_resting:
                 self._not_heard(known, reason)
             await trio.sleep_until(asked_s + HOST_BEAT_S if not reason else trio.current_time() + HOST_BEAT_S / 4)
 
@@ -306,7 +343,12 @@ class RayHosts:
 
     async def reserve(self, slot: str, need: Need, preferred: tuple[str, ...], delayed: OnDelay) -> str:
         """Reserve room (see the port)."""
-        return await self._reservations.reserve(slot, need, preferred, delayed)
+        name = await self._reservations.reserve(slot, need, preferred, delayed)
+        if name != LOCAL and self._known[name].link.is_resting:
+            self._known[name].link.wake()
+            with trio.move_on_after(self._deadlines.silent_s):
+                await self._known[name].link.wait_heard()
+        return name
 
     async def release(self, slot: str) -> None:
         """Give the room of a slot back. Raises `Unavailable` engine_down."""

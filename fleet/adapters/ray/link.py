@@ -25,6 +25,9 @@ class HostLink:
         self.last: Beat | None = None
         self.is_heard = False
         self.is_lost = False
+        self.is_resting = False  # it has no agent, because nothing needs it
+        self.woken = trio.Event()
+        self._heard = trio.Event()
         self._engine = engine
         self._calls: set[trio.CancelScope] = set()
         self._asked: dict[ProcessIdentity, tuple[int | None, bool]] = {}
@@ -40,7 +43,9 @@ class HostLink:
     async def _send(self, call: PortCall) -> bytes:
         if not self.is_heard:
             await trio.lowlevel.checkpoint()
-            raise self.unreachable("it is not heard")
+            reason = "its agent has to be started again" if self.is_resting else "it is not heard"
+            self.wake()
+            raise self.unreachable(reason)
         scope = trio.CancelScope()
         self._calls.add(scope)
         try:
@@ -82,10 +87,30 @@ class HostLink:
     def heard(self) -> None:
         """The host answers."""
         self.is_heard, self.is_lost = True, False
+        self._heard.set()
+
+    async def wait_heard(self) -> None:
+        """Wait until the host answers."""
+        await self._heard.wait()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether calls wait for the host."""
+        return bool(self._calls)
+
+    def rest(self) -> None:
+        """The host needs no agent now. The next call wakes it."""
+        self.silent()
+        self.is_resting, self.woken = True, trio.Event()
+
+    def wake(self) -> None:
+        """The host needs an agent again."""
+        self.is_resting = False
+        self.woken.set()
 
     def silent(self) -> None:
         """The host does not answer: end the calls that wait for it."""
-        self.is_heard = False
+        self.is_heard, self._heard = False, trio.Event()
         for scope in self._calls:
             scope.cancel()
 

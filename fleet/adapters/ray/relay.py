@@ -14,6 +14,7 @@ from fleet.adapters.ray.frames import (
     Adopt,
     Cancel,
     Cluster,
+    Dismiss,
     Done,
     Failed,
     FailureKind,
@@ -57,6 +58,10 @@ class Backend(Protocol):
 
     def adopt(self, order: Adopt) -> None:
         """See `Adopt`. Raises `BackendError`."""
+        ...
+
+    def dismiss(self, order: Dismiss) -> None:
+        """See `Dismiss`. Raises `BackendError`."""
         ...
 
     def nodes(self) -> Cluster:
@@ -140,6 +145,8 @@ class Relay:
         match order.work:
             case Adopt():
                 self._backend.adopt(order.work)
+            case Dismiss():
+                self._backend.dismiss(order.work)
             case Nodes():
                 return encode(self._backend.nodes())
             case Reserve():

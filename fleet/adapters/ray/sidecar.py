@@ -14,7 +14,18 @@ from typing import Any, Final
 
 from fleet.adapters.ray.agent import HostAgent
 from fleet.adapters.ray.authentication import AuthenticationError, require_closed, require_token
-from fleet.adapters.ray.frames import Adopt, Cluster, Connected, Node, NotConnected, PortCall, Release, Reserve, Slot
+from fleet.adapters.ray.frames import (
+    Adopt,
+    Cluster,
+    Connected,
+    Dismiss,
+    Node,
+    NotConnected,
+    PortCall,
+    Release,
+    Reserve,
+    Slot,
+)
 from fleet.adapters.ray.relay import BackendError, Finish, Relay
 from fleet.limits import AGENT_CALLS_MAX
 
@@ -60,8 +71,8 @@ class RayBackend:
 
     def adopt(self, order: Adopt) -> None:
         """Find the agent by its name, or create it on the machine with the host's label."""
-        if order.is_fresh and (agent := self._agents.pop(order.host, None) or self._find(order.host)) is not None:
-            self._ray.kill(agent)
+        if order.is_fresh:
+            self.dismiss(Dismiss(order.host))
         self._agents[order.host] = (
             self._ray.remote(HostAgent)
             .options(
@@ -77,6 +88,11 @@ class RayBackend:
             )
             .remote(self._opener, order.options)
         )
+
+    def dismiss(self, order: Dismiss) -> None:
+        """End the agent; what it has started behind guards runs on."""
+        if (agent := self._agents.pop(order.host, None) or self._find(order.host)) is not None:
+            self._ray.kill(agent)
 
     def _find(self, host: str) -> Any:
         try:

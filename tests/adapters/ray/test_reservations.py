@@ -7,12 +7,10 @@ import trio
 from trio.testing import MockClock
 
 from fleet import __version__
-from fleet.errors import Rejected
-from fleet.ports import (
-    LOCAL,
-    Need,
-)
-from tests.adapters.ray.setting import Setting, nothing, ready, two_hosts
+from fleet.errors import Rejected, Unavailable
+from fleet.limits import HOST_UNUSED_S
+from fleet.ports import LOCAL, Need
+from tests.adapters.ray.setting import Setting, nothing, ready, short, told, two_hosts
 from tests.contracts.hosts_contract import ManyHostsContract, first_events
 from tests.fakes.agents import FakeAgent, node_of
 
@@ -122,6 +120,39 @@ async def test_a_slot_that_no_longer_waits_leaves_no_reservation(autojump_clock:
         with trio.move_on_after(20):
             await setting.hosts.reserve("s1", Need(cpus=8), (), nothing)
         assert setting.backend.slots == {}
+
+
+async def test_a_host_without_a_session_rests_so_that_its_machine_can_go(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        setting.backend.has_autoscaler = True
+        await ready(setting)
+        hosts = setting.hosts
+        await hosts.reserve("s1", Need(host="n1"), (), nothing)
+        events = await told(hosts, HOST_UNUSED_S + 20)
+        assert setting.backend.dismissed == ["n2"]
+        assert short(events)[-1][0] == "HostUp"  # it is not silent
+        assert await hosts.reserve("s2", Need(host="n2"), (), nothing) == "n2"
+        assert await hosts.host("n2").opencode.find() == ()
+        await told(hosts, HOST_UNUSED_S + 20)
+        assert setting.backend.dismissed == ["n2"]
+
+
+async def test_a_resting_host_is_woken_by_a_call_and_lost_when_its_machine_goes(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        setting.backend.has_autoscaler = True
+        await ready(setting)
+        hosts = setting.hosts
+        await told(hosts, HOST_UNUSED_S + 20)
+        assert sorted(setting.backend.dismissed) == ["n1", "n2"]
+        with pytest.raises(Unavailable, match="its agent has to be started again"):
+            await hosts.host("n1").opencode.find()
+        await trio.sleep(5)
+        assert await hosts.host("n1").opencode.find() == ()
+        setting.backend.nodes_alive = (node_of("n1", gpu="true"),)
+        events = await told(hosts, 10)
+        assert ("HostLost", "n2") in short(events)
+        setting.backend.nodes_alive += (node_of("n2"),)
+        assert ("HostUp", "n2") in short(await told(hosts, 20))
 
 
 class TestRayHosts(ManyHostsContract):
