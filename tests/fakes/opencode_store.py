@@ -64,11 +64,11 @@ class Store:
         for message_id in self._transcripts.pop(session_id):
             del self.messages[message_id]
 
-    def take_in(self, other: "Store") -> None:
-        """Add all sessions of another store; those replace what is here."""
-        self.sessions |= other.sessions
-        self.messages |= other.messages
-        self._transcripts |= other._transcripts
+    def take_in(self, other: "Store", session_id: str) -> None:
+        """Take a session from another store, instead of what is here."""
+        self.sessions[session_id] = other.sessions[session_id]
+        self._transcripts[session_id] = other._transcripts[session_id]
+        self.messages |= {message_id: other.messages[message_id] for message_id in other._transcripts[session_id]}
 
     def read_session(self, session_id: str) -> OpenCodeSession | None:
         session = self.sessions.get(session_id)

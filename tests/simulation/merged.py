@@ -13,15 +13,17 @@ from tests.fakes.opencode_store import Store
 from tests.fakes.workspaces import FakeDisk
 
 
-def one_world(machines: Sequence[FakeMachine]) -> FakeOpenCodeWorld:
-    """Return what all machines' processes have done and have. A machine's word replaces that of those before it."""
+def one_world(machines: Sequence[FakeMachine], placed: Mapping[str, str]) -> FakeOpenCodeWorld:
+    """Return what all machines' processes have done and have. `placed` is the host of each of OpenCode's sessions."""
     if len(machines) == 1:
         return machines[0].world
     worlds = [machine.world for machine in machines]
     one = copy.copy(worlds[0])
     one.store = Store()
-    for world in worlds:
-        one.store.take_in(world.store)
+    for machine in machines:
+        for session_id in machine.world.store.sessions:
+            if session_id not in one.store.sessions or placed.get(session_id) == machine.name:
+                one.store.take_in(machine.world.store, session_id)
     for name in ("processes", "orphans", "written", "replies", "double_runs", "worked"):
         setattr(one, name, [each for world in worlds for each in getattr(world, name)])
     for name in ("runs", "finished_turns", "model_calls"):
@@ -43,10 +45,10 @@ def one_disk(machines: Sequence[FakeMachine], placed: Mapping[str, str]) -> Fake
         one.cut_off |= disk.cut_off
         one.repositories |= disk.repositories
         one.contents |= disk.contents
-        one.made.update(disk.made)
-        one.remade.update(disk.remade)
-        here = {key: made for key, made in disk.checkouts.items() if placed.get(key, machine.name) == machine.name}
-        one.checkouts |= here
+        elsewhere = {key for key, host in placed.items() if host != machine.name}
+        one.made.update({key: count for key, count in disk.made.items() if key not in elsewhere})
+        one.remade.update({key: count for key, count in disk.remade.items() if key not in elsewhere})
+        one.checkouts |= {key: made for key, made in disk.checkouts.items() if key not in elsewhere}
     head = machines[0].disk
     one.trees, one.kept = head.trees, head.kept
     return one

@@ -24,6 +24,7 @@ from fleet.core.session.state import State, is_held
 from fleet.core.webhook.payloads import MESSAGE_TYPES
 from fleet.errors import Problem
 from fleet.limits import HISTORY_PAGE_MAX, INSTANCES_MAX, ROOM_SWEEP_S, WORKSPACE_SWEEP_S
+from fleet.ports import LOCAL
 from fleet.projections.history_query import HistorySearch
 from fleet.projections.transcripts import MessageView, Where
 from fleet.projections.views import Views
@@ -284,7 +285,7 @@ class _Run:
             machine.disk,
             machine.store,
             fleet.views,
-            one_world(machine.machines),
+            one_world(machine.machines, opencode_placed_by(fleet.views)),
             one_disk(machine.machines, placed_by(fleet.views)),
             self._ledger,
             self._readers,
@@ -338,6 +339,12 @@ def nodes_of(seed: int) -> int:
 def placed_by(views: Views) -> dict[str, str]:
     """Return the host of each workspace."""
     return {state.id: state.order.host for state in views.workspaces if state.order is not None}
+
+
+def opencode_placed_by(views: Views) -> dict[str, str]:
+    """Return the host of each of OpenCode's sessions."""
+    placed = placed_by(views)
+    return {state.opencode.session_id: placed.get(state.workspace_id, LOCAL) for state in views.sessions}
 
 
 def furnish(machine: Machine) -> None:
