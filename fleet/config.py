@@ -43,6 +43,9 @@ TOKEN_VARIABLE = "FLEET_TOKEN"  # noqa: S105 - its name
 CLIENT_VARIABLES = frozenset({"FLEET_URL", TOKEN_VARIABLE, "FLEET_TOKEN_FILE", "FLEET_PAGER"})
 """Read by the commands that speak to a server."""
 
+AGENT_VARIABLES = frozenset({"FLEET_HOST_ROOT"})
+"""Read by the agents of other hosts; a machine may have a server, too."""
+
 
 class Config(msgspec.Struct, frozen=True):
     """The checked configuration of a server. Paths are absolute; where `opencode` is None, Fleet looks for it."""
@@ -364,7 +367,7 @@ def _from_file(file: Path | None, problems: list[str]) -> dict[str, _Setting]:
 
 def _from_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Setting]:
     keys = {key.variable: key for key in KEYS}
-    foreign = MARKER_VARIABLES | TEST_VARIABLES | CLIENT_VARIABLES | {CONFIG_VARIABLE}
+    foreign = MARKER_VARIABLES | TEST_VARIABLES | CLIENT_VARIABLES | AGENT_VARIABLES | {CONFIG_VARIABLE}
     unknown = sorted(name for name in environ if name.startswith("FLEET_") and name not in keys and name not in foreign)
     problems.extend(f"{name}: {_unknown('variable', name, keys)}" for name in unknown)
     return {

@@ -40,7 +40,8 @@ async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
     options = msgspec.msgpack.decode(encoded, type=Options)
     root = _root(options)
     make_private_directory(root)
-    environment = passed_on(inherited_from_engine(os.environ))
+    # A home directory may be on a file system that hosts share, where SQLite's locks of two machines do not meet.
+    environment = {"OPENCODE_DB": str(root / "opencode.db"), **passed_on(inherited_from_engine(os.environ))}
     shells = LocalShells(root, environment)
     lease = Lease(root / "lease", options.grace_s)
     opencode = LocalOpenCodeHost(
@@ -57,6 +58,7 @@ async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
     workspaces = GitWorkspaces(root / "workspaces", (root,))
     trees = GitTrees(root / "trees")
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(opencode.enforce_lease)
         nursery.start_soon(opencode.learn_version)
         described = SelfDescription(
             options.host,

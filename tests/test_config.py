@@ -121,7 +121,7 @@ def test_loopback_hosts(host: str) -> None:
     assert load_config({"host": host}, {}).host == host
 
 
-@pytest.mark.parametrize("name", ["FLEET_INSTANCE_ID", "FLEET_SIM_SEED", "FLEET_TOKEN"])
+@pytest.mark.parametrize("name", ["FLEET_INSTANCE_ID", "FLEET_SIM_SEED", "FLEET_TOKEN", "FLEET_HOST_ROOT"])
 def test_variables_that_are_no_configuration_are_left_alone(name: str) -> None:
     assert load_config({}, {name: "x"}) == load_config({}, {})
 

@@ -41,6 +41,7 @@ def test_a_session_on_another_host_outlives_a_crash_of_the_server(server: Server
     item = server.settled(item["id"])
     assert (item["host"], item["turns"]) == ("n2", 1)
     assert item["directory"].startswith(str(cluster.root))
+    assert (Path(item["directory"]).parents[2] / "opencode.db").exists()  # not the one of this user's other hosts
     assert git(source, "for-each-ref", "refs/fleet/kept") != ""  # the work is on the server already
 
     server.prompt(item["id"], 'bash "sleep 300"')
