@@ -14,7 +14,7 @@ BIN = .venv/bin
 # set is not for the makefiles of those who use Fleet: an agent's shell inherits the server's environment.
 TOOLS_PATH = unset MAKEFLAGS MAKELEVEL MAKEOVERRIDES MFLAGS ARGS; PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
-.PHONY: help run demo setup web dev web-tools browser test check screenshots sim fuzz drill bench constraints wire map histories clean
+.PHONY: help run demo setup web dev web-tools browser test check screenshots sim fuzz drill drill-cluster bench constraints wire map histories clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
@@ -27,6 +27,7 @@ help:
 	@echo 'make sim      the simulation: 500 seeds (SEED=n replays one, COUNT=n runs so many)'
 	@echo 'make fuzz     the fuzzer of the API, for longer (COUNT=n requests of each kind, SEED=n replays)'
 	@echo 'make drill    the long drill: servers and agents are killed (KILLS=n of them, SEED=n replays the decisions)'
+	@echo 'make drill-cluster  machines of a Ray cluster lose power and network (needs root; FAULTS=n SEED=n KINDS="agent power")'
 	@echo 'make bench    the benchmarks'
 	@echo 'make setup    the set-up alone'
 	@echo 'make browser  see that there is a Chromium, which some tests need'
@@ -81,6 +82,11 @@ fuzz: setup
 
 drill: setup
 	$(TOOLS_PATH) FLEET_DRILL_KILLS="$(KILLS)" FLEET_DRILL_SEED="$(SEED)" $(BIN)/python -m pytest tests/e2e/drill -s $(ARGS)
+
+drill-cluster: setup
+	unshare --net --pid --mount --uts --fork --kill-child --mount-proc $(BIN)/python -m tests.e2e.cluster_drill \
+	  --opencode .tools/node_modules/.bin/opencode $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) \
+	  $(if $(KINDS),--kinds $(KINDS)) $(ARGS)
 
 bench: setup
 	$(TOOLS_PATH) $(BIN)/python -m bench $(ARGS)
