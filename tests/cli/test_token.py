@@ -57,9 +57,9 @@ def test_token_names_are_unique_and_valid(tmp_path: Path) -> None:
     assert "revoked" in refused(tmp_path, "link", "operator-1")
 
 
-@pytest.mark.parametrize("expires", ["30", "tomorrow", "0d", "-1d", "2020-01-01", "99999w99", "1y"])
-def test_invalid_expiry_is_refused(tmp_path: Path, expires: str) -> None:
-    assert "--expires" in refused(tmp_path, "new", "--role", "viewer", "--expires", expires)
+def test_invalid_expiry_is_refused(tmp_path: Path) -> None:
+    for expires in ("30", "tomorrow", "0d", "-1d", "2020-01-01", "99999w99", "1y"):
+        assert "--expires" in refused(tmp_path, "new", "--role", "viewer", "--expires", expires), expires
     assert json.loads(token(tmp_path, "ls", "--json")) == []
 
 
@@ -89,13 +89,13 @@ def test_a_start_that_others_could_reach_needs_a_token(tmp_path: Path, host: str
     assert access["state"] == "failed"
 
 
-@pytest.mark.parametrize("next_", ["https://evil.example/", "//evil.example", "inbox", "/\\evil.example", ""])
-def test_a_link_leads_to_the_server_alone(tmp_path: Path, next_: str) -> None:
+def test_a_link_leads_to_the_server_alone(tmp_path: Path) -> None:
     token(tmp_path, "new", "--role", "viewer", "--name", "wall")
     at = ("--url", "http://localhost:3000", "--data-dir", str(tmp_path / "data"))
-    done = fleet("token", "link", "wall", "--next", next_, *at, XDG_CONFIG_HOME=str(tmp_path))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--next" in done.stderr
+    for next_ in ("https://evil.example/", "//evil.example", "inbox", "/\\evil.example", ""):
+        done = fleet("token", "link", "wall", "--next", next_, *at, XDG_CONFIG_HOME=str(tmp_path))
+        assert (done.returncode, done.stdout) == (2, ""), next_
+        assert "--next" in done.stderr, next_
 
 
 def test_new_and_revoked_tokens_take_effect_on_a_running_server(tmp_path: Path) -> None:
