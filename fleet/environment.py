@@ -44,6 +44,7 @@ _GIT_NAMES: Final = frozenset(
     }
 )
 _GIT_SETTING: Final = re.compile(r"GIT_CONFIG_(KEY|VALUE)_\d+")  # those that GIT_CONFIG_COUNT counts
+_ENGINE_NAMES: Final = frozenset({"RAY_AUTH_TOKEN"})  # it lets its holder run code on every host
 _MAKE_NAMES: Final = frozenset({"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"})
 _DIRECTORY_NAMES: Final = frozenset({"PWD", "OLDPWD"})  # of the shell, where the process gets another directory
 
@@ -54,7 +55,8 @@ _LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1", "[::1]")  # programs 
 
 def dropped(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the variables that are not passed on and that a person may miss, sorted."""
-    return tuple(sorted(name for name in environment if _belongs_to_a_repository(name) or name in _MAKE_NAMES))
+    others = _MAKE_NAMES | _ENGINE_NAMES
+    return tuple(sorted(name for name in environment if _belongs_to_a_repository(name) or name in others))
 
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:

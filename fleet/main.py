@@ -285,7 +285,7 @@ class _Parts:
         self.model = ModelChoice(config, environment, executable)
         scripts = LocalScripts(config.data_dir, environment, opened.data_id)
         local = local_host(config.data_dir, config.workspace_roots, self._host, scripts=scripts, shells=shells)
-        self.engine = HostsEngine(config, local, environment, opened.data_id, self._known_hosts)
+        self.engine = HostsEngine(config, local, os.environ, opened.data_id, self._known_hosts)
         ports, policy, stores = _ports(config, self.engine.hosts), _policy(config), opened.stores
         facts = None if read_only else facts_of(config, opened.tokens)
         self.supervision = Supervision(ports, stores, policy=policy, traces=traces, read_only=read_only, facts=facts)

@@ -19,7 +19,11 @@ def test_whatever_git_calls_local_to_a_repository_is_dropped() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["GIT_NAMESPACE", "GIT_PREFIX", "GIT_CEILING_DIRECTORIES", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_12", "MAKEFLAGS"],
+    [
+        *("GIT_NAMESPACE", "GIT_PREFIX", "GIT_CEILING_DIRECTORIES", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_12"),
+        "MAKEFLAGS",
+        "RAY_AUTH_TOKEN",
+    ],
 )
 def test_more_that_belongs_to_the_starting_shell_is_dropped(name: str) -> None:
     assert passed_on({name: "x", "PATH": "/bin"}) == {"PATH": "/bin"}

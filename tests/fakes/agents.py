@@ -18,6 +18,7 @@ class FakeAgent:
         self.epoch = f"{name}-1"
         self.leased_s: float | None = None
         self.rehearsal: bool | None = None
+        self.grace_s = 120.0
         self.exits: dict[str, Exit] = {}
         self.scripts: dict[str, str] = {}
         self.ends: dict[str, ScriptEnd] = {}
@@ -30,7 +31,9 @@ class FakeAgent:
         if token:
             self.leased_s = max(self.leased_s or 0.0, float(token))
         memory = tuple(each.pid * 1000 for each in processes)
-        return Beat(self._info(), str(trio.current_time()), memory, (False,) * len(processes), tuple(self.scripts))
+        return Beat(
+            self._info(), str(trio.current_time()), self.grace_s, memory, (False,) * len(processes), tuple(self.scripts)
+        )
 
     def _info(self) -> HostInfo:
         return HostInfo(

@@ -1,12 +1,12 @@
 """Hosts of a real cluster with the real OpenCode: the contract, and what a lost machine leaves."""
 
 import subprocess
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import pytest
 import trio
@@ -19,9 +19,12 @@ from fleet.adapters.ray.host import HeadPorts, ray_host
 from fleet.adapters.ray.hosts import HostDeadlines, RayHosts
 from fleet.adapters.ray.machine import Options
 from fleet.adapters.travel import Head
+from fleet.errors import Unavailable
 from fleet.ports import LOCAL, Host, HostLost, HostSilent, HostUp, WorkspaceSpec
 from tests.contracts.hosts_contract import ManyHostsContract
 from tests.ray.conftest import RayCluster
+
+T = TypeVar("T")
 
 
 class Setting(NamedTuple):
@@ -31,15 +34,15 @@ class Setting(NamedTuple):
 
 @asynccontextmanager
 async def ray_hosts(
-    cluster: RayCluster, place: Path, *, grace_s: float = 120.0, silent_s: float = 8.0
+    cluster: RayCluster, place: Path, server: str = "hosts", *, grace_s: float = 120.0, silent_s: float = 8.0
 ) -> AsyncGenerator[Setting]:
-    """Run the hosts of a server that has its data in `place`."""
+    """Run the hosts of a server with this id, which has its data in `place`."""
     head = Head(GitWorkspaces(place / "workspaces", (place,)), GitTrees(place / "trees"))
     hosts = RayHosts(
-        sidecar(cluster.address, cluster.environment, "hosts"),
+        sidecar(cluster.address, cluster.environment, server),
         LocalHosts(cast("Host", SimpleNamespace(name=LOCAL))),
         partial(ray_host, own=HeadPorts(head, place / "parcels")),
-        Options("", __version__, grace_s, "hosts"),
+        Options("", __version__, grace_s, server),
         deadlines=HostDeadlines(silent_s, margin_s=0.0),
     )
     hosts.offer_rehearsal(offered=True)
@@ -81,6 +84,19 @@ async def epoch(hosts: RayHosts, name: str, *, after: str = "") -> str:
     raise AssertionError
 
 
+async def answered(call: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of a call, which is repeated while its host is silent: the machine may be busy."""
+    with trio.fail_after(60):
+        while True:
+            try:
+                return await call()
+            except Unavailable as problem:
+                if problem.code != "host_unreachable":
+                    raise
+                await trio.sleep(0.2)
+    raise AssertionError
+
+
 def repository(place: Path) -> Path:
     source = place / "shop"
     source.mkdir()
@@ -104,7 +120,7 @@ async def test_the_hosts_of_a_cluster_keep_the_contract(cluster: RayCluster, pla
 
 
 async def test_opencode_outlives_ray_on_its_machine_and_is_found_again(cluster: RayCluster, place: Path) -> None:
-    async with ray_hosts(cluster, place, silent_s=4.0) as setting:
+    async with ray_hosts(cluster, place) as setting:
         host = setting.hosts.host("n1")
         source = await host.workspaces.inspect(str(repository(place)))
         directory, branch = host.workspaces.plan("w1", "worktree", source, None, "Task")
@@ -121,18 +137,18 @@ async def test_opencode_outlives_ray_on_its_machine_and_is_found_again(cluster: 
             assert await client.health() == endpoint.version
         await trio.to_thread.run_sync(cluster.order, "add", "n1")
         await epoch(setting.hosts, "n1", after=before)
-        assert await host.opencode.spawn("i1", prepared.directory) == identity
-        (found,) = await host.opencode.find()
+        assert await answered(partial(host.opencode.spawn, "i1", prepared.directory)) == identity
+        (found,) = await answered(host.opencode.find)
         assert (found.instance_id, found.identity, found.server) == ("i1", identity, True)
         Path(prepared.directory, "b.txt").write_text("two\n")
-        kept = await host.removals.keep(order)
+        kept = await answered(partial(host.removals.keep, order))
         assert kept.ref == "refs/fleet/kept/w1"
-        await host.opencode.stop("i1", identity)
-        assert await host.opencode.find() == ()
+        await answered(partial(host.opencode.stop, "i1", identity))
+        assert await answered(host.opencode.find) == ()
 
 
 async def test_a_machine_that_ends_is_silent_then_lost_and_comes_back(cluster: RayCluster, place: Path) -> None:
-    async with ray_hosts(cluster, place, grace_s=4.0, silent_s=2.0) as setting:
+    async with ray_hosts(cluster, place, "loss", grace_s=4.0, silent_s=2.0) as setting:
         before = await epoch(setting.hosts, "n2")
         await trio.to_thread.run_sync(cluster.order, "kill", "n2")
         assert "last heard" in await lost(setting.hosts, HostSilent, "n2")

@@ -264,7 +264,9 @@ class RayHosts:
     def _not_heard(self, known: _Known, reason: str) -> None:
         silent_s = trio.current_time() - known.last_s
         evidence = f"it was last heard {silent_s:.0f} s ago: {reason}"
-        if silent_s >= self._options.grace_s + self._deadlines.margin_s:
+        last = known.link.last
+        grace_s = max(self._options.grace_s, 0.0 if last is None else last.grace_s)
+        if silent_s >= grace_s + self._deadlines.margin_s:
             if not isinstance(known.event, HostLost):
                 known.link.is_lost = True
                 known.link.silent()

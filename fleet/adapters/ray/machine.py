@@ -40,11 +40,13 @@ class Options(msgspec.Struct, frozen=True):
 class Beat(msgspec.Struct, frozen=True):
     """The answer to a heartbeat: what the host says of itself, and the token for the next one.
 
+    `grace_s` is how long its processes run without the server: an agent keeps the options that it was started with.
     `memory_bytes` and `suspended` are of the processes that were asked for, in the same order.
     """
 
     info: HostInfo
     token: str
+    grace_s: float
     memory_bytes: tuple[int | None, ...]
     suspended: tuple[bool, ...]
     scripts: tuple[str, ...]
@@ -97,10 +99,10 @@ class ScriptRuns(Protocol):
 
 
 class Tunnel(Protocol):
-    """Connections to programs on the loopback address of the machine, for a server that cannot reach them."""
+    """Connections to programs of the machine, for a server that cannot reach them."""
 
-    async def dial(self, stream: str, port: int) -> None:
-        """Connect the stream of this id to a port, once. Raises `Unavailable` opencode_unreachable."""
+    async def dial(self, stream: str, address: str, port: int) -> None:
+        """Connect the stream of this id to an address of the machine. Raises `Unavailable` opencode_unreachable."""
         ...
 
     async def send(self, stream: str, data: bytes) -> None:

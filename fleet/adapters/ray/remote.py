@@ -17,6 +17,7 @@ from fleet.adapters.ray.machine import Reach, ScriptOutput
 from fleet.adapters.ray.tunnels import tunnel
 from fleet.errors import Problem
 from fleet.limits import HOST_WAIT_AGAIN_S, HOST_WAIT_S
+from fleet.network import is_loopback
 from fleet.ports import (
     Endpoint,
     Exit,
@@ -108,13 +109,13 @@ class RemoteOpenCodeHost:
         return 0 if self._link.last is None else self._link.last.info.memory_free_bytes
 
     def connect(self, instance_id: str, endpoint: Endpoint) -> AbstractAsyncContextManager[OpenCode]:
-        """Open a client with the password, which the agent gives; through the agent where that is the way."""
+        """Open a client with the password, which the agent gives; through the agent where there is no other way."""
         return self._connect(instance_id, endpoint)
 
     @asynccontextmanager
     async def _connect(self, instance_id: str, endpoint: Endpoint) -> AsyncGenerator[OpenCode]:
         password = cast("str", await self._machine.call("password", instance_id))
-        if self._reach == "direct":
+        if self._reach == "direct" and not is_loopback(endpoint.address):
             async with open_client(endpoint, password) as client:
                 yield client
             return

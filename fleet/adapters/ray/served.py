@@ -40,6 +40,7 @@ class OwnMachine:
         return Beat(
             info=await self._describe(),
             token=self._lease.token(),
+            grace_s=self._lease.grace_s,
             memory_bytes=tuple(self._opencode.memory_bytes(each) for each in processes),
             suspended=tuple(self._opencode.is_suspended(each) for each in processes),
             scripts=tuple(self._scripts.running),
@@ -123,7 +124,7 @@ class OwnScripts:
 
 
 class OwnTunnels:
-    """`machine.Tunnel`, on the loopback address of this machine.
+    """`machine.Tunnel`, on this machine.
 
     A server that is gone hangs up no more: the next `dial` closes connections for which no call came for a while.
     """
@@ -132,14 +133,14 @@ class OwnTunnels:
         self._streams: dict[str, trio.SocketStream] = {}
         self._used_s: dict[str, float] = {}
 
-    async def dial(self, stream: str, port: int) -> None:
-        """Connect to a port (see the port)."""
+    async def dial(self, stream: str, address: str, port: int) -> None:
+        """Connect to an address of this machine (see the port)."""
         old_s = trio.current_time() - 2 * HOST_WAIT_S
         await self.close([each for each, used_s in self._used_s.items() if used_s < old_s])
         if stream in self._streams:
             return
         try:
-            self._streams[stream] = await trio.open_tcp_stream("127.0.0.1", port)
+            self._streams[stream] = await trio.open_tcp_stream(address, port)
         except OSError as error:
             raise _closed(error.strerror or "no connection") from error
 

@@ -1,4 +1,4 @@
-"""Tunnels: a port of the server's loopback address leads to a port of a host's loopback address, through its agent.
+"""Tunnels: a port of the server's loopback address leads to OpenCode on a host, through its agent.
 
 It is for networks in which the server cannot reach OpenCode on a host. Each connection is a stream of calls: bytes in
 one direction, and a wait for bytes in the other.
@@ -25,18 +25,18 @@ _ADDRESS: Final = "127.0.0.1"
 async def tunnel(link: HostLink, endpoint: Endpoint) -> AsyncGenerator[Endpoint]:
     """Listen while the block runs, and forward each connection to the endpoint on the host."""
     (listener,) = await trio.open_tcp_listeners(0, host=_ADDRESS)
-    forward = partial(_forward, link.port("tunnel"), endpoint.port)
+    forward = partial(_forward, link.port("tunnel"), endpoint)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(trio.serve_listeners, forward, [listener]))
         yield Endpoint(listener.socket.getsockname()[1], endpoint.version)
         nursery.cancel_scope.cancel()
 
 
-async def _forward(agent: Remote, port: int, near: trio.SocketStream) -> None:
+async def _forward(agent: Remote, endpoint: Endpoint, near: trio.SocketStream) -> None:
     stream = uuid.uuid4().hex
     with suppress(Problem, trio.BrokenResourceError, trio.ClosedResourceError):
         try:
-            await agent.call("dial", stream, port)
+            await agent.call("dial", stream, endpoint.address, endpoint.port)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_up, agent, stream, near, nursery.cancel_scope)
                 await _down(agent, stream, near)

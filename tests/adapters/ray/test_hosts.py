@@ -55,6 +55,16 @@ async def test_no_lease_outlives_the_loss_of_its_host_even_if_it_hears_the_serve
         assert leased_s + GRACE_S + HOST_GRACE_MARGIN_S <= trio.current_time()
 
 
+async def test_an_agent_that_was_started_with_a_longer_grace_is_lost_later(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        setting.agents["n1"].grace_s = 1000.0
+        await ready(setting)
+        setting.backend.cut |= {"n1", "n2"}
+        events = await told(setting.hosts, GRACE_S + HOST_GRACE_MARGIN_S + 20)
+        assert ("HostLost", "n2") in short(events)
+        assert ("HostLost", "n1") not in short(events)
+
+
 async def test_a_call_to_a_host_that_becomes_silent_ends_and_later_ones_fail_at_once(autojump_clock: MockClock) -> None:
     async with two_hosts() as setting:
         await ready(setting)
