@@ -262,8 +262,8 @@ KEYS = (
     Key(
         "ray_address",
         "host:port",
-        "the cluster that this machine belongs to",
-        "The head of the Ray cluster.",
+        "none",
+        "The head of the Ray cluster, such as 10.0.0.1:6379; `hosts` = ray needs it.",
         values.endpoint,
         lambda: None,
     ),

@@ -8,8 +8,8 @@ class HostItem(WireItem, kw_only=True):
     """A machine on which sessions work; `local` is the server's own.
 
     `evidence` says why it is silent or lost, `draining` that no further sessions are placed there; a silent host may
-    be draining too. `processes` are OpenCode processes, `sessions` those that have not ended. What the host has not
-    said is null: free memory and disk are as it said last.
+    be draining too. `processes` are OpenCode processes, `sessions` those that have not ended, or were disconnected.
+    What the host has not said is null: free memory and disk are as it said last.
     """
 
     name: str

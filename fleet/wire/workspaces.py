@@ -33,11 +33,13 @@ class PortsItem(WireItem, kw_only=True):
 class WorkspaceItem(WireItem, kw_only=True):
     """A workspace. `branch` is the one that was checked out when it was made.
 
-    `notCarried` lists parts of the source that it does not have: hooks, filters, LFS contents, submodules and others.
+    `host` is the machine that it is on. `notCarried` lists parts of the source that it does not have: hooks, filters,
+    LFS contents, submodules and others.
     """
 
     id: str
     title: str | None
+    host: str | None
     status: WorkspaceStatus
     isolation_strategy: Strategy
     source_directory: str

@@ -43,15 +43,21 @@ class HostRecords:
             nursery.cancel_scope.cancel()
 
     async def _follow(self) -> None:
-        async with self._context.hosts.watch() as watched:
-            async for news in watched:
-                name = _name_of(news)
-                if isinstance(news, HostUp):
-                    self.live[news.info.name] = news.info
-                if name is not None:
-                    self._reported.add(name)
-                self._unrecorded.pop(name, None)
-                await self._record(news)
+        while True:
+            async with self._context.hosts.watch() as watched:
+                async for news in watched:
+                    await self._note(news)
+            _log.warning("hosts_followed_again", reason="they had more news than could be recorded")
+            await trio.sleep(HOST_RETRY_S)
+
+    async def _note(self, news: HostEvent) -> None:
+        name = _name_of(news)
+        if isinstance(news, HostUp):
+            self.live[news.info.name] = news.info
+        if name is not None:
+            self._reported.add(name)
+        self._unrecorded.pop(name, None)
+        await self._record(news)
 
     async def _retry(self) -> None:
         """Record again what could not be recorded."""

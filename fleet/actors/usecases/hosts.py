@@ -50,11 +50,10 @@ class HostUseCases:
         return await self._ask(m.UndrainHost(name=name, at_ms=self._context.clock.now_ms()), caller)
 
     def limitations(self) -> list[str]:
-        """Return a sentence for the lost engine, each silent host, and each lost host that sessions still need."""
+        """Return a sentence for the lost engine and each silent host. What was on a lost host can work elsewhere."""
         state = self._state()
         engine = [] if state.engine_lost is None else [_engine_words(state.engine_lost)]
-        away = [self._view(each) for each in state.hosts.values() if each.phase != "up"]
-        return [*engine, *(_away_words(each) for each in away if each.known.phase == "silent" or each.sessions)]
+        return [*engine, *(_words(self._view(each)) for each in state.hosts.values() if each.phase == "silent")]
 
     def name_of(self, workspace_id: str) -> str | None:
         """Return the name of the host of a workspace; None while it is not placed, or where it was erased."""
@@ -70,7 +69,7 @@ class HostUseCases:
     def _view(self, known: m.KnownHost) -> HostView:
         views = self._context.views
         processes = sum(each.host == known.name for each in views.instances.alive())
-        current = (each for each in views.sessions if each.ended_at_ms is None)
+        current = (each for each in views.sessions if each.ended_at_ms is None or each.phase == "disconnected")
         sessions = sum(self.name_of(each.workspace_id) == known.name for each in current)
         return HostView(known, self._live.get(known.name), processes, sessions)
 
@@ -80,9 +79,7 @@ def _engine_words(lost: m.EngineLost) -> str:
     return f"the engine of the hosts has not answered since {since} ({lost.evidence}): no session can be placed there"
 
 
-def _away_words(host: HostView) -> str:
-    known, sessions = host.known, f"{host.sessions} session{'' if host.sessions == 1 else 's'}"
-    if known.phase == "silent":
-        silent = f"the host {known.name} has not answered since {rfc3339(known.since_ms)} ({known.evidence})"
-        return f"{silent}: {sessions} may still work there"
-    return f"the host {known.name} is lost ({known.evidence}): {sessions} can be resumed elsewhere"
+def _words(silent: HostView) -> str:
+    known, sessions = silent.known, f"{silent.sessions} session{'' if silent.sessions == 1 else 's'}"
+    since = f"has not answered since {rfc3339(known.since_ms)} ({known.evidence})"
+    return f"the host {known.name} {since}: {sessions} may still work there"

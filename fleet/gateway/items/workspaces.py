@@ -47,6 +47,7 @@ def _workspace_fields(state: State) -> dict[str, Any]:
     return {
         "id": state.id,
         "title": state.title,
+        "host": None if order is None else order.host,
         "status": cast(
             "WorkspaceStatus", "missing" if state.fault == "missing" else state.phase
         ),  # never absent or erased

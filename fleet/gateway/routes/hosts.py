@@ -28,7 +28,7 @@ async def list_hosts(fleet: Fleet, query: PageQuery) -> Response:
 async def drain_host(fleet: Fleet, host_name: str, caller: Caller) -> Response:
     """Place no further sessions on a host.
 
-    Sessions that are there continue.
+    Sessions that are there continue. One that is resumed later moves to another host.
     """
     position = await fleet.hosts.drain(host_name, caller)
     return answer(host_item(fleet, fleet.hosts.view(host_name)), position=position)

@@ -116,6 +116,7 @@ class _Fleet(Collector):
         yield from self._readers()
         yield from self._sessions()
         yield from self._instances()
+        yield from self._hosts()
         yield from self._webhooks()
 
     def _log(self) -> Iterator[Metric]:
@@ -207,6 +208,10 @@ class _Fleet(Collector):
         known = [size for size in sizes if size is not None]
         yield _gauge("fleet_instance_memory_bytes", "Resident memory of all OpenCode processes", sum(known))
         yield _gauge("fleet_instance_memory_largest_bytes", "That of the largest", max(known, default=0))
+
+    def _hosts(self) -> Iterator[Metric]:
+        phases = {"up": 0, "silent": 0, "lost": 0} | Count(view.known.phase for view in self._fleet.hosts.views())
+        yield _gauge("fleet_hosts", "Machines on which sessions work", phases, "phase")
 
     def _webhooks(self) -> Iterator[Metric]:
         webhooks = list(self._fleet.views.webhooks)

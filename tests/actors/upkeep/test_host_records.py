@@ -30,6 +30,11 @@ class ToldHosts(LocalHosts):
             await self._send.send(each)
         await trio.sleep(1)
 
+    def cut(self) -> None:
+        """End what follows now, as for a reader that does not read."""
+        self._send.close()
+        self._send, self._receive = trio.open_memory_channel[HostEvent](100)
+
     def watch(self) -> AbstractAsyncContextManager[AsyncIterator[HostEvent]]:
         return nullcontext(self._receive)
 
@@ -95,3 +100,12 @@ async def test_a_full_disk_delays_what_it_refuses_and_not_a_loss(machine: Machin
         machine.disk.low = False
         await trio.sleep(HOST_RETRY_S)
         assert told(door)[2:] == [("host.seen", "")]
+
+
+async def test_hosts_are_followed_again_when_they_had_more_news_than_could_be_recorded(machine: Machine) -> None:
+    async with following(machine) as (door, hosts):
+        await hosts.tell(HostUp(NODE))
+        hosts.cut()
+        await trio.sleep(HOST_RETRY_S + 1)
+        await hosts.tell(HostSilent("node1", "no answer for 10 s"))
+        assert [kind for kind, _ in told(door)] == ["host.seen", "host.silent"]

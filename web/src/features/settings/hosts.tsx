@@ -111,7 +111,7 @@ function Drain({ host }: { readonly host: HostItem }): ReactNode {
         <p>
           No further session is placed there.{" "}
           {host.sessions > 0
-            ? `${counted(host.sessions, "session")} there: running turns end by themselves, and no work is lost.`
+            ? `The ${counted(host.sessions, "session")} there can continue; one that is resumed later moves to another host.`
             : "No session is there now."}
         </p>
         {host.name === LOCAL && <p>Sessions that work in a directory as it is stay on the server's machine.</p>}

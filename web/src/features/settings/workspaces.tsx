@@ -1,5 +1,6 @@
 /** The workspaces: where sessions work, what became of removed ones, and the way back. */
 import { type ReactNode, useState } from "react";
+import { LOCAL } from "../../core/hosts.ts";
 import { hasEnded } from "../../core/status.ts";
 import { plain } from "../../core/text.ts";
 import { api } from "../../state/api.ts";
@@ -64,6 +65,7 @@ function Row({ item }: { readonly item: WorkspaceItem }): ReactNode {
     <tr>
       <td>
         {item.title && <strong>{plain(item.title)}</strong>} <code>{plain(item.directory)}</code>
+        {item.host !== null && item.host !== LOCAL && <div className={style.note}>on {plain(item.host)}</div>}
         {item.failure && <div className={style.note}>{plain(item.failure)}</div>}
         {item.notCarried.map(each => (
           <div key={each.detail} className={style.note}>
