@@ -96,6 +96,7 @@ class FakeMachine:
         self.agent_up = True
         self.elastic = False
         self.gone = False
+        self.has_lost_disk = False
         self.boots = 1
         self.transfer_s = 0.02
         self.lost_calls = 0.0
@@ -280,6 +281,7 @@ class FakeMachine:
 
     def wipe(self) -> None:
         """Put an empty disk in."""
+        self.has_lost_disk = True
         self.disk.__dict__.update(FakeDisk().__dict__)
         self.world.forget()
         self.shells.variables.clear()

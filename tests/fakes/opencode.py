@@ -158,6 +158,7 @@ class FakeOpenCodeWorld:
 
     def forget(self) -> None:
         """Lose the disk: OpenCode's database is on it. What checkers count stays."""
+        self.deleted |= self.store.sessions.keys()
         self.store = Store()
 
     def delete_session(self, session_id: str) -> None:

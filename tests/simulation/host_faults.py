@@ -37,7 +37,7 @@ class HostFaults:
         }
 
     def calm(self) -> None:
-        """Bring every machine back, with its disk, and the engine."""
+        """Bring every machine back, and the engine."""
         for node in self._cluster.nodes:
             node.lost_calls = node.lost_answers = node.doubled_calls = 0.0
             node.transfer_s = TRANSFER_S
@@ -66,6 +66,8 @@ class HostFaults:
         if not node.powered:
             return
         node.power_off()
+        if self._random.random() < 0.4:
+            self._machine.lose_disk(node)
         try:
             await trio.sleep(self._a_while())
         finally:

@@ -269,6 +269,16 @@ class Machine:
         node.scripts = WatchedScripts(self)
         node.opencode = WatchedHost(self, node)
 
+    def lose_disk(self, node: FakeMachine) -> None:
+        """Put an empty disk into a machine: of what agents did there, what the head was told to be done remains."""
+        kept = self.directories.kept
+        for workspace_id in node.disk.checkouts:
+            saved = kept[workspace_id].work if workspace_id in kept else ()
+            if workspace_id in self.committed:
+                self.committed[workspace_id] = [each for each in self.committed[workspace_id] if each in saved]
+        node.world.written = [each for each in node.world.written if each.message_id in self.witness.reported]
+        node.wipe()
+
     @property
     def machines(self) -> list[FakeMachine]:
         """The server's machine and all others."""

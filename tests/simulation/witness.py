@@ -13,10 +13,11 @@ from tests.fakes.opencode_turn import Written
 
 
 class Witness:
-    """The complaints about turns that were reported too early."""
+    """The complaints about turns that were reported too early, and the messages of all turns that were reported."""
 
     def __init__(self, cluster: FakeCluster) -> None:
         self.complaints: list[str] = []
+        self.reported: set[str] = set()
         self._cluster = cluster
         self._messages: dict[tuple[str, int], list[str]] = {}
 
@@ -27,6 +28,7 @@ class Witness:
             if isinstance(event, TurnStarted | TurnSteered):
                 self._messages.setdefault((recorded.stream, event.number), []).append(event.message_id)
             elif isinstance(event, TurnEnded) and event.outcome == "finished":
+                self.reported.update(self._messages.get((recorded.stream, event.number), ()))
                 self._look(recorded.stream, event.number)
 
     def _look(self, stream: str, number: int) -> None:

@@ -43,6 +43,8 @@ def ready_workspaces_are_there(evidence: Evidence) -> Iterator[str]:
     for state in evidence.views.workspaces:
         if state.phase != "ready" or state.order is None or state.order.strategy == "existing":
             continue
+        if any(node.name == state.order.host and node.has_lost_disk for node in evidence.nodes):
+            continue  # unused, it is restored when somebody asks for it
         if state.id not in evidence.directories.checkouts and state.failure_code is None:
             yield f"workspace {state.id} is ready, and its directory is gone"
         made, remade = evidence.directories.made[state.id], evidence.directories.remade[state.id]
