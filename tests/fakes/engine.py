@@ -89,13 +89,15 @@ class FakeBackend:
         self.dismissed.append(order.host)
         self.agents.pop(order.host, None)
 
-    def nodes(self) -> Cluster:
-        return Cluster(self.nodes_alive, self.has_autoscaler, dict(self.slots))
+    def nodes(self, order: Nodes) -> Cluster:
+        return Cluster(self.nodes_alive, self.has_autoscaler, dict(self.slots) if order.with_slots else {})
 
     def reserve(self, order: Reserve) -> Slot:
-        host = self._host_for(order)
-        slot = Slot(order.cpus, order.memory_mb, host, is_placed=host is not None)
-        return self.slots.setdefault(order.slot, slot)
+        held = self.slots.get(order.slot)
+        if held is None or not held.is_placed:
+            host = self._host_for(order)
+            self.slots[order.slot] = Slot(order.cpus, order.memory_mb, host, is_placed=host is not None)
+        return self.slots[order.slot]
 
     def _host_for(self, order: Reserve) -> str | None:
         for node in self.nodes_alive:
@@ -202,7 +204,7 @@ class MemorySidecars:
                     self._backend.dismiss(order.work)
                     finish(encode(None))
                 case Nodes():
-                    finish(encode(self._backend.nodes()))
+                    finish(encode(self._backend.nodes(order.work)))
                 case Reserve():
                     finish(encode(self._backend.reserve(order.work)))
                 case Release():

@@ -62,11 +62,11 @@ async def test_room_is_reserved_on_the_named_host_and_given_back(cluster: RayClu
     async with connected(cluster) as (engine, _, _):
         answer = await engine.order(Reserve("s1@n2", 1.0, 100, {"fleet-host": "n2"}, 10.0))
         assert decode_slot(answer).is_placed
-        held = decode_cluster(await engine.order(Nodes())).slots
+        held = decode_cluster(await engine.order(Nodes(with_slots=True))).slots
         assert (held["s1@n2"].host, held["s1@n2"].cpus, held["s1@n2"].memory_mb) == ("n2", 1.0, 100)
         await engine.order(Release("s1@n2"))
         await engine.order(Release("s1@n2"))
-        assert decode_cluster(await engine.order(Nodes())).slots == {}
+        assert decode_cluster(await engine.order(Nodes(with_slots=True))).slots == {}
 
 
 async def test_an_agent_that_is_killed_starts_again_by_itself(cluster: RayCluster) -> None:

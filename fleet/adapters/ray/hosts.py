@@ -146,7 +146,8 @@ class RayHosts:
             else:
                 self._tell_engine(EngineUp())
                 self._see(cluster)
-                await self._rest_unused(cluster)
+                if cluster.has_autoscaler:
+                    await self._rest_unused()
             await trio.sleep(HOST_BEAT_S)
 
     def _see(self, cluster: Cluster) -> None:
@@ -166,11 +167,15 @@ class RayHosts:
         else:
             self._tell(known, HostLost(known.link.host, "the cluster has removed its machine, which had no session"))
 
-    async def _rest_unused(self, cluster: Cluster) -> None:
+    async def _rest_unused(self) -> None:
         """End agents that no session needs, where the cluster can remove machines: it keeps one that has an agent."""
-        reserved, now_s = {slot.host for slot in cluster.slots.values()}, trio.current_time()
+        try:
+            reserved = await self._reservations.hosts_in_use()
+        except Problem:
+            return
+        now_s = trio.current_time()
         for name, known in self._known.items():
-            if not cluster.has_autoscaler or name in reserved or known.link.is_used or not known.link.is_heard:
+            if name in reserved or known.link.is_used or not known.link.is_heard:
                 known.unused_since_s = None
             elif known.unused_since_s is None:
                 known.unused_since_s = now_s
@@ -313,6 +318,7 @@ class RayHosts:
                     self._send(reader, event)
 
     def _engine_changed(self, event: EngineUp | EngineDown) -> None:
+        self._reservations.forget()
         self._tell_engine(event)
 
     def _tell_engine(self, event: EngineUp | EngineDown) -> None:

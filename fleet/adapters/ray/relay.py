@@ -64,8 +64,8 @@ class Backend(Protocol):
         """See `Dismiss`. Raises `BackendError`."""
         ...
 
-    def nodes(self) -> Cluster:
-        """List the machines and reservations. Raises `BackendError`."""
+    def nodes(self, order: Nodes) -> Cluster:
+        """See `Nodes`. Raises `BackendError`."""
         ...
 
     def reserve(self, order: Reserve) -> Slot:
@@ -148,7 +148,7 @@ class Relay:
             case Dismiss():
                 self._backend.dismiss(order.work)
             case Nodes():
-                return encode(self._backend.nodes())
+                return encode(self._backend.nodes(order.work))
             case Reserve():
                 return encode(self._backend.reserve(order.work))
             case Release():

@@ -7,11 +7,12 @@ reservation for no host in particular (`<slot>@`): it makes the cluster start on
 
 from collections.abc import Callable, Iterator, Mapping
 
+import msgspec
 import trio
 
 from fleet.adapters.ray import frames
 from fleet.adapters.ray.engine import Engine, down
-from fleet.adapters.ray.frames import Cluster, Node, Release, Reserve, Slot
+from fleet.adapters.ray.frames import Cluster, Node, Release, Reserve, Slot, Work
 from fleet.errors import Rejected
 from fleet.limits import HOST_ROOM_S, MIB
 from fleet.ports import LOCAL, Need, OnDelay
@@ -27,6 +28,7 @@ class Reservations:
         self._is_heard = is_heard
         self._is_known = is_known
         self._cluster: Cluster | None = None
+        self._slots: dict[str, Slot] | None = None  # what is reserved, None while it has to be read
         self._nodes: dict[str, Node] = {}  # of hosts that are in the cluster now
         self._seen: dict[str, Node] = {}  # also of hosts that were in it
         self._placing = trio.Lock()
@@ -46,10 +48,31 @@ class Reservations:
         self._change.set()
         self._change = trio.Event()
 
-    async def _look(self) -> Cluster:
-        cluster = frames.decode_cluster(await self._engine.order(frames.Nodes()))
-        self.see(cluster)
-        return cluster
+    def forget(self) -> None:
+        """What is reserved has to be read again: the engine has ended, or an order in doubt."""
+        self._slots = None
+
+    async def _order(self, work: Work) -> bytes:
+        try:
+            return await self._engine.order(work)
+        except BaseException:
+            self.forget()
+            raise
+
+    async def _look(self) -> dict[str, Slot]:
+        """Look at the cluster, and return what is reserved."""
+        slots = self._slots
+        cluster = frames.decode_cluster(await self._order(frames.Nodes(with_slots=slots is None)))
+        self.see(msgspec.structs.replace(cluster, slots={}))
+        if slots is None:
+            slots = dict(cluster.slots)
+        self._slots = slots
+        return slots
+
+    async def hosts_in_use(self) -> frozenset[str]:
+        """Return the hosts with reservations. Raises `Unavailable` engine_down."""
+        slots = await self._look() if self._slots is None else self._slots
+        return frozenset(slot.host for slot in slots.values() if slot.host)
 
     # --------------------------------------------------------------------------------------------- what can be at all
 
@@ -97,23 +120,28 @@ class Reservations:
                 await change.wait()
         except trio.Cancelled:
             with trio.move_on_after(HOST_ROOM_S, shield=True):
-                await self._engine.order(Release(f"{slot}@"))
+                await self._release(f"{slot}@")
             raise
 
     async def _place(self, slot: str, need: Need, preferred: tuple[str, ...]) -> str | None:
-        cluster = await self._look()
-        if (held := _held(slot, cluster)) is not None:
+        slots, floating = await self._look(), f"{slot}@"
+        if (held := _held(slot, slots)) is not None:
             return held
+        if floating in slots:
+            await self._ask(floating, need, need.labels, 0.0)  # it may have got its machine
         for name in self._candidates(slot, need, preferred):
             if await self._try(slot, need, name):
                 return name
-        if cluster.has_autoscaler and need.host is None and f"{slot}@" not in cluster.slots:
-            await self._ask(f"{slot}@", need, need.labels, 0.0)
+        if self._can_grow(need) and floating not in slots:
+            await self._ask(floating, need, need.labels, 0.0)
         return None
+
+    def _can_grow(self, need: Need) -> bool:
+        return need.host is None and self._cluster is not None and self._cluster.has_autoscaler
 
     def _candidates(self, slot: str, need: Need, preferred: tuple[str, ...]) -> Iterator[str]:
         """Yield the hosts with room: those of `preferred`, the one of a machine that was started, the least used."""
-        floating = None if self._cluster is None else self._cluster.slots.get(f"{slot}@")
+        floating = None if self._slots is None else self._slots.get(f"{slot}@")
         started = [floating.host] if floating is not None and floating.host else []
         used = sorted(self._nodes, key=lambda name: (len(self._slots_on(name)), name))
         for name in dict.fromkeys((*preferred, *started, *used)):
@@ -123,7 +151,7 @@ class Reservations:
                 yield name
 
     def _slots_on(self, name: str, but: str = "") -> list[Slot]:
-        slots: Mapping[str, Slot] = self._cluster.slots if self._cluster is not None else {}
+        slots = self._slots or {}
         return [slot for key, slot in slots.items() if slot.host == name and key != but]
 
     def _fits(self, name: str, need: Need, slot: str) -> bool:
@@ -134,21 +162,28 @@ class Reservations:
         return _suits(name, node, need) and cpus <= node.cpus and memory_mb << 20 <= node.memory_bytes
 
     async def _try(self, slot: str, need: Need, name: str) -> bool:
-        if self._cluster is not None and f"{slot}@" in self._cluster.slots:
-            await self._engine.order(Release(f"{slot}@"))
+        if self._slots is not None and f"{slot}@" in self._slots:
+            await self._release(f"{slot}@")
         placed = await self._ask(f"{slot}@{name}", need, {HOST_LABEL: name}, HOST_ROOM_S)
         if not placed.is_placed:
-            await self._engine.order(Release(f"{slot}@{name}"))
+            await self._release(f"{slot}@{name}")
         return placed.is_placed
 
     async def _ask(self, name: str, need: Need, selector: Mapping[str, str], wait_s: float) -> Slot:
-        answer = await self._engine.order(Reserve(name, need.cpus, need.memory_mb, selector, wait_s))
-        return frames.decode_slot(answer)
+        slot = frames.decode_slot(await self._order(Reserve(name, need.cpus, need.memory_mb, selector, wait_s)))
+        if self._slots is not None:
+            self._slots[name] = slot
+        return slot
+
+    async def _release(self, name: str) -> None:
+        await self._order(Release(name))
+        if self._slots is not None:
+            self._slots.pop(name, None)
 
     def _reason(self, need: Need) -> str:
         if need.host is not None and not self._is_heard(need.host):
             return f"the host {need.host}, which does not answer"
-        if need.host is None and self._cluster is not None and self._cluster.has_autoscaler:
+        if self._can_grow(need):
             return f"a machine that starts, with {_words(need)}"
         return _words(need)
 
@@ -157,19 +192,18 @@ class Reservations:
     async def release(self, slot: str) -> None:
         """Give the room of a slot back. Raises `Unavailable` engine_down."""
         async with self._placing:
-            for name in [each for each in (await self._look()).slots if each.rpartition("@")[0] == slot]:
-                await self._engine.order(Release(name))
-            await self._look()
+            for name in [each for each in await self._look() if each.rpartition("@")[0] == slot]:
+                await self._release(name)
+        self.changed()
 
     async def slots(self) -> Mapping[str, str]:
         """Return the slots with their hosts. Raises `Unavailable` engine_down."""
-        slots = (await self._look()).slots
-        named = {name.rpartition("@")[0]: name.rpartition("@")[2] for name, slot in slots.items() if slot.is_placed}
-        return {slot: host for slot, host in named.items() if host}
+        placed = [name.rpartition("@") for name, slot in (await self._look()).items() if slot.is_placed]
+        return {slot: host for slot, _, host in placed if host}
 
 
-def _held(slot: str, cluster: Cluster) -> str | None:
-    for name, held in cluster.slots.items():
+def _held(slot: str, slots: Mapping[str, Slot]) -> str | None:
+    for name, held in slots.items():
         of, _, host = name.rpartition("@")
         if of == slot and host and held.is_placed:
             return host

@@ -20,6 +20,7 @@ from fleet.adapters.ray.frames import (
     Connected,
     Dismiss,
     Node,
+    Nodes,
     NotConnected,
     PortCall,
     Release,
@@ -100,17 +101,22 @@ class RayBackend:
         except ValueError:
             return None
 
-    def nodes(self) -> Cluster:
+    def nodes(self, order: Nodes) -> Cluster:
         """Read Ray's tables of machines and placement groups."""
-        alive = [node for node in self._ray.nodes() if node["Alive"]]
-        hosts = {node["NodeID"]: node["Labels"].get(HOST_LABEL) for node in alive}
+        alive = self._alive()
+        slots = self._slots(_hosts_of(alive)) if order.with_slots else {}
+        return Cluster(tuple(_node_of(node) for node in alive), self._has_autoscaler(), slots)
+
+    def _alive(self) -> list[Any]:
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def _slots(self, hosts: Mapping[str, str | None]) -> dict[str, Slot]:
         groups: dict[str, Any] = self._ray.util.placement_group_table()
-        slots = {
+        return {
             group["name"].removeprefix(_SLOT): _slot_of(group, hosts)
             for group in groups.values()
             if group["name"].startswith(_SLOT) and group["state"] != "REMOVED"
         }
-        return Cluster(tuple(_node_of(node) for node in alive), self._has_autoscaler(), slots)
 
     def _has_autoscaler(self) -> bool:
         return self._ray._private.state.state.get_cluster_config() is not None
@@ -128,8 +134,8 @@ class RayBackend:
                 lifetime="detached",
                 bundle_label_selector=[dict(order.selector)],
             )
-        is_placed = group.wait(order.wait_s)
-        return Slot(order.cpus, order.memory_mb, host=None, is_placed=is_placed)
+        group.wait(order.wait_s)
+        return _slot_of(groups.placement_group_table(group), _hosts_of(self._alive()))
 
     def release(self, order: Release) -> None:
         """Remove the placement group of the slot, if it exists."""
@@ -139,6 +145,10 @@ class RayBackend:
         except ValueError:
             return
         groups.remove_placement_group(group)
+
+
+def _hosts_of(nodes: list[Any]) -> dict[str, str | None]:
+    return {node["NodeID"]: node["Labels"].get(HOST_LABEL) for node in nodes}
 
 
 def _slot_of(group: Any, hosts: Mapping[str, str | None]) -> Slot:

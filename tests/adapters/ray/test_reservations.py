@@ -155,6 +155,19 @@ async def test_a_resting_host_is_woken_by_a_call_and_lost_when_its_machine_goes(
         assert ("HostUp", "n2") in short(await told(hosts, 20))
 
 
+async def test_reservations_are_read_again_after_the_end_of_the_engine(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        hosts = setting.hosts
+        assert await hosts.reserve("s1", Need(host="n1", cpus=3), (), nothing) == "n1"
+        del setting.backend.slots["s1@n1"]  # the cluster has lost all that it knew
+        assert await hosts.slots() == {"s1": "n1"}
+        setting.sidecars.kill()
+        await trio.sleep(10)
+        assert await hosts.slots() == {}
+        assert await hosts.reserve("s2", Need(host="n1", cpus=3), (), nothing) == "n1"
+
+
 class TestRayHosts(ManyHostsContract):
     """The contract, with an engine of the test."""
 
