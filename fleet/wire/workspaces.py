@@ -35,6 +35,7 @@ class WorkspaceItem(WireItem, kw_only=True):
 
     `host` is the machine that it is on. `notCarried` lists parts of the source that it does not have: hooks, filters,
     LFS contents, submodules and others.
+    `returned` are refs of the source with newer work that was found on a host from which the workspace has moved.
     """
 
     id: str
@@ -51,6 +52,7 @@ class WorkspaceItem(WireItem, kw_only=True):
     not_carried: list[NotCarriedItem]
     teardown: TeardownItem | None
     ports: PortsItem | None
+    returned: list[str]
 
 
 class WorkspaceDetail(WorkspaceItem, kw_only=True):

@@ -105,6 +105,7 @@ class TravellingWorkspaces:
         source = await self._near.inspect(order.source_directory)
         await self._way.bring(source)
         prepared = await self._call(self._far.prepare, self._way.there(order))
+        self._near.disk.placed[order.workspace_id] = self._way.machine.name
         return replace(prepared, repository=source.repository)
 
     async def discard(self, order: WorkspaceSpec) -> None:
@@ -186,9 +187,16 @@ class TravellingRemovals:
         await self._send(order)
         kept = await self._call(self._far.keep, self._way.there(order))
         saved = self._far.disk.kept.get(order.workspace_id)
-        if kept.commit is not None and saved is not None:
-            await self._call(trio.sleep, self._way.machine.transfer_s)
-            self._near.disk.kept[order.workspace_id] = saved
+        if kept.commit is None or saved is None:
+            return kept
+        await self._call(trio.sleep, self._way.machine.transfer_s)
+        name, known = self._way.machine.name, self._near.disk.kept.get(order.workspace_id)
+        is_elsewhere = self._near.disk.placed.get(order.workspace_id, name) != name
+        if is_elsewhere and known is not None and known.commit != saved.commit:
+            returned = f"{order.workspace_id}-{name}"
+            self._near.disk.kept[returned] = saved
+            return replace(kept, ref=f"refs/fleet/returned/{returned}")
+        self._near.disk.kept[order.workspace_id] = saved
         return kept
 
     async def preview(self, order: WorkspaceSpec) -> Preview:
@@ -202,6 +210,7 @@ class TravellingRemovals:
         await self._way.bring(await self._way.local.workspaces.inspect(order.source_directory))
         await self._send(order)
         await self._call(self._far.restore, self._way.there(order), kept)
+        self._near.disk.placed[order.workspace_id] = self._way.machine.name
 
     async def _send(self, order: WorkspaceSpec) -> None:
         """Bring work that was kept to a machine that has no checkout: it may have been kept on another one."""

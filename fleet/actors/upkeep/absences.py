@@ -1,8 +1,9 @@
-"""Applies to OpenCode processes what is recorded about their hosts: silent, lost, or back.
+"""Applies to processes, workspaces and sessions what is recorded about their hosts: silent, lost, back, or drained.
 
 While a host is silent, its processes are unreachable, with the host's evidence. Once it is lost, so are they: their
 lease has ended, and nothing is left there to stop. Their sessions are disconnected, or are resumed on another host
-(core/session). A start of Fleet does not wait for a host that is away.
+(core/session). A host that answers again is cleared of what does not belong there (leftovers.py), and sessions leave a
+drained one as soon as they are idle. A start of Fleet does not wait for a host that is away.
 """
 
 import structlog
@@ -10,9 +11,11 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
+from fleet.actors.upkeep.leftovers import Leftovers
 from fleet.core.hosts import HOSTS_ID, KnownHost
 from fleet.core.instance import commands
 from fleet.core.instance.state import State
+from fleet.core.session.commands import CompleteIdleSession, MoveSession, SessionCommand
 from fleet.core.times import rfc3339
 from fleet.errors import Problem
 from fleet.events.envelope import Cause
@@ -22,6 +25,7 @@ from fleet.ports import Exit
 _log = structlog.get_logger(__name__)
 
 _CAUSE = Cause("policy:hosts")
+_DRAIN = Cause("policy:drain")
 
 
 class Absences:
@@ -29,17 +33,20 @@ class Absences:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._leftovers = Leftovers(context)
         self._silenced: set[str] = set()  # instances that are unreachable because of their host
+        self._cleared: dict[str, tuple[str, int]] = {}  # hosts without strangers: epoch, and when it was back from loss
+        self._clearing: set[str] = set()
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Apply each change of a host until `stopping`, and look again from time to time while there are others."""
         task_status.started()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._follow)
+            nursery.start_soon(self._follow, nursery)
             await stopping.wait()
             nursery.cancel_scope.cancel()
 
-    async def _follow(self) -> None:
+    async def _follow(self, nursery: trio.Nursery) -> None:
         hosts = self._context.views.hosts
         while True:
             known = hosts.get(HOSTS_ID)
@@ -47,6 +54,11 @@ class Absences:
             for host in others:
                 try:
                     await self._apply(host)
+                    if host.phase == "up" and host.name not in self._clearing:
+                        self._clearing.add(host.name)
+                        nursery.start_soon(self._clear, host)
+                    if host.phase == "up" and host.draining_since_ms is not None:
+                        await self._drain(host.name)
                 except Problem as problem:  # a full disk: the next look tries again
                     _log.warning("absence_not_recorded", host=host.name, code=problem.code, detail=problem.detail)
             with trio.move_on_after(HOST_SWEEP_S if others else float("inf")):
@@ -66,6 +78,34 @@ class Absences:
             for instance in here:
                 if instance.id in self._silenced:
                     await self._hear(instance)
+
+    async def _clear(self, host: KnownHost) -> None:
+        """Remove what does not belong on a host that answers. A call that gets no answer takes its time."""
+        state = (host.facts.epoch if host.facts else "", host.since_ms)
+        try:
+            if self._cleared.get(host.name) != state:
+                await self._leftovers.stop_strangers(host.name)
+                self._cleared[host.name] = state
+            for workspace_id, left in self._leftovers.on(host.name):
+                await self._leftovers.remove(workspace_id, left)
+        except Problem as problem:
+            _log.info("host_not_cleared", host=host.name, code=problem.code, detail=problem.detail)
+        finally:
+            self._clearing.discard(host.name)
+
+    async def _drain(self, host: str) -> None:
+        """Let the idle sessions leave the host, and those in error their process: they move when they are resumed."""
+        evidence = f"the host {host} is drained: the session moves to another one"
+        for session in list(self._context.views.sessions):
+            if session.opencode.instance_id is None or self._context.host_of(session.workspace_id).name != host:
+                continue
+            command: SessionCommand | None = None
+            if session.phase == "idle":
+                command = MoveSession(evidence=evidence, at_ms=self._now())
+            elif session.phase == "error":
+                command = CompleteIdleSession(idle_since_ms=self._now(), evidence=evidence, at_ms=self._now())
+            if command is not None:
+                await self._context.actors.sessions.ask(session.id, Deliver(command, _DRAIN))
 
     async def _lose(self, instance: State, host: KnownHost) -> None:
         since = rfc3339(host.since_ms)

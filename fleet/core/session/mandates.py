@@ -45,6 +45,8 @@ def _of_event(event: SessionEvent, state: State) -> str | None:
             return _prompt(event.prompt_id)
         case TurnEnded(outcome="aborted"):
             return _END
+        case TurnEnded() if state.provisioning is not None:  # it is found to have been left on another host
+            return _turn(event.number)
         case TurnSnapshotTaken() | ChangesRecorded():
             return _turn(event.number)
         case MessageRecorded() | PartRecorded() if state.stopping:  # read by the effect that ends the session

@@ -108,7 +108,11 @@ def _moved(state: State, event: events.WorkspaceMoved) -> StatePatch:
 
 
 def _left_removed(state: State, event: events.LeftoversRemoved) -> StatePatch:
-    return {"left": tuple(left for left in state.left if left.order.host != event.host)}
+    found = event.kept is not None and event.kept.ref is not None and event.kept.ref not in state.returned
+    return {
+        "left": tuple(left for left in state.left if left.order.host != event.host),
+        **({"returned": (*state.returned, event.kept.ref)} if found and event.kept is not None else {}),
+    }
 
 
 def _described(_: State, event: events.WorkspaceEdited) -> StatePatch:

@@ -37,7 +37,7 @@ class State(msgspec.Struct, frozen=True):
     """A workspace. `sessions` are those that claim it, `kept` is the work that its last removal preserved.
 
     `saved` is the work on another host that was brought to the server's machine last. `left` is what may still be on
-    hosts from which it has moved.
+    hosts from which it has moved, `returned` the refs of newer work that was found there.
     `claims` counts all claims so far, repeated ones of a session included. `fault` is the fault of a ready checkout.
     `recipe` is the one of the newest set-up, allowed in the repository `recipe_of`; its teardown is still to run.
     `set_up`: that set-up has succeeded.
@@ -63,6 +63,7 @@ class State(msgspec.Struct, frozen=True):
     ports: PortRange | None = None
     saved: PreservedWork | None = None
     left: tuple[Leftover, ...] = ()
+    returned: tuple[str, ...] = ()
 
 
 def initial(workspace_id: str) -> State:

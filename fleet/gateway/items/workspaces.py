@@ -60,6 +60,7 @@ def _workspace_fields(state: State) -> dict[str, Any]:
         "kept": _kept_item(state),
         "teardown": _teardown_item(state.teardown),
         "ports": None if state.ports is None else PortsItem(first=state.ports.first, count=state.ports.count),
+        "returned": list(state.returned),
         "not_carried": [NotCarriedItem(what=each.what, detail=each.detail) for each in lacking(state)],
     }
 

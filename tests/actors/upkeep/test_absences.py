@@ -163,3 +163,66 @@ async def test_a_session_may_be_resumed_by_itself(cluster: FakeCluster, wide: Do
     await trio.sleep(20)
     state = now(wide, session)
     assert (state.phase, host_of(wide, session) == node.name) == ("idle", False)
+
+
+async def test_newer_work_on_a_host_that_comes_back_is_kept_and_the_directory_removed(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    session = await create(wide)
+    await prompt(wide, session, "write")
+    await wide.settled(session.id)
+    node = machine_of(cluster, wide, session)
+    node.cut()
+    node.disk.contents[session.directory]["unsaved.txt"] = b"newer"
+    await trio.sleep(LOSS_S)
+    moved = await resume(wide, session)
+    node.mend()
+    await trio.sleep(20)
+    assert session.directory not in node.disk.directories
+    assert moved.directory in machine_of(cluster, wide, session).disk.directories
+    item = (await wide.knock("GET", f"/api/workspaces/{session.workspace_id}")).json
+    assert item["returned"] == [f"refs/fleet/returned/{session.workspace_id}-{node.name}"]
+    kept = cluster.local.disk.kept[f"{session.workspace_id}-{node.name}"]
+    assert kept.contents["unsaved.txt"] == b"newer"
+
+
+async def test_a_workspace_that_did_not_move_continues_where_it_is(cluster: FakeCluster, wide: Door) -> None:
+    session = await create(wide)
+    node = machine_of(cluster, wide, session)
+    node.cut()
+    await trio.sleep(LOSS_S)
+    node.mend()
+    await trio.sleep(20)
+    assert now(wide, session).phase == "disconnected"
+    back = await resume(wide, session)
+    assert (back.directory, host_of(wide, session)) == (session.directory, node.name)
+
+
+async def test_processes_that_the_log_does_not_place_on_a_host_are_stopped(cluster: FakeCluster, wide: Door) -> None:
+    node = cluster.machines["n1"]
+    node.disk.directories.add("/hosts/n1/workspaces/w1/shop")
+    await node.opencode.spawn("stranger", "/hosts/n1/workspaces/w1/shop")
+    node.restart_agent()
+    await trio.sleep(20)
+    assert node.world.living() == ()
+
+
+async def test_sessions_leave_a_drained_host_when_their_turns_are_over(cluster: FakeCluster, wide: Door) -> None:
+    idle, busy = await create(wide), await create(wide)
+    await prompt(wide, idle, "write")
+    await wide.settled(idle.id)
+    await prompt(wide, busy, "bash:60")
+    node = machine_of(cluster, wide, busy)
+    assert host_of(wide, idle) == node.name
+    await wide.fleet.hosts.drain(node.name, CALLER)
+    await trio.sleep(40)
+    assert (host_of(wide, idle) == node.name, host_of(wide, busy)) == (False, node.name)
+    other = machine_of(cluster, wide, idle)
+    moved = now(wide, idle)
+    assert (moved.phase, other.disk.contents[moved.directory]) != ("idle", {})
+    await trio.sleep(120)
+    assert {host_of(wide, each) for each in (idle, busy)} == {other.name}
+    assert {now(wide, each).phase for each in (idle, busy)} == {"idle"}
+    assert now(wide, busy).last_outcome == "finished"
+    assert not node.disk.checkouts
+    assert not node.world.living()
