@@ -56,7 +56,14 @@ class Objects(NamedTuple):
         return tuple(line.split(" ")[0] for line in told.splitlines() if not line.endswith(" missing"))
 
 
-async def pack(objects: Objects, directory: Path, wanted: tuple[str, ...], had: tuple[str, ...]) -> Parcel | None:
+class NewParcel(NamedTuple):
+    """A parcel, in a file that belongs to the caller alone."""
+
+    parcel: Parcel
+    file: Path
+
+
+async def pack(objects: Objects, directory: Path, wanted: tuple[str, ...], had: tuple[str, ...]) -> NewParcel | None:
     """Write a parcel into `directory` with what the `wanted` objects need beyond those `had`; None if that is nothing.
 
     Raises `Problem` git_failed.
@@ -65,6 +72,7 @@ async def pack(objects: Objects, directory: Path, wanted: tuple[str, ...], had: 
         return None
     asked = [*wanted, "--not", *await objects.among(had)]
     making = directory / f"{os.urandom(8).hex()}.making"
+    made = None
     try:
         await objects.run(
             "pack-objects",
@@ -72,17 +80,15 @@ async def pack(objects: Objects, directory: Path, wanted: tuple[str, ...], had: 
             stdin="".join(f"{name}\n" for name in asked).encode(),
             files=Redirections(written=making),
         )
-        return await trio.to_thread.run_sync(_name, making)
+        made = await trio.to_thread.run_sync(_made, making)
+        return made
     finally:
-        making.unlink(missing_ok=True)
+        if made is None:
+            making.unlink(missing_ok=True)
 
 
-def _name(making: Path) -> Parcel | None:
-    if count(making) == 0:
-        return None
-    parcel = Parcel(digest(making), making.stat().st_size)
-    making.replace(making.with_name(parcel.name))
-    return parcel
+def _made(file: Path) -> NewParcel | None:
+    return None if count(file) == 0 else NewParcel(Parcel(digest(file), file.stat().st_size), file)
 
 
 def digest(file: Path) -> str:

@@ -3,12 +3,13 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
-from fleet.adapters.git.packs import digest
+from fleet.adapters.git.packs import NewParcel, digest
 from fleet.errors import Problem
 from fleet.limits import PARCEL_KEPT_S, PARCEL_PIECE_BYTES
 from fleet.ports import Packed, Parcel
@@ -40,26 +41,50 @@ class Parcels:
         path = self._path(name)
         return await self._run(lambda: _read(path, offset, count))
 
+    async def piece(self, made: NewParcel, offset: int) -> bytes:
+        """Return a piece of a parcel that was just made."""
+        return await self._run(lambda: _read(made.file, offset, PARCEL_PIECE_BYTES))
+
     async def drop(self, name: str) -> None:
         """Delete a parcel. Idempotent."""
         path = self._path(name)
         await self._run(lambda: path.unlink(missing_ok=True))
 
-    async def whole(self, parcel: Parcel | None) -> Path | None:
-        """Return the file of a parcel if all of it has arrived. A damaged one is deleted."""
+    async def claim(self, parcel: Parcel | None) -> Path | None:
+        """Return a parcel that has arrived whole, as a file that is the caller's. A damaged one is deleted."""
         if parcel is None:
             return None
         path = self._path(parcel.name)
-        return path if await self._run(lambda: _is_whole(path, parcel)) else None
+        return await self._run(lambda: _claim(path, parcel))
 
-    async def packed(self, parcel: Parcel | None) -> Packed:
-        """Return a parcel that was just made with its first bytes. If these are all, the file is deleted."""
-        if parcel is None:
+    async def new(self) -> Path:
+        """Return the path of a file that is the caller's; it does not exist."""
+        return await self.directory() / f"{os.urandom(8).hex()}.arriving"
+
+    async def add(self, file: Path, piece: bytes) -> None:
+        """Write the next piece of a parcel into a file that is the caller's."""
+        await self._run(lambda: _add(file, piece))
+
+    async def is_whole(self, file: Path, parcel: Parcel) -> bool:
+        """Return whether a file has exactly the bytes of a parcel."""
+        return await self._run(lambda: _is_whole(file, parcel))
+
+    async def delete(self, file: Path | None) -> None:
+        """Delete a file that is the caller's. Idempotent."""
+        if file is not None:
+            with trio.CancelScope(shield=True):
+                await self._run(lambda: file.unlink(missing_ok=True))
+
+    async def packed(self, made: NewParcel | None) -> Packed:
+        """Give a new parcel its name, and return it with its first bytes. If these are all, the file is deleted."""
+        if made is None:
             return Packed()
-        first = await self.read(parcel.name, 0, PARCEL_PIECE_BYTES)
-        if len(first) == parcel.size_bytes:
-            await self.drop(parcel.name)
-        return Packed(parcel, first)
+        first = await self.piece(made, 0)
+        if len(first) == made.parcel.size_bytes:
+            await self.delete(made.file)
+        else:
+            await self._run(lambda: made.file.replace(self._path(made.parcel.name)))
+        return Packed(made.parcel, first)
 
     def _path(self, name: str) -> Path:
         if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
@@ -70,8 +95,9 @@ class Parcels:
         make_private_directory(self._directory)
         old = time.time() - PARCEL_KEPT_S
         for path in self._directory.iterdir():
-            if path.stat().st_mtime < old:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another transfer has just deleted it
+                if path.stat().st_mtime < old:
+                    path.unlink()
 
     async def _run(self, action: Callable[[], _Result]) -> _Result:
         try:
@@ -98,11 +124,23 @@ def _read(path: Path, offset: int, count: int) -> bytes:
         return file.read(count)
 
 
-def _is_whole(path: Path, parcel: Parcel) -> bool:
+def _add(file: Path, piece: bytes) -> None:
+    with file.open("ab") as opened:
+        opened.write(piece)
+
+
+def _claim(path: Path, parcel: Parcel) -> Path | None:
+    """Another transfer may have the same parcel: each file is for one of them."""
+    own = path.with_name(f"{os.urandom(8).hex()}.claimed")
     try:
-        whole = path.stat().st_size == parcel.size_bytes and digest(path) == parcel.name
+        path.replace(own)
     except FileNotFoundError:
-        return False
-    if not whole:
-        path.unlink()
-    return whole
+        return None
+    if _is_whole(own, parcel):
+        return own
+    own.unlink()
+    return None
+
+
+def _is_whole(file: Path, parcel: Parcel) -> bool:
+    return file.stat().st_size == parcel.size_bytes and digest(file) == parcel.name

@@ -45,13 +45,14 @@ class GitTransfer:
     async def receive(self, key: str, offer: MirrorOffer, parcel: Parcel | None) -> bool:
         """Make the mirror or bring it up to date (see the port)."""
         async with self._locks.hold(key):
-            file = await self._parcels.whole(parcel)
+            file = await self._parcels.claim(parcel)
             if parcel is not None and file is None:
                 is_current, _ = await mirrors.state(self._mirror(key), offer.digest)
                 return is_current  # it arrived before
-            received = await mirrors.receive(self._mirror(key), offer, file)
-            await self._forget(parcel)
-            return received
+            try:
+                return await mirrors.receive(self._mirror(key), offer, file)
+            finally:
+                await self._parcels.delete(file)
 
     async def fetch_origin(self, key: str, url: str, object_format: str) -> None:
         """Fetch objects into the mirror from an address (see the port)."""
@@ -68,13 +69,13 @@ class GitTransfer:
             refs, given = await mirrors.changed(mirror, workspace_id)
             wanted = tuple(sorted(set(refs.values()) - set(had)))
             known = had if whole else (*had, *given)
-            parcel = await pack(Objects(mirror), await self._parcels.directory(), wanted, known)
-            return Collected(refs, await self._parcels.packed(parcel))
+            made = await pack(Objects(mirror), await self._parcels.directory(), wanted, known)
+            return Collected(refs, await self._parcels.packed(made))
 
     async def pack_tree(self, workspace_id: str, tree: str, had: tuple[str, ...]) -> Packed:
         """Pack a tree of a workspace (see the port)."""
-        parcel = await self._trees.pack(workspace_id, tree, had, await self._parcels.directory())
-        return await self._parcels.packed(parcel)
+        made = await self._trees.pack(workspace_id, tree, had, await self._parcels.directory())
+        return await self._parcels.packed(made)
 
     async def tree_bases(self, directory: str) -> tuple[str, ...]:
         """Return trees that a store of the workspace can read (see the port)."""
@@ -87,12 +88,13 @@ class GitTransfer:
     async def receive_tree(self, workspace_id: str, directory: str, tree: str, parcel: Parcel | None) -> bool:
         """Store a tree for a workspace (see the port)."""
         bases = await self.tree_bases(directory)
-        file = await self._parcels.whole(parcel)
+        file = await self._parcels.claim(parcel)
         if parcel is not None and file is None:
             return False
-        received = await self._trees.receive(workspace_id, tree, file, bases, directory=directory)
-        await self._forget(parcel)
-        return received
+        try:
+            return await self._trees.receive(workspace_id, tree, file, bases, directory=directory)
+        finally:
+            await self._parcels.delete(file)
 
     async def read(self, name: str, offset: int, count: int) -> bytes:
         """Return a piece of a parcel (see the port)."""
@@ -111,10 +113,6 @@ class GitTransfer:
             mirror = self._mirror(key)
             if not await exists(mirror):
                 await trio.Path(mirror).symlink_to(repository)
-
-    async def _forget(self, parcel: Parcel | None) -> None:
-        if parcel is not None:
-            await self._parcels.drop(parcel.name)
 
     def _mirror(self, key: str) -> str:
         if Path(key).name != key or key in ("", ".", ".."):

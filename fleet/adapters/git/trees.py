@@ -25,7 +25,7 @@ from fleet.adapters.git.tree_files import read_path
 from fleet.errors import Problem
 from fleet.keyed_locks import Locks
 from fleet.limits import DIRTY_PATHS_SHOWN_MAX, TREE_ATTEMPTS_MAX
-from fleet.ports import FileChange, FileContent, Listing, Parcel
+from fleet.ports import FileChange, FileContent, Listing
 
 _log = structlog.get_logger(__name__)
 
@@ -103,7 +103,7 @@ class GitTrees:
         store = await self._existing(workspace_id)
         return await read_path(store, tree, path)
 
-    async def pack(self, workspace_id: str, tree: str, had: tuple[str, ...], directory: Path) -> Parcel | None:
+    async def pack(self, workspace_id: str, tree: str, had: tuple[str, ...], directory: Path) -> packs.NewParcel | None:
         """Write a parcel into `directory` with a tree, without what is in the trees `had`.
 
         Raises `Problem`: tree_gone, git_failed.

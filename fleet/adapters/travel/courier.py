@@ -4,12 +4,12 @@ Each way, the receiver says what it has and gets the rest in pieces. It accepts 
 everything is sent again; after `PARCEL_TRIES_MAX` attempts the transfer has failed, and nothing has changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import structlog
-import trio
 
 from fleet.adapters.git import mirror_offers, packs, returned_refs
 from fleet.adapters.git.parcels import Parcels
@@ -64,8 +64,7 @@ class Courier:
             had = state.tips
             for _ in range(PARCEL_TRIES_MAX):
                 wanted = tuple(sorted(offer.objects - set(had)))
-                parcel = await packs.pack(objects, await self._parcels.directory(), wanted, had)
-                await self._send(parcel)
+                parcel = await self._send(await packs.pack(objects, await self._parcels.directory(), wanted, had))
                 if await self.transfer.receive(key, offer, parcel):
                     return
                 had = ()
@@ -78,14 +77,13 @@ class Courier:
             had, whole = await returned_refs.taken(repository, self.host, workspace_id), False
             for _ in range(PARCEL_TRIES_MAX):
                 collected = await self.transfer.collect(key, workspace_id, had, whole=whole)
-                arrived, file = await self._fetch(collected.packed)
                 wanted = tuple(sorted(set(collected.refs.values()) - set(had)))
-                if arrived and (not wanted or await packs.store(objects, file, wanted, None)):
-                    await self._drop(file)
+                async with self._fetched(collected.packed) as (arrived, file):
+                    stored = arrived and (not wanted or await packs.store(objects, file, wanted, None))
+                if stored:
                     async with self._head.locks.hold(repository):
                         await returned_refs.take(repository, self.host, workspace_id, collected.refs)
                     return
-                await self._drop(file)
                 had, whole = (), True
         raise self._failed(f"the work of workspace {workspace_id!r}")
 
@@ -106,9 +104,8 @@ class Courier:
             if tree in had:
                 return
             for _ in range(0 if await self._trees.has(workspace_id, tree, had) else PARCEL_TRIES_MAX):
-                arrived, file = await self._fetch(await self.transfer.pack_tree(workspace_id, tree, had))
-                received = arrived and await self._trees.receive(workspace_id, tree, file, had)
-                await self._drop(file)
+                async with self._fetched(await self.transfer.pack_tree(workspace_id, tree, had)) as (arrived, file):
+                    received = arrived and await self._trees.receive(workspace_id, tree, file, had)
                 if received:
                     break
                 had = ()
@@ -125,8 +122,7 @@ class Courier:
         async with self._locks.hold(f"tree {workspace_id}"):
             had = await self.transfer.tree_bases(directory)
             for _ in range(PARCEL_TRIES_MAX):
-                parcel = await self._trees.pack(origin_id, tree, had, await self._parcels.directory())
-                await self._send(parcel)
+                parcel = await self._send(await self._trees.pack(origin_id, tree, had, await self._parcels.directory()))
                 if await self.transfer.receive_tree(workspace_id, directory, tree, parcel):
                     return
                 had = ()
@@ -145,37 +141,38 @@ class Courier:
             return False
         return True
 
-    async def _send(self, parcel: Parcel | None) -> None:
-        """Send a parcel of the server, and delete it here."""
-        if parcel is None:
-            return
+    async def _send(self, made: packs.NewParcel | None) -> Parcel | None:
+        """Send a parcel of the server, delete it here and return what the host gets."""
+        if made is None:
+            return None
         try:
             offset = 0
-            while offset < parcel.size_bytes:
-                piece = await self._parcels.read(parcel.name, offset, PARCEL_PIECE_BYTES)
-                offset = await self.transfer.put(parcel.name, offset, piece)
+            while offset < made.parcel.size_bytes:
+                piece = await self._parcels.piece(made, offset)
+                offset = await self.transfer.put(made.parcel.name, offset, piece)
         finally:
-            with trio.CancelScope(shield=True):
-                await self._parcels.drop(parcel.name)
+            await self._parcels.delete(made.file)
+        return made.parcel
 
-    async def _fetch(self, packed: Packed) -> tuple[bool, Path | None]:
-        """Return whether a parcel of the host has arrived whole, and its file; None if nothing had to be sent."""
+    @asynccontextmanager
+    async def _fetched(self, packed: Packed) -> AsyncGenerator[tuple[bool, Path | None]]:
+        """Yield whether a parcel of the host has arrived whole, and its file; None if nothing had to be sent."""
         parcel = packed.parcel
         if parcel is None:
-            return True, None
-        piece, offset = packed.first, 0
-        while piece:
-            offset = await self._parcels.put(parcel.name, offset, piece)
-            more = offset < parcel.size_bytes
-            piece = await self.transfer.read(parcel.name, offset, PARCEL_PIECE_BYTES) if more else b""
-        if len(packed.first) < parcel.size_bytes:
-            await self.transfer.drop(parcel.name)
-        file = await self._parcels.whole(parcel)
-        return file is not None, file
-
-    async def _drop(self, file: Path | None) -> None:
-        if file is not None:
-            await self._parcels.drop(file.name)
+            yield True, None
+            return
+        file, piece, offset = await self._parcels.new(), packed.first, 0
+        try:
+            while piece:
+                await self._parcels.add(file, piece)
+                offset += len(piece)
+                more = offset < parcel.size_bytes
+                piece = await self.transfer.read(parcel.name, offset, PARCEL_PIECE_BYTES) if more else b""
+            if len(packed.first) < parcel.size_bytes:
+                await self.transfer.drop(parcel.name)
+            yield await self._parcels.is_whole(file, parcel), file
+        finally:
+            await self._parcels.delete(file)
 
     def _failed(self, what: str) -> Problem:
         return Problem(

@@ -37,7 +37,6 @@ class TestTravellingRemovals:
 
     steps_between_crashes = 1501
 
-    test_work = RemovalsContract.test_work_survives_its_workspace
     test_not_kept = RemovalsContract.test_what_is_not_kept_is_not_removed
     test_taken_branch = RemovalsContract.test_a_branch_taken_meanwhile_is_not_moved
     test_lost_source = RemovalsContract.test_a_clone_whose_source_is_gone_stays
