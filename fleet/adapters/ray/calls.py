@@ -25,6 +25,13 @@ class RemoteBugError(Exception):
     """The called method raised an error that is no `Problem`. The text is the traceback on the other machine."""
 
 
+class OtherVersion(Unavailable):
+    """What the other machine answered cannot be read: its agent is of another version of Fleet."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("host_unreachable", f"The host's agent is of another version of Fleet: {reason}")
+
+
 class Returned(msgspec.Struct, frozen=True, tag=True):
     """The encoded result of a call."""
 
@@ -153,8 +160,14 @@ def _form_of(problem: Problem) -> Raised:
 
 
 def result_of(port: type, name: str, answer: bytes) -> Any:
-    """Return the result of a call, or `EXPIRED`. Raises its `Problem`, or `RemoteBugError`."""
-    decoded: Answer = _answers.decode(answer)
+    """Return the result of a call, or `EXPIRED`. Raises its `Problem`, or `RemoteBugError`, `OtherVersion`."""
+    try:
+        return _result_of(port, name, _answers.decode(answer))
+    except msgspec.MsgspecError as error:
+        raise OtherVersion(str(error)) from error
+
+
+def _result_of(port: type, name: str, decoded: Answer) -> Any:
     match decoded:
         case Returned():
             return method_of(port, name).decode_result(decoded.body)

@@ -17,10 +17,11 @@ import trio
 from fleet import __version__
 from fleet.adapters.local_hosts import LocalHosts
 from fleet.adapters.ray import frames
+from fleet.adapters.ray.calls import OtherVersion, RemoteBugError
 from fleet.adapters.ray.engine import Engine, Launch, UnreachableError
 from fleet.adapters.ray.frames import Adopt, Cluster, Dismiss, Node
 from fleet.adapters.ray.link import HostLink
-from fleet.adapters.ray.machine import Options
+from fleet.adapters.ray.machine import Beat, Options
 from fleet.adapters.ray.reservations import Reservations
 from fleet.errors import Problem, Rejected
 from fleet.limits import HOST_BEAT_S, HOST_EVENTS_MAX, HOST_GRACE_MARGIN_S, HOST_SILENT_S, HOST_UNUSED_S
@@ -40,6 +41,7 @@ from fleet.ports import (
 
 _log = structlog.get_logger(__name__)
 
+_UNREADABLE: Final = "unknown"
 HOST_LABEL: Final = "fleet-host"
 _ENGINE_LABELS: Final = "ray.io/"
 
@@ -215,6 +217,9 @@ class RayHosts:
                 reason = error.reason
             except Problem as problem:
                 reason = problem.detail
+            except RemoteBugError as bug:
+                _log.error("agent_failed", host=known.link.host, error=str(bug))
+                reason = "its agent has failed"
             else:
                 known.last_s = trio.current_time()
                 self._heard(known)
@@ -231,13 +236,25 @@ class RayHosts:
             if not error.is_gone or known.node is None:
                 raise
             await self._adopt(known, is_fresh=False)
-            await known.link.beat()
-        beat = known.link.last
-        if beat is not None and beat.info.version not in (__version__, known.upgraded_from):
-            _log.info("agent_replaced", host=known.link.host, version=beat.info.version)
-            known.upgraded_from = beat.info.version  # once: the machine may have that version of Fleet itself
+            await self._replace_other_version(known)
+        except (OtherVersion, RemoteBugError):
+            await self._replace_other_version(known)
+        else:
+            await self._replace_other_version(known, known.link.last)
+
+    async def _replace_other_version(self, known: _Known, beat: Beat | None = None) -> None:
+        """Replace an agent that another Fleet has started, with or without an answer that can be read."""
+        try:
+            version = (beat or await known.link.beat()).info.version
+        except (OtherVersion, RemoteBugError):
+            version = _UNREADABLE
+        if version not in (__version__, known.upgraded_from):
+            _log.info("agent_replaced", host=known.link.host, version=version)
+            known.upgraded_from = version  # once: the machine may have that version of Fleet itself
             await self._adopt(known, is_fresh=True)
             await known.link.beat()
+        elif version == _UNREADABLE:
+            raise OtherVersion("its heartbeat cannot be read, and another agent there answers in the same way")
 
     async def _adopt(self, known: _Known, *, is_fresh: bool) -> None:
         options = msgspec.structs.replace(self._options, host=known.link.host)

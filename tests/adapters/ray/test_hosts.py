@@ -1,9 +1,13 @@
 """The hosts of a cluster in virtual time: an engine of the test, with agents that answer, or not."""
 
+from typing import Protocol
+
 import pytest
 import trio
 from trio.testing import MockClock
 
+from fleet.adapters.ray.calls import Served
+from fleet.adapters.ray.machine import PORTS
 from fleet.errors import Rejected, Unavailable
 from fleet.limits import HOST_GRACE_MARGIN_S, HOST_SILENT_S
 from fleet.ports import (
@@ -12,12 +16,24 @@ from fleet.ports import (
     HostLost,
     HostUp,
     Need,
+    ProcessIdentity,
     Script,
     ScriptEnd,
 )
 from tests.adapters.ray.setting import GRACE_S, PROCESS, nothing, ready, short, told, two_hosts
 
 # ------------------------------------------------------------------------------------------------ hearing and silence
+
+
+class OldMachine(Protocol):
+    async def beat(self, token: str, processes: tuple[ProcessIdentity, ...]) -> dict[str, str]: ...
+
+
+class OldAgent:
+    """An agent of a Fleet whose heartbeats had another form."""
+
+    async def beat(self, token: str, processes: tuple[ProcessIdentity, ...]) -> dict[str, str]:
+        return {"token": token}
 
 
 async def test_machines_with_the_label_become_hosts(autojump_clock: MockClock) -> None:
@@ -110,6 +126,13 @@ async def test_an_agent_of_another_version_is_replaced_once(autojump_clock: Mock
         assert sorted(short(await told(setting.hosts, 20))) == [("EngineUp", ""), ("HostUp", "n1"), ("HostUp", "n2")]
         n1 = [order.is_fresh for order in setting.backend.adopted if order.host == "n1"]
         assert n1 == [False, True]
+
+
+async def test_an_agent_whose_answers_cannot_be_read_is_replaced(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        setting.backend.agents["n1"] = Served({**PORTS, "machine": OldMachine}, {"machine": OldAgent()})
+        assert sorted(short(await told(setting.hosts, 20))) == [("EngineUp", ""), ("HostUp", "n1"), ("HostUp", "n2")]
+        assert [order.is_fresh for order in setting.backend.adopted if order.host == "n1"] == [True]
 
 
 async def test_the_engine_ends_and_its_next_process_finds_the_same_agents(autojump_clock: MockClock) -> None:
