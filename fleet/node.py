@@ -60,7 +60,6 @@ async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(opencode.enforce_lease)
         nursery.start_soon(opencode.learn_version)
-        nursery.start_soon(opencode.enforce_lease)
         described = SelfDescription(
             options.host,
             epoch=uuid4().hex,

@@ -36,11 +36,13 @@ def require_token(environment: Mapping[str, str]) -> None:
 
 
 def require_closed(address: str) -> None:
-    """Raise `AuthenticationError` unless the cluster refuses a request without a token; OSError if it is away."""
+    """Raise `AuthenticationError` if the cluster serves a request without a token; OSError if it does not answer."""
     status = _status_without_token(address)
+    if not status:
+        raise ConnectionError("the head of the cluster has not answered a request")
     if status != _UNAUTHENTICATED:
         raise AuthenticationError(
-            f"The Ray cluster at {address} accepts callers without a token (status {status or 'unknown'}): everyone "
+            f"The Ray cluster at {address} accepts callers without a token (status {status}): everyone "
             "who reaches its ports can run code there. Set RAY_AUTH_MODE=token for `ray start` on every machine"
         )
 
