@@ -6,7 +6,7 @@ from fleet.client.connection import Connection, Page
 from fleet.limits import PAGE_MAX
 from fleet.wire.bodies import At, AtQuery, InstancesQuery, PageQuery, PastQuery, PathBody, WorkspaceBody
 from fleet.wire.choices import AgentItem, CommandItem, FolderItem, ModelItem, OfferItem, RootItem
-from fleet.wire.hosts import HostItem
+from fleet.wire.hosts import EngineItem, HostItem
 from fleet.wire.instances import InstanceItem, OrphanItem
 from fleet.wire.items import BranchItem
 from fleet.wire.place_queries import BranchQuery, DirectoryQuery, FindQuery, OfferQuery, OffersQuery, RootQuery
@@ -56,6 +56,10 @@ class Places:
     async def hosts(self) -> Page[HostItem]:
         """Return the machines on which sessions work, that of the server first."""
         return await self._connection.page(HostItem, "/hosts", PageQuery(PAGE_MAX))
+
+    async def hosts_engine(self) -> EngineItem:
+        """Return whether the engine of the other hosts answers."""
+        return await self._connection.read(EngineItem, "/hosts/engine")
 
     async def drain_host(self, name: str) -> HostItem:
         """Place no further sessions on this host."""

@@ -230,6 +230,7 @@ class SyncFleetClient:
     instance = _blocking(FleetClient.instance)
     orphans = _blocking(FleetClient.orphans)
     hosts = _blocking(FleetClient.hosts)
+    hosts_engine = _blocking(FleetClient.hosts_engine)
     drain_host = _blocking(FleetClient.drain_host)
     undrain_host = _blocking(FleetClient.undrain_host)
     agents = _blocking(FleetClient.agents)

@@ -31,3 +31,14 @@ class HostItem(WireItem, kw_only=True):
     labels: dict[str, str]
     epoch: str | None
     address: str | None
+
+
+class EngineItem(WireItem, kw_only=True):
+    """The engine of the other hosts. While it does not answer, no session is placed there; sessions that run continue.
+
+    `since` is null if it answers, or if there is none.
+    """
+
+    answers: bool
+    since: str | None
+    evidence: str

@@ -40,6 +40,9 @@ async def test_hosts_are_listed_drained_and_undrained(machine: Machine) -> None:
         unknown = await fleet(line, "hosts", "drain", "node9")
         assert (unknown.code, "never seen a host 'node9'" in unknown.err) == (1, True)
         assert (await fleet(line, "hosts", "drain")).code == 2
+        cluster.engine_down()
+        await trio.sleep(1)
+        assert "No session is placed on another host." in (await fleet(line, "hosts")).out
 
 
 async def test_a_new_session_asks_for_a_host_and_for_room(machine: Machine) -> None:

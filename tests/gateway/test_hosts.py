@@ -137,6 +137,9 @@ async def test_a_lost_engine_limits_fleet() -> None:
         fleet.machines.engine_down()
         await trio.sleep(1)
         assert "the engine of the hosts has not answered since" in (await fleet.reasons())[0]
+        engine = (await fleet.door.knock("GET", "/api/hosts/engine")).json
+        assert (engine["answers"], engine["evidence"]) == (False, "the engine's process has ended")
         fleet.machines.engine_back()
         await trio.sleep(1)
+        assert (await fleet.door.knock("GET", "/api/hosts/engine")).json["answers"]
         assert await fleet.reasons() == []

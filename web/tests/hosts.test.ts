@@ -45,6 +45,12 @@ describe("what a person must know of hosts", () => {
     expect(troubles.every(each => each.hint !== "")).toBe(true);
   });
 
+  it("begins with the engine, without which no session is placed", () => {
+    const engine = { answers: false, since: new Date(NOW).toISOString(), evidence: "its process has ended" };
+    expect(troublesOf([host("up")], engine)[0]?.detail).toContain("its process has ended");
+    expect(troublesOf([host("up")], { answers: true, since: null, evidence: "" })).toEqual([]);
+  });
+
   it("says where a session works only if that is not the server's machine", () => {
     expect([null, "local", "node1"].map(each => elsewhere(session("a", { host: each })))).toEqual([
       null,

@@ -49,6 +49,11 @@ class HostUseCases:
         """Place sessions there again, and return the log position. Raises `Rejected` host_not_found."""
         return await self._ask(m.UndrainHost(name=name, at_ms=self._context.clock.now_ms()), caller)
 
+    @property
+    def engine_lost(self) -> m.EngineLost | None:
+        """Since when and why the engine does not answer, None if it does or there is none."""
+        return self._state().engine_lost
+
     def limitations(self) -> list[str]:
         """Return a sentence for the lost engine and each silent host. What was on a lost host can work elsewhere."""
         state = self._state()

@@ -34,11 +34,19 @@ async def hosts(
     `host_grace_s`, so no process of Fleet runs there any more.
     """
     from fleet.cli.sanitize import SafeConsole, json_of, line_of
+    from fleet.cli.show_view import since
 
     if action is None:
         found = list(await fleet.hosts())
         console = SafeConsole()
-        print(json_of(found)) if json else console.print(_table(found, console.width))
+        if json:
+            print(json_of(found))
+            return
+        console.print(_table(found, console.width))
+        engine = await fleet.hosts_engine()
+        if not engine.answers and engine.since is not None:
+            lost = f"The engine has not answered for {since(engine.since)}: {line_of(engine.evidence)}."
+            console.print(f"{lost} No session is placed on another host.", style="bold yellow")
         return
     if name is None:
         raise UsageError(f"name the host: fleet hosts {action} NAME")

@@ -2,10 +2,10 @@
 
 from fleet.actors.fleet import Fleet
 from fleet.actors.usecases.hosts import HostView
-from fleet.core.hosts import KnownHost
+from fleet.core.hosts import EngineLost, KnownHost
 from fleet.core.times import rfc3339
 from fleet.wire.enums import HostStatus
-from fleet.wire.hosts import HostItem
+from fleet.wire.hosts import EngineItem, HostItem
 
 
 def host_item(fleet: Fleet, view: HostView) -> HostItem:
@@ -33,6 +33,13 @@ def host_item(fleet: Fleet, view: HostView) -> HostItem:
         epoch=None if facts is None else facts.epoch,
         address=None if facts is None else facts.address,
     )
+
+
+def engine_item(lost: EngineLost | None) -> EngineItem:
+    """Return what the API shows of the engine."""
+    if lost is None:
+        return EngineItem(answers=True, since=None, evidence="")
+    return EngineItem(answers=False, since=rfc3339(lost.at_ms), evidence=lost.evidence)
 
 
 def _status(known: KnownHost) -> HostStatus:

@@ -4,12 +4,12 @@ from quart import Response
 
 from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
-from fleet.gateway.items.hosts import host_item
+from fleet.gateway.items.hosts import engine_item, host_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json
 from fleet.gateway.server.requests import answer, paged
 from fleet.wire.bodies import PageQuery
-from fleet.wire.hosts import HostItem
+from fleet.wire.hosts import EngineItem, HostItem
 
 endpoint = Endpoints("/api/hosts", "fleet")
 
@@ -22,6 +22,15 @@ async def list_hosts(fleet: Fleet, query: PageQuery) -> Response:
     not answered for longer than `host_grace_s`, so no process of Fleet runs there any more.
     """
     return paged(fleet.hosts.views(), query, lambda view: host_item(fleet, view), fleet.log.head())
+
+
+@endpoint("GET /engine", gives=json(EngineItem, headers=("Fleet-Position",)))
+async def read_engine(fleet: Fleet) -> Response:
+    """Read whether the engine of the other hosts answers.
+
+    Without `--hosts ray` there is none, and nothing is wrong.
+    """
+    return answer(engine_item(fleet.hosts.engine_lost), position=fleet.log.head())
 
 
 @endpoint("POST /<host_name>/drain", gives=json(HostItem, headers=("Fleet-Position",)), refuses=("host_not_found",))

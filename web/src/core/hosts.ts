@@ -1,5 +1,5 @@
 /** The hosts: how each looks, what a person must know of them at once, and what a session asks for. */
-import type { HostItem } from "../wire/api.ts";
+import type { EngineItem, HostItem } from "../wire/api.ts";
 import type { SessionItem } from "../wire/types.ts";
 import { bytes, counted, oneLine } from "./text.ts";
 
@@ -31,10 +31,19 @@ export function elsewhere(item: SessionItem): string | null {
 export type HostTrouble = { readonly title: string; readonly detail: string; readonly hint: string };
 
 /** Return what is wrong with the hosts, the worst first: a lost host matters as long as sessions need it. */
-export function troublesOf(hosts: readonly HostItem[]): readonly HostTrouble[] {
+export function troublesOf(hosts: readonly HostItem[], engine?: EngineItem): readonly HostTrouble[] {
   const lost = hosts.filter(each => each.status === "lost" && each.sessions > 0);
   const silent = hosts.filter(each => each.status === "silent");
-  return [...lost.map(lostTrouble), ...silent.map(silentTrouble)];
+  const down = engine === undefined || engine.answers ? [] : [engineTrouble(engine)];
+  return [...down, ...lost.map(lostTrouble), ...silent.map(silentTrouble)];
+}
+
+function engineTrouble(engine: EngineItem): HostTrouble {
+  return {
+    title: "The engine of the hosts does not answer",
+    detail: `${oneLine(engine.evidence)}. Sessions continue; no session is placed on another host.`,
+    hint: "Look at Ray's head on its machine.",
+  };
 }
 
 function lostTrouble(host: HostItem): HostTrouble {

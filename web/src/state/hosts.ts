@@ -13,3 +13,8 @@ export function useHosts() {
   });
   return { found, hosts: found.data?.body ?? [] };
 }
+
+/** The engine of the hosts, where there are several. */
+export function useEngine(isMany: boolean) {
+  return useRead(["engine"], () => api.GET("/api/hosts/engine"), { everyMs: MANY_MS, isOff: !isMany }).data?.body;
+}

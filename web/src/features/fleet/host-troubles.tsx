@@ -2,14 +2,14 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { troublesOf } from "../../core/hosts.ts";
-import { useHosts } from "../../state/hosts.ts";
+import { useEngine, useHosts } from "../../state/hosts.ts";
 import style from "./fleet.module.css";
 
 const SHOWN_MAX = 2;
 
 export function HostTroubles(): ReactNode {
   const { hosts } = useHosts();
-  const troubles = troublesOf(hosts);
+  const troubles = troublesOf(hosts, useEngine(hosts.length > 1));
   if (troubles.length === 0) return null;
   const more = troubles.length - SHOWN_MAX;
   return (
