@@ -175,6 +175,38 @@ async def test_no_secret_and_no_program_reaches_a_host(world: TravelWorld, strat
         assert git(order.directory, "status", "--porcelain") == ""
 
 
+async def test_a_host_moves_no_ref_that_is_not_its_own(world: TravelWorld) -> None:
+    order = await made(world, "worktree")
+    source, other = order.source_directory, "01936f2e-0000-7000-8000-0000000000ff"
+    git(source, "branch", "work")
+    git(source, "checkout", "-q", "work")
+    newest, old = world.commit(source), refs(source, "refs/heads/main")["refs/heads/main"]
+    git(source, "checkout", "-q", "--detach")
+    git(source, "update-ref", f"refs/fleet/kept/{other}", newest)
+    before = refs(source, "refs")
+    world.transfer.extra_refs = {
+        "refs/heads/work": old,
+        f"refs/fleet/kept/{other}": old,
+        "refs/remotes/origin/main": old,
+        "refs/fleet/anchors": old,
+        "HEAD": old,
+    }
+    await world.removals.keep(order)
+    after = refs(source, "refs")
+    assert {name: at for name, at in after.items() if not name.startswith("refs/fleet/hosts/")} == {
+        name: at for name, at in before.items() if not name.startswith("refs/fleet/hosts/")
+    }
+    for name, at in (
+        ("refs/heads/x y", old),
+        ("refs/heads/x\ndelete refs/heads/work", old),
+        ("refs/heads/x", "--help"),
+    ):
+        world.transfer.extra_refs = {name: at}
+        with pytest.raises(Problem):
+            await world.removals.keep(order)
+    assert refs(source, "refs") == after
+
+
 async def test_submodules_are_reported_and_nested_work_is_refused(world: TravelWorld) -> None:
     outer, inner = world.repository("shop"), world.repository("inner")
     git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner, "lib")

@@ -109,6 +109,21 @@ async def test_a_tree_costs_only_what_is_new(world: TravelWorld) -> None:
     assert sum(stored) < 110_000  # files of the source are borrowed
 
 
+async def test_a_workspace_is_prepared_on_another_host_before_and_after_its_work_was_saved(world: TravelWorld) -> None:
+    repository = world.repository("shop")
+    order = await ordered(world, repository, "worktree", base_ref="HEAD")
+    first = await world.workspaces.prepare(order)
+    world.commit(repository)
+    second = world.machine("n2").ports
+    again = await second.workspaces.prepare(order)
+    assert (again.branch, again.head) == (first.branch, first.head)
+    commit = world.commit(again.directory)
+    kept = await second.removals.keep(order)
+    third = world.machine("n3").ports
+    await third.removals.restore(order, kept)
+    assert (await third.workspaces.prepare(order)).head == commit
+
+
 async def test_the_server_alone_restores_and_removes_the_work_of_a_lost_host(world: TravelWorld) -> None:
     order = await made(world, "worktree")
     world.commit(order.directory)

@@ -4,10 +4,12 @@ import shutil
 from pathlib import Path
 from typing import cast
 
+from msgspec.structs import replace
+
 from fleet.adapters.git import GitRemovals, GitTransfer, GitTrees, GitWorkspaces
 from fleet.adapters.travel import Head, HostAdapters, Repositories, Travelling, travelling
 from fleet.errors import Unavailable
-from fleet.ports import MirrorOffer, Parcel, PreservedWork, WorkspaceSpec
+from fleet.ports import Collected, MirrorOffer, Parcel, PreservedWork, WorkspaceSpec
 from tests.adapters.git.test_removals import RemovalWorld
 from tests.adapters.git.world import git
 
@@ -73,6 +75,7 @@ class CountedTransfer(GitTransfer):
         self.__dict__ |= transfer.__dict__
         self.sent_bytes = 0
         self.faults: list[str] = []
+        self.extra_refs: dict[str, str] = {}
 
     async def put(self, name: str, offset: int, piece: bytes) -> int:
         self.sent_bytes += len(piece)
@@ -94,6 +97,10 @@ class CountedTransfer(GitTransfer):
     async def read(self, name: str, offset: int, count: int) -> bytes:
         self._break("read")
         return await super().read(name, offset, count)
+
+    async def collect(self, key: str, workspace_id: str, had: tuple[str, ...], *, whole: bool) -> Collected:
+        collected = await super().collect(key, workspace_id, had, whole=whole)
+        return replace(collected, refs={**collected.refs, **self.extra_refs})
 
     def _has(self, fault: str) -> bool:
         if self.faults[:1] != [fault]:
