@@ -27,6 +27,10 @@ from fleet.ports import EngineDown, EngineUp
 _log = structlog.get_logger(__name__)
 
 _READ_BYTES: Final = 256 * 1024
+_TOO_LATE: Final = (
+    f"it was not connected to the cluster within {ENGINE_CONNECT_S:g} s; the server's own machine has to be in the "
+    "cluster: run `ray start` there"
+)
 _FAULTS: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -140,7 +144,7 @@ class Engine:
                 if self._link is link:
                     connecting.deadline = float("inf")
         if connecting.cancelled_caught:
-            return NotConnected(f"it was not connected to the cluster within {ENGINE_CONNECT_S:g} s", is_final=False)
+            return NotConnected(_TOO_LATE, is_final=False)
         return NotConnected("its process has ended", is_final=False)
 
     def _take(self, report: Connected | Done | Failed, link: "_Link") -> None:

@@ -13,20 +13,9 @@ from functools import partial
 from typing import Any, Final
 
 from fleet.adapters.ray.agent import HostAgent
-from fleet.adapters.ray.authentication import AuthenticationError, require_closed, require_token
-from fleet.adapters.ray.frames import (
-    Adopt,
-    Cluster,
-    Connected,
-    Dismiss,
-    Node,
-    Nodes,
-    NotConnected,
-    PortCall,
-    Release,
-    Reserve,
-    Slot,
-)
+from fleet.adapters.ray.authentication import require_accepted, require_closed, require_token
+from fleet.adapters.ray.frames import Adopt, Cluster, Connected, Dismiss, Node, Nodes, PortCall, Release, Reserve, Slot
+from fleet.adapters.ray.refusals import not_connected
 from fleet.adapters.ray.relay import BackendError, Finish, Relay
 from fleet.limits import AGENT_CALLS_MAX
 
@@ -180,13 +169,10 @@ def main(address: str, namespace: str, opener: str) -> None:
     try:
         require_token(os.environ)
         require_closed(address)
+        require_accepted(address, os.environ)
         ray = _connected(address, namespace)
-    except AuthenticationError as error:
-        relay.send(NotConnected(str(error), is_final=True))
-    except ModuleNotFoundError:
-        relay.send(NotConnected("Ray is not installed: install Fleet with its extra `ray`", is_final=True))
     except Exception as error:
-        relay.send(NotConnected(f"{type(error).__name__}: {error}", is_final=False))
+        relay.send(not_connected(error, address))
     else:
         relay.send(Connected(ray.__version__))
         relay.serve(RayBackend(ray, namespace, opener))
