@@ -12,13 +12,13 @@ import shutil
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
 import trio
 
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release, resolve_binary, version
+from fleet.checks import DISK_FREE_BYTES_COMFORTABLE, Check
 from fleet.config import Config
 from fleet.environment import remarks
 from fleet.errors import StartupError, Unavailable
@@ -30,24 +30,10 @@ from fleet.gateway.server.tokens import TokenFile
 from fleet.limits import DISK_FREE_BYTES_MIN, GIT_VERSION_TIMEOUT_S, MIB
 from fleet.network import family_of, is_loopback, listens
 
-DISK_FREE_BYTES_COMFORTABLE: Final = 1024 * MIB
-"""Below, a few clones and a day of events fill the disk."""
-
 BACKUP_AGE_DAYS: Final = 7
 """An older backup is a warning: a week of work would be lost."""
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
-
-State = Literal["ok", "warning", "failed"]
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One check: its subject, its result, and what to do if it is not ok. Fleet works in spite of a warning."""
-
-    name: str
-    state: State
-    detail: str
-    advice: str = ""
 
 
 async def examine(config: Config, environment: Mapping[str, str]) -> tuple[Check, ...]:
@@ -215,8 +201,3 @@ def _existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
-
-
-def healthy(checks: tuple[Check, ...]) -> bool:
-    """Return whether no check has failed."""
-    return all(check.state != "failed" for check in checks)

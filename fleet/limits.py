@@ -168,6 +168,10 @@ HOST_ROOM_S: Final = 2.0  # for a reservation of room that was counted as free; 
 HOST_PIECE_BYTES: Final = MIB  # of a stream in one call: 92 MiB/s were measured, 26 MiB/s with 64 KiB
 HOST_PROCESSES_MAX: Final = 1000  # of one host that its heartbeats report; the one asked for longest ago is left out
 HOST_EVENTS_MAX: Final = 10_000  # that wait for one reader; beyond, the reader is cut off
+SURVEY_S: Final = 60.0  # of all machines of a cluster, by the doctor; it takes 3 s
+SURVEY_PROBE_S: Final = 30.0  # for the answers of all probes: a busy machine starts a process of Ray in 5 s
+SURVEY_CONNECT_S: Final = 3.0  # to a port of a machine in the same network
+CLOCK_SKEW_MS_MAX: Final = 2_000  # between two machines; beyond, the times of events mislead a reader
 ENGINE_STOP_S: Final = 3.0  # a sidecar ends when its pipe is closed, or is killed after so long
 
 # OpenCode processes

@@ -1,6 +1,7 @@
-"""`fleet doctor` shows the results of the checks in fleet/doctor.py."""
+"""`fleet doctor` shows the results of the checks in fleet/doctor.py and fleet/cluster_doctor.py."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from fleet.config import Config
 from fleet.escape import plain
 
 if TYPE_CHECKING:
-    from fleet.doctor import Check
+    from fleet.checks import Check
 
 _MARKS = {"ok": "[green]ok[/green]     ", "warning": "[yellow]warning[/yellow]", "failed": "[red]failed[/red] "}
 
@@ -22,6 +23,10 @@ _MARKS = {"ok": "[green]ok[/green]     ", "warning": "[yellow]warning[/yellow]",
 def doctor(
     config: Config,
     json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    cluster: Annotated[
+        bool,
+        typer.Option("--cluster", help="Check the cluster of --hosts ray, and each machine in it, instead."),
+    ] = False,
     drill: Annotated[
         bool, typer.Option("--drill", help="Break scratch copies of the log instead, and see whether Fleet recovers.")
     ] = False,
@@ -35,17 +40,30 @@ def doctor(
     With --drill, copy the log into a temporary directory and verify it, replay it, kill a process that appends to it,
     let its disk be full, and lose a stream. The data directory is only read, and no process of it is touched.
 
+    With --cluster, ask every machine of the cluster for its versions, clock, disk and memory, and whether this machine
+    reaches it. It starts a short process on each, and needs no server; a server that runs says how it sees its hosts.
+
     The exit code is 1 if Fleet cannot work, or a drill failed.
     """
     import msgspec
     import trio
 
-    from fleet.doctor import examine, healthy
+    from fleet.checks import healthy
     from fleet.drill.drills import run_drills
     from fleet.logs import configure_logs
 
     configure_logs("error")  # to standard error; the checks say what is wrong
-    found = run_drills(config.data_dir, scratch) if drill else trio.run(examine, config, os.environ)
+    found: Iterable[Check]
+    if drill:
+        found = run_drills(config.data_dir, scratch)
+    elif cluster:
+        from fleet.cluster_doctor import examine_cluster
+
+        found = trio.run(examine_cluster, config, os.environ)
+    else:
+        from fleet.doctor import examine
+
+        found = trio.run(examine, config, os.environ)
     checks: list[Check] = []
     for check in found:
         checks.append(check)
