@@ -226,3 +226,16 @@ async def test_sessions_leave_a_drained_host_when_their_turns_are_over(cluster: 
     assert now(wide, busy).last_outcome == "finished"
     assert not node.disk.checkouts
     assert not node.world.living()
+
+
+async def test_a_turn_goes_on_while_the_engine_is_down_for_a_short_time(cluster: FakeCluster, wide: Door) -> None:
+    session = await create(wide)
+    await prompt(wide, session, "bash:30")
+    await wide.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None and s.turn.delivered)
+    cluster.engine_down()
+    await trio.sleep(60)
+    assert machine_of(cluster, wide, session).world.living()
+    assert wide.fleet.hosts.limitations(), "it says so"
+    cluster.engine_back()
+    await wide.settled(session.id)
+    assert (now(wide, session).phase, now(wide, session).last_outcome) == ("idle", "finished")
