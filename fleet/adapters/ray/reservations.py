@@ -90,7 +90,9 @@ class Reservations:
             return
         if need.host is None and self._cluster.has_autoscaler:
             return
-        raise Rejected("host_unsuitable", f"no host has {_words(need)}; {self._largest()}", field="host")
+        raise Rejected(
+            "host_unsuitable", f"{_none(need)} can give a session {_room(need)}; {self._largest()}", field="host"
+        )
 
     def _largest(self) -> str:
         if not self._seen:
@@ -217,9 +219,21 @@ def _suits(name: str, node: Node, need: Need) -> bool:
 
 
 def _words(need: Need) -> str:
-    room = [f"{need.cpus:g} cores"] if need.cpus else []
-    room += [f"{need.memory_mb} MiB"] if need.memory_mb else []
+    """What a session waits for: `2 cores on a host with the label gpu=true`."""
     where = "a host" if need.host is None else f"the host {need.host}"
+    return f"{_room(need)} on {where}{_labelled(need)}"
+
+
+def _none(need: Need) -> str:
+    return f"no host{_labelled(need)}" if need.host is None else f"no host {need.host}{_labelled(need)}"
+
+
+def _room(need: Need) -> str:
+    room = [f"{need.cpus:g} {'core' if need.cpus == 1 else 'cores'}"] if need.cpus else []
+    room += [f"{need.memory_mb} MiB"] if need.memory_mb else []
+    return " and ".join(room) or "room"
+
+
+def _labelled(need: Need) -> str:
     labels = ", ".join(f"{name}={value}" for name, value in sorted(need.labels.items()))
-    words = f"{' and '.join(room) or 'room'} on {where}"
-    return f"{words} with the label {labels}" if labels else words
+    return f" with the label {labels}" if labels else ""

@@ -48,7 +48,9 @@ async def test_labels_names_and_drained_hosts_are_respected(autojump_clock: Mock
 async def test_a_need_that_no_host_can_fulfil_names_the_largest(autojump_clock: MockClock) -> None:
     async with two_hosts() as setting:
         await ready(setting)
-        with pytest.raises(Rejected, match="no host has 64 cores on a host; the largest, n1, has 4 cores and 8192 MiB"):
+        with pytest.raises(
+            Rejected, match="no host can give a session 64 cores; the largest, n1, has 4 cores and 8192 MiB"
+        ):
             await setting.hosts.reserve("s1", Need(cpus=64), (), nothing)
         with pytest.raises(Rejected, match="with the label gpu=false"):
             await setting.hosts.require(Need(labels={"gpu": "false"}))
