@@ -55,7 +55,7 @@ def _following(port: int, path: str, *headers: str) -> Generator[socket.socket]:
         yield stream
 
 
-def _first_delta_ms(side: Side) -> float:
+def first_delta_ms(side: Side) -> float:
     """Prompt, and return the time to the first word; then wait for the turn's end."""
     _drain(side.stream)  # OpenCode's own stream has the events of all sessions
     seen = b""
@@ -87,7 +87,8 @@ def _drain(stream: socket.socket) -> None:
 
 
 @contextmanager
-def _through_fleet(server: Server, session_id: str) -> Generator[Side]:
+def through_fleet(server: Server, session_id: str) -> Generator[Side]:
+    """Open a session of the server."""
     path = f"/api/sessions/{session_id}"
 
     def prompt() -> None:
@@ -139,12 +140,12 @@ def _measure(root: Path, strategy: str) -> tuple[float, float]:
     ):
         made = create_session(server, repository, strategy)
         with (
-            _through_fleet(server, made["session"]["id"]) as ours,
+            through_fleet(server, made["session"]["id"]) as ours,
             _straight(server, data_dir, made) as theirs,
         ):
             for side in (ours, theirs):  # a first turn has OpenCode make a title
-                _first_delta_ms(side)
-            taken = [(_first_delta_ms(ours), _first_delta_ms(theirs)) for _ in range(ROUNDS)]
+                first_delta_ms(side)
+            taken = [(first_delta_ms(ours), first_delta_ms(theirs)) for _ in range(ROUNDS)]
     through, straight = (statistics.median(side) for side in zip(*taken, strict=True))
     return through, straight
 

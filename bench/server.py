@@ -34,12 +34,19 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def fleet(data_dir: Path, *options: str, home: Path | None = None, before: Path | None = None) -> Generator[Server]:
+def fleet(
+    data_dir: Path,
+    *options: str,
+    home: Path | None = None,
+    before: Path | None = None,
+    further: Mapping[str, str] | None = None,
+) -> Generator[Server]:
     """Run `fleet serve` on `data_dir`; the OpenCode processes of `home` have their own files there.
 
-    `before` is a directory of programs that are found before all others.
+    `before` is a directory of programs that are found before all others, `further` has variables of the server.
     """
     environment = opencode_environment(home) if home is not None else dict(os.environ)
+    environment.update(further or {})
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # it has each start compile every module, as no user's does
     if before is not None:
         environment["PATH"] = f"{before}{os.pathsep}{environment['PATH']}"
@@ -118,10 +125,10 @@ def git(directory: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=directory, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def create_session(server: Server, repository: Path, strategy: str = "worktree") -> Any:
-    """Create a session over REST and return the answer."""
-    answer = server.http.post(
-        "/api/sessions", json={"directory": str(repository), "title": "Bench", "isolationStrategy": strategy}
-    )
+def create_session(server: Server, repository: Path, strategy: str = "worktree", host: str | None = None) -> Any:
+    """Create a session over REST and return the answer; on a named host it reserves nothing."""
+    body = {"directory": str(repository), "title": "Bench", "isolationStrategy": strategy}
+    there = {} if host is None else {"host": host, "cpus": 0, "memoryMb": 0}
+    answer = server.http.post("/api/sessions", json=body | there)
     answer.raise_for_status()
     return answer.json()
