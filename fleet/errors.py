@@ -150,6 +150,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "opencode_downgrade": Kind(503, "OpenCode's data is of a newer version", _DOCTOR, _LATER_S),
     # Hosts
     "host_not_found": Kind(404, "There is no such host"),
+    "host_local": Kind(409, "The server's own machine cannot be drained"),
     "host_unknown": Kind(422, "There is no such host"),
     "host_unsuitable": Kind(422, "No host can do this"),
     "host_unreachable": Kind(

@@ -1,7 +1,8 @@
 """The hosts aggregate: which machines this Fleet has seen, when each was silent, lost or draining, and why.
 
 One aggregate with the id `fleet`. It records changes only: free memory and heartbeats are in no event. The server's own
-machine, `local`, answers as long as the server runs, so nothing but its draining is recorded.
+machine, `local`, answers as long as the server runs, so nothing is recorded of it. It cannot be drained: without other
+hosts there is no other place, and with them a session works there only if it asks for it.
 """
 
 from collections.abc import Mapping
@@ -115,7 +116,7 @@ HostsEvent = HostSeen | HostSilent | HostLost | HostReturned | HostDraining | Ho
 
 
 class KnownHost(msgspec.Struct, frozen=True):
-    """A host since its first answer. `facts` is None for `local`; `evidence` is why it is silent or lost."""
+    """A host since its first answer; `evidence` is why it is silent or lost."""
 
     name: str
     facts: HostFacts | None = None
@@ -144,7 +145,7 @@ def initial(hosts_id: str) -> State:
 
 
 def decide(command: HostsCommand, state: State) -> tuple[HostsEvent, ...]:
-    """Return the events that `command` causes. Raises `Rejected` host_not_found."""
+    """Return the events that `command` causes. Raises `Rejected` host_not_found, host_local."""
     match command:
         case NoteNews(news=news, at_ms=at_ms):
             return _noted(news, at_ms, state)
@@ -189,7 +190,11 @@ def _up(info: HostInfo, at_ms: int, state: State) -> tuple[HostsEvent, ...]:
 
 
 def _drains(name: str, state: State) -> bool:
-    if name != LOCAL and name not in state.hosts:
+    if name == LOCAL:
+        raise Rejected(
+            "host_local", "a session works on the server's machine if it asks for it, or if there is no other"
+        )
+    if name not in state.hosts:
         raise Rejected("host_not_found", f"this Fleet has never seen a host {name!r}")
     return name in state.draining
 

@@ -116,15 +116,12 @@ def test_draining_outlives_silence_and_ends_with_undrain() -> None:
     assert decided(after(UP, drain()), drain()) == decided(after(UP), undrain()) == ()
 
 
-def test_the_server_can_be_drained_without_ever_being_seen() -> None:
-    assert after(drain(LOCAL)).draining == {LOCAL}
-
-
-@pytest.mark.parametrize("command", [drain("nowhere"), undrain("nowhere")])
-def test_an_unknown_host_is_not_drained(command: m.HostsCommand) -> None:
-    with pytest.raises(Rejected) as caught:
-        decided(after(UP), command)
-    assert caught.value.code == "host_not_found"
+@pytest.mark.parametrize(("name", "code"), [("nowhere", "host_not_found"), (LOCAL, "host_local")])
+def test_neither_an_unknown_host_nor_the_servers_machine_is_drained(name: str, code: str) -> None:
+    for command in (drain(name), undrain(name)):
+        with pytest.raises(Rejected) as caught:
+            decided(after(UP), command)
+        assert caught.value.code == code
 
 
 def test_the_host_that_was_lost_first_is_forgotten_where_they_are_too_many() -> None:

@@ -69,6 +69,7 @@ async def test_a_host_is_drained_and_undrained() -> None:
         back = (await fleet.door.knock("DELETE", "/api/hosts/node1/drain")).json
         assert (back["status"], back["draining"]) == ("up", False)
         (await fleet.door.knock("POST", "/api/hosts/node9/drain")).problem(404, "host_not_found")
+        (await fleet.door.knock("POST", "/api/hosts/local/drain")).problem(409, "host_local")
 
 
 async def test_a_session_says_where_it_works_and_what_it_asked_for(door: Door) -> None:

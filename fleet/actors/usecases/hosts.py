@@ -30,9 +30,7 @@ class HostUseCases:
     def views(self) -> list[HostView]:
         """Return the server's machine, then the others in the order in which they were first seen."""
         state = self._state()
-        local = state.hosts.get(LOCAL) or m.KnownHost(LOCAL)
-        others = [each for each in state.hosts.values() if each.name != LOCAL]
-        return [self._view(each) for each in (local, *others)]
+        return [self._view(each) for each in (m.KnownHost(LOCAL), *state.hosts.values())]
 
     def view(self, name: str) -> HostView:
         """Return one of them. Raises `Rejected` host_not_found."""
@@ -42,11 +40,11 @@ class HostUseCases:
         return found
 
     async def drain(self, name: str, caller: Caller) -> int:
-        """Place no further sessions there, and return the log position. Raises `Rejected` host_not_found."""
+        """Place no further sessions there; return the log position. Raises `Rejected` host_not_found, host_local."""
         return await self._ask(m.DrainHost(name=name, at_ms=self._context.clock.now_ms()), caller)
 
     async def undrain(self, name: str, caller: Caller) -> int:
-        """Place sessions there again, and return the log position. Raises `Rejected` host_not_found."""
+        """Place sessions there again, and return the log position. Raises `Rejected` host_not_found, host_local."""
         return await self._ask(m.UndrainHost(name=name, at_ms=self._context.clock.now_ms()), caller)
 
     @property

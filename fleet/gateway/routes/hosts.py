@@ -33,7 +33,11 @@ async def read_engine(fleet: Fleet) -> Response:
     return answer(engine_item(fleet.hosts.engine_lost), position=fleet.log.head())
 
 
-@endpoint("POST /<host_name>/drain", gives=json(HostItem, headers=("Fleet-Position",)), refuses=("host_not_found",))
+@endpoint(
+    "POST /<host_name>/drain",
+    gives=json(HostItem, headers=("Fleet-Position",)),
+    refuses=("host_not_found", "host_local"),
+)
 async def drain_host(fleet: Fleet, host_name: str, caller: Caller) -> Response:
     """Place no further sessions on a host.
 
@@ -43,7 +47,11 @@ async def drain_host(fleet: Fleet, host_name: str, caller: Caller) -> Response:
     return answer(host_item(fleet, fleet.hosts.view(host_name)), position=position)
 
 
-@endpoint("DELETE /<host_name>/drain", gives=json(HostItem, headers=("Fleet-Position",)), refuses=("host_not_found",))
+@endpoint(
+    "DELETE /<host_name>/drain",
+    gives=json(HostItem, headers=("Fleet-Position",)),
+    refuses=("host_not_found", "host_local"),
+)
 async def undrain_host(fleet: Fleet, host_name: str, caller: Caller) -> Response:
     """Place sessions on a host again.
 

@@ -66,7 +66,7 @@ function Row({ host }: { readonly host: HostItem }): ReactNode {
         {host.version === null ? "–" : `Fleet ${oneLine(host.version)}`}
         {host.opencodeVersion && <div className={style.note}>OpenCode {oneLine(host.opencodeVersion)}</div>}
       </td>
-      <td>{mayChange && (host.status !== "lost" || host.draining) && <Drain host={host} />}</td>
+      <td>{mayChange && host.name !== LOCAL && (host.status !== "lost" || host.draining) && <Drain host={host} />}</td>
     </tr>
   );
 }
@@ -114,7 +114,6 @@ function Drain({ host }: { readonly host: HostItem }): ReactNode {
             ? `The ${counted(host.sessions, "session")} there can continue; one that is resumed later moves to another host.`
             : "No session is there now."}
         </p>
-        {host.name === LOCAL && <p>Sessions that work in a directory as it is stay on the server's machine.</p>}
         <p>Undrain it to use it again.</p>
       </Confirm>
     </>
