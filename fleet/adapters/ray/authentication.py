@@ -19,7 +19,7 @@ import h2.exceptions
 from fleet.limits import ENGINE_AUTHENTICATION_S
 
 _UNAUTHENTICATED: Final = "16"
-_NO_HEAD: Final = "what listens there is not the head of a Ray cluster"
+_NO_HEAD: Final = "what listens there is not the head of a Ray cluster, or only one of the two has RAY_USE_TLS=1"
 _READ_BYTES: Final = 64 * 1024
 _EMPTY_MESSAGE: Final = bytes(5)  # not compressed, and a length of 0
 _SERVICE: Final = "/ray.rpc.NodeInfoGcsService/CheckAlive"
