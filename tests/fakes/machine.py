@@ -18,7 +18,7 @@ from tests.fakes.clock import EPOCH_MS
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.removals import FakeRemovals
-from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
+from tests.fakes.scripts import FakeScripts, FakeScriptsWorld, JoinedScripts
 from tests.fakes.shells import FakeShells
 from tests.fakes.trees import FakeTrees
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
@@ -89,7 +89,7 @@ class FakeMachine:
         self.workspaces = FakeWorkspaces(self.disk, self.root)
         self.trees = FakeTrees(self.disk)
         self.removals = FakeRemovals(self.disk)
-        self.scripts = FakeScripts(FakeScriptsWorld())
+        self.scripts: FakeScripts | JoinedScripts = FakeScripts(FakeScriptsWorld())
         self.shells = FakeShells()
         self.powered = True
         self.connected = True

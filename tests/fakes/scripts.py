@@ -35,6 +35,11 @@ class FakeScripts:
     def running(self) -> Collection[str]:
         return self._running
 
+    @property
+    def output(self) -> str:
+        """What each script writes."""
+        return self._world.output
+
     async def read(self, directory: str) -> Recipe | None:
         await trio.lowlevel.checkpoint()
         return self._world.recipes.get(directory, self._world.recipe)
@@ -50,3 +55,34 @@ class FakeScripts:
             return ScriptEnd(None)
         finally:
             self._running.discard(script.marker)
+
+
+class JoinedScripts:
+    """The `Scripts` port of another machine: a second call with a marker waits for the script that runs already."""
+
+    def __init__(self, scripts: FakeScripts) -> None:
+        self._scripts = scripts
+        self._ends: dict[str, trio.Event] = {}
+        self._codes: dict[str, ScriptEnd] = {}
+
+    @property
+    def running(self) -> Collection[str]:
+        return self._scripts.running
+
+    async def read(self, directory: str) -> Recipe | None:
+        return await self._scripts.read(directory)
+
+    async def run(self, script: Script, on_output: OnOutput) -> ScriptEnd:
+        while (ended := self._ends.get(script.marker)) is not None:
+            await ended.wait()
+            if (end := self._codes.get(script.marker)) is not None:
+                await on_output(self._scripts.output)
+                return end
+        self._codes.pop(script.marker, None)
+        ended = self._ends[script.marker] = trio.Event()
+        try:
+            end = self._codes[script.marker] = await self._scripts.run(script, on_output)
+            return end
+        finally:
+            del self._ends[script.marker]
+            ended.set()

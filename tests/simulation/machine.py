@@ -36,7 +36,7 @@ from tests.fakes.memory_store import MemoryStore
 from tests.fakes.opencode_host import FakeOpenCodeHost
 from tests.fakes.opencode_process import FakeProcess
 from tests.fakes.removals import FakeRemovals
-from tests.fakes.scripts import FakeScripts, FakeScriptsWorld
+from tests.fakes.scripts import FakeScripts, FakeScriptsWorld, JoinedScripts
 from tests.fakes.shells import FakeShells
 from tests.fakes.trees import FakeTrees
 from tests.fakes.webhooks import FakeSender, MemoryWebhookSecrets
@@ -266,7 +266,7 @@ class Machine:
     def _add_node(self, name: str, chance: Random) -> None:
         labels = {"gpu": chance.choice(("true", "false")), "zone": chance.choice("ab")}
         node = self.cluster.add(name, cpus=chance.choice((2.0, 4.0, 8.0)), memory_mb=8192, labels=labels)
-        node.scripts = WatchedScripts(self)
+        node.scripts = JoinedScripts(WatchedScripts(self))
         node.opencode = WatchedHost(self, node)
 
     def lose_disk(self, node: FakeMachine) -> None:
