@@ -16,7 +16,7 @@ from fleet.adapters.ray.link import HostLink
 from fleet.adapters.ray.machine import Reach, ScriptOutput
 from fleet.adapters.ray.tunnels import tunnel
 from fleet.errors import Problem
-from fleet.limits import HOST_WAIT_AGAIN_S, HOST_WAIT_S
+from fleet.limits import HOST_SILENT_S, HOST_WAIT_AGAIN_S, HOST_WAIT_S
 from fleet.network import is_loopback
 from fleet.ports import (
     Endpoint,
@@ -149,7 +149,7 @@ class RemoteScripts:
         try:
             return await self._follow(script.marker, on_output)
         finally:
-            with trio.move_on_after(HOST_WAIT_S, shield=True):
+            with trio.move_on_after(HOST_SILENT_S, shield=True):
                 await self._forget(script.marker)
 
     async def _follow(self, marker: str, on_output: OnOutput) -> ScriptEnd:

@@ -15,7 +15,7 @@ import trio
 from fleet.adapters.ray.calls import EXPIRED, Remote
 from fleet.adapters.ray.link import HostLink
 from fleet.errors import Problem
-from fleet.limits import HOST_PIECE_BYTES, HOST_WAIT_S
+from fleet.limits import HOST_PIECE_BYTES, HOST_SILENT_S, HOST_WAIT_S
 from fleet.ports import Endpoint
 
 _ADDRESS: Final = "127.0.0.1"
@@ -45,7 +45,7 @@ async def _forward(agent: Remote, endpoint: Endpoint, near: trio.SocketStream) -
             pass
         finally:
             await trio.aclose_forcefully(near)
-            with trio.move_on_after(HOST_WAIT_S, shield=True), suppress(Problem):
+            with trio.move_on_after(HOST_SILENT_S, shield=True), suppress(Problem):
                 await agent.call("hang_up", stream)
 
 
