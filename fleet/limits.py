@@ -159,6 +159,7 @@ ENGINE_CONNECT_S: Final = 60.0  # a sidecar that is not connected after so long 
 ENGINE_FIRST_CONNECT_S: Final = 10.0  # a start of Fleet waits so long for the engine, and continues without it
 ENGINE_AUTHENTICATION_S: Final = 10.0  # for a request that shows whether the cluster asks for a token; it takes 5 ms
 AGENT_CALLS_MAX: Final = 1000  # of one agent at a time: each waiting process, script and stream is one
+ENGINE_DEAF_S: Final = 20.0  # Ray starts an agent on a machine that has come back within 3 s
 HOST_BEAT_S: Final = 2.0  # between two heartbeats of a host, and between two looks at the cluster
 HOST_SILENT_S: Final = 8.0  # without an answer to a heartbeat a host is silent; a busy machine answers within 1 s
 HOST_WAIT_S: Final = 25.0  # of one call that waits on a host; it is repeated

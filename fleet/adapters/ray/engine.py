@@ -66,6 +66,8 @@ class Engine:
         self._launch = launch
         self._report = report
         self._link: _Link | None = None
+        self._reading = trio.CancelScope()  # of the sidecar that runs
+        self._replaced = ""  # why the sidecar that runs is ended
         self._settled = trio.Event()  # the first attempt to connect has ended
         self.evidence = "it has not been started yet"
         self.version = ""
@@ -84,6 +86,12 @@ class Engine:
             await trio.lowlevel.checkpoint()
             raise down(self.evidence)
         return await self._link.order(work)
+
+    def replace_sidecar(self, reason: str) -> None:
+        """End the sidecar, so that the next one connects afresh; do nothing without one. Agents do not notice."""
+        if self._link is not None:
+            self._replaced = reason
+            self._reading.cancel()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run sidecars, one after the other, until cancelled. It has started when the first attempt has ended.
@@ -131,7 +139,8 @@ class Engine:
 
     async def _read(self, reports: trio.abc.ReceiveStream, link: "_Link") -> NotConnected:
         splitter = frames.FrameSplitter()
-        with suppress(*_FAULTS), trio.move_on_after(ENGINE_CONNECT_S) as connecting:
+        self._replaced = ""
+        with suppress(*_FAULTS), trio.move_on_after(ENGINE_CONNECT_S) as self._reading:
             while data := await reports.receive_some(_READ_BYTES):
                 try:
                     received = [frames.decode_report(body) for body in splitter.feed(bytes(data))]
@@ -142,8 +151,10 @@ class Engine:
                         return report
                     self._take(report, link)
                 if self._link is link:
-                    connecting.deadline = float("inf")
-        if connecting.cancelled_caught:
+                    self._reading.deadline = float("inf")
+        if self._replaced:
+            return NotConnected(self._replaced, is_final=False)
+        if self._reading.cancelled_caught:
             return NotConnected(_TOO_LATE, is_final=False)
         return NotConnected("its process has ended", is_final=False)
 

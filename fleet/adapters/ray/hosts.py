@@ -20,6 +20,7 @@ from fleet.adapters.ray import frames
 from fleet.adapters.ray.calls import OtherVersion, RemoteBugError
 from fleet.adapters.ray.engine import Engine, Launch, UnreachableError
 from fleet.adapters.ray.frames import Adopt, Cluster, Dismiss, Node
+from fleet.adapters.ray.heard_host import HeardHost
 from fleet.adapters.ray.link import HostLink
 from fleet.adapters.ray.machine import Beat, Options
 from fleet.adapters.ray.reservations import Reservations
@@ -56,19 +57,6 @@ class HostDeadlines(msgspec.Struct, frozen=True):
 DEADLINES: Final = HostDeadlines()
 
 
-class _Known:
-    """A host: its link, its machine in the cluster, and when it was last heard or waited for."""
-
-    def __init__(self, link: HostLink, host: Host) -> None:
-        self.link = link
-        self.host = host
-        self.node: Node | None = None
-        self.last_s = trio.current_time()
-        self.event: HostUp | HostSilent | HostLost | None = None
-        self.unused_since_s: float | None = None
-        self.upgraded_from = ""  # the version of an agent that was ended for another one
-
-
 class RayHosts:
     """The hosts of a cluster, and `local`. `compose` makes the ports of a host, `options` are those of all agents.
 
@@ -91,7 +79,7 @@ class RayHosts:
         self._options = options
         self._deadlines = deadlines
         self._named = known
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, HeardHost] = {}
         self._engine_event: EngineUp | EngineDown | None = None
         self._readers: list[trio.MemorySendChannel[HostEvent]] = []
         self._nursery: trio.Nursery | None = None
@@ -127,29 +115,39 @@ class RayHosts:
             if known.link.is_heard and self._nursery is not None:
                 self._nursery.start_soon(self._pass_on_rehearsal, known)
 
-    def _know(self, name: str) -> _Known:
+    def _know(self, name: str) -> HeardHost:
         if name not in self._known:
             link = HostLink(name, self._engine)
-            self._known[name] = known = _Known(link, self._compose(link))
+            self._known[name] = known = HeardHost(link, self._compose(link))
             if self._nursery is not None:
                 self._nursery.start_soon(self._hear, known)
         return self._known[name]
 
     async def _look(self) -> None:
-        """Look at the cluster again and again: for new hosts, their labels, and room."""
+        """Look at the cluster again and again: for new hosts, their labels, and room.
+
+        When the head has been away, the next sidecar looks: Ray does not tell a driver from before where agents are
+        that start again, and ends it if the cluster's process on this machine has ended, too.
+        """
+        is_away = False
         while True:
             try:
                 with trio.fail_after(HOST_SILENT_S):
                     cluster = frames.decode_cluster(await self._engine.order(frames.Nodes()))
             except trio.TooSlowError:
+                is_away = True
                 self._tell_engine(EngineDown(f"the head of the cluster has not answered for {HOST_SILENT_S:g} s"))
             except Problem:
-                pass  # the engine has said it
+                is_away = False  # the engine has said it
             else:
-                self._tell_engine(EngineUp())
-                self._see(cluster)
-                if cluster.has_autoscaler:
-                    await self._rest_unused()
+                if is_away:
+                    self._engine.replace_sidecar("the head of the cluster has been away")
+                else:
+                    self._tell_engine(EngineUp())
+                    self._see(cluster)
+                    if cluster.has_autoscaler:
+                        await self._rest_unused()
+                is_away = False
             await trio.sleep(HOST_BEAT_S)
 
     def _see(self, cluster: Cluster) -> None:
@@ -160,9 +158,17 @@ class RayHosts:
         for name, known in self._known.items():
             if known.link.is_resting and (name in nodes) is isinstance(known.event, HostLost):
                 self._rested(known, is_there=name in nodes)
+        self._replace_deaf_sidecar(nodes)
         self._reservations.see(cluster)
 
-    def _rested(self, known: _Known, *, is_there: bool) -> None:
+    def _replace_deaf_sidecar(self, nodes: Mapping[str, Node]) -> None:
+        """Replace a sidecar that does not reach the agent of a machine that has come back, once for each silence."""
+        for name, known in self._known.items():
+            if name in nodes and known.is_deaf_on(nodes[name]) and known.replaced_for != known.last_s:
+                known.replaced_for = known.last_s
+                self._engine.replace_sidecar(f"it does not reach the agent of {name}, whose machine has come back")
+
+    def _rested(self, known: HeardHost, *, is_there: bool) -> None:
         """The machine of a host without an agent has left the cluster, or has come back."""
         if is_there:
             known.link.wake()
@@ -184,7 +190,7 @@ class RayHosts:
             elif now_s - known.unused_since_s >= HOST_UNUSED_S:
                 await self._rest(known)
 
-    async def _rest(self, known: _Known) -> None:
+    async def _rest(self, known: HeardHost) -> None:
         try:
             if await known.host.opencode.find():
                 return
@@ -202,7 +208,7 @@ class RayHosts:
 
     # --------------------------------------------------------------------------------------------------- one heartbeat
 
-    async def _hear(self, known: _Known) -> None:
+    async def _hear(self, known: HeardHost) -> None:
         while True:
             if known.link.is_resting:
                 await known.link.woken.wait()
@@ -221,14 +227,14 @@ class RayHosts:
                 _log.error("agent_failed", host=known.link.host, error=str(bug))
                 reason = "its agent has failed"
             else:
-                known.last_s = trio.current_time()
+                known.note_heard()
                 self._heard(known)
                 reason = ""
             if reason and not known.link.is_resting:
                 self._not_heard(known, reason)
             await trio.sleep_until(asked_s + HOST_BEAT_S if not reason else trio.current_time() + HOST_BEAT_S / 4)
 
-    async def _beat(self, known: _Known) -> None:
+    async def _beat(self, known: HeardHost) -> None:
         """Send a heartbeat; find or start the agent first if the sidecar does not know one."""
         try:
             await known.link.beat()
@@ -242,7 +248,7 @@ class RayHosts:
         else:
             await self._replace_other_version(known, known.link.last)
 
-    async def _replace_other_version(self, known: _Known, beat: Beat | None = None) -> None:
+    async def _replace_other_version(self, known: HeardHost, beat: Beat | None = None) -> None:
         """Replace an agent that another Fleet has started, with or without an answer that can be read."""
         try:
             version = (beat or await known.link.beat()).info.version
@@ -256,11 +262,11 @@ class RayHosts:
         elif version == _UNREADABLE:
             raise OtherVersion("its heartbeat cannot be read, and another agent there answers in the same way")
 
-    async def _adopt(self, known: _Known, *, is_fresh: bool) -> None:
+    async def _adopt(self, known: HeardHost, *, is_fresh: bool) -> None:
         options = msgspec.structs.replace(self._options, host=known.link.host)
         await self._engine.order(Adopt(known.link.host, msgspec.msgpack.encode(options), is_fresh=is_fresh))
 
-    def _heard(self, known: _Known) -> None:
+    def _heard(self, known: HeardHost) -> None:
         beat = known.link.last
         if beat is None:
             return
@@ -273,7 +279,7 @@ class RayHosts:
         if before is None:
             self._reservations.changed()
 
-    def _info(self, known: _Known, said: HostInfo) -> HostInfo:
+    def _info(self, known: HeardHost, said: HostInfo) -> HostInfo:
         if known.node is None:
             return said
         labels = {
@@ -283,7 +289,7 @@ class RayHosts:
         }
         return msgspec.structs.replace(said, labels=labels, cpus=known.node.cpus)
 
-    def _not_heard(self, known: _Known, reason: str) -> None:
+    def _not_heard(self, known: HeardHost, reason: str) -> None:
         silent_s = trio.current_time() - known.last_s
         evidence = f"it was last heard {silent_s:.0f} s ago: {reason}"
         last = known.link.last
@@ -297,7 +303,7 @@ class RayHosts:
             known.link.silent()
             self._tell(known, HostSilent(known.link.host, evidence))
 
-    async def _pass_on_rehearsal(self, known: _Known) -> None:
+    async def _pass_on_rehearsal(self, known: HeardHost) -> None:
         if self._rehearsal is None:
             return
         try:
@@ -344,7 +350,7 @@ class RayHosts:
             self._publish(event)
             self._reservations.changed()
 
-    def _tell(self, known: _Known, event: HostUp | HostSilent | HostLost) -> None:
+    def _tell(self, known: HeardHost, event: HostUp | HostSilent | HostLost) -> None:
         known.event = event
         self._publish(event)
 

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
@@ -12,6 +13,7 @@ from fleet.errors import Rejected, Unavailable
 from fleet.limits import HOST_GRACE_MARGIN_S, HOST_SILENT_S
 from fleet.ports import (
     LOCAL,
+    EngineDown,
     Exit,
     HostLost,
     HostUp,
@@ -21,6 +23,7 @@ from fleet.ports import (
     ScriptEnd,
 )
 from tests.adapters.ray.setting import GRACE_S, PROCESS, nothing, ready, short, told, two_hosts
+from tests.fakes.agents import node_of
 
 # ------------------------------------------------------------------------------------------------ hearing and silence
 
@@ -140,6 +143,33 @@ async def test_the_engine_ends_and_its_next_process_finds_the_same_agents(autoju
         await ready(setting)
         setting.sidecars.kill()
         assert short(await told(setting.hosts, 10))[3:] == [("EngineDown", ""), ("EngineUp", "")]
+        assert await setting.hosts.host("n1").opencode.find() == ()
+
+
+async def test_a_sidecar_that_does_not_reach_a_machine_that_has_come_back_is_replaced_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.backend.cut.add("n1")
+        labels = {"fleet-host": "n1", "ray.io/node-id": "another"}
+        setting.backend.nodes_alive = (msgspec.structs.replace(node_of("n1"), labels=labels), node_of("n2"))
+        events = await told(setting.hosts, GRACE_S)
+        assert short(events)[3:] == [("HostSilent", "n1"), ("EngineDown", ""), ("EngineUp", "")]
+        assert [each.evidence for each in events if isinstance(each, EngineDown)] == [
+            "it does not reach the agent of n1, whose machine has come back"
+        ]
+
+
+async def test_a_sidecar_is_replaced_when_the_head_of_the_cluster_has_been_away(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.backend.is_headless = True
+        assert short(await told(setting.hosts, 20))[3:] == [("EngineDown", "")]
+        setting.backend.is_headless = False
+        launched = setting.sidecars.launched
+        assert short(await told(setting.hosts, 10))[-1] == ("EngineUp", "")
+        assert setting.sidecars.launched == launched + 1
         assert await setting.hosts.host("n1").opencode.find() == ()
 
 
