@@ -106,15 +106,18 @@ class Ran:
 
 
 class WatchedScripts(FakeScripts):
-    """Scripts that are noted with their time; a second one of a workspace beside a running one is an overlap."""
+    """Scripts that are noted with their time; a second one that the same Fleet starts in a workspace is an overlap."""
 
     def __init__(self, machine: "Machine") -> None:
         super().__init__(machine.scripts)
         self._machine = machine
+        self._started_by: dict[str, int] = {}
 
     async def run(self, script: Script, on_output: OnOutput) -> ScriptEnd:
-        if script.marker in self.running:
+        fleet = self._machine.incarnations
+        if script.marker in self.running and self._started_by.get(script.marker) == fleet:
             self._machine.overlaps.append(script.marker)
+        self._started_by[script.marker] = fleet
         ran = Ran(self._machine.clock.now_ms(), script)
         self._machine.ran.append(ran)
         end = await super().run(script, on_output)

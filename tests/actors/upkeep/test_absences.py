@@ -239,3 +239,16 @@ async def test_a_turn_goes_on_while_the_engine_is_down_for_a_short_time(cluster:
     cluster.engine_back()
     await wide.settled(session.id)
     assert (now(wide, session).phase, now(wide, session).last_outcome) == ("idle", "finished")
+
+
+async def test_a_session_that_finds_no_other_host_continues_when_its_own_takes_sessions_again(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    session = await create(wide)
+    for name in ("n1", "n2"):
+        await wide.fleet.hosts.drain(name, CALLER)
+    await trio.sleep(30)
+    assert now(wide, session).provisioning == "workspace"
+    await wide.fleet.hosts.undrain(host_of(wide, session), CALLER)
+    back = await wide.fleet.views.sessions.wait(session.id, lambda s: s.phase == "idle")
+    assert back.directory == session.directory
