@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fleet.core.session.events import ResumeRequested, StopRequested
+from fleet.core.session.events import StopRequested
 from fleet.core.session.turn_events import (
     AbortRequested,
     ChangesRecorded,
@@ -48,16 +48,10 @@ def turns_lead_to_their_prompts(evidence: Evidence) -> Iterator[str]:
                     yield f"the turn that ended at {recorded.position} names {recorded.cause}, not {asked.cause}"
             elif isinstance(event, TurnEnded) and recorded.cause.causation_id is None:
                 pass  # its caller ended it: a new conversation begins
-            elif isinstance(event, TurnEnded) and event.outcome == "interrupted" and _resumes(recorded, by_position):
-                pass  # its host was lost: the conversation continues on another one
             elif prompt is not None and prompt not in (way := _way(recorded, by_position)):
                 yield f"{recorded.type} at {recorded.position} leads to {way[-1].position}, not to {prompt.position}"
             elif prompt is not None and recorded.cause.correlation_id != prompt.cause.correlation_id:
                 yield f"{recorded.type} at {recorded.position} belongs to {recorded.cause.correlation_id}"
-
-
-def _resumes(recorded: Recorded, by_position: dict[int, Recorded]) -> bool:
-    return any(isinstance(each.event, ResumeRequested) for each in _way(recorded, by_position))
 
 
 def _way(recorded: Recorded, by_position: dict[int, Recorded]) -> list[Recorded]:
