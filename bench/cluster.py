@@ -59,6 +59,7 @@ def _ray(root: Path, home: Path) -> Generator[RayCluster]:
     environment = {
         **opencode_environment(home),
         **SETTINGS,
+        "RAY_worker_niceness": "0",  # 15 by default, and the server on the same machine would come first
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_TMPDIR": str(root),
         "FLEET_HOST_ROOT": str(root / "hosts"),
