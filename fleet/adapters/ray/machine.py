@@ -83,7 +83,7 @@ class ScriptRuns(Protocol):
         ...
 
     async def start(self, script: Script) -> None:
-        """Start a script, or do nothing if its marker has been started."""
+        """Start a script, or do nothing if it has been started; another one with its marker is ended first."""
         ...
 
     async def output(self, marker: str, offset: int) -> ScriptOutput:

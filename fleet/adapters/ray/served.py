@@ -59,8 +59,10 @@ class OwnMachine:
 class _Run:
     """A script that runs, or has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: Script) -> None:
+        self.script = script
         self.scope = trio.CancelScope()
+        self.ended = trio.Event()
         self.text = ""
         self.end: ScriptEnd | None = None
         self.problem: Problem | None = None
@@ -84,11 +86,17 @@ class OwnScripts:
         return await self._scripts.read(directory)
 
     async def start(self, script: Script) -> None:
-        """Start a script (see the port)."""
+        """Start a script, or join the same one; another script with this marker is ended first (see the port)."""
         await trio.lowlevel.checkpoint()
-        if script.marker not in self._runs:
-            self._runs[script.marker] = run = _Run()
-            self._nursery.start_soon(self._run, script, run)
+        while (old := self._runs.get(script.marker)) is not None:
+            if old.script == script:
+                return
+            old.scope.cancel()
+            await old.ended.wait()
+            if self._runs.get(script.marker) is old:
+                del self._runs[script.marker]
+        self._runs[script.marker] = run = _Run(script)
+        self._nursery.start_soon(self._run, script, run)
 
     async def _run(self, script: Script, run: _Run) -> None:
         async def on_output(text: str) -> None:
@@ -101,6 +109,7 @@ class OwnScripts:
                 run.end = await self._scripts.run(script, on_output)
             except Problem as problem:
                 run.problem = problem
+        run.ended.set()
         run.change()
 
     async def output(self, marker: str, offset: int) -> ScriptOutput:
