@@ -80,5 +80,5 @@ async def test_shells_stay_unchanged_if_the_program_cannot_be_written(tmp_path: 
 async def test_ports_on_which_others_listen_are_not_free(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert not shells(tmp_path).are_free(port - 2, 5)
-    assert shells(tmp_path).are_free(port, 1)
+        assert not await shells(tmp_path).are_free(port - 2, 5)
+    assert await shells(tmp_path).are_free(port, 1)
