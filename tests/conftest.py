@@ -2,11 +2,15 @@
 
 import gc
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler.loadscope import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Playwright
 
 # No example fails because the machine is busy.
 settings.register_profile("fleet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,6 +43,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
         collector = Collector()
         config.add_cleanup(lambda: collector.write_what_is_new(name))
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator["Playwright"]:
+    """What drives browsers: one of a process, because it runs an event loop there."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        yield started
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 PATIENCE_S = 120.0
@@ -56,16 +56,17 @@ class Chromium:
         return done.stdout
 
     @contextmanager
-    def driven(self) -> Generator[Page]:
+    def driven(self, playwright: Playwright) -> Generator[Page]:
         """Return a page to click in while the block runs."""
         program, *options = self._command
         options = [option for option in options if not option.startswith("--user-data-dir=")]
-        with sync_playwright() as playwright:
-            started = playwright.chromium.launch(executable_path=program, args=options, env=dict(self._environment))
-            try:
-                yield started.new_page()
-            finally:
-                started.close()
+        started = playwright.chromium.launch(executable_path=program, args=options, env=dict(self._environment))
+        try:
+            page = started.new_page()
+            page.set_default_timeout(PATIENCE_S * 1000)
+            yield page
+        finally:
+            started.close()
 
     @contextmanager
     def visiting(self, url: str) -> Generator[None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Playwright
 
 from tests.browser.chromium import PATIENCE_S, Chromium, Site
 from tests.cli.test_ps import serving
@@ -88,9 +89,13 @@ LURE = """<!doctype html><title>Kittens</title><a id="link" href="TARGET/s/x">Lo
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost"])
-def test_a_link_on_another_site(browser: Chromium, tmp_path: Path, host: str) -> None:
+def test_a_link_on_another_site(browser: Chromium, playwright: Playwright, tmp_path: Path, host: str) -> None:
     """It opens the page, as a person wants; what the other site loads of it by itself stays outside."""
-    with serving(tmp_path) as url, Site(LURE.replace("TARGET", url)).open() as site, browser.driven() as page:
+    with (
+        serving(tmp_path) as url,
+        Site(LURE.replace("TARGET", url)).open() as site,
+        browser.driven(playwright) as page,
+    ):
         page.goto(f"http://{host}:{site.port}/")
         assert page.title() == "refused"
         assert len(page.frames) > 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect
 
 from tests.browser.chromium import NAMES, OPTIONS
 from tests.e2e.conftest import opencode_binary
@@ -62,15 +62,14 @@ def erased(fleet: Server) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium(playwright: Playwright) -> Iterator[Browser]:
     """A browser without a window."""
     found = next((path for name in NAMES for path in _on_path(name)), None)
     if found is None:
         pytest.fail("The tests of the page need Chromium: run `make browser`", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(found), args=list(OPTIONS))
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=str(found), args=list(OPTIONS))
+    yield browser
+    browser.close()
 
 
 def _on_path(name: str) -> Iterator[Path]:
