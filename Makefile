@@ -22,7 +22,7 @@ help:
 	@echo 'make dev      serve the page with reload, on a Fleet that runs (FLEET_URL=http://localhost:3000)'
 	@echo 'make demo     set up and show two sessions at work'
 	@echo 'make screenshots  take the pictures of the page for README and docs'
-	@echo 'make test     set up and run every check and test'
+	@echo 'make test     set up and run the checks and tests, without the long ones (drill, fuzz)'
 	@echo 'make check    the checks alone: lint, types, import contracts'
 	@echo 'make sim      the simulation: 500 seeds (SEED=n replays one, COUNT=n runs so many)'
 	@echo 'make fuzz     the fuzzer of the API, for longer (COUNT=n requests of each kind, SEED=n replays)'
@@ -75,13 +75,13 @@ check: setup web-tools
 	  'cd web && npm run --silent check'
 
 sim: setup
-	FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$(COUNT)" $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 tests/simulation $(ARGS)
+	count="$(COUNT)"; FLEET_SIM_SEED="$(SEED)" FLEET_SIM_COUNT="$${count:-500}" $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 tests/simulation $(ARGS)
 
 fuzz: setup
-	count="$(COUNT)"; FLEET_FUZZ_EXAMPLES="$${count:-200}" FLEET_FUZZ_SEED="$(SEED)" $(BIN)/python -m pytest tests/gateway/test_schema.py $(ARGS)
+	count="$(COUNT)"; FLEET_FUZZ_EXAMPLES="$${count:-200}" FLEET_FUZZ_SEED="$(SEED)" $(BIN)/python -m pytest -m long tests/gateway/test_schema.py $(ARGS)
 
 drill: setup
-	$(TOOLS_PATH) FLEET_DRILL_KILLS="$(KILLS)" FLEET_DRILL_SEED="$(SEED)" $(BIN)/python -m pytest tests/e2e/drill -s $(ARGS)
+	$(TOOLS_PATH) FLEET_DRILL_KILLS="$(KILLS)" FLEET_DRILL_SEED="$(SEED)" $(BIN)/python -m pytest -m long tests/e2e/drill tests/page/test_truth.py -s $(ARGS)
 
 drill-cluster: setup
 	unshare --net --pid --mount --uts --fork --kill-child --mount-proc $(BIN)/python -m tests.e2e.cluster_drill \

@@ -18,6 +18,8 @@ from fleet.gateway.server.page_files import read_build
 from tests.gateway.builds import write_build
 from tests.gateway.door import PLAIN, Door, Machine
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = os.environ.get("FLEET_FUZZ_EXAMPLES") or "5"
 KNOWN = (True, False) if "FLEET_FUZZ_EXAMPLES" in os.environ else (True,)
 """Whether the ids are those of things that are there; the tests of the routes have enough of others."""

@@ -25,6 +25,8 @@ from tests.e2e.server import Server, repository, until
 from tests.page.conftest import PageServer
 from tests.page.road import Road, Weather
 
+pytestmark = pytest.mark.long
+
 SEED = int(os.environ.get("FLEET_PAGE_SEED") or 7)
 WORKING = ("qalder", "qbirch", "qcedar")  # words that nothing else says
 ASKING = "qdogwood"

@@ -15,6 +15,8 @@ from tests.e2e.drill.drill import Victim, run
 from tests.e2e.drill.ledger import Ledger
 from tests.e2e.server import repository
 
+pytestmark = pytest.mark.long
+
 KILLS = int(os.environ.get("FLEET_DRILL_KILLS") or 5)
 SEED = int(os.environ.get("FLEET_DRILL_SEED") or 1)
 

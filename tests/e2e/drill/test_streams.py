@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 import trio
 
 from fleet.rehearsal.script import fenced
@@ -15,6 +16,8 @@ from tests.e2e.drill.clients import request
 from tests.e2e.drill.readers import READERS, read
 from tests.e2e.drill.screen import Logged, Screen
 from tests.e2e.server import Server, repository, until
+
+pytestmark = pytest.mark.long
 
 KILLS = int(os.environ.get("FLEET_DRILL_KILLS") or 3)
 SESSIONS = 3
