@@ -24,7 +24,7 @@ READY_S = 60.0
 MARKER = "FLEET_INSTANCE_ID"
 
 
-def until(found: Callable[[], T | None], what: str, deadline_s: float = 60.0) -> T:
+def until(found: Callable[[], T | None], what: str, deadline_s: float = 180.0) -> T:
     """Return what `found` finds, once it does."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
