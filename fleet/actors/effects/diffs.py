@@ -16,8 +16,8 @@ import trio
 from msgspec.structs import replace
 
 from fleet.actors.context import Context
+from fleet.actors.effects.host_calls import until_host_answers
 from fleet.actors.effects.live_contents import LiveContents
-from fleet.actors.effects.saving import when_reached
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.core.manifest import (
     ChangedFile,
@@ -60,7 +60,7 @@ class DiffEffects:
         """Return the tree of a directory; None if it cannot be taken."""
         take = partial(self._context.host_of(workspace_id).trees.take, workspace_id, directory)
         try:
-            return await when_reached(take, workspace_id)
+            return await until_host_answers(take, workspace=workspace_id)
         except Problem as problem:
             _log.warning("tree_not_taken", workspace=workspace_id, detail=problem.detail)
             return None
@@ -84,7 +84,7 @@ class DiffEffects:
             return
         compare = partial(self._compare, state, state.turn.base or state.snapshots.newest, number)
         try:
-            changes = await (when_reached(compare, state.workspace_id) if patient else compare())
+            changes = await (until_host_answers(compare, workspace=state.workspace_id) if patient else compare())
         except Problem as problem:
             _log.warning("changes_not_recorded", session=session_id, turn=number, detail=problem.detail)
             return

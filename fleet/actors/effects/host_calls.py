@@ -16,8 +16,11 @@ Result = TypeVar("Result")
 _AWAY: Final = frozenset(("host_unreachable", "engine_down"))
 
 
-async def until_host_answers(call: Callable[[], Awaitable[Result]], instance_id: str) -> Result:
-    """Return what `call` returns, and repeat it while the host does not answer: each call of a host is idempotent."""
+async def until_host_answers(call: Callable[[], Awaitable[Result]], **about: str) -> Result:
+    """Return what `call` returns, and repeat it while the host does not answer: each call of a host is idempotent.
+
+    `about` is logged with the first attempt that fails.
+    """
     is_told = False
     while True:
         try:
@@ -26,6 +29,6 @@ async def until_host_answers(call: Callable[[], Awaitable[Result]], instance_id:
             if problem.code not in _AWAY:
                 raise
             if not is_told:
-                _log.warning("host_does_not_answer", instance=instance_id, detail=problem.detail)
+                _log.warning("host_does_not_answer", detail=problem.detail, **about)
             is_told = True
         await trio.sleep(HOST_RETRY_S)

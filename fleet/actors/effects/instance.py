@@ -66,14 +66,14 @@ class InstanceEffects:
                 await host.stop(instance_id, None)  # a crash came between the spawn and its record
             return await host.spawn(instance_id, effect.directory)
 
-        identity = await until_host_answers(spawn, instance_id)
+        identity = await until_host_answers(spawn, instance=instance_id)
         await report(commands.ReportSpawned(identity=identity, at_ms=self._now()))
 
     async def _await_ready(self, instance_id: str, effect: AwaitReady, report: Reporter) -> None:
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
             host = self._context.host_of_instance(instance_id).opencode
             wait = partial(host.wait_ready, instance_id, effect.identity)
-            endpoint = await until_host_answers(wait, instance_id)
+            endpoint = await until_host_answers(wait, instance=instance_id)
             await report(commands.ReportReady(endpoint=endpoint, at_ms=self._now()))
             return
         late = f"it did not report its port within {SPAWN_READY_TIMEOUT_S:.0f} s"
@@ -84,7 +84,7 @@ class InstanceEffects:
     async def _operate(self, instance_id: str, effect: OperateProcess, report: Reporter) -> None:
         until_exit = partial(self._until_exit, instance_id, effect, report)
         try:
-            how = await until_host_answers(until_exit, instance_id)
+            how = await until_host_answers(until_exit, instance=instance_id)
         except Unavailable as problem:
             if problem.code != "opencode_unreachable":
                 raise
@@ -103,7 +103,7 @@ class InstanceEffects:
                 nursery.start_soon(self._offers.learn, instance_id)
                 nursery.start_soon(self._read_rules, instance_id, client, report)
                 wait = partial(host.wait_exit, instance_id, effect.identity)
-                how = await until_host_answers(wait, instance_id)
+                how = await until_host_answers(wait, instance=instance_id)
                 nursery.cancel_scope.cancel()
         return how
 
@@ -169,7 +169,7 @@ class InstanceEffects:
         if effect.endpoint is not None:
             await self._quiet_all(instance_id, effect.endpoint, effect.directories)
         stop = partial(self._context.host_of_instance(instance_id).opencode.stop, instance_id, effect.identity)
-        steps = await until_host_answers(stop, instance_id)
+        steps = await until_host_answers(stop, instance=instance_id)
         await report(commands.ReportInstanceStopped(steps=steps, at_ms=self._now()))
 
     async def _quiet_all(self, instance_id: str, endpoint: Endpoint, directories: tuple[str, ...]) -> None:

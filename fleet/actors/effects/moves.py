@@ -1,8 +1,8 @@
 """Moves workspaces to another host, when theirs is lost, or is drained and none of their sessions runs there any more.
 
 A lost host has no process of Fleet: the lease of each has ended (core/hosts.py). So a session never works at two
-places. The workspace is made on the other host from the work that was saved last; a drained host is saved from
-before. What it leaves there is recorded in `left`.
+places. The workspace is made on the other host from the work that was saved last; on a drained host, it is saved again
+before the move. What it leaves there is recorded in `left`.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,8 +1,9 @@
 """Reserves room for sessions on hosts: it chooses the host of a new workspace, and releases room that none needs.
 
-A workspace stays on its host. A new one goes to a host that has the repository already, the one with the fewest
-sessions first, and else to any that has room. A fork works on the host of its origin, where OpenCode has the
-conversation. The room of a session is reserved under its id, and released when it has ended.
+A workspace stays on its host, unless that is lost or drained (moves.py). A new one goes to a host that has the
+repository already, the one with the fewest sessions first, and else to any that has room. A fork works on the host of
+its origin, where OpenCode has the conversation. The room of a session is reserved under its id, and released when it
+has ended.
 """
 
 from collections import Counter

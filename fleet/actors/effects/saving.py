@@ -4,37 +4,20 @@ So nothing that was reported done is lost with a host. What was committed, and t
 source's repository under a ref of Fleet's; the workspace records which.
 """
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeVar
 
 import structlog
-import trio
 
 from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.runtime.causation import cause_here
 from fleet.actors.runtime.retry import Patience, persist
 from fleet.core.workspace.commands import ReportSaved, WorkspaceCommand
-from fleet.errors import Problem, Unavailable
+from fleet.errors import Problem
 from fleet.limits import SAVE_REFUSED_S, TURN_RECHECK_S
 from fleet.ports import LOCAL
 
 _log = structlog.get_logger(__name__)
-
-Result = TypeVar("Result")
-
-
-async def when_reached(work: Callable[[], Awaitable[Result]], workspace_id: str) -> Result:
-    """Return what `work` returns; a host that does not answer is waited for. Raises any other `Problem`."""
-    patience = Patience("waits_for_host", workspace=workspace_id)
-    while True:
-        try:
-            return await work()
-        except Unavailable as problem:
-            if problem.code != "host_unreachable" or patience.ends_with(problem):
-                raise
-        await trio.sleep(TURN_RECHECK_S)
 
 
 async def save_session(context: Context, session_id: str) -> None:
