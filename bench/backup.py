@@ -19,11 +19,11 @@ from bench.figures import Figure, best, show
 from bench.server import fleet
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.ids import SystemIds
-from fleet.backup import ServerReader, make_backup, reading_stopped
 from fleet.client import FleetClient
 from fleet.events.directory_identity import write_identity
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.limits import MIB
+from fleet.maintenance.backup import ServerReader, make_backup, reading_stopped
 
 SESSIONS = 1000
 """101,000 events, about 130 MB of log."""

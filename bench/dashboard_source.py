@@ -17,11 +17,11 @@ from bench.sample_log import Author
 from bench.server import free_port
 from fleet.actors.fleet import Fleet
 from fleet.adapters.clock import SystemClock
+from fleet.composition.server import _prefer_event_loop, running
 from fleet.config import load_config
 from fleet.core.session.turn_events import PromptAccepted, PromptDelivered, TurnStarted
 from fleet.events.envelope import Cause
 from fleet.logs import configure_logs
-from fleet.main import _prefer_event_loop, running
 from fleet.ports import Part, PartDelta
 
 _WORDS = ("I have", "read the module", "and its tests,", "and shall round", "the total once", "at the end.")

@@ -23,11 +23,11 @@ from quart_trio import QuartTrio
 from bench import sample_log
 from bench.server import free_port
 from fleet.actors.fleet import Fleet
+from fleet.composition.server import _prefer_event_loop, running
 from fleet.config import load_config
 from fleet.core.session.turn_events import PartRecorded
 from fleet.events.envelope import Cause, Recorded
 from fleet.logs import configure_logs
-from fleet.main import _prefer_event_loop, running
 
 EVENTS_PER_S = 100
 _TEXT = "The total was rounded twice, once for each line and once for all of them; now it is rounded at the end. " * 4

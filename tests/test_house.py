@@ -128,6 +128,19 @@ def test_nothing_is_left_to_do() -> None:
     assert [name for name in texts if marks.search(text(name))] == []
 
 
+def test_a_module_at_the_top_is_used_by_several_packages() -> None:
+    users: dict[str, set[str]] = {
+        Path(name).stem: set() for name in modules("fleet") if name.count("/") == 1 and "__init__" not in name
+    }
+    for name in modules("fleet"):
+        for imported in re.findall(r"^\s*(?:from fleet\.|import fleet\.|from fleet import )(\w+)", text(name), re.M):
+            if imported in users:
+                users[imported].add(Path(name).parts[1])
+    lonely = {name for name, packages in users.items() if len(packages) < 2}
+    assert lonely == {"config_values"}  # the half of config.py that parses
+    assert len(users) <= 20
+
+
 def says_nothing(name: str) -> bool:
     """Whether a name holds a word of the ban that no allowed phrase covers."""
     left = f" {' '.join(word.lower() for word in re.findall(r'[A-Z]+(?![a-z])|[A-Z]?[a-z]+', name))} "

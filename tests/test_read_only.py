@@ -12,6 +12,8 @@ import trio
 
 from fleet.adapters.clock import SystemClock
 from fleet.client import FleetClient
+from fleet.composition.server import running
+from fleet.composition.stores import open_read_only
 from fleet.config import load_config
 from fleet.errors import StartupError, Unavailable
 from fleet.events.catalog import make_registry
@@ -20,11 +22,9 @@ from fleet.events.envelope import Cause
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
-from fleet.main import running
-from fleet.stores import open_read_only
 from fleet.wire.frames import Event
 from tests.core import sessions
-from tests.test_restoration import fleet_at
+from tests.maintenance.test_restoration import fleet_at
 
 
 @pytest.fixture

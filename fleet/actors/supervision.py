@@ -5,7 +5,8 @@
     standing -> model-limits
 
 If one crashes, those behind it are started again too. Each registry supervises its actors one by one: an actor that
-crashes is restarted alone, from the log. fleet/main.py puts the log's writer before this and the gateway after it.
+crashes is restarted alone, from the log. fleet/composition/server.py puts the log's writer before this and the gateway
+after it.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,9 +1,9 @@
 """The `fleet` command: options, help and terminal output.
 
 Exit codes: 0 it worked, 1 it did not (the reason is on stderr), 2 the command line is wrong; those of sessions have
-more (connect.py). Each command is a module here, or a few that belong together; what it does lives below: the server in
-fleet/main.py, the checks in fleet/doctor.py, sessions in fleet/client. Commands import late, so that `fleet --help` and
-a wrong option answer at once. `failures.py` reports errors around a command.
+more (connect.py). Each command is a module here, or a few that belong together; what it does lives below: the server
+in fleet/composition/server.py, the checks in fleet/diagnosis/doctor.py, sessions in fleet/client. Commands import
+late, so that `fleet --help` and a wrong option answer at once. `failures.py` reports errors around a command.
 """
 
 import gc

@@ -12,7 +12,7 @@ from typing import Any, Final
 import lmdb
 
 import fleet
-from fleet.checks import Check
+from fleet.diagnosis.checks import Check
 from fleet.drill.appending import drill_registry
 from fleet.drill.scratch import broken_copy, scratch_copy
 from fleet.errors import StartupError

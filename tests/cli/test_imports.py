@@ -68,7 +68,7 @@ def test_no_command_looks_for_garbage_among_what_it_imports(of_ls: Seen, of_serv
 @pytest.mark.parametrize(
     "module",
     [
-        *("fleet.main", "fleet.gateway", "fleet.actors", "fleet.adapters", "fleet.client.sync"),
+        *("fleet.composition.server", "fleet.gateway", "fleet.actors", "fleet.adapters", "fleet.client.sync"),
         *("fleet.cli.commands.new", "fleet.cli.commands.demo", "fleet.cli.commands.token", "fleet.cli.commands.serve"),
         *("structlog", "quart", "hypercorn", "lmdb", "psutil", "mcp", "opentelemetry", "prometheus_client", "asyncio"),
     ],
@@ -82,9 +82,9 @@ def test_listing_sessions_does_not_import(of_ls: Seen, module: str) -> None:
     "module",
     [
         *("httpx", "httpcore", "mcp", "opentelemetry", "ray", "fleet.traces", "fleet.client", "fleet.rehearsal.app"),
-        *("fleet.doctor", "fleet.process_report", "fleet.cli.connect", "fleet.cli.commands.ls"),
+        *("fleet.diagnosis.doctor", "fleet.diagnosis.process_report", "fleet.cli.connect", "fleet.cli.commands.ls"),
     ],
 )
 def test_a_server_does_not_import(of_serve: Seen, module: str) -> None:
-    assert "fleet.main" in of_serve.modules
+    assert "fleet.composition.server" in of_serve.modules
     assert module not in of_serve.modules

@@ -15,7 +15,7 @@ from tests.cli.test_app import fleet as run
 from tests.cli.test_session_commands import make
 from tests.client.line import Line
 from tests.core.sessions import CREATED
-from tests.test_drill import recorded
+from tests.drill.test_drills import recorded
 
 
 async def test_evidence_pack_is_written_into_a_new_directory(line: Line, tmp_path: Path) -> None:

@@ -70,5 +70,5 @@ def test_a_server_without_traces_does_not_load_the_libraries(tmp_path: Path) -> 
         assert httpx.get(f"{url}/api/healthz", trust_env=False).status_code == 200
         running.send_signal(signal.SIGTERM)
         loaded, _ = running.communicate(timeout=60)
-    assert "fleet.main" in loaded
+    assert "fleet.composition.server" in loaded
     assert "opentelemetry" not in loaded

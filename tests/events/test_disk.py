@@ -12,6 +12,7 @@ import lmdb
 import pytest
 import trio
 
+from fleet.composition.stores import has_room
 from fleet.errors import StartupError, Unavailable
 from fleet.events.blobs import name_of
 from fleet.events.catalog import NAMES, ON_FULL_DISK
@@ -25,7 +26,6 @@ from fleet.gateway.server.tokens import local_token
 from fleet.limits import DISK_FREE_BYTES_MIN, DISK_REUSABLE_BYTES_MIN, MIB, START_BYTES_MIN
 from fleet.private_files import read_local_token
 from fleet.projections.store import LmdbViewStore as ViewStore
-from fleet.stores import has_room
 from tests.events.samples import Counted, Opened, sample_registry
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import KEY

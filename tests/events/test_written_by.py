@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fleet.composition.stores import open_stores
 from fleet.core.server import ServerStarted, ServerStopped
 from fleet.core.workspace_roots import WorkspaceRootAdded
 from fleet.errors import StartupError
@@ -12,7 +13,6 @@ from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.registry import UnreadableEvent
 from fleet.events.written_by import newer_event, require_readable, version_at
-from fleet.stores import open_stores
 from tests.events.samples import open_lmdb
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import MemoryDisk, MemoryLog

@@ -240,7 +240,7 @@ def _result_of(answer: Done | Failed | Unavailable | None) -> bytes:
             raise answer or down("it gave no answer")
 
 
-OPENER: Final = "fleet.node:open_node"
+OPENER: Final = "fleet.composition.agent:open_node"
 """What agents open; see `agent.HostAgent`."""
 
 

@@ -1,4 +1,4 @@
-"""`fleet backup` makes a backup of a Fleet, or brings it up to date (fleet/backup.py)."""
+"""`fleet backup` makes a backup of a Fleet, or brings it up to date (fleet/maintenance/backup.py)."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ import typer
 from fleet.cli.connect import Json, TokenFile, Url, finish, perform
 
 if TYPE_CHECKING:
-    from fleet.backup import BackupReader, BackupReport, Progress
     from fleet.client import FleetClient
+    from fleet.maintenance.backup import BackupReader, BackupReport, Progress
 
 
 def backup(
@@ -36,13 +36,13 @@ def backup(
     """
 
     async def stopped() -> int:
-        from fleet.backup import reading_stopped
+        from fleet.maintenance.backup import reading_stopped
 
         async with reading_stopped((data_dir or Path()).absolute()) as reader:
             return await _make(reader, directory.absolute(), json=json)
 
     async def served(fleet: "FleetClient") -> int:
-        from fleet.backup import ServerReader
+        from fleet.maintenance.backup import ServerReader
 
         return await _make(ServerReader(fleet), directory.absolute(), json=json)
 
@@ -50,8 +50,8 @@ def backup(
 
 
 async def _make(reader: "BackupReader", directory: Path, *, json: bool) -> int:
-    from fleet.backup import make_backup
     from fleet.cli.sanitize import json_of
+    from fleet.maintenance.backup import make_backup
 
     with _bar() as progress:
         report = await make_backup(reader, directory, progress)

@@ -1,8 +1,8 @@
 """`fleet demo` shows two sessions side by side in a scratch directory, and removes it afterwards.
 
-It runs a complete Fleet (fleet/main.py) in this process and drives it over HTTP, as any client does. Rules kept here:
-nothing outside the scratch directory is read or written, OpenCode's own data included; and no process and no file is
-left, even after an error. demo_tasks.py has the prompts of the sessions, demo_view.py the output.
+It runs a complete Fleet (fleet/composition/server.py) in this process and drives it over HTTP, as any client does.
+Rules kept here: nothing outside the scratch directory is read or written, OpenCode's own data included; and no process
+and no file is left, even after an error. demo_tasks.py has the prompts of the sessions, demo_view.py the output.
 """
 
 import os
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import trio
 
     from fleet.cli.demo_view import Stage
+    from fleet.composition.server import Running
     from fleet.config import Config
-    from fleet.main import Running
 
 
 def demo(
@@ -40,8 +40,8 @@ def demo(
     """
     import trio
 
+    from fleet.composition.server import startup_error
     from fleet.logs import configure_logs
-    from fleet.main import startup_error
 
     configure_logs("error")
     if shutil.which("git") is None:
@@ -60,7 +60,7 @@ async def _perform(scratch: Path, opencode: str | None) -> int:
     import trio
 
     from fleet.cli.demo_view import Stage
-    from fleet.main import find_opencode, stop_leftovers
+    from fleet.composition.server import find_opencode, stop_leftovers
 
     config, environment = _configuration(scratch, opencode), _environment(scratch)
     if find_opencode(config, environment) is None:
@@ -83,7 +83,7 @@ async def _perform(scratch: Path, opencode: str | None) -> int:
 
 
 async def _run(config: "Config", environment: Mapping[str, str], stage: "Stage", show: "trio.CancelScope") -> None:
-    from fleet.main import running
+    from fleet.composition.server import running
 
     failure: Exception | None = None
     async with running(config, environment) as fleet:

@@ -1,4 +1,4 @@
-"""`fleet doctor` shows the results of the checks in fleet/doctor.py and fleet/cluster_doctor.py."""
+"""`fleet doctor` shows the results of the checks in fleet/diagnosis/doctor.py and fleet/diagnosis/cluster.py."""
 
 import os
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from fleet.config import Config
 from fleet.escape import plain
 
 if TYPE_CHECKING:
-    from fleet.checks import Check
+    from fleet.diagnosis.checks import Check
 
 _MARKS = {"ok": "[green]ok[/green]     ", "warning": "[yellow]warning[/yellow]", "failed": "[red]failed[/red] "}
 
@@ -48,7 +48,7 @@ def doctor(
     import msgspec
     import trio
 
-    from fleet.checks import healthy
+    from fleet.diagnosis.checks import healthy
     from fleet.drill.drills import run_drills
     from fleet.logs import configure_logs
 
@@ -57,11 +57,11 @@ def doctor(
     if drill:
         found = run_drills(config.data_dir, scratch)
     elif cluster:
-        from fleet.cluster_doctor import examine_cluster
+        from fleet.diagnosis.cluster import examine_cluster
 
         found = trio.run(examine_cluster, config, os.environ)
     else:
-        from fleet.doctor import examine
+        from fleet.diagnosis.doctor import examine
 
         found = trio.run(examine, config, os.environ)
     checks: list[Check] = []

@@ -44,11 +44,11 @@ def _address(url: str, path: str) -> str:
     """Return where the page is: a link that logs in, where the server is this user's own and asks for a token."""
     from fleet.cli.connect import configured_address
     from fleet.config import load_config
+    from fleet.diagnosis.process_report import is_serving
     from fleet.errors import Problem
     from fleet.gateway.server.login_links import own_link
     from fleet.gateway.server.tokens import TokenFile
     from fleet.limits import OPEN_LINK_LIFETIME_S
-    from fleet.process_report import is_serving
 
     config = load_config({}, os.environ)
     if url != configured_address(config) or not is_serving(config):

@@ -1,4 +1,4 @@
-"""`fleet ps` shows the report about all OpenCode processes (fleet/process_report.py)."""
+"""`fleet ps` shows the report about all OpenCode processes (fleet/diagnosis/process_report.py)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ from fleet.escape import plain
 from fleet.limits import MIB
 
 if TYPE_CHECKING:
-    from fleet.process_report import ProcessReport
+    from fleet.diagnosis.process_report import ProcessReport
     from fleet.wire.instances import InstanceItem
 
 
@@ -39,7 +39,7 @@ def ps(
     import trio
 
     from fleet.cli.connect import find_server
-    from fleet.process_report import report_processes
+    from fleet.diagnosis.process_report import report_processes
 
     address, token = (None, None) if url is None else find_server(url, None)
     report = trio.run(report_processes, config, address, token)

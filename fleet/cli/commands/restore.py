@@ -1,4 +1,4 @@
-"""`fleet restore` makes a data directory of a backup or a copy (fleet/restoration.py)."""
+"""`fleet restore` makes a data directory of a backup or a copy (fleet/maintenance/restoration.py)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +32,7 @@ def restore(
 
     from fleet.cli.sanitize import plain
     from fleet.cli.show_view import counted
-    from fleet.restoration import restore_backup, restore_in_place
+    from fleet.maintenance.restoration import restore_backup, restore_in_place
 
     if in_place == (directory is not None):
         raise typer.BadParameter("name a backup and an empty directory, or a data directory with --in-place")

@@ -27,6 +27,6 @@ def serve(
     """
     import trio
 
-    from fleet.main import serve as run
+    from fleet.composition.server import serve as run
 
     raise typer.Exit(trio.run(partial(run, config, read_only=read_only)))

@@ -120,10 +120,10 @@ def link(
     ] = None,
 ) -> None:
     """Create a link that logs in a browser with a token. It works once, for ten minutes."""
+    from fleet.diagnosis.process_report import is_serving
     from fleet.gateway.routes.login import is_own_path
     from fleet.gateway.server.login_links import login_url
     from fleet.gateway.server.tokens import link as linked
-    from fleet.process_report import is_serving
 
     if next_ is not None and not is_own_path(next_):
         raise typer.BadParameter(f"{next_!r} is not a path of the server, such as /inbox", param_hint="--next")

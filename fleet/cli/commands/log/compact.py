@@ -1,4 +1,4 @@
-"""`fleet log compact` writes new files for a stopped data directory (fleet/compaction.py)."""
+"""`fleet log compact` writes new files for a stopped data directory (fleet/maintenance/compaction.py)."""
 
 import sys
 from pathlib import Path
@@ -24,8 +24,8 @@ def compact(
     interrupted.
     """
     from fleet.cli.sanitize import json_of
-    from fleet.compaction import CompactedFile
-    from fleet.compaction import compact as compacted
+    from fleet.maintenance.compaction import CompactedFile
+    from fleet.maintenance.compaction import compact as compacted
 
     done: list[CompactedFile] = []
     for file in compacted(data_dir, _quiet if json else _show):

@@ -175,7 +175,7 @@ def import_(
         from fleet.adapters.clock import SystemClock
         from fleet.cli.sanitize import json_of
         from fleet.events.read_only import export_file
-        from fleet.importing import import_export
+        from fleet.maintenance.importing import import_export
 
         events = export_file(str(exported))
         done = await import_export(events, events.parent / BLOBS_DIRECTORY, data_dir, SystemClock().now_ms())

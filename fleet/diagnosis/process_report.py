@@ -1,7 +1,7 @@
 """The process report: every OpenCode process that a Fleet ever started, its end, and the processes without an owner.
 
 If a server runs, it is asked over HTTP; otherwise the log and this machine's processes are read. Nothing is changed.
-Like fleet/doctor.py, this module uses adapters directly; fleet/cli/commands/ps.py shows the report.
+Like fleet/diagnosis/doctor.py, this module uses adapters directly; fleet/cli/commands/ps.py shows the report.
 """
 
 from collections.abc import Sequence

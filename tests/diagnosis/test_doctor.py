@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from fleet.adapters.clock import SystemClock
-from fleet.checks import Check, healthy
 from fleet.config import Config, load_config
-from fleet.doctor import DAY_MS, examine
+from fleet.diagnosis.checks import Check, healthy
+from fleet.diagnosis.doctor import DAY_MS, examine
 from fleet.events.backup_source import LAST_BACKUP, LastBackup
 from fleet.events.data_lock import DataLock, lock_holder
 from fleet.events.lmdb_store import LmdbStore

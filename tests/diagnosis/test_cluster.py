@@ -8,9 +8,9 @@ import pytest
 
 from fleet import __version__
 from fleet.adapters.ray.survey import Survey, Surveyed
-from fleet.checks import Check
-from fleet.cluster_doctor import check_served, check_survey, check_token, examine_cluster
 from fleet.config import Config, load_config
+from fleet.diagnosis.checks import Check
+from fleet.diagnosis.cluster import check_served, check_survey, check_token, examine_cluster
 from fleet.limits import MIB
 from fleet.ports import HostInfo
 from fleet.wire.enums import HostStatus

@@ -9,7 +9,6 @@ import pytest
 import trio
 
 from fleet.adapters.clock import SystemClock
-from fleet.backup import BackupReport, DirectoryReader, make_backup, reading_stopped
 from fleet.core.session.events import SessionErased, SessionStopped, StopRequested
 from fleet.errors import StartupError
 from fleet.events.backup_source import BackupSource, read_last_backup
@@ -20,11 +19,12 @@ from fleet.events.envelope import Cause
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
+from fleet.maintenance.backup import BackupReport, DirectoryReader, make_backup, reading_stopped
+from fleet.maintenance.restoration import restore_backup
 from fleet.projections.lives import lives
-from fleet.restoration import restore_backup
 from fleet.wire.backup import ErasedStreams, Owners, Records
 from tests.core import sessions
-from tests.test_restoration import fleet_at
+from tests.maintenance.test_restoration import fleet_at
 
 SECRET = "do it"  # the text of the prompt in `sessions.ACTIVE`
 CONTENT = b"a content that only the session s1 owns " * 3

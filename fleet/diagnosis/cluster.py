@@ -15,14 +15,14 @@ from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release
 from fleet.adapters.ray.authentication import AuthenticationError, own_token, require_token, token_file
 from fleet.adapters.ray.hosts import HOST_LABEL
 from fleet.adapters.ray.survey import Survey, Surveyed, survey
-from fleet.checks import DISK_FREE_BYTES_COMFORTABLE, Check
 from fleet.config import Config
+from fleet.diagnosis.checks import DISK_FREE_BYTES_COMFORTABLE, Check
+from fleet.diagnosis.process_report import is_serving
 from fleet.errors import StartupError
 from fleet.limits import CLOCK_SKEW_MS_MAX, DISK_FREE_BYTES_MIN, MIB, PAGE_MAX, PROCESS_REPORT_TIMEOUT_S
 from fleet.network import base_url
 from fleet.ports import LOCAL, HostInfo
 from fleet.private_files import read_local_token
-from fleet.process_report import is_serving
 from fleet.wire.hosts import HostItem
 
 

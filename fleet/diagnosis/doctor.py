@@ -1,8 +1,8 @@
 """The doctor: checks everything that Fleet needs, and says what is wrong and what to do.
 
 It may run beside a server, and changes nothing: the data directory is taken for a moment where no server has it. Like
-fleet/main.py it stands above the adapters and asks them about themselves. fleet/cli/commands/doctor.py shows the
-answers.
+fleet/composition/server.py it stands above the adapters and asks them about themselves. fleet/cli/commands/doctor.py
+shows the results.
 """
 
 import errno
@@ -18,8 +18,8 @@ import trio
 
 from fleet.adapters.clock import SystemClock
 from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release, resolve_binary, version
-from fleet.checks import DISK_FREE_BYTES_COMFORTABLE, Check
 from fleet.config import Config
+from fleet.diagnosis.checks import DISK_FREE_BYTES_COMFORTABLE, Check
 from fleet.environment import remarks
 from fleet.errors import StartupError, Unavailable
 from fleet.events.backup_source import read_last_backup

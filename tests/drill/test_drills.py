@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from fleet.adapters.clock import SystemClock
-from fleet.checks import Check
+from fleet.diagnosis.checks import Check
 from fleet.drill.drills import appending_process, run_drills
 from fleet.drill.scratch import scratch_copy
 from fleet.errors import StartupError

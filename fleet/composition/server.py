@@ -38,6 +38,11 @@ from fleet.adapters.opencode.shells import LocalShells
 from fleet.adapters.scripts import LocalScripts
 from fleet.adapters.webhook_secrets import FileWebhookSecrets
 from fleet.adapters.webhook_sender import HttpSender
+from fleet.composition.greeting import greeting, page_line
+from fleet.composition.hosts import HostsEngine
+from fleet.composition.model_choice import ModelChoice
+from fleet.composition.server_facts import facts_of
+from fleet.composition.stores import OpenStores, has_room, open_read_only, open_stores
 from fleet.config import Config
 from fleet.core.hosts import HOSTS_ID, State
 from fleet.environment import passed_on, remarks
@@ -50,8 +55,6 @@ from fleet.gateway.app import Gateway
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.page_files import installed_build, read_build
 from fleet.gateway.server.tokens import TokenFile
-from fleet.greeting import greeting, page_line
-from fleet.hosts_engine import HostsEngine
 from fleet.limits import (
     DAY_S,
     FILES_MAX,
@@ -62,13 +65,10 @@ from fleet.limits import (
     SWITCH_INTERVAL_S,
 )
 from fleet.logs import announce, configure_logs
-from fleet.model_choice import ModelChoice
 from fleet.network import base_url, family_of, is_loopback
 from fleet.ports import Hosts
 from fleet.rehearsal.config import PROVIDER
 from fleet.rehearsal.offer import Offer
-from fleet.server_facts import facts_of
-from fleet.stores import OpenStores, has_room, open_read_only, open_stores
 
 if TYPE_CHECKING:
     from fleet.traces import Traces

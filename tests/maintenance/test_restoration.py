@@ -17,9 +17,9 @@ from fleet.events.directory_identity import FILE as IDENTITY
 from fleet.events.directory_identity import read_identity, require_home, write_identity
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
+from fleet.maintenance.restoration import restore_in_place
 from fleet.ports import PreparedWorkspace, ProcessIdentity, WorkspaceSpec
 from fleet.projections.lives import lives
-from fleet.restoration import restore_in_place
 from tests.cli.test_ps import started, stopped, write_log
 
 LIVE = ProcessIdentity(1, 1.0, "this boot")

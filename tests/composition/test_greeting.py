@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fleet.composition.greeting import greeting, page_line
 from fleet.config import load_config
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.tokens import Cookie, TokenFile, issue, redeem, revoke
-from fleet.greeting import greeting, page_line
 from fleet.limits import LINK_LIFETIME_S
 from fleet.wire.enums import Role
 from tests.cli.test_ps import serving

@@ -14,7 +14,6 @@ import zstandard
 from trio.abc import Instrument
 from trio.testing import MockClock
 
-from fleet.compaction import CompactedFile, compact
 from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
 from fleet.events.codec import SALT_BYTES
@@ -24,6 +23,7 @@ from fleet.events.lmdb_log import LmdbLog
 from fleet.events.rewriting import rewrite
 from fleet.events.verify import verify
 from fleet.limits import MIB
+from fleet.maintenance.compaction import CompactedFile, compact
 from fleet.projections.projections import Stores
 from fleet.projections.store import LmdbViewStore
 from tests.fakes.clock import FakeClock

@@ -1,0 +1,1 @@
+"""Work on a whole data directory, from the command line: back up, restore, compact, import."""
