@@ -8,6 +8,7 @@ from fleet.core.session.commands import MoveSession, ResumeSession, StopSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.decide_reports import ended_early
 from fleet.core.session.events import (
+    InstanceDetached,
     ResumeRequested,
     SessionCompleted,
     SessionEvent,
@@ -116,6 +117,27 @@ def test_an_idle_session_leaves_a_drained_host_and_any_other_stays() -> None:
     story.pending("workspace", "leave:i1").when(move).then()
     for history in (s.ACTIVE, s.WAITING, s.COMPLETED, s.DISCONNECTED, s.FAILED, s.RESUMED):
         given(SESSION, "s1", *history).when(move).then()
+
+
+def test_a_prompt_that_waits_when_a_turn_ends_on_a_drained_host_runs_on_the_next_host() -> None:
+    end = replace(s.turn_ended(1), moves="n1 is drained")
+    leaves = SessionCompleted(instance_id="i1", evidence="n1 is drained", at_ms=s.AT, leaves=True)
+    story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2")).when(end)
+    story = story.then(s.ended(1, "finished"), leaves, ResumeRequested(at_ms=s.AT)).pending("workspace", "leave:i1")
+    assert [each.prompt_id for each in story.state.queue.prompts] == ["p2"]
+    there = (*story.events, s.WORKSPACE, InstanceDetached(instance_id="i1", at_ms=s.AT), s.attached("i2"))
+    resumed = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), *there)
+    resumed = resumed.when(s.conversation_open(restored=True)).when(s.settled())
+    assert resumed.state.turn is not None
+    assert resumed.state.turn.prompt.prompt_id == "p2"
+    alone = given(SESSION, "s1", *s.ACTIVE).when(end)
+    alone.then(s.ended(1, "finished"))  # the upkeep moves an idle session
+
+
+def test_a_parent_hears_nothing_before_the_prompts_that_travel_have_run() -> None:
+    history = s.child(*s.ACTIVE, s.accepted("p2"))
+    story = given(SESSION, "s1", *history).when(replace(s.turn_ended(1), moves="n1 is drained"))
+    assert story.state.callbacks.sent == ()
 
 
 @pytest.mark.parametrize("situation", s.LIVING)

@@ -129,3 +129,10 @@ class Moves:
         if known.phase == "lost":
             return f"{host} is lost since {rfc3339(known.since_ms)}: {known.evidence}"
         return None if known.draining_since_ms is None else f"{host} is drained"
+
+
+def why_drained(context: Context, instance_id: str) -> str | None:
+    """Return why a session leaves the host of its process before its next turn; None if the host is not drained."""
+    hosts, host = context.views.hosts.get(HOSTS_ID), context.host_of_instance(instance_id).name
+    is_drained = hosts is not None and host in hosts.draining
+    return f"the host {host} is drained: the session moves to another one" if is_drained else None

@@ -18,6 +18,7 @@ from fleet.actors.effects.allowances import note_allowance
 from fleet.actors.effects.delays import Delays
 from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.live_events import LiveEvents, LiveSession
+from fleet.actors.effects.moves import why_drained
 from fleet.actors.effects.opencode_messages import read_since, read_subagents, read_tail
 from fleet.actors.effects.saving import save_session
 from fleet.actors.effects.workspace_check import missing
@@ -244,10 +245,14 @@ class TurnEffects:
         if verdict.outcome == "failed":
             await report(ReportTurnFailed(number=number, code=verdict.code, detail=verdict.detail, at_ms=self._now()))
             return
-        fresh = self._context.fresh()
         await report(
             ReportTurnEnded(
-                number=number, outcome=verdict.outcome, evidence=verdict.detail, at_ms=self._now(), fresh=fresh
+                number=number,
+                outcome=verdict.outcome,
+                evidence=verdict.detail,
+                at_ms=self._now(),
+                fresh=self._context.fresh(),
+                moves=why_drained(self._context, effect.instance_id),
             )
         )
 

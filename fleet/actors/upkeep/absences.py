@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from fleet.actors.context import Context
+from fleet.actors.effects.moves import why_drained
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.upkeep.leftovers import Leftovers
 from fleet.core.hosts import HOSTS_ID, KnownHost
@@ -95,10 +96,11 @@ class Absences:
 
     async def _drain(self, host: str) -> None:
         """Let the idle sessions leave the host, and those in error their process: they move when they are resumed."""
-        evidence = f"the host {host} is drained: the session moves to another one"
         for session in list(self._context.views.sessions):
-            if session.opencode.instance_id is None or self._context.host_of(session.workspace_id).name != host:
+            instance_id = session.opencode.instance_id
+            if instance_id is None or self._context.host_of(session.workspace_id).name != host:
                 continue
+            evidence = why_drained(self._context, instance_id) or ""
             command: SessionCommand | None = None
             if session.phase == "idle":
                 command = MoveSession(evidence=evidence, at_ms=self._now())

@@ -9,6 +9,8 @@ from fleet.core.session.events import (
     BudgetExceeded,
     CallbackOrdered,
     ProvisionFailed,
+    ResumeRequested,
+    SessionCompleted,
     SessionEvent,
     SessionStopped,
     SetupEnded,
@@ -26,14 +28,29 @@ _GONE_FOR_GOOD = frozenset(("workspace_gone", "session_gone"))
 FRESH_HINT: Final = 'resume the session with "fresh": true to begin a new conversation in the same workspace'
 
 
-def with_consequences(events: Events, state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
-    """Return `events` and their consequences. Without `fresh` ids no turn can begin."""
+def with_consequences(
+    events: Events, state: State, at_ms: int, fresh: NewTurnIds | None, moves: str | None = None
+) -> Events:
+    """Return `events` and their consequences. Without `fresh` ids no turn can begin.
+
+    With `moves`, the session leaves its host, for that reason, where its next turn would begin.
+    """
     after = state
     for event in events:
         after = evolve(after, event)
     more = _pause(after, at_ms) or _next_turn(after, at_ms, fresh)
     starts = any(isinstance(event, TurnStarted) for event in more)
+    if starts and moves is not None:
+        more = moved(after, moves, at_ms)
     return (*events, *more, *(() if starts else _callback_to_parent(events, state, after, at_ms)))
+
+
+def moved(state: State, evidence: str, at_ms: int) -> Events:
+    """Return the events by which an idle session leaves its process and is resumed on another host."""
+    if state.opencode.instance_id is None:
+        return ()
+    leaves = SessionCompleted(instance_id=state.opencode.instance_id, evidence=evidence, at_ms=at_ms, leaves=True)
+    return (leaves, ResumeRequested(at_ms=at_ms))
 
 
 def setup_ended(end: ReportSetupEnded, state: State) -> Events:

@@ -12,7 +12,15 @@ import msgspec
 
 from fleet.core.decider import Decider
 from fleet.core.session import commands, events
-from fleet.core.session.consequences import FRESH_HINT, Events, is_cut_off, is_gone, setup_ended, with_consequences
+from fleet.core.session.consequences import (
+    FRESH_HINT,
+    Events,
+    is_cut_off,
+    is_gone,
+    moved,
+    setup_ended,
+    with_consequences,
+)
 from fleet.core.session.decide_queue import QUEUE, check_prompt, check_room, why_not_steerable
 from fleet.core.session.decide_reports import REPORTS, can_drop
 from fleet.core.session.effects import Effect, failure, pending, react
@@ -201,12 +209,9 @@ def _retire(command: commands.CompleteIdleSession, state: State) -> Events:
 
 
 def _move(command: commands.MoveSession, state: State) -> Events:
-    if state.phase != "idle" or state.opencode.instance_id is None or state.stopping:
+    if state.phase != "idle" or state.stopping:
         return ()
-    leaves = events.SessionCompleted(
-        instance_id=state.opencode.instance_id, evidence=command.evidence, at_ms=command.at_ms, leaves=True
-    )
-    return (leaves, events.ResumeRequested(at_ms=command.at_ms))
+    return moved(state, command.evidence, command.at_ms)
 
 
 _STOP: Final = "terminate it first, and wait for that; an OpenCode process that does not answer has to end or to answer"

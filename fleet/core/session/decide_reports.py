@@ -195,7 +195,7 @@ def _turn_ended(command: report_commands.ReportTurnEnded, state: State) -> Event
     ended = turn_events.TurnEnded(
         number=command.number, outcome=outcome, evidence=command.evidence, at_ms=command.at_ms
     )
-    return with_consequences((ended,), state, command.at_ms, command.fresh)
+    return with_consequences((ended,), state, command.at_ms, command.fresh, command.moves)
 
 
 def _turn_failed(command: report_commands.ReportTurnFailed, state: State) -> Events:

@@ -130,12 +130,16 @@ class ReportTurnDelayed(Command, frozen=True, kw_only=True):
 
 
 class ReportTurnEnded(Command, frozen=True, kw_only=True):
-    """The turn has ended, by the three signs (actors/effects/turn.py)."""
+    """The turn has ended, by the three signs (actors/effects/turn.py).
+
+    `moves` is why the session leaves its host, None if it stays: a prompt that waits runs on the next host.
+    """
 
     number: int
     outcome: TurnOutcome
     evidence: str
     fresh: NewTurnIds
+    moves: str | None = None
 
 
 class ReportTurnFailed(Command, frozen=True, kw_only=True):

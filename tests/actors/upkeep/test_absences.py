@@ -228,6 +228,19 @@ async def test_sessions_leave_a_drained_host_when_their_turns_are_over(cluster: 
     assert not node.world.living()
 
 
+async def test_prompts_that_wait_on_a_drained_host_run_on_the_next_one(cluster: FakeCluster, wide: Door) -> None:
+    session = await create(wide)
+    for text in ("bash:60", "turn:3 write", "write"):
+        await prompt(wide, session, text)
+    node = machine_of(cluster, wide, session)
+    await wide.fleet.hosts.drain(node.name, CALLER)
+    moved = await wide.fleet.views.sessions.wait(session.id, lambda s: s.turns == 3 and s.turn is None)
+    other = machine_of(cluster, wide, session)
+    assert (other is node, moved.phase, moved.last_outcome) == (False, "idle", "finished")
+    assert len(other.disk.contents[moved.directory]) > len(node.disk.contents.get(session.directory, {}))
+    assert not node.world.living()
+
+
 async def test_a_turn_goes_on_while_the_engine_is_down_for_a_short_time(cluster: FakeCluster, wide: Door) -> None:
     session = await create(wide)
     await prompt(wide, session, "bash:30")
