@@ -1,8 +1,8 @@
-"""The Python client: it drives and follows sessions on trio, or from plain scripts with `FleetClient.sync`.
+"""The Python client: it drives and follows sessions on trio, or from plain scripts with `sync_client`.
 
 It knows the wire (fleet/wire) and nothing of the server. `connection.py` sends and repeats requests, `stream.py`
 follows, over `sse.py` or, many at once, over `socket.py` and its `link.py`; `errors.py` has what can go wrong;
-`client.py` and `session.py` are what people hold in their hands.
+`client.py` and `session.py` have the objects that people use, `sync.py` the same ones for scripts without trio.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from fleet.client.stream import Stream
 from fleet.client.webhook import Webhook
 
 if TYPE_CHECKING:
-    from fleet.client.sync import SyncFleetClient, SyncSession, SyncSocket, SyncStream, SyncWebhook
+    from fleet.client.sync import SyncFleetClient, SyncSession, SyncSocket, SyncStream, SyncWebhook, sync_client
 
 __all__ = [
     "Conflict",
@@ -39,6 +39,7 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "Webhook",
+    "sync_client",
 ]
 
 

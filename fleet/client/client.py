@@ -1,10 +1,9 @@
 """The client of one Fleet: methods about the whole fleet, and access to each session."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from copy import copy
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 from urllib.parse import quote
 
 from fleet.client.access import Access
@@ -42,9 +41,6 @@ from fleet.wire.items import Count, Created, HistoryItem, InboxItem, Notificatio
 from fleet.wire.server import Health, Info, Summary
 from fleet.wire.webhooks import NewWebhookItem, WebhookItem
 
-if TYPE_CHECKING:
-    from fleet.client.sync import SyncFleetClient
-
 
 class FleetClient(Places, AuditLog, Access):
     """A connection to a Fleet server, for as long as its `async with` block.
@@ -64,15 +60,6 @@ class FleetClient(Places, AuditLog, Access):
         self, url: str = "http://localhost:3000", *, token: str | None = None, retry_for_s: float = CLIENT_RETRY_S
     ) -> None:
         self._connection = Connection(url, token, retry_for_s)
-
-    @staticmethod
-    def sync(
-        url: str = "http://localhost:3000", *, token: str | None = None, retry_for_s: float = CLIENT_RETRY_S
-    ) -> "AbstractContextManager[SyncFleetClient]":
-        """Return the same client for scripts without trio: its methods block. It runs in a thread of its own."""
-        from fleet.client.sync import connect
-
-        return connect(lambda: FleetClient(url, token=token, retry_for_s=retry_for_s))
 
     def acting_for(self, session_id: str) -> "FleetClient":
         """Return this client, on the same connection, for a session, which the log names as cause (`causationId`)."""

@@ -15,6 +15,7 @@ from fleet.client.session import Session
 from fleet.client.socket import Socket
 from fleet.client.stream import Stream
 from fleet.client.webhook import Webhook
+from fleet.limits import CLIENT_RETRY_S
 from fleet.wire.frames import Frame
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class SyncWebhook:
 
 
 class SyncFleetClient:
-    """A `FleetClient` whose methods block; `FleetClient.sync` makes it.
+    """A `FleetClient` whose methods block; `sync_client` makes it.
 
     >>> with sync.events() as events:
     ...     session = sync.create("/home/user/plain", title="Seen")
@@ -304,9 +305,11 @@ class SyncFleetClient:
 
 
 @contextmanager
-def connect(make: Callable[[], FleetClient]) -> Generator[SyncFleetClient]:
-    """Run a client in a thread of its own while the block runs."""
+def sync_client(
+    url: str = "http://localhost:3000", *, token: str | None = None, retry_for_s: float = CLIENT_RETRY_S
+) -> Generator[SyncFleetClient]:
+    """Yield a `FleetClient` whose methods block, for scripts without trio. It runs in a thread of its own."""
     with start_blocking_portal("trio", name="fleet-client") as portal:
-        client = portal.call(make)
+        client = portal.call(partial(FleetClient, url, token=token, retry_for_s=retry_for_s))
         with portal.wrap_async_context_manager(client):
             yield SyncFleetClient(portal, client)

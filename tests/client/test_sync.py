@@ -10,9 +10,9 @@ from tests.gateway.door import PLAIN
 
 SCRIPT = """
 import os, signal, sys, threading
-from fleet.client import FleetClient
+from fleet.client import sync_client
 
-with FleetClient.sync(sys.argv[1]) as fleet:
+with sync_client(sys.argv[1]) as fleet:
     session = fleet.create(sys.argv[2], prompt="turn:36000")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs tests in the background ignores it
     interrupt = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
@@ -26,7 +26,7 @@ with FleetClient.sync(sys.argv[1]) as fleet:
 INTERRUPTED_START = """
 import sys
 from anyio.from_thread import BlockingPortal
-from fleet.client import FleetClient
+from fleet.client import sync_client
 
 start = BlockingPortal.start_task_soon
 
@@ -34,7 +34,7 @@ def interrupted(portal, work):
     start(portal, work)
     raise KeyboardInterrupt
 
-with FleetClient.sync(sys.argv[1]) as fleet:
+with sync_client(sys.argv[1]) as fleet:
     session = fleet.create(sys.argv[2], prompt="turn:36000")
     BlockingPortal.start_task_soon = interrupted
     try:

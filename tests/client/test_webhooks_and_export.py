@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.lowlevel
 
-from fleet.client import FleetClient, Invalid, NotFound
+from fleet.client import FleetClient, Invalid, NotFound, sync_client
 from fleet.events.export import verify_export
 from tests.client.line import Line
 from tests.gateway.door import PLAIN
@@ -77,7 +77,7 @@ async def test_the_facade_exports_too(fleet: FleetClient, line: Line) -> None:
     await fleet.create(PLAIN)
 
     def script() -> list[bytes]:
-        with FleetClient.sync(line.url) as sync, sync.export(through=2) as lines:
+        with sync_client(line.url) as sync, sync.export(through=2) as lines:
             return list(lines)
 
     assert len(await trio.to_thread.run_sync(script)) == 3
