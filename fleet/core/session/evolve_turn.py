@@ -132,24 +132,25 @@ def _answer_recorded(state: State, event: turn_events.MessageRecorded) -> StateP
 
 
 def _paid(state: State, event: turn_events.MessageRecorded) -> StatePatch:
-    cost, tokens = counted = state.usage.by_message.get(event.message_id, _UNPAID)
-    if counted == (event.cost_usd, event.tokens):
+    usage, share = state.usage, (event.cost_usd, event.tokens)
+    counted = usage.by_message.get(event.message_id, _UNPAID)
+    if counted == share:
         return {}
-    usage = replace(
-        state.usage,
-        cost_usd=state.usage.cost_usd + event.cost_usd - cost,
-        tokens=state.usage.tokens + event.tokens - tokens,
-        by_message={**state.usage.by_message, event.message_id: (event.cost_usd, event.tokens)},
+    total = usage.tokens + event.tokens
+    by_message = {**usage.by_message, event.message_id: share}
+    changed = replace(
+        usage,
+        cost_usd=usage.cost_usd + event.cost_usd - counted[0],
+        tokens=total if counted is _UNPAID else total - counted[1],
+        by_message=by_message,
     )
-    return {"usage": usage}
+    return {"usage": changed}
 
 
 def _part_recorded(state: State, event: turn_events.PartRecorded) -> StatePatch:
+    patch: StatePatch = {"digest_by_id": {**state.digest_by_id, event.part_id: digest(event.body)}}
     line = of_part(event.body, event.at_ms) if event.message_id == state.answering else None
-    return {
-        "digest_by_id": {**state.digest_by_id, event.part_id: digest(event.body)},
-        "last_line": state.last_line if line is None else line,
-    }
+    return patch if line is None else {**patch, "last_line": line}
 
 
 def _turn_tree_taken(state: State, event: turn_events.TurnSnapshotTaken) -> StatePatch:
