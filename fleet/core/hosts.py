@@ -138,6 +138,11 @@ class State(msgspec.Struct, frozen=True):
         """The names of the hosts on which no further sessions are placed."""
         return frozenset(each.name for each in self.hosts.values() if each.draining_since_ms is not None)
 
+    @property
+    def lost(self) -> frozenset[str]:
+        """The names of the hosts that are lost."""
+        return frozenset(each.name for each in self.hosts.values() if each.phase == "lost")
+
 
 def initial(hosts_id: str) -> State:
     """Return the state before the first host."""

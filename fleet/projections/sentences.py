@@ -245,7 +245,11 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
         if e.kept
         else f"The workspace's directory on the host {e.host} was removed; it had no newer work"
     ),
-    workspace.WorkspaceRemoved: lambda _: "The workspace was removed",
+    workspace.WorkspaceRemoved: lambda e: (
+        "The workspace was removed; its directory is removed when its host comes back"
+        if e.left
+        else "The workspace was removed"
+    ),
     workspace.WorkspaceRemovalFailed: lambda e: f"The workspace could not be removed: {cut(e.detail)}",
     workspace.WorkspaceEdited: lambda e: (
         f"The workspace was named {quoted(e.title)}" if e.title else "The workspace has no title any more"

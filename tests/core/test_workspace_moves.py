@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from fleet.core.workspace.commands import ReportLeftovers
+from fleet.core.workspace.commands import ReportLeftovers, ReportPreserved, ReportRemoved
 from fleet.core.workspace.decide import WORKSPACE
 from fleet.core.workspace.effects import Prepare
 from fleet.core.workspace.events import (
@@ -13,6 +13,7 @@ from fleet.core.workspace.events import (
     WorkspaceEvent,
     WorkspaceFailed,
     WorkspaceReady,
+    WorkspaceRemoved,
 )
 from tests.core import workspaces as w
 from tests.core.given import given
@@ -61,6 +62,20 @@ def test_it_does_not_move_to_a_host_that_has_its_older_directory_until_that_is_r
     story = story.when(left("n1")).then(LeftoversRemoved(host="n1", kept=None, at_ms=w.AT))
     story.when(left("n1")).then()
     story.when(back).then(w.moved("n1"))
+
+
+def test_removal_on_a_lost_host_is_complete_when_its_directory_there_is_removed() -> None:
+    removing = given(WORKSPACE, "w1", *w.AWAY, SAVED, w.released(), w.REMOVAL).when(
+        ReportPreserved(kept=w.KEPT, at_ms=w.AT)
+    )
+    story = removing.when(ReportRemoved(left=True, at_ms=w.AT)).then(WorkspaceRemoved(left=True, at_ms=w.AT))
+    assert [(each.order.host, each.saved) for each in story.state.left] == [("n1", w.KEPT)]
+    newer = replace(w.KEPT, commit="newer")
+    cleared = story.when(ReportLeftovers(host="n1", kept=newer, at_ms=w.AT)).state
+    assert (cleared.left, cleared.returned, cleared.kept, cleared.saved) == ((), (), newer, newer)
+    returned = replace(newer, ref="refs/fleet/returned/w1-n1")
+    other = story.when(ReportLeftovers(host="n1", kept=returned, at_ms=w.AT)).state
+    assert (other.returned, other.kept) == ((returned.ref,), w.KEPT), "it does not continue what had been saved"
 
 
 def test_what_a_removal_preserved_is_newer_than_what_was_saved() -> None:

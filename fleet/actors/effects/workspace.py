@@ -12,9 +12,11 @@ from fleet.actors.context import Context
 from fleet.actors.effects.setup import Setups
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.backoff import backoff_s
+from fleet.core.hosts import HOSTS_ID
 from fleet.core.paths import is_inside
 from fleet.core.workspace.commands import (
     EraseWorkspace,
+    MoveWorkspace,
     ReportPrepared,
     ReportPreserved,
     ReportRemoved,
@@ -23,10 +25,16 @@ from fleet.core.workspace.commands import (
 )
 from fleet.core.workspace.effects import Effect, EraseWorkspaceRecords, Prepare, Remove, Restore
 from fleet.core.workspace.state import State
-from fleet.errors import Problem, Rejected
+from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
-from fleet.limits import WORKSPACE_BUSY_POLL_S, WORKSPACE_BUSY_S, WORKSPACE_CHECK_S, WORKSPACE_DISCARDS_MAX
-from fleet.ports import Condition, WorkspaceSpec
+from fleet.limits import (
+    HOST_SILENT_S,
+    WORKSPACE_BUSY_POLL_S,
+    WORKSPACE_BUSY_S,
+    WORKSPACE_CHECK_S,
+    WORKSPACE_DISCARDS_MAX,
+)
+from fleet.ports import Condition, Need, PreservedWork, WorkspaceSpec
 from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
@@ -50,7 +58,7 @@ class WorkspaceEffects:
         elif isinstance(effect, EraseWorkspaceRecords):
             await erase_workspace(self._context, workspace_id)
         else:
-            await self._restore(effect, report)
+            await self._restore(workspace_id, effect, report)
 
     def _now(self) -> int:
         return self._context.clock.now_ms()
@@ -83,9 +91,17 @@ class WorkspaceEffects:
     # ------------------------------------------------------------------------------------------------------ removal
 
     async def _remove(self, workspace_id: str, effect: Remove, report: Reporter) -> None:
-        """Preserve work, log it, remove the workspace; retried for a limited time while a process works there."""
+        """Preserve work, log it, remove the workspace; retried for a limited time while a process works there.
+
+        Of a workspace on a lost host, the server has what was saved last. Its directory is a leftover of the host.
+        """
         require_unused(self._context.views, workspace_id, effect.order)
         await self._tear_down(workspace_id, report)
+        saved = saved_of_lost(self._context, workspace_id)
+        if saved is not None:
+            await report(ReportPreserved(kept=saved, at_ms=self._now()))
+            await report(ReportRemoved(left=True, at_ms=self._now()))
+            return
         deadline, host = trio.current_time() + WORKSPACE_BUSY_S, self._context.at(effect.order.host)
         while True:
             try:
@@ -123,9 +139,46 @@ class WorkspaceEffects:
                 except Problem as problem:
                     _log.info("directory_not_disposed", instance=instance.id, code=problem.code)
 
-    async def _restore(self, effect: Restore, report: Reporter) -> None:
+    async def _restore(self, workspace_id: str, effect: Restore, report: Reporter) -> None:
+        if saved_of_lost(self._context, workspace_id) is not None:
+            await self._restore_elsewhere(workspace_id, effect.order, report)
+            return
         await self._context.at(effect.order.host).removals.restore(effect.order, effect.kept)
         await report(ReportRestored(at_ms=self._now()))
+
+    async def _restore_elsewhere(self, workspace_id: str, order: WorkspaceSpec, report: Reporter) -> None:
+        """Let the workspace be made on another host than its lost one. The session that resumes there reserves room.
+
+        Raises `Unavailable` host_unreachable if no other host has room now.
+        """
+        state, known = self._context.views.workspaces.get(workspace_id), self._context.views.hosts.get(HOSTS_ID)
+        if state is None or known is None:
+            return
+        away = known.lost | known.draining | {left.order.host for left in state.left}
+        policy, slot = self._context.policy, f"restore-{workspace_id}"
+        need = Need(cpus=policy.host_cpus, memory_mb=policy.host_memory_mb, avoid=frozenset(away))
+
+        async def refuse(reason: str) -> None:
+            said = f"its host {order.host} is lost, and no other host takes it: it would wait for {reason}"
+            raise Unavailable("host_unreachable", said)
+
+        try:
+            host = await self._context.hosts.reserve(slot, need, (), refuse)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + HOST_SILENT_S):
+                await self._context.hosts.release(slot)
+        evidence = f"{order.host} is lost, and the workspace is restored"
+        at_ms = self._now()
+        await report(MoveWorkspace(source=order.host, host=host, claims=state.claims, evidence=evidence, at_ms=at_ms))
+
+
+def saved_of_lost(context: Context, workspace_id: str) -> PreservedWork | None:
+    """Return the work that was saved last of a workspace whose host is lost; None if its host is not lost."""
+    state, hosts = context.views.workspaces.get(workspace_id), context.views.hosts.get(HOSTS_ID)
+    if state is None or state.order is None or hosts is None or state.order.host not in hosts.lost:
+        return None
+    at = state.prepared
+    return state.saved or PreservedWork(None, None, None if at is None else at.branch, None if at is None else at.head)
 
 
 async def erase_workspace(context: Context, workspace_id: str) -> None:
@@ -153,11 +206,14 @@ async def forget_trees(context: Context, workspace_id: str) -> None:
 async def forget_workspace(context: Context, workspace_id: str, cause: Cause) -> None:
     """Erase a workspace that is gone and whose sessions are all erased: its branch may be named after a title.
 
-    A session whose stream is damaged is not erased, and may be one of them.
+    A session whose stream is damaged is not erased, and may be one of them. What is left on a host that is away can
+    only be found with the record of the workspace, which is erased after it.
     """
     views = context.views
     state = views.workspaces.get(workspace_id)
-    if state is None or state.phase not in ("removed", "failed") or state.sessions or views.sessions.damaged:
+    if state is None or state.phase not in ("removed", "failed") or state.sessions or state.left:
+        return
+    if views.sessions.damaged:
         return
     if any(session.workspace_id == workspace_id for session in views.sessions):
         return

@@ -8,6 +8,7 @@ under `refs/fleet/returned/` and recorded with the workspace.
 import structlog
 
 from fleet.actors.context import Context
+from fleet.actors.effects.workspace import forget_workspace
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.upkeep.orphans import find_orphans
 from fleet.core.instance.state import State as Instance
@@ -60,6 +61,7 @@ class Leftovers:
             is_newer = kept.commit is not None and (left.saved is None or kept.commit != left.saved.commit)
             report = ReportLeftovers(host=name, kept=kept if is_newer else None, at_ms=self._context.clock.now_ms())
             await self._context.actors.workspaces.ask(workspace_id, Deliver[WorkspaceCommand](report, _CAUSE))
+            await forget_workspace(self._context, workspace_id, _CAUSE)
         except Problem as problem:
             _log.warning("leftovers_not_removed", host=name, workspace=workspace_id, detail=problem.detail)
 

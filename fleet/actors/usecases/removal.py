@@ -15,7 +15,7 @@ from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.stored_responses import erasure_key
-from fleet.actors.effects.workspace import forget_trees, forget_workspace
+from fleet.actors.effects.workspace import forget_trees, forget_workspace, saved_of_lost
 from fleet.actors.effects.workspace_check import look
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.usecases.sessions import SessionUseCases
@@ -35,6 +35,7 @@ NOT_ASKED: Final = "it was not asked for"
 NOT_OURS: Final = "Fleet did not make the directory: Fleet never removes it"
 LEFT: Final = "the OpenCode process {instance} does not answer: the session's turn may still work there"
 """Why a workspace is still there (removal_preview.py reports it before)."""
+LEFT_ON: Final = "the host {host}, which is away, still has its directory, and the log the workspace, until it is back"
 _SETTLED: Final = frozenset(("ready", "removed", "failed"))
 
 
@@ -77,6 +78,7 @@ class RemovalUseCases:
         if permanent:
             await forget_trees(self._context, session.workspace_id)
             await forget_workspace(self._context, session.workspace_id, caller.cause)
+            traces += [LEFT_ON.format(host=each.order.host) for each in (() if workspace is None else workspace.left)]
         gone = workspace is None or workspace.phase == "removed"
         return Ending(session, workspace, None if gone else left, permanent, self._context.log.head(), tuple(traces))
 
@@ -190,6 +192,8 @@ class RemovalUseCases:
     async def _end_processes(self, workspace: State) -> None:
         """Stop processes of sessions in a worktree or clone that is to be removed; others prevent the removal."""
         if workspace.order is None or workspace.order.strategy == "existing":
+            return
+        if saved_of_lost(self._context, workspace.id) is not None:  # its processes have ended
             return
         directory = workspace.order.directory if workspace.prepared is None else workspace.prepared.directory
         if pids := await self._context.at(workspace.order.host).opencode.end_in(directory):

@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from fleet.actors.context import Context
-from fleet.actors.effects.workspace import condition_of, require_unused
+from fleet.actors.effects.workspace import condition_of, require_unused, saved_of_lost
 from fleet.actors.usecases.removal import LEFT, NOT_ASKED, NOT_OURS, guests, sessions_work
 from fleet.actors.usecases.sessions import SessionUseCases
 from fleet.core.session.state import State as Session
@@ -94,6 +94,9 @@ class RemovalPreviews:
         if session.opencode.detaching_from is not None:
             raise Problem("workspace_busy", LEFT.format(instance=session.opencode.detaching_from))
         require_unused(self._context.views, workspace.id, order)
+        saved = saved_of_lost(self._context, workspace.id)
+        if saved is not None:
+            return Preview(saved, ())
         preview = await self._context.at(order.host).removals.preview(order)
         strangers = await self._strangers(session, preview.busy)
         if strangers:

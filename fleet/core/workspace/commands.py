@@ -135,7 +135,9 @@ class ReportSaved(Command, frozen=True, kw_only=True):
 
 
 class ReportRemoved(Command, frozen=True, kw_only=True):
-    """The workspace is removed."""
+    """The workspace is removed; with `left` its host is lost, and still has its directory."""
+
+    left: bool = False
 
 
 class ReportRemovalFailed(Command, frozen=True, kw_only=True):

@@ -179,7 +179,8 @@ def _saved(command: commands.ReportSaved, state: State) -> Events:
 
 
 def _removed(command: commands.ReportRemoved, state: State) -> Events:
-    return (events.WorkspaceRemoved(at_ms=command.at_ms),) if state.phase == "removing" else ()
+    removed = events.WorkspaceRemoved(left=command.left, at_ms=command.at_ms)
+    return (removed,) if state.phase == "removing" else ()
 
 
 def _removal_failed(command: commands.ReportRemovalFailed, state: State) -> Events:

@@ -58,7 +58,12 @@ class WorkSaved(Event, frozen=True, kw_only=True):
 
 
 class WorkspaceRemoved(Event, frozen=True, kw_only=True):
-    """The workspace is removed."""
+    """The workspace is removed.
+
+    `left`: its host is lost, and its directory there is removed when the host comes back.
+    """
+
+    left: bool = False
 
 
 class WorkspaceRemovalFailed(Event, frozen=True, kw_only=True):

@@ -102,17 +102,26 @@ def _relocated(_: State, event: events.WorkspaceRelocated) -> StatePatch:
 
 
 def _moved(state: State, event: events.WorkspaceMoved) -> StatePatch:
-    left = state.left if state.order is None else (*state.left, Leftover(state.order, state.saved))
+    left = _left_there(state)
     again = {"recipe": None, "set_up": False}  # what a set-up makes is not preserved
     return {"order": event.order, "left": left, **_without_fault(state, event), **again}
 
 
+def _left_there(state: State) -> tuple[Leftover, ...]:
+    """Return what is left on hosts once the workspace is no longer on its present one."""
+    if state.order is None or any(left.order.host == state.order.host for left in state.left):
+        return state.left
+    return (*state.left, Leftover(state.order, state.saved))
+
+
 def _left_removed(state: State, event: events.LeftoversRemoved) -> StatePatch:
-    found = event.kept is not None and event.kept.ref is not None and event.kept.ref not in state.returned
-    return {
-        "left": tuple(left for left in state.left if left.order.host != event.host),
-        **({"returned": (*state.returned, event.kept.ref)} if found and event.kept is not None else {}),
-    }
+    left = tuple(left for left in state.left if left.order.host != event.host)
+    kept, ref = event.kept, None if event.kept is None else event.kept.ref
+    was_here = state.phase == "removed" and state.order is not None and state.order.host == event.host
+    if was_here and state.kept is not None and state.kept.ref in (None, ref):  # its removal is complete now
+        return {"left": left, **({} if kept is None else {"kept": kept, "saved": kept})}
+    found = ref is not None and ref not in state.returned
+    return {"left": left, **({"returned": (*state.returned, ref)} if found else {})}
 
 
 def _described(_: State, event: events.WorkspaceEdited) -> StatePatch:
@@ -133,7 +142,8 @@ def _torn_down(_: State, event: events.WorkspaceTornDown) -> StatePatch:
 
 
 def _removed(state: State, event: events.WorkspaceRemoved) -> StatePatch:
-    return {**_without_fault(state, event), "recipe": None, "set_up": False, "ports": None}
+    left = {"left": _left_there(state)} if event.left else {}
+    return {**_without_fault(state, event), **left, "recipe": None, "set_up": False, "ports": None}
 
 
 _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {

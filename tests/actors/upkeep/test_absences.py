@@ -186,6 +186,59 @@ async def test_newer_work_on_a_host_that_comes_back_is_kept_and_the_directory_re
     assert kept.contents["unsaved.txt"] == b"newer"
 
 
+async def test_workspace_on_a_lost_host_can_be_removed_and_is_cleared_when_the_host_is_back(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    session = await create(wide)
+    await prompt(wide, session, "write")
+    await wide.settled(session.id)
+    node = machine_of(cluster, wide, session)
+    node.cut()
+    node.disk.contents[session.directory]["unsaved.txt"] = b"newer"
+    await trio.sleep(LOSS_S)
+    cleaned = await wide.knock("DELETE", f"/api/sessions/{session.id}?cleanupWorkspace=true&force=true")
+    assert (cleaned.status, cleaned.json["workspace"]["removed"]) == (200, True), cleaned
+    assert session.directory in node.disk.directories
+    node.mend()
+    await trio.sleep(20)
+    assert session.directory not in node.disk.directories
+    assert cluster.local.disk.kept[session.workspace_id].contents["unsaved.txt"] == b"newer"
+    assert (await wide.knock("POST", f"/api/workspaces/{session.workspace_id}/restore")).status == 200
+    assert node.disk.contents[session.directory]["unsaved.txt"] == b"newer"
+
+
+async def test_workspace_that_was_removed_on_a_lost_host_is_restored_on_another(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    session = await create(wide)
+    await prompt(wide, session, "write")
+    await wide.settled(session.id)
+    node = machine_of(cluster, wide, session)
+    await lose(node)
+    await wide.knock("DELETE", f"/api/sessions/{session.id}?cleanupWorkspace=true")
+    assert (await wide.knock("POST", f"/api/workspaces/{session.workspace_id}/restore")).status == 200
+    other = machine_of(cluster, wide, session)
+    assert other is not node
+    back = await resume(wide, session)
+    assert other.disk.contents[back.directory] == node.disk.contents[session.directory]
+
+
+async def test_erased_workspace_on_a_lost_host_is_erased_from_the_log_when_its_directory_is_gone(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    session = await create(wide)
+    node = machine_of(cluster, wide, session)
+    node.cut()
+    await trio.sleep(LOSS_S)
+    erased = (await wide.knock("DELETE", f"/api/sessions/{session.id}?permanent=true")).json
+    assert any(node.name in trace for trace in erased["left"]), erased
+    assert wide.fleet.views.workspaces.get(session.workspace_id) is not None
+    node.mend()
+    await trio.sleep(20)
+    assert session.directory not in node.disk.directories
+    assert wide.fleet.views.workspaces.get(session.workspace_id) is None
+
+
 async def test_a_workspace_that_did_not_move_continues_where_it_is(cluster: FakeCluster, wide: Door) -> None:
     session = await create(wide)
     node = machine_of(cluster, wide, session)

@@ -171,7 +171,10 @@ const SENTENCES: Table = {
     data.kept?.ref
       ? `The directory on the host ${oneLine(data.host)} was removed; its newer work is kept as ${oneLine(data.kept.ref)}`
       : `The directory on the host ${oneLine(data.host)} was removed; it had no newer work`,
-  "workspace.removed": () => "The workspace was removed",
+  "workspace.removed": data =>
+    data.left
+      ? "The workspace was removed; its directory is removed when its host comes back"
+      : "The workspace was removed",
   "workspace.removal-failed": data => `The workspace could not be removed: ${oneLine(data.detail, TEXT_MAX)}`,
   "workspace.restore-requested": () => "The restore of the workspace was requested",
   "workspace.restored": () => "The workspace was restored",
