@@ -3,7 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,18 +17,23 @@ settings.register_profile("fleet", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("fleet")
 
 
+_TOGETHER: Final = ("tests/e2e/", "tests/page/", "tests/simulation/test_checks.py")
+"""Files of which each stays in one process."""
+
+
 class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]  # the same
-    """Keeps tests that share a server in one process: a second process would start the server, and OpenCode, again.
+    """Keeps tests that share something expensive in one process: a second process would make it again.
 
     A file of `tests/e2e` or `tests/page` stays together, and a process that has files of the page keeps its server and
-    its browser for all of them. All of `tests/ray` shares one cluster. All other tests go to whichever process is free.
+    its browser for all of them. All of `tests/ray` shares one cluster, and the tests of the simulation's checkers share
+    their histories. All other tests go to whichever process is free.
     (The groups of pytest-xdist 3.8 have no effect under pytest 9.2.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith("tests/ray/"):
             return "tests/ray"
-        return nodeid.partition("::")[0] if nodeid.startswith(("tests/e2e/", "tests/page/")) else nodeid
+        return nodeid.partition("::")[0] if nodeid.startswith(_TOGETHER) else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFixtures:

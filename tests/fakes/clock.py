@@ -3,6 +3,7 @@
 from random import Random
 
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from fleet.ids import OPENCODE_RANDOM_BITS, OpenCodePrefix, opencode_id, uuid7
 
@@ -19,6 +20,19 @@ class FakeClock:
 
     def now_ms(self) -> int:
         return self.epoch_ms + self.skew_ms + int(trio.current_time() * 1000)
+
+
+async def let_pass(seconds: float, step_s: float = 3600.0) -> None:
+    """Let virtual time pass in steps: what Fleet repeats every few seconds happens once a step, not a thousand times.
+
+    A task that would have slept less than a step wakes at its end.
+    """
+    clock = trio.lowlevel.current_clock()
+    assert isinstance(clock, MockClock)
+    end = trio.current_time() + seconds
+    while (left := end - trio.current_time()) > 0:
+        clock.jump(min(step_s, left))
+        await wait_all_tasks_blocked()
 
 
 class FakeIds:
