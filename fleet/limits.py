@@ -262,10 +262,9 @@ RECOVERY_BATCH: Final = 20  # unfinished aggregates that a start resumes at once
 RECOVERY_PAUSE_S: Final = 0.02  # between batches
 WORKSPACE_SWEEP_S: Final = 30.0  # between checks that the workspaces exist: two system calls for each
 TOKEN_LOOK_S: Final = 5.0  # between looks at the token file, which other processes change: one system call each
-REFUSALS_EVERY_S: Final = (
-    60.0  # one event for each kind of refused request: a client that retries must not fill the log
-)
-REFUSAL_KINDS_MAX: Final = 50  # kinds counted apart in that time; others are counted without their actor
+RECORDS_EVERY_S: Final = 60.0  # one event for what a client repeats (refused requests, logins, proofs): no full log
+RECORD_KINDS_MAX: Final = 50  # kinds counted apart in that time; others are counted without their actor
+TOKEN_IDLE_S: Final = 3600.0  # the first request with a token after so long is a login: at most 24 events a day each
 DAMAGED_LISTED_MAX: Final = 20  # damaged streams in the answer of `readyz`
 DAY_S: Final = 86_400
 RETENTION_SWEEP_S: Final = 600.0  # a rule counts in days

@@ -1,7 +1,7 @@
 """The server aggregate: what happened to this Fleet itself, and not in one of its sessions.
 
-One aggregate with the id `fleet`: starts, stops and crashes, access tokens, refused requests, and who read or copied
-the whole log. Tokens are named and never shown. An envelope says who did it.
+One aggregate with the id `fleet`: starts, stops and crashes, access tokens, logins, refused requests, and who read
+or copied the whole log. Tokens are named and never shown. An envelope says who did it.
 """
 
 from typing import Final, Literal
@@ -17,6 +17,10 @@ SERVER_ID: Final = "fleet"
 TokenRole = Literal["operator", "viewer"]
 RefusedRequest = Literal["login", "read", "write"]
 """`login`: a link or its code. A stream is a read."""
+RefusedSecret = Literal["unknown", "expired", "revoked"]
+"""Why a token, link or cookie was not accepted. A link that was used before is unknown."""
+LoginBy = Literal["link", "token"]
+"""`link`: a browser, which got a cookie. `token`: the first request of a program after a pause."""
 
 
 class ServerStarted(Event, frozen=True, kw_only=True):
@@ -70,7 +74,8 @@ class TokenExpired(Event, frozen=True, kw_only=True):
 class RequestsRefused(Event, frozen=True, kw_only=True):
     """So many requests were refused for lack of access since `since_ms`. `code` is the problem code.
 
-    `actor` is the token or caller whose requests they were, None if it is unknown.
+    `actor` is the token or caller whose requests they were, None if it is unknown. `reason` is None where no token,
+    link or cookie was refused, and in events of older servers.
     """
 
     request: RefusedRequest
@@ -78,20 +83,58 @@ class RequestsRefused(Event, frozen=True, kw_only=True):
     count: int
     since_ms: int
     actor: str | None = None
+    reason: RefusedSecret | None = None
+
+
+class LoginLinkMade(Event, frozen=True, kw_only=True):
+    """A caller of the API made links that log in under the token, `count` of them since `since_ms`."""
+
+    token: str
+    count: int
+    since_ms: int
+
+
+class LoggedIn(Event, frozen=True, kw_only=True):
+    """So many logins under the token since `since_ms`. `expires_at_ms` is the end of the newest browser's login."""
+
+    token: str
+    by: LoginBy
+    count: int
+    since_ms: int
+    expires_at_ms: int | None = None
+
+
+class LoggedOut(Event, frozen=True, kw_only=True):
+    """So many browsers that were logged in under the token were logged out by their users since `since_ms`."""
+
+    token: str
+    count: int
+    since_ms: int
 
 
 class LogVerified(Event, frozen=True, kw_only=True):
-    """A caller had the log verified up to `through`; `first_break` is the position of the first damage."""
+    """A caller had the log verified up to `through`; `first_break` is the position of the first damage.
+
+    A caller who repeats that is recorded once a minute: `count` proofs since `since_ms`, the newest up to `through`.
+    """
 
     through: int
     first_break: int | None = None
+    count: int = 1
+    since_ms: int | None = None
 
 
 class LogExported(Event, frozen=True, kw_only=True):
-    """A caller began to export the events after `after`, up to `through`."""
+    """A caller began to export the events after `after`, up to `through`.
+
+    A caller who repeats that is recorded once a minute: `count` exports since `since_ms`; the range is the newest
+    one's.
+    """
 
     after: int
     through: int
+    count: int = 1
+    since_ms: int | None = None
 
 
 class BackupMade(Event, frozen=True, kw_only=True):
@@ -101,7 +144,9 @@ class BackupMade(Event, frozen=True, kw_only=True):
     through: int
 
 
-ServerFact = RequestsRefused | LogVerified | LogExported | BackupMade
+RepeatedFact = LoginLinkMade | LoggedIn | LoggedOut | LogVerified | LogExported
+"""Facts that a caller may cause as often as it likes: recorded at once, and what is repeated once a minute."""
+ServerFact = RequestsRefused | RepeatedFact | BackupMade
 ServerEvent = ServerStarted | ServerStopped | ServerCrashed | TokenMade | TokenRevoked | TokenExpired | ServerFact
 
 
@@ -231,7 +276,7 @@ def evolve(state: State, event: ServerEvent) -> State:
             return replace(state, revoked=(*state.revoked, name))
         case TokenExpired(name=name):
             return replace(state, expired=(*state.expired, name))
-        case RequestsRefused() | LogVerified() | LogExported() | BackupMade():
+        case _:  # a fact that no decision depends on
             return state
 
 

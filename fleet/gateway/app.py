@@ -64,7 +64,7 @@ from fleet.gateway.server.middleware import Application, Edge, visit_of
 from fleet.gateway.server.moments import Moments
 from fleet.gateway.server.page_files import Build
 from fleet.gateway.server.pipeline import Pipeline
-from fleet.gateway.server.refused import note_refusal
+from fleet.gateway.server.refused import note_refusal, note_use
 from fleet.limits import (
     BODY_BYTES_MAX,
     BODY_READ_S,
@@ -139,6 +139,7 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
         except Rejected as refusal:
             note_refusal(fleet, websocket, refusal, visit)
             raise
+        await note_use(fleet, visit)
 
     frames = Frames()
     parts = (

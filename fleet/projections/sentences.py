@@ -53,6 +53,17 @@ def cut(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
     return line if len(line) <= chars_max else f"{line[: chars_max - 1]}…"
 
 
+def _again(event: server.RepeatedFact) -> str:
+    """Return how often it happened, if a caller has repeated it."""
+    if event.count == 1 or event.since_ms is None:
+        return ""
+    return f", {event.count} times since {rfc3339(event.since_ms)}"
+
+
+def _why_refused(event: server.RequestsRefused) -> str:
+    return event.code if event.reason is None else f"{event.code}, {event.reason}"
+
+
 def quoted(text: str) -> str:
     """Return the same in quotation marks."""
     return f'"{cut(text)}"'
@@ -286,14 +297,21 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     server.TokenMade: lambda e: f"The token {e.name} was made, for a role of {e.role}",
     server.TokenRevoked: lambda e: f"The token {e.name} was revoked",
     server.TokenExpired: lambda e: f"The token {e.name} expired",
+    server.LoginLinkMade: lambda e: f"A link that logs in as {e.token} was made{_again(e)}",
+    server.LoggedIn: lambda e: (
+        f"A browser logged in as {e.token} with a link{_again(e)}"
+        if e.by == "link"
+        else f"A program began to use the token {e.token}{_again(e)}"
+    ),
+    server.LoggedOut: lambda e: f"A browser of {e.token} was logged out{_again(e)}",
     server.RequestsRefused: lambda e: (
-        f"Refused {_REFUSED[e.request]} of {e.actor or 'clients without access'}: {e.count} ({e.code})"
+        f"Refused {_REFUSED[e.request]} of {e.actor or 'clients without access'}: {e.count} ({_why_refused(e)})"
     ),
     server.LogVerified: lambda e: (
-        f"The log was verified up to {e.through}: "
+        f"The log was verified up to {e.through}{_again(e)}: "
         + ("intact" if e.first_break is None else f"damaged from {e.first_break} on")
     ),
-    server.LogExported: lambda e: f"The events {e.after + 1} to {e.through} were exported",
+    server.LogExported: lambda e: f"The events {e.after + 1} to {e.through} were exported{_again(e)}",
     server.BackupMade: lambda e: f"The data directory was backed up to {e.directory}, up to event {e.through}",
     responses.ResponseStored: lambda e: f"The response to a request with a key was stored: HTTP {e.status}",
     webhook.WebhookRegistered: lambda e: f"A webhook to {e.origin} was registered",

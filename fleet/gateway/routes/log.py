@@ -190,7 +190,7 @@ async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery, caller: 
     fact = LogVerified(
         through=through, first_break=None if broken is None else broken.position, at_ms=fleet.context.clock.now_ms()
     )
-    await fleet.records.note(fact, caller.cause)
+    await fleet.records.note_repeated(fact, caller.cause)
     return answer(verification(report), position=through)
 
 
@@ -203,7 +203,7 @@ async def export_log(fleet: Fleet, query: ExportQuery, caller: Caller) -> Respon
     """
     through = _through(fleet, query.through, "through")
     fact = LogExported(after=query.after, through=through, at_ms=fleet.context.clock.now_ms())
-    await fleet.records.note(fact, caller.cause)
+    await fleet.records.note_repeated(fact, caller.cause)
     response = Response(ExportStream(fleet, query.after, through), content_type="application/x-ndjson")
     response.headers["Content-Disposition"] = f'attachment; filename="fleet-log-{query.after + 1}-{through}.jsonl"'
     response.headers["Fleet-Position"] = str(through)

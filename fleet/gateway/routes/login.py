@@ -12,17 +12,28 @@ import msgspec
 import structlog
 from quart import Response, request
 
+from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
+from fleet.core.server import LoggedIn, LoggedOut
 from fleet.errors import Rejected
+from fleet.events.envelope import Cause
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import LOGIN, LOGOUT
 from fleet.gateway.routes.page import shell_response
 from fleet.gateway.server.encoding import IDENTITY
-from fleet.gateway.server.guard import LOGIN_PATH, LOGOUT_PATH, Guard, cookie_name, opens_a_window
+from fleet.gateway.server.guard import (
+    LOGIN_PATH,
+    LOGOUT_PATH,
+    Guard,
+    actor_of,
+    cookie_name,
+    opens_a_window,
+    refused_secret,
+)
 from fleet.gateway.server.middleware import visit_of
 from fleet.gateway.server.page_files import Build
 from fleet.gateway.server.requests import answer
-from fleet.gateway.server.tokens import Cookie, forget_cookie, redeem
+from fleet.gateway.server.tokens import Cookie, forget_cookie, recognise, redeem
 from fleet.gateway.server.visitor import Visitor
 from fleet.limits import COOKIE_LIFETIME_S
 from fleet.wire.bodies import Query
@@ -66,11 +77,15 @@ async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) ->
     """
     if query.code is None:
         return shell_response(build)
-    cookie = None if request.method == "HEAD" else await _redeem(guard, fleet.context.clock.now_ms(), query.code)
+    now_ms = fleet.context.clock.now_ms()
+    cookie = None if request.method == "HEAD" else await _redeem(guard, now_ms, query.code)
     if cookie is None:
-        fleet.records.refused("login", "link_invalid", None)
+        _note_refusal(fleet, guard, now_ms, query.code)
         return _not_good(build)
     _log.info("logged_in", token_name=cookie.token)
+    ends_at_ms = now_ms + cookie.lifetime_s * 1000
+    login = LoggedIn(token=cookie.token, by="link", count=1, since_ms=now_ms, expires_at_ms=ends_at_ms, at_ms=now_ms)
+    await fleet.records.note_repeated(login, Cause(f"token:{cookie.token}"))
     onwards = _HOME if query.next is None or not is_own_path(query.next) else quote(query.next, safe=_KEPT)
     response = Response(b"", 303, headers={"Location": onwards})
     _set_cookie(response, cookie.text, cookie.lifetime_s)
@@ -78,14 +93,18 @@ async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) ->
 
 
 @endpoint(f"POST {LOGOUT_PATH}", gives=LOGOUT, tells_secret=True)
-async def log_out(guard: Guard, visitor: Visitor) -> Response:
+async def log_out(fleet: Fleet, guard: Guard, visitor: Visitor, caller: Caller) -> Response:
     """Log this browser out: its cookie is deleted in the browser and on the server.
 
     Its token stays valid; other browsers stay logged in.
     """
     if guard.tokens is not None:
         forget = partial(forget_cookie, secret_id=visitor.secret_id)
-        await guard.tokens.change_in_task(forget)
+        token = await guard.tokens.change_in_task(forget)
+        if token is not None:
+            now_ms = fleet.context.clock.now_ms()
+            logout = LoggedOut(token=token, count=1, since_ms=now_ms, at_ms=now_ms)
+            await fleet.records.note_repeated(logout, caller.cause)
     response = Response(b"", 204)
     _set_cookie(response, "", 0)
     return response
@@ -120,6 +139,12 @@ def _not_good(build: Build) -> Response:
             hint="Create another one: fleet token link NAME",
         )
     return Response(build.shell.bodies[IDENTITY], 403, content_type=build.shell.content_type)
+
+
+def _note_refusal(fleet: Fleet, guard: Guard, now_ms: int, code: str) -> None:
+    proof = None if guard.tokens is None else recognise(guard.tokens.read(), code, "link")
+    actor = None if proof is None else actor_of(proof.token)
+    fleet.records.refused("login", "link_invalid", actor, refused_secret(proof, now_ms))
 
 
 async def _redeem(guard: Guard, now_ms: int, code: str) -> Cookie | None:

@@ -13,6 +13,7 @@ from quart import Response
 
 from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
+from fleet.core.server import LoginLinkMade
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
 from fleet.gateway.openapi.endpoint import Endpoints
@@ -71,6 +72,8 @@ async def make_link(fleet: Fleet, guard: Guard, token_name: str, visitor: Visito
     now_ms = fleet.context.clock.now_ms()
     code = await _change(guard, partial(link, name=token_name, now_ms=now_ms, lifetime_s=LINK_LIFETIME_S))
     _log.info("login_link_made", token_name=token_name, actor=visitor.actor)
+    made = LoginLinkMade(token=token_name, count=1, since_ms=now_ms, at_ms=now_ms)
+    await fleet.records.note_repeated(made, caller.cause)
     ends_at = rfc3339(now_ms + int(LINK_LIFETIME_S * 1000))
     return answer(LoginLinkItem(path=login_url("", code), expires_at=ends_at), position=fleet.log.head())
 

@@ -21,6 +21,7 @@ from fleet.limits import (
 )
 
 if TYPE_CHECKING:
+    from fleet.core.server import RefusedSecret
     from fleet.gateway.server.visitor import Visitor
 
 _SOON_S: Final = 1
@@ -52,12 +53,17 @@ class Peer:
 
 
 class Visit:
-    """One request or WebSocket. `scope` ends it; `visitor` is set once it is admitted, `request_id` on requests."""
+    """One request or WebSocket. `scope` ends it; `visitor` is set once it is admitted, `request_id` on requests.
+
+    `refused` says why its token or cookie was not accepted, `refused_actor` whose it was, if that is known.
+    """
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.visitor: Visitor | None = None
         self.request_id: str | None = None
+        self.refused: RefusedSecret | None = None
+        self.refused_actor: str | None = None
         self.scope = trio.CancelScope()
         self._streams = False
         peer.requests += 1

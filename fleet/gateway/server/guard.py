@@ -17,9 +17,10 @@ from typing import Final
 import structlog
 from quart import Request, Websocket
 
+from fleet.core.server import RefusedSecret
 from fleet.errors import Rejected, Unavailable
 from fleet.gateway.server.client_limits import Visit
-from fleet.gateway.server.tokens import Kind, Proof, TokenFile, recognise
+from fleet.gateway.server.tokens import Kind, Proof, Token, TokenFile, recognise
 from fleet.gateway.server.visitor import Visitor
 from fleet.limits import HEADER_BYTES_MAX
 from fleet.network import is_loopback
@@ -150,19 +151,32 @@ class Guard:
         if self._local is not None and kind == "bearer" and hmac.compare_digest(given, self._local.encode()):
             return Visitor()
         now_ms = self._clock.now_ms()
-        proof = None if self.tokens is None else recognise(self.tokens.read(), text, kind, now_ms)
-        if proof is not None and proof.token.status(now_ms) == "active":
-            return Visitor(f"token:{proof.token.name}", proof.token.role, proof.secret.id)
+        proof = None if self.tokens is None else recognise(self.tokens.read(), text, kind)
+        if proof is not None and proof.status(now_ms) == "active":
+            token = proof.token
+            return Visitor(actor_of(token), token.role, proof.secret.id, token.name if kind == "bearer" else None)
         raise self.refused(proof, now_ms, visit)
 
     def refused(self, proof: Proof | None, now_ms: int, visit: Visit) -> Rejected:
         """Return the refusal of a secret that is not valid, and count it."""
+        why = visit.refused = refused_secret(proof, now_ms)
+        visit.refused_actor = None if proof is None else actor_of(proof.token)
         too_often = visit.peer.failed()
         if too_often is not None:
             return too_often
-        why = "unknown" if proof is None else proof.token.status(now_ms)
         _log.warning("token_refused", why=why, token_name=None if proof is None else proof.token.name)
         return Rejected("token_invalid", f"the token is {why}", hint=_HOW)
+
+
+def actor_of(token: Token) -> str:
+    """Return the name that the log has for callers with this token."""
+    return f"token:{token.name}"
+
+
+def refused_secret(proof: Proof | None, now_ms: int) -> RefusedSecret:
+    """Return why a secret that proves no active token is refused."""
+    status = "unknown" if proof is None else proof.status(now_ms)
+    return "unknown" if status == "active" else status
 
 
 def cookie_name(host: str) -> str:

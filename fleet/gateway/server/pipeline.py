@@ -25,7 +25,7 @@ from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.idempotency import KeyedApp
 from fleet.gateway.server.metrics import Metrics
 from fleet.gateway.server.middleware import visit_of
-from fleet.gateway.server.refused import note_refusal
+from fleet.gateway.server.refused import note_refusal, note_use
 from fleet.gateway.server.request_id import HEADER, log_result, name_request
 from fleet.gateway.server.requests import read_to_its_end
 
@@ -94,6 +94,7 @@ class Pipeline(KeyedApp):
         except Exception as refusal:  # has no span: a client that is not admitted must not fill the collector
             note_refusal(self.fleet, request, refusal, visit)
             return await self._finish(request, await self._of_error(refusal), visit, began_s)
+        await note_use(self.fleet, visit)
         with self._span(request, visit.request_id) as end_span:
             response = await self._dispatch(context)
             if response.mimetype == "text/event-stream" and (too_many := visit.stream()) is not None:

@@ -1,4 +1,4 @@
-"""Counts the requests that are refused for lack of access, for the log."""
+"""Counts for the log the requests that are refused for lack of access, and the use of access tokens."""
 
 from quart import Request, Websocket
 
@@ -15,4 +15,11 @@ def note_refusal(fleet: Fleet, connection: Request | Websocket, refusal: Excepti
         return
     is_read = isinstance(connection, Websocket) or connection.method in READS
     request: RefusedRequest = "login" if connection.path == LOGIN_PATH else "read" if is_read else "write"
-    fleet.records.refused(request, refusal.code, None if visit.visitor is None else visit.visitor.actor)
+    actor = visit.refused_actor if visit.visitor is None else visit.visitor.actor
+    fleet.records.refused(request, refusal.code, actor, visit.refused)
+
+
+async def note_use(fleet: Fleet, visit: Visit) -> None:
+    """Record a login if the visit is the first for a while of a program with this token."""
+    if visit.visitor is not None and visit.visitor.token is not None:
+        await fleet.records.used(visit.visitor.token)

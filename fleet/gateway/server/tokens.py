@@ -82,10 +82,16 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Proof(NamedTuple):
-    """A secret that was recognised, with its token, which may be expired or revoked."""
+    """A secret that was recognised, with its token. Both may be expired, and the token revoked."""
 
     secret: Secret
     token: Token
+
+    def status(self, now_ms: int) -> TokenStatus:
+        """Return whether it opens anything."""
+        ends_at_ms = self.secret.expires_at_ms
+        status = self.token.status(now_ms)
+        return "expired" if status == "active" and ends_at_ms is not None and ends_at_ms <= now_ms else status
 
 
 class Cookie(NamedTuple):
@@ -96,11 +102,11 @@ class Cookie(NamedTuple):
     lifetime_s: int
 
 
-def recognise(register: Register, text: str, kind: Kind, now_ms: int) -> Proof | None:
-    """Return what `text` proves; the comparison takes the same time for every text."""
+def recognise(register: Register, text: str, kind: Kind) -> Proof | None:
+    """Return what `text` proves, or has proven once; the comparison takes the same time for every text."""
     row = next((row for row in register.secrets if row.id == _id_of(text) and row.kind == kind), None)
     same = hmac.compare_digest(_digest(text), _NOBODY if row is None else row.digest)
-    if row is None or not same or (row.expires_at_ms is not None and row.expires_at_ms <= now_ms):
+    if row is None or not same:
         return None
     token = register.find(row.token)
     return None if token is None else Proof(row, token)
@@ -162,15 +168,15 @@ def redeem(
 
     `replaced` is the cookie that the browser has already: it would only push others out.
     """
-    proof = recognise(register, code, "link", now_ms)
-    if proof is None or proof.token.status(now_ms) != "active":
+    proof = recognise(register, code, "link")
+    if proof is None or proof.status(now_ms) != "active":
         return register, None
     ends_at_ms = now_ms + int(lifetime_s * 1000)
     if proof.token.expires_at_ms is not None:
         ends_at_ms = min(ends_at_ms, proof.token.expires_at_ms)
     row, text = _make(proof.token.name, "cookie", ends_at_ms)
     cookies = [each for each in register.secrets if each.kind == "cookie" and each.token == row.token]
-    old = recognise(register, replaced, "cookie", now_ms)
+    old = recognise(register, replaced, "cookie")
     cookies = [each for each in cookies if old is None or each.id != old.secret.id]
     gone = {proof.secret.id, *(each.id for each in cookies[: max(0, len(cookies) + 1 - COOKIES_PER_TOKEN_MAX)])}
     gone |= set() if old is None else {old.secret.id}
@@ -178,10 +184,11 @@ def redeem(
     return replace(register, secrets=(*kept, row)), Cookie(text, row.token, (ends_at_ms - now_ms) // 1000)
 
 
-def forget_cookie(register: Register, secret_id: str | None) -> tuple[Register, None]:
-    """Delete one cookie; a secret of another kind stays."""
-    kept = tuple(row for row in register.secrets if row.id != secret_id or row.kind != "cookie")
-    return replace(register, secrets=kept), None
+def forget_cookie(register: Register, secret_id: str | None) -> tuple[Register, str | None]:
+    """Delete one cookie, and return its token's name; a secret of another kind stays, and nothing is returned."""
+    gone = next((row for row in register.secrets if row.id == secret_id and row.kind == "cookie"), None)
+    kept = tuple(row for row in register.secrets if row is not gone)
+    return replace(register, secrets=kept), None if gone is None else gone.token
 
 
 class TokenFile:

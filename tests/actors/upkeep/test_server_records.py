@@ -11,9 +11,9 @@ from fleet.events import codec
 from fleet.events.envelope import Cause
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.tokens import known_tokens
-from fleet.limits import REFUSAL_KINDS_MAX, REFUSALS_EVERY_S, TOKEN_LOOK_S
+from fleet.limits import LINK_LIFETIME_S, RECORD_KINDS_MAX, RECORDS_EVERY_S, TOKEN_IDLE_S, TOKEN_LOOK_S
 from tests.gateway.door import Door, Machine
-from tests.gateway.test_tokens import Keys, bearer
+from tests.gateway.test_tokens import Keys, bearer, browse
 
 
 def facts(keys: Keys, run_id: str, version: str = "1.0") -> ServerFacts:
@@ -26,6 +26,10 @@ def told(door: Door, *names: str) -> list[tuple[str, str, dict[str, Any]]]:
         (each.type, each.cause.actor, {name: value for name in names if (value := getattr(each.event, name, None))})
         for each in door.fleet.log.read_stream("server-fleet")
     ]
+
+
+def logins(door: Door) -> list[tuple[str, str, dict[str, Any]]]:
+    return [each for each in told(door, "token", "by", "count") if each[0].startswith("login.")]
 
 
 async def test_starts_stops_and_crashes_are_recorded(machine: Machine, tmp_path: Path) -> None:
@@ -82,16 +86,16 @@ async def test_refused_requests_are_counted_once_a_minute(machine: Machine, tmp_
             assert (await door.knock("POST", "/api/sessions", {"directory": "/"}, **bearer(viewer))).status == 403
         assert (await door.knock("GET", "/api/sessions")).status == 401
         assert (await door.knock("GET", "/login?code=wrong")).status == 403
-        for n in range(REFUSAL_KINDS_MAX + 5):
+        for n in range(RECORD_KINDS_MAX + 5):
             door.fleet.records.refused("write", "read_only", f"token:{n}")
-        await trio.sleep(REFUSALS_EVERY_S + 1)
+        await trio.sleep(RECORDS_EVERY_S + 1)
         refused = [each[2] for each in told(door, "request", "code", "count", "actor") if "refused" in each[0]]
         assert refused[:3] == [
             {"request": "write", "code": "read_only", "count": 3, "actor": "token:eye"},
             {"request": "read", "code": "token_required", "count": 1},
             {"request": "login", "code": "link_invalid", "count": 1},
         ]
-        assert len(refused) == REFUSAL_KINDS_MAX + 1
+        assert len(refused) == RECORD_KINDS_MAX + 1
         assert refused[-1] == {"request": "write", "code": "read_only", "count": 8}
 
 
@@ -103,7 +107,7 @@ async def test_a_refusal_during_the_records_does_not_change_their_beginning(mach
         began_ms = machine.clock.now_ms()
         for request in ("login", "read"):
             records.refused(request, "forbidden_origin", None)
-        await trio.sleep(REFUSALS_EVERY_S + 1)
+        await trio.sleep(RECORDS_EVERY_S + 1)
         refused = [each[2] for each in told(door, "request", "since_ms") if "refused" in each[0]]
         assert refused == [{"request": each, "since_ms": began_ms} for each in ("login", "read")]
 
@@ -132,3 +136,84 @@ async def test_a_full_disk_holds_neither_start_nor_proof(machine: Machine, tmp_p
         machine.disk.low = machine.disk.full = False
         await trio.sleep(TOKEN_LOOK_S + 1)
         assert [each[0] for each in told(door)] == ["server.started"]
+
+
+async def test_logins_are_recorded_at_once_and_repeated_ones_counted_once_a_minute(
+    machine: Machine, tmp_path: Path
+) -> None:
+    keys = Keys(tmp_path, machine)
+    ann, ben = keys.new("ann"), keys.new("ben", "viewer")
+    machine.facts = facts(keys, "one")
+    async with machine.fleet() as running:
+        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        link = (await door.knock("POST", "/api/tokens/ben/link", **bearer(ann))).json["path"]
+        cookie = (await browse(door, link.partition("code=")[2]))[1]
+        for _ in range(5):
+            assert (await door.knock("GET", "/api/sessions", **bearer(ben))).status == 200
+        assert (await door.knock("POST", "/logout", cookie=cookie)).status == 204
+        for _ in range(3):
+            await browse(door, keys.link("ben"))
+        first = [
+            ("login.made", "token:ann", {"token": "ann", "by": "token", "count": 1}),
+            ("login.link-made", "token:ann", {"token": "ben", "count": 1}),
+            ("login.made", "token:ben", {"token": "ben", "by": "link", "count": 1}),
+            ("login.made", "token:ben", {"token": "ben", "by": "token", "count": 1}),
+            ("login.ended", "token:ben", {"token": "ben", "count": 1}),
+        ]
+        assert logins(door) == first
+        await trio.sleep(RECORDS_EVERY_S + 1)
+        repeated = ("login.made", "token:ben", {"token": "ben", "by": "link", "count": 3})
+        assert logins(door) == [*first, repeated]
+        await trio.sleep(TOKEN_IDLE_S)
+        assert (await door.knock("GET", "/api/sessions", **bearer(ben))).status == 200
+        assert logins(door) == [*first, repeated, first[3]]
+        for secret in (ann, ben, link.partition("code=")[2]):
+            assert secret.encode() not in b"".join(codec.decode(record).payload for record in machine.disk.records)
+
+
+async def test_refused_logins_name_the_token_that_is_not_valid_any_more(machine: Machine, tmp_path: Path) -> None:
+    keys = Keys(tmp_path, machine)
+    ann, ben, eve = keys.new("ann"), keys.new("ben", lifetime_s=LINK_LIFETIME_S / 2), keys.new("eve")
+    late = keys.link("ann")
+    keys.revoke("eve")
+    machine.facts = facts(keys, "one")
+    async with machine.fleet() as running:
+        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        await trio.sleep(LINK_LIFETIME_S + 1)
+        for _ in range(2):
+            assert (await browse(door, late))[0].status == 403
+        assert (await browse(door, "wrong"))[0].status == 403
+        for secret in (ben, eve, ann + "x"):
+            assert (await door.knock("GET", "/api/sessions", **bearer(secret))).status == 401
+        await trio.sleep(RECORDS_EVERY_S + 1)
+        refused = [each[2] for each in told(door, "request", "count", "actor", "reason") if "refused" in each[0]]
+        assert refused == [
+            {"request": "login", "count": 2, "actor": "token:ann", "reason": "expired"},
+            {"request": "login", "count": 1, "reason": "unknown"},
+            {"request": "read", "count": 1, "actor": "token:ben", "reason": "expired"},
+            {"request": "read", "count": 1, "actor": "token:eve", "reason": "revoked"},
+            {"request": "read", "count": 1, "reason": "unknown"},
+        ]
+
+
+async def test_a_viewer_that_verifies_and_exports_again_and_again_does_not_fill_the_log(
+    machine: Machine, tmp_path: Path
+) -> None:
+    keys = Keys(tmp_path, machine)
+    eye = bearer(keys.new("eye", "viewer"))
+    machine.facts = facts(keys, "one")
+    async with machine.fleet() as running:
+        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        for _ in range(7):
+            assert (await door.knock("GET", "/api/log/verify?scope=chain", **eye)).json["intact"]
+            assert (await door.knock("GET", "/api/log/export?after=1", **eye)).status == 200
+        head = door.fleet.log.head()
+        await trio.sleep(RECORDS_EVERY_S + 1)
+        read = [each for each in told(door, "count", "through") if each[0].startswith("server.log-")]
+        assert [(kind, actor, fact["count"]) for kind, actor, fact in read] == [
+            ("server.log-verified", "token:eye", 1),
+            ("server.log-exported", "token:eye", 1),
+            ("server.log-verified", "token:eye", 6),
+            ("server.log-exported", "token:eye", 6),
+        ]
+        assert [fact["through"] for _, _, fact in read[2:]] == [head, head]

@@ -51,6 +51,13 @@ const COPIED = "copied from the session that was forked";
 
 const REQUESTS = { login: "logins", read: "reads", write: "writes" } as const;
 
+/** How often a caller did it, if the event stands for repetitions. */
+function again(data: { readonly count?: number; readonly since_ms?: number | null }): string {
+  return data.count == null || data.count === 1 || data.since_ms == null
+    ? ""
+    : `, ${data.count} times since ${new Date(data.since_ms).toISOString()}`;
+}
+
 const SENTENCES: Table = {
   "session.created": data =>
     `The session ${quoted(data.settings.title)} was created in ${oneLine(data.source_directory)} (${data.settings.strategy})`,
@@ -201,15 +208,21 @@ const SENTENCES: Table = {
   "server.stopped": () => "The server stopped in order",
   "server.crashed": data => `The server (Fleet ${oneLine(data.version)}) had ended without a stop`,
   "server.requests-refused": data =>
-    `Refused ${REQUESTS[data.request]} of ${data.actor ? oneLine(data.actor) : "clients without access"}: ${data.count} (${oneLine(data.code)})`,
+    `Refused ${REQUESTS[data.request]} of ${data.actor ? oneLine(data.actor) : "clients without access"}: ${data.count} (${oneLine(data.code)}${data.reason ? `, ${data.reason}` : ""})`,
   "server.log-verified": data =>
     data.first_break == null
-      ? `The log was verified up to event ${data.through}: it is intact`
-      : `The log was verified: it is damaged from event ${data.first_break} on`,
-  "server.log-exported": data => `The events ${data.after + 1} to ${data.through} were exported`,
+      ? `The log was verified up to event ${data.through}${again(data)}: it is intact`
+      : `The log was verified${again(data)}: it is damaged from event ${data.first_break} on`,
+  "server.log-exported": data => `The events ${data.after + 1} to ${data.through} were exported${again(data)}`,
   "server.backup-made": data => `The data was backed up to ${oneLine(data.directory)}, up to event ${data.through}`,
   "token.made": data => `The access token ${quoted(data.name)} was made (${data.role})`,
   "token.revoked": data => `The access token ${quoted(data.name)} was revoked`,
+  "login.link-made": data => `A link that logs in as ${quoted(data.token)} was made${again(data)}`,
+  "login.made": data =>
+    data.by === "link"
+      ? `A browser logged in as ${quoted(data.token)} with a link${again(data)}`
+      : `A program began to use the access token ${quoted(data.token)}${again(data)}`,
+  "login.ended": data => `A browser of ${quoted(data.token)} was logged out${again(data)}`,
   "token.expired": data => `The access token ${quoted(data.name)} expired`,
   "http-response.stored": data => `The response to a request with an idempotency key was stored: HTTP ${data.status}`,
 

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:cbd120f2759cfd65831ce88218d5b5d99f2eebb9317a4cd07d4f26237a4b9251
-// holds   sha256:6332123716d3614267fecdc3591658856cfbe7152c311f35ef5e23406ba730cf
+// made of sha256:f3af0a685c119b81e5aa636102543e35eb1e3dad81cb13d5799aa072a0b6c7f8
+// holds   sha256:52abc5ea8e12a074116c5c6abbc043fd4ab65108142da0a569974c8889b34761
 
 import type {
   CommandFrame,
@@ -36,6 +36,9 @@ import type {
   ItemsFrame,
   LaggingFrame,
   LiveFrame,
+  LoginEnded,
+  LoginLinkMade,
+  LoginMade,
   PartChanged,
   PingFrame,
   ReplyFrame,
@@ -246,6 +249,9 @@ export interface EventData {
   readonly "token.made": TokenMade;
   readonly "token.revoked": TokenRevoked;
   readonly "token.expired": TokenExpired;
+  readonly "login.link-made": LoginLinkMade;
+  readonly "login.made": LoginMade;
+  readonly "login.ended": LoginEnded;
   readonly "http-response.stored": HttpResponseStored;
   readonly "webhook.registered": WebhookRegistered;
   readonly "webhook.enabled": WebhookEnabled;
@@ -368,6 +374,9 @@ export const EVENT_TYPES: readonly EventType[] = [
   "token.made",
   "token.revoked",
   "token.expired",
+  "login.link-made",
+  "login.made",
+  "login.ended",
   "http-response.stored",
   "webhook.registered",
   "webhook.enabled",
