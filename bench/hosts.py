@@ -111,8 +111,8 @@ class Side:
         specs = [(state, fleet.views.workspaces.get(state.workspace_id)) for state in fleet.views.sessions]
         started_s = time.process_time()
         for session, workspace in specs[:PLACED]:
-            if workspace is not None and workspace.order is not None:
-                await rooms.place(session, replace(workspace.order, workspace_id="new"), _never_waits)
+            if workspace is not None and workspace.spec is not None:
+                await rooms.place(session, replace(workspace.spec, workspace_id="new"), _never_waits)
         self._round.placed_s = (time.process_time() - started_s) / min(PLACED, len(specs))
 
     async def _measure_turns(self) -> None:

@@ -101,12 +101,12 @@ class Author:
         session_id, workspace_id, conversation = self.uuid(), self.uuid(), self.opencode("ses")
         directory = f"/srv/fleet/workspaces/{workspace_id}"
         branch = f"fleet/{workspace_id[:13]}"
-        order = WorkspaceSpec(workspace_id, "worktree", _REPOSITORY, directory, branch)
+        spec = WorkspaceSpec(workspace_id, "worktree", _REPOSITORY, directory, branch)
         prepared = PreparedWorkspace(
             directory, f"{_REPOSITORY}/.git", branch, "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
         )
         prepared_events = [
-            WorkspaceRequested(order=order, at_ms=self.tick()),
+            WorkspaceRequested(spec=spec, at_ms=self.tick()),
             WorkspaceClaimed(session_id=session_id, at_ms=self.tick()),
             WorkspaceReady(prepared=prepared, at_ms=self.tick()),
         ]

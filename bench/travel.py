@@ -79,7 +79,7 @@ def _host(place: Path, name: str, head: GitWorkspaces, trees: GitTrees) -> _Port
     return _Ports(ports.workspaces, ports.removals)
 
 
-async def _order(workspaces: Workspaces, repository: Path, workspace_id: str) -> WorkspaceSpec:
+async def _new_spec(workspaces: Workspaces, repository: Path, workspace_id: str) -> WorkspaceSpec:
     source = await workspaces.inspect(str(repository))
     directory, branch = workspaces.plan(workspace_id, "worktree", source, None, workspace_id)
     return WorkspaceSpec(workspace_id, "worktree", str(repository), directory, branch)
@@ -94,10 +94,10 @@ async def _measure(place: Path) -> dict[str, float]:
     first: list[tuple[float, float]] = []
     for number in range(ROUNDS):
         host = _host(place, f"host{number}", head, trees)
-        order = await _order(host.workspaces, repository, f"first{number}")
+        spec = await _new_spec(host.workspaces, repository, f"first{number}")
         first.append(
             (
-                await _timed(partial(host.workspaces.prepare, order)),
+                await _timed(partial(host.workspaces.prepare, spec)),
                 await _timed(partial(_clone, repository, place / f"clone{number}")),
             )
         )
@@ -107,10 +107,10 @@ async def _measure(place: Path) -> dict[str, float]:
         made: list[float] = []
         kept: list[float] = []
         for name, ports in (("there", host), ("here", local)):
-            order = await _order(ports.workspaces, repository, f"{name}{number}")
-            made.append(await _timed(partial(ports.workspaces.prepare, order)))
-            _dirty(order.directory, number)
-            kept.append(await _timed(partial(ports.removals.keep, order)))
+            spec = await _new_spec(ports.workspaces, repository, f"{name}{number}")
+            made.append(await _timed(partial(ports.workspaces.prepare, spec)))
+            _dirty(spec.directory, number)
+            kept.append(await _timed(partial(ports.removals.keep, spec)))
         warm.append((made[0], made[1]))
         keep.append((kept[0], kept[1]))
     best = {"first": first, "warm": warm, "keep": keep}

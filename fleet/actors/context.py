@@ -174,7 +174,7 @@ class Context:
     def host_of(self, workspace_id: str) -> Host:
         """Return the host of a workspace; that of the server for a workspace that is unknown or not ordered yet."""
         state = self.views.workspaces.get(workspace_id)
-        return self.at(LOCAL if state is None or state.order is None else state.order.host)
+        return self.at(LOCAL if state is None or state.spec is None else state.spec.host)
 
     def host_of_instance(self, instance_id: str) -> Host:
         """Return the host of an instance; that of the server for an unknown one."""

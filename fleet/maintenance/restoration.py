@@ -144,18 +144,18 @@ async def _relocate(log: LmdbLog, now_ms: int, moved: Moves) -> int:
     relocated = 0
     for stream in list(log.streams("workspace-")):
         state = _workspace(log, stream)
-        if state.order is None:
+        if state.spec is None:
             continue
-        order = replace(
-            state.order,
-            directory=_moved(state.order.directory, moved),
-            source_directory=_moved(state.order.source_directory, moved),
+        spec = replace(
+            state.spec,
+            directory=_moved(state.spec.directory, moved),
+            source_directory=_moved(state.spec.source_directory, moved),
         )
         made = state.prepared
         prepared = made and replace(
             made, directory=_moved(made.directory, moved), repository=made.repository and _moved(made.repository, moved)
         )
-        events = WORKSPACE.decide(RelocateWorkspace(order=order, prepared=prepared, at_ms=now_ms), state)
+        events = WORKSPACE.decide(RelocateWorkspace(spec=spec, prepared=prepared, at_ms=now_ms), state)
         if events:
             await log.append(stream, log.stream_version(stream), events, Cause())
             relocated += 1

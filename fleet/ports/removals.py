@@ -52,7 +52,7 @@ class Preview(msgspec.Struct, frozen=True):
 class Removals(Protocol):
     """Removes workspaces and restores them."""
 
-    async def keep(self, order: WorkspaceSpec) -> PreservedWork:
+    async def keep(self, spec: WorkspaceSpec) -> PreservedWork:
         """Commit everything that exists only in the workspace under `refs/fleet/kept/<workspace id>` of the source.
 
         It uses git's plumbing commands and a separate index. Idempotent: the same content gives the same result. For a
@@ -60,14 +60,14 @@ class Removals(Protocol):
         """
         ...
 
-    async def preview(self, order: WorkspaceSpec) -> Preview:
+    async def preview(self, spec: WorkspaceSpec) -> Preview:
         """Return what `keep` and `remove` would do, without changing a file, object or ref.
 
         Raises the `Problem` that either of them would raise, except for processes that run there.
         """
         ...
 
-    async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
+    async def remove(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
         """Remove the directory and registration of a worktree or clone, and the branch that Fleet made for it.
 
         It verifies first that nothing has changed since `kept`: raises `Rejected` workspace_dirty if something has, and
@@ -76,6 +76,6 @@ class Removals(Protocol):
         """
         ...
 
-    async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
+    async def restore(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
         """Restore the directory, branch, commits, changes and untracked files. Raises `Problem`."""
         ...

@@ -109,7 +109,7 @@ class Workspaces(Protocol):
         """Raise the `Rejected` with which `inspect` would refuse the directory. Starts no process."""
         ...
 
-    async def check(self, order: WorkspaceSpec, source: Source) -> None:
+    async def check(self, spec: WorkspaceSpec, source: Source) -> None:
         """Check before anything is logged that `prepare` would accept the workspace. `source` was just inspected.
 
         Raises `Rejected`: not_a_repository, repository_empty, branch_invalid, branch_exists, branch_checked_out,
@@ -117,26 +117,26 @@ class Workspaces(Protocol):
         """
         ...
 
-    async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
+    async def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         """Make the workspace, or finish one that a crash left incomplete. Raises `Problem`."""
         ...
 
-    async def discard(self, order: WorkspaceSpec) -> None:
+    async def discard(self, spec: WorkspaceSpec) -> None:
         """Remove the remains of a failed or crashed `prepare`, as far as they contain no work."""
         ...
 
-    async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
+    async def require_related(self, spec: WorkspaceSpec, commit: str | None) -> Source:
         """Return the source if its repository has this commit (None: any) and the worktree.
 
         Raises the errors of `inspect`, and `Rejected` not_a_repository, source_unrelated; `Problem` git_failed.
         """
         ...
 
-    async def relink(self, order: WorkspaceSpec) -> None:
+    async def relink(self, spec: WorkspaceSpec) -> None:
         """Repair the links between a worktree and its repository after the repository was moved. Idempotent."""
         ...
 
-    async def fault(self, order: WorkspaceSpec) -> Fault | None:
+    async def fault(self, spec: WorkspaceSpec) -> Fault | None:
         """Return what is wrong with an existing workspace, None if it is intact. Starts no process."""
         ...
 

@@ -26,8 +26,8 @@ def name_of(stream: str, first: Any, edited: Any = None) -> str:
             return f"session {quoted(settings.title)}"
         case InstanceRequested(directory=directory):
             return f"process in {directory}"
-        case WorkspaceRequested(order=order):
-            return f"workspace {order.directory}"
+        case WorkspaceRequested(spec=spec):
+            return f"workspace {spec.directory}"
         case WebhookRegistered(origin=origin):
             return f"webhook to {origin}"
         case Erased():

@@ -231,7 +231,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
         f"The process asks for permissions in {e.directory} by the rules of {cut(', '.join(a.name for a in e.agents))}"
     ),
     workspace.WorkspaceRequested: lambda e: (
-        f"A workspace was requested: {e.order.strategy} of {e.order.source_directory}"
+        f"A workspace was requested: {e.spec.strategy} of {e.spec.source_directory}"
     ),
     workspace.WorkspaceClaimed: lambda _: "A session uses the workspace",
     workspace.WorkspaceReady: lambda e: f"The workspace is ready in {e.prepared.directory}{_branch(e.prepared.branch)}",
@@ -249,7 +249,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
         if e.saved.ref
         else "The other host had no work that is not here"
     ),
-    workspace.WorkspaceMoved: lambda e: f"The workspace moves to the host {e.order.host}: {cut(e.evidence)}",
+    workspace.WorkspaceMoved: lambda e: f"The workspace moves to the host {e.spec.host}: {cut(e.evidence)}",
     workspace.LeftoversRemoved: lambda e: (
         f"The workspace's directory on the host {e.host} was removed; newer work that was found there is kept as"
         f" {e.kept.ref}"
@@ -270,7 +270,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
         "The workspace was set up" if e.complete else "The set-up of the workspace began"
     ),
     workspace.WorkspaceTornDown: lambda e: f"The teardown of the workspace {_exit(e.exit_code, e.detail)}",
-    workspace.WorkspaceRelocated: lambda e: f"The workspace is in {e.order.directory} in the restored Fleet",
+    workspace.WorkspaceRelocated: lambda e: f"The workspace is in {e.spec.directory} in the restored Fleet",
     workspace.WorkspaceRebound: lambda e: f"The source of the workspace is in {e.source_directory} now",
     workspace.WorkspaceErased: lambda _: "The workspace was erased with the last of its sessions",
     workspace.WorkspaceRestoreRequested: lambda _: "The restore of the workspace was requested",

@@ -119,14 +119,14 @@ class WorkspacesView(States[State]):
     def index(self, aggregate_id: str, state: State) -> None:
         """Keep the index as well."""
         super().index(aggregate_id, state)
-        if state.order is not None and state.order.strategy == "existing":
-            self._existing[state.order.directory] = aggregate_id
+        if state.spec is not None and state.spec.strategy == "existing":
+            self._existing[state.spec.directory] = aggregate_id
 
     def unindex(self, state: State, aggregate_id: str) -> None:
         """Keep the index as well."""
         super().unindex(state, aggregate_id)
-        if state.order is not None and self._existing.get(state.order.directory) == aggregate_id:
-            del self._existing[state.order.directory]
+        if state.spec is not None and self._existing.get(state.spec.directory) == aggregate_id:
+            del self._existing[state.spec.directory]
 
     def clear(self) -> None:
         """Forget the index as well."""

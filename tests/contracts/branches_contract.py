@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.errors import Rejected
-from tests.contracts.workspaces_contract import World, ordered
+from tests.contracts.workspaces_contract import World, new_spec
 
 
 class BranchesContract:
@@ -11,17 +11,17 @@ class BranchesContract:
         repository = world.repository("shop")
         world.add_branch(repository, "feature/login")
         world.add_remote_branch(repository, "origin/main")
-        order = await ordered(world, repository, "worktree", "topic")
-        await world.workspaces.prepare(order)
+        spec = await new_spec(world, repository, "worktree", "topic")
+        await world.workspaces.prepare(spec)
         listed = await world.workspaces.branches(await world.workspaces.inspect(repository), "")
         assert {branch.commit for branch in listed} == {world.head(repository)}
         assert {(each.name, each.kind, each.current, each.checked_out_at) for each in listed} == {
             ("main", "local", True, repository),
             ("feature/login", "local", False, None),
-            ("topic", "local", False, order.directory),
+            ("topic", "local", False, spec.directory),
             ("origin/main", "remote", False, None),
         }
-        seen = await world.workspaces.branches(await world.workspaces.inspect(order.directory), "topic")
+        seen = await world.workspaces.branches(await world.workspaces.inspect(spec.directory), "topic")
         assert [(each.name, each.current) for each in seen] == [("topic", True)]
 
     @pytest.mark.parametrize(

@@ -46,13 +46,13 @@ class World(Protocol):
         """Commit something in a checkout."""
         ...
 
-    def tear(self, order: WorkspaceSpec) -> None:
+    def tear(self, spec: WorkspaceSpec) -> None:
         """Turn a finished checkout into what a crash in the middle of making it leaves."""
 
     def is_there(self, directory: str) -> bool: ...
 
 
-async def ordered(
+async def new_spec(
     world: World,
     directory: str,
     strategy: Strategy,
@@ -68,13 +68,13 @@ async def ordered(
     return WorkspaceSpec(workspace_id, strategy, source.directory, place, chosen, base_ref)
 
 
-async def check(world: World, order: WorkspaceSpec) -> None:
-    await world.workspaces.check(order, await world.workspaces.inspect(order.source_directory))
+async def check(world: World, spec: WorkspaceSpec) -> None:
+    await world.workspaces.check(spec, await world.workspaces.inspect(spec.source_directory))
 
 
-async def refusal_of_check(world: World, order: WorkspaceSpec) -> Rejected:
+async def refusal_of_check(world: World, spec: WorkspaceSpec) -> Rejected:
     with pytest.raises(Rejected) as caught:
-        await check(world, order)
+        await check(world, spec)
     return caught.value
 
 
@@ -110,11 +110,11 @@ class WorkspacesContract:
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_says_how_a_checkout_stands(self, world: World, strategy: Strategy) -> None:
-        order = await ordered(world, world.repository("repo"), strategy, "topic")
-        await world.workspaces.prepare(order)
-        assert await world.workspaces.condition(order.directory) == Condition("topic", dirty=False)
-        world.write(order.directory, "new.txt")
-        assert await world.workspaces.condition(order.directory) == Condition("topic", dirty=True)
+        spec = await new_spec(world, world.repository("repo"), strategy, "topic")
+        await world.workspaces.prepare(spec)
+        assert await world.workspaces.condition(spec.directory) == Condition("topic", dirty=False)
+        world.write(spec.directory, "new.txt")
+        assert await world.workspaces.condition(spec.directory) == Condition("topic", dirty=True)
 
     async def test_what_is_not_git_has_no_condition(self, world: World) -> None:
         assert await world.workspaces.condition(world.directory("plain")) is None
@@ -145,28 +145,28 @@ class WorkspacesContract:
     # --------------------------------------------------------------------------------------------------------- plan
 
     async def test_plans_own_names(self, world: World) -> None:
-        order = await ordered(world, world.repository("shop"), "worktree", title="Größe: fix\n--force")
-        assert order.branch == "fleet/groe-fix-force-00000001"
-        assert order.directory.endswith(f"/{order.workspace_id}/shop")
+        spec = await new_spec(world, world.repository("shop"), "worktree", title="Größe: fix\n--force")
+        assert spec.branch == "fleet/groe-fix-force-00000001"
+        assert spec.directory.endswith(f"/{spec.workspace_id}/shop")
 
     async def test_keeps_a_branch_that_was_asked_for(self, world: World) -> None:
-        assert (await ordered(world, world.repository("shop"), "clone", "topic")).branch == "topic"
+        assert (await new_spec(world, world.repository("shop"), "clone", "topic")).branch == "topic"
 
     async def test_plans_the_source_itself_for_existing(self, world: World) -> None:
         directory = world.directory("notes")
-        order = await ordered(world, directory, "existing")
-        assert (order.directory, order.branch) == (directory, None)
+        spec = await new_spec(world, directory, "existing")
+        assert (spec.directory, spec.branch) == (directory, None)
 
     # -------------------------------------------------------------------------------------------------------- check
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_refuses_a_directory_outside_of_git(self, world: World, strategy: Strategy) -> None:
-        refused = await refusal_of_check(world, await ordered(world, world.directory("notes"), strategy))
+        refused = await refusal_of_check(world, await new_spec(world, world.directory("notes"), strategy))
         assert (refused.code, refused.field) == ("not_a_repository", "isolationStrategy")
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_refuses_a_repository_without_a_commit(self, world: World, strategy: Strategy) -> None:
-        refused = await refusal_of_check(world, await ordered(world, world.empty_repository("new"), strategy))
+        refused = await refusal_of_check(world, await new_spec(world, world.empty_repository("new"), strategy))
         assert (refused.code, refused.field) == ("repository_empty", "directory")
 
     @pytest.mark.parametrize("strategy", MAKING)
@@ -180,79 +180,79 @@ class WorkspacesContract:
         ],
     )
     async def test_refuses_a_bad_branch_name(self, world: World, strategy: Strategy, branch: str) -> None:
-        refused = await refusal_of_check(world, await ordered(world, world.repository("shop"), strategy, branch))
+        refused = await refusal_of_check(world, await new_spec(world, world.repository("shop"), strategy, branch))
         assert (refused.code, refused.field) == ("branch_invalid", "branch")
 
     @pytest.mark.parametrize("branch", ["a/-b/_", "ümlaut/日本", "a-b_c.d/e", "$(touch)", "x;y", "x&'\"", "main2"])
     async def test_takes_an_unusual_branch_name(self, world: World, branch: str) -> None:
-        order = await ordered(world, world.repository("shop"), "worktree", branch)
-        await check(world, order)
-        assert (await world.workspaces.prepare(order)).branch == branch
+        spec = await new_spec(world, world.repository("shop"), "worktree", branch)
+        await check(world, spec)
+        assert (await world.workspaces.prepare(spec)).branch == branch
 
     @pytest.mark.parametrize("base", ["nope", "-x", "--all", "HEAD^{tree}x", "a\nb", "a\0b", "", "\ud800"])
     async def test_refuses_an_unknown_base(self, world: World, base: str) -> None:
-        refused = await refusal_of_check(world, await ordered(world, world.repository("shop"), "worktree", None, base))
+        refused = await refusal_of_check(world, await new_spec(world, world.repository("shop"), "worktree", None, base))
         assert (refused.code, refused.field) == ("base_ref_unknown", "baseRef")
 
     async def test_refuses_a_branch_that_is_checked_out(self, world: World) -> None:
         repository = world.repository("shop")
-        refused = await refusal_of_check(world, await ordered(world, repository, "worktree", "main"))
+        refused = await refusal_of_check(world, await new_spec(world, repository, "worktree", "main"))
         assert (refused.code, refused.field) == ("branch_checked_out", "branch")
         assert refused.extra == {"checkedOutAt": repository}
 
     async def test_refuses_a_branch_of_another_workspace(self, world: World) -> None:
         repository = world.repository("shop")
-        first = await ordered(world, repository, "worktree", "topic")
+        first = await new_spec(world, repository, "worktree", "topic")
         await world.workspaces.prepare(first)
-        refused = await refusal_of_check(world, await ordered(world, repository, "worktree", "topic", number=2))
+        refused = await refusal_of_check(world, await new_spec(world, repository, "worktree", "topic", number=2))
         assert refused.extra == {"checkedOutAt": first.directory}
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_refuses_a_base_for_a_branch_that_exists(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
         world.add_branch(repository, "old")
-        refused = await refusal_of_check(world, await ordered(world, repository, strategy, "old", "HEAD"))
+        refused = await refusal_of_check(world, await new_spec(world, repository, strategy, "old", "HEAD"))
         assert (refused.code, refused.field) == ("branch_exists", "branch")
 
     async def test_refuses_a_branch_below_or_above_another(self, world: World) -> None:
         repository = world.repository("shop")
         world.add_branch(repository, "a/b")
         for branch in ("a", "a/b/c", "main/x"):
-            refused = await refusal_of_check(world, await ordered(world, repository, "worktree", branch))
+            refused = await refusal_of_check(world, await new_spec(world, repository, "worktree", branch))
             assert refused.code == "branch_exists"
 
     async def test_refuses_a_branch_for_existing(self, world: World) -> None:
-        refused = await refusal_of_check(world, await ordered(world, world.repository("shop"), "existing", "topic"))
+        refused = await refusal_of_check(world, await new_spec(world, world.repository("shop"), "existing", "topic"))
         assert (refused.code, refused.field) == ("branch_invalid", "branch")
 
     # ------------------------------------------------------------------------------------------------------ prepare
 
     async def test_uses_an_existing_directory(self, world: World) -> None:
         directory = world.directory("notes")
-        prepared = await world.workspaces.prepare(await ordered(world, directory, "existing"))
+        prepared = await world.workspaces.prepare(await new_spec(world, directory, "existing"))
         assert (prepared.directory, prepared.repository) == (directory, None)
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_makes_a_checkout_on_its_own_branch(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
-        order = await ordered(world, repository, strategy)
-        await check(world, order)
-        prepared = await world.workspaces.prepare(order)
-        made = await world.workspaces.inspect(order.directory)
-        assert (prepared.directory, prepared.branch, prepared.head) == (order.directory, order.branch, made.head)
+        spec = await new_spec(world, repository, strategy)
+        await check(world, spec)
+        prepared = await world.workspaces.prepare(spec)
+        made = await world.workspaces.inspect(spec.directory)
+        assert (prepared.directory, prepared.branch, prepared.head) == (spec.directory, spec.branch, made.head)
         assert (prepared.repository, prepared.head) == (made.repository, world.head(repository))
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_only_a_worktree_adds_a_branch_to_the_source(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
-        await world.workspaces.prepare(await ordered(world, repository, strategy, "topic"))
+        await world.workspaces.prepare(await new_spec(world, repository, strategy, "topic"))
         assert world.branches(repository) == ({"main", "topic"} if strategy == "worktree" else {"main"})
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_resumes_work_on_a_branch(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
         world.add_branch(repository, "old")
-        assert (await world.workspaces.prepare(await ordered(world, repository, strategy, "old"))).branch == "old"
+        assert (await world.workspaces.prepare(await new_spec(world, repository, strategy, "old"))).branch == "old"
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_begins_at_a_base(self, world: World, strategy: Strategy) -> None:
@@ -260,7 +260,7 @@ class WorkspacesContract:
         base = world.head(repository)
         world.commit(repository)
         assert world.head(repository) != base
-        prepared = await world.workspaces.prepare(await ordered(world, repository, strategy, "topic", base))
+        prepared = await world.workspaces.prepare(await new_spec(world, repository, strategy, "topic", base))
         assert (prepared.branch, prepared.head) == ("topic", base)
 
     @pytest.mark.parametrize("strategy", MAKING)
@@ -268,26 +268,26 @@ class WorkspacesContract:
         repository = world.repository("shop")
         world.detach(repository)
         assert (await world.workspaces.inspect(repository)).branch is None
-        prepared = await world.workspaces.prepare(await ordered(world, repository, strategy, "topic"))
+        prepared = await world.workspaces.prepare(await new_spec(world, repository, strategy, "topic"))
         assert (prepared.branch, prepared.head) == ("topic", world.head(repository))
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_preparing_again_changes_nothing(self, world: World, strategy: Strategy) -> None:
-        order = await ordered(world, world.repository("shop"), strategy, "topic", "HEAD")
-        first = await world.workspaces.prepare(order)
-        world.write(order.directory, "work")
+        spec = await new_spec(world, world.repository("shop"), strategy, "topic", "HEAD")
+        first = await world.workspaces.prepare(spec)
+        world.write(spec.directory, "work")
         world.restart()
-        assert await world.workspaces.prepare(order) == first
-        assert world.is_there(order.directory)
+        assert await world.workspaces.prepare(spec) == first
+        assert world.is_there(spec.directory)
 
     async def test_concurrent_worktrees_of_one_repository(self, world: World) -> None:
         repository = world.repository("shop")
-        orders = [await ordered(world, repository, "worktree", number=number) for number in range(8)]
+        specs = [await new_spec(world, repository, "worktree", number=number) for number in range(8)]
         async with trio.open_nursery() as nursery:
-            for order in orders:
-                nursery.start_soon(world.workspaces.prepare, order)
-        branches = {(await world.workspaces.inspect(order.directory)).branch for order in orders}
-        assert branches == {order.branch for order in orders}
+            for spec in specs:
+                nursery.start_soon(world.workspaces.prepare, spec)
+        branches = {(await world.workspaces.inspect(spec.directory)).branch for spec in specs}
+        assert branches == {spec.branch for spec in specs}
         assert len(branches) == 8
 
     @pytest.mark.parametrize("strategy", MAKING)
@@ -295,14 +295,14 @@ class WorkspacesContract:
         repository = world.repository("shop")
         for number in range(60):
             crash = CancelAtStep(1 + number * self.steps_between_crashes)
-            order = await ordered(world, repository, strategy, number=number, base_ref="HEAD")
+            spec = await new_spec(world, repository, strategy, number=number, base_ref="HEAD")
             trio.lowlevel.add_instrument(crash)
             with crash.scope:
-                await world.workspaces.prepare(order)
+                await world.workspaces.prepare(spec)
             trio.lowlevel.remove_instrument(crash)
             world.restart()
-            prepared = await world.workspaces.prepare(order)
-            assert (prepared.directory, prepared.branch) == (order.directory, order.branch)
+            prepared = await world.workspaces.prepare(spec)
+            assert (prepared.directory, prepared.branch) == (spec.directory, spec.branch)
             if not crash.scope.cancelled_caught:
                 break
         else:
@@ -310,81 +310,81 @@ class WorkspacesContract:
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_finishes_a_torn_checkout(self, world: World, strategy: Strategy) -> None:
-        order = await ordered(world, world.repository("shop"), strategy)
-        first = await world.workspaces.prepare(order)
-        world.tear(order)
+        spec = await new_spec(world, world.repository("shop"), strategy)
+        first = await world.workspaces.prepare(spec)
+        world.tear(spec)
         world.restart()
-        assert await world.workspaces.prepare(order) == first
+        assert await world.workspaces.prepare(spec) == first
 
     # ------------------------------------------------------------------------------------------------------ discard
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_discards_what_nobody_worked_in(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
-        order = await ordered(world, repository, strategy)
-        await world.workspaces.discard(order)
-        await world.workspaces.prepare(order)
-        await world.workspaces.discard(order)
-        assert not world.is_there(order.directory)
+        spec = await new_spec(world, repository, strategy)
+        await world.workspaces.discard(spec)
+        await world.workspaces.prepare(spec)
+        await world.workspaces.discard(spec)
+        assert not world.is_there(spec.directory)
         assert world.branches(repository) == {"main"}
         assert await world.workspaces.strays(frozenset()) == ()
-        await world.workspaces.prepare(order)
+        await world.workspaces.prepare(spec)
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_discards_a_torn_checkout(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
-        order = await ordered(world, repository, strategy)
-        await world.workspaces.prepare(order)
-        world.tear(order)
-        await world.workspaces.discard(order)
-        assert not world.is_there(order.directory)
+        spec = await new_spec(world, repository, strategy)
+        await world.workspaces.prepare(spec)
+        world.tear(spec)
+        await world.workspaces.discard(spec)
+        assert not world.is_there(spec.directory)
         assert world.branches(repository) == {"main"}
 
     @pytest.mark.parametrize("strategy", MAKING)
     async def test_does_not_discard_a_file_of_somebody(self, world: World, strategy: Strategy) -> None:
-        order = await ordered(world, world.repository("shop"), strategy)
-        await world.workspaces.prepare(order)
-        world.write(order.directory, "work")
+        spec = await new_spec(world, world.repository("shop"), strategy)
+        await world.workspaces.prepare(spec)
+        world.write(spec.directory, "work")
         with pytest.raises(Rejected) as caught:
-            await world.workspaces.discard(order)
+            await world.workspaces.discard(spec)
         assert caught.value.code == "workspace_dirty"
-        assert world.is_there(order.directory)
+        assert world.is_there(spec.directory)
 
     async def test_keeps_a_branch_with_commits(self, world: World) -> None:
         repository = world.repository("shop")
-        order = await ordered(world, repository, "worktree", "topic")
-        await world.workspaces.prepare(order)
-        world.commit(order.directory)
-        await world.workspaces.discard(order)
+        spec = await new_spec(world, repository, "worktree", "topic")
+        await world.workspaces.prepare(spec)
+        world.commit(spec.directory)
+        await world.workspaces.discard(spec)
         assert world.branches(repository) == {"main", "topic"}
 
     async def test_keeps_a_branch_that_was_there(self, world: World) -> None:
         repository = world.repository("shop")
         world.add_branch(repository, "old")
-        order = await ordered(world, repository, "worktree", "old")
-        await world.workspaces.prepare(order)
-        await world.workspaces.discard(order)
+        spec = await new_spec(world, repository, "worktree", "old")
+        await world.workspaces.prepare(spec)
+        await world.workspaces.discard(spec)
         assert world.branches(repository) == {"main", "old"}
 
     async def test_does_not_discard_a_clone_with_commits(self, world: World) -> None:
-        order = await ordered(world, world.repository("shop"), "clone")
-        await world.workspaces.prepare(order)
-        world.commit(order.directory)
+        spec = await new_spec(world, world.repository("shop"), "clone")
+        await world.workspaces.prepare(spec)
+        world.commit(spec.directory)
         with pytest.raises(Rejected) as caught:
-            await world.workspaces.discard(order)
+            await world.workspaces.discard(spec)
         assert caught.value.code == "workspace_dirty"
 
     async def test_discarding_an_existing_directory_touches_nothing(self, world: World) -> None:
-        order = await ordered(world, world.directory("notes"), "existing")
-        await world.workspaces.discard(order)
-        assert world.is_there(order.directory)
+        spec = await new_spec(world, world.directory("notes"), "existing")
+        await world.workspaces.discard(spec)
+        assert world.is_there(spec.directory)
 
     # ------------------------------------------------------------------------------------------------------- strays
 
     async def test_finds_strays(self, world: World) -> None:
         repository = world.repository("shop")
-        orders = [await ordered(world, repository, "worktree", number=number) for number in (1, 2)]
-        for order in orders:
-            await world.workspaces.prepare(order)
-        (stray,) = await world.workspaces.strays(frozenset({orders[0].workspace_id}))
-        assert stray.endswith(f"/{orders[1].workspace_id}")
+        specs = [await new_spec(world, repository, "worktree", number=number) for number in (1, 2)]
+        for spec in specs:
+            await world.workspaces.prepare(spec)
+        (stray,) = await world.workspaces.strays(frozenset({specs[0].workspace_id}))
+        assert stray.endswith(f"/{specs[1].workspace_id}")

@@ -32,7 +32,7 @@ def test_a_workspace_is_prepared_for_the_first_session_that_asks() -> None:
     story = given(WORKSPACE, "w1").when(w.prepare()).then(*w.PREPARING).pending("prepare")
     (effect,) = story.effects
     assert isinstance(effect, Prepare)
-    assert effect.order == w.ORDER
+    assert effect.spec == w.ORDER
     story = story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).pending()
     assert (story.state.phase, story.state.prepared, story.state.sessions) == ("ready", w.PREPARED, ("s1",))
 
@@ -48,7 +48,7 @@ def test_every_claim_is_counted_also_a_repeated_one(history: tuple[WorkspaceEven
     story = before.when(w.claim("s2")).then(w.claimed("s2")).when(w.claim("s2")).then(w.claimed("s2"))
     story = story.when(w.prepare("s3", replace(w.ORDER, branch="other"))).then(w.claimed("s3"))
     assert (story.state.sessions, story.state.claims) == (("s1", "s2", "s3"), 4)
-    assert story.state.order == w.ORDER
+    assert story.state.spec == w.ORDER
     assert story.effects == before.effects
 
 
@@ -103,8 +103,8 @@ def check(state: State, log: tuple[WorkspaceEvent, ...]) -> None:
     assert asked - answered == len(WORKSPACE.pending(state)) == busy
     if state.phase == "removing":
         assert not state.sessions
-        assert state.order == w.ORDER, "the directory was there before"
-    if state.phase == "ready" and state.order == w.ORDER and isinstance(log[-1], WorkspaceReady) and is_first(log):
+        assert state.spec == w.ORDER, "the directory was there before"
+    if state.phase == "ready" and state.spec == w.ORDER and isinstance(log[-1], WorkspaceReady) and is_first(log):
         assert state.sessions, "nobody will ask for its removal"
 
 
@@ -127,7 +127,7 @@ def test_a_workspace_keeps_its_laws(data: st.DataObject) -> None:
 
 def test_work_on_another_host_is_saved_while_it_continues() -> None:
     ready: tuple[WorkspaceEvent, ...] = (
-        WorkspaceRequested(order=w.ELSEWHERE, at_ms=w.AT),
+        WorkspaceRequested(spec=w.ELSEWHERE, at_ms=w.AT),
         w.claimed("s1"),
         WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT),
     )
@@ -139,5 +139,5 @@ def test_work_on_another_host_is_saved_while_it_continues() -> None:
 
 
 def test_a_workspace_that_was_never_made_may_be_made_on_another_host() -> None:
-    story = given(WORKSPACE, "w1", *w.FAILED).when(w.prepare(order=w.ELSEWHERE))
-    story.then(WorkspaceRequested(order=w.ELSEWHERE, at_ms=w.AT), w.claimed("s1")).pending("prepare")
+    story = given(WORKSPACE, "w1", *w.FAILED).when(w.prepare(spec=w.ELSEWHERE))
+    story.then(WorkspaceRequested(spec=w.ELSEWHERE, at_ms=w.AT), w.claimed("s1")).pending("prepare")

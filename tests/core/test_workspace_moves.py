@@ -32,8 +32,8 @@ def test_a_workspace_is_made_on_the_other_host_from_what_was_saved(
     story = given(WORKSPACE, "w1", *history).when(w.move()).then(w.moved()).pending("prepare")
     (prepare,) = story.effects
     assert isinstance(prepare, Prepare)
-    assert (prepare.order.host, prepare.saved) == ("n2", saved)
-    assert [(each.order.host, each.saved) for each in story.state.left] == [("n1", saved)]
+    assert (prepare.spec.host, prepare.saved) == ("n2", saved)
+    assert [(each.spec.host, each.saved) for each in story.state.left] == [("n1", saved)]
     story = story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).pending()
     assert story.state.phase == "ready"
 
@@ -69,7 +69,7 @@ def test_removal_on_a_lost_host_is_complete_when_its_directory_there_is_removed(
         ReportPreserved(kept=w.KEPT, at_ms=w.AT)
     )
     story = removing.when(ReportRemoved(left=True, at_ms=w.AT)).then(WorkspaceRemoved(left=True, at_ms=w.AT))
-    assert [(each.order.host, each.saved) for each in story.state.left] == [("n1", w.KEPT)]
+    assert [(each.spec.host, each.saved) for each in story.state.left] == [("n1", w.KEPT)]
     newer = replace(w.KEPT, commit="newer")
     cleared = story.when(ReportLeftovers(host="n1", kept=newer, at_ms=w.AT)).state
     assert (cleared.left, cleared.returned, cleared.kept, cleared.saved) == ((), (), newer, newer)

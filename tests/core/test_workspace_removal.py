@@ -72,9 +72,9 @@ def test_a_workspace_that_was_claimed_since_the_order_is_not_removed() -> None:
 
 
 def test_a_directory_that_was_there_before_is_never_removed() -> None:
-    story = given(WORKSPACE, "w1").when(w.prepare(order=w.GIVEN)).when(w.DONE)
+    story = given(WORKSPACE, "w1").when(w.prepare(spec=w.GIVEN)).when(w.DONE)
     story = story.when(w.remove()).then(w.released()).pending().when(w.remove()).then()
-    story = given(WORKSPACE, "w1").when(w.prepare(order=w.GIVEN)).when(w.remove()).then(w.released())
+    story = given(WORKSPACE, "w1").when(w.prepare(spec=w.GIVEN)).when(w.remove()).then(w.released())
     assert story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).state.phase == "ready"
 
 
@@ -102,7 +102,7 @@ def test_a_title_is_given_and_taken_in_any_phase(phase: str) -> None:
 
 
 def test_a_clone_is_removed_as_well() -> None:
-    story = given(WORKSPACE, "w1").when(w.prepare(order=replace(w.ORDER, strategy="clone"))).when(w.DONE)
+    story = given(WORKSPACE, "w1").when(w.prepare(spec=replace(w.ORDER, strategy="clone"))).when(w.DONE)
     story.when(w.remove()).then(w.released(), w.REMOVAL)
 
 
@@ -184,17 +184,17 @@ def test_a_workspace_that_was_deleted_is_made_again() -> None:
 def test_the_source_can_be_somewhere_else_after_it_was_moved(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase]).when(RebindWorkspace(source_directory="/moved", at_ms=w.AT))
     story = story.then(WorkspaceRebound(source_directory="/moved", at_ms=w.AT)).pending()
-    assert story.state.order == replace(w.ORDER, source_directory="/moved")
+    assert story.state.spec == replace(w.ORDER, source_directory="/moved")
     story.when(RebindWorkspace(source_directory="/moved", at_ms=w.AT)).then()
 
 
 @pytest.mark.parametrize("phase", ["ready", "failed", "removed"])
 def test_a_workspace_is_elsewhere_after_its_data_directory_was_restored(phase: str) -> None:
-    order, prepared = replace(w.ORDER, directory="/new/w1"), replace(w.PREPARED, directory="/new/w1")
-    relocate = RelocateWorkspace(order=order, prepared=prepared, at_ms=w.AT)
+    spec, prepared = replace(w.ORDER, directory="/new/w1"), replace(w.PREPARED, directory="/new/w1")
+    relocate = RelocateWorkspace(spec=spec, prepared=prepared, at_ms=w.AT)
     story = given(WORKSPACE, "w1", *PHASES[phase]).when(relocate)
-    story = story.then(WorkspaceRelocated(order=order, prepared=prepared, at_ms=w.AT)).pending()
-    assert (story.state.order, story.state.prepared, story.state.phase) == (order, prepared, phase)
+    story = story.then(WorkspaceRelocated(spec=spec, prepared=prepared, at_ms=w.AT)).pending()
+    assert (story.state.spec, story.state.prepared, story.state.phase) == (spec, prepared, phase)
     story.when(relocate).then()
 
 
@@ -206,7 +206,7 @@ def test_a_source_is_not_changed_while_the_workspace_is_being_made() -> None:
 
 def test_a_given_directory_that_was_deleted_is_not_made_again() -> None:
     history: tuple[WorkspaceEvent, ...] = (
-        WorkspaceRequested(order=w.GIVEN, at_ms=w.AT),
+        WorkspaceRequested(spec=w.GIVEN, at_ms=w.AT),
         w.claimed("s1"),
         WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT),
     )

@@ -37,8 +37,8 @@ ELSEWHERE = WorkspaceSpec("w1", "worktree", "/src", "/trees/w1", "fleet/title", 
 PREPARED = PreparedWorkspace("/trees/w1", "/src/.git", "fleet/title", "c0ffee")
 
 
-def prepare(session: str = "s1", order: WorkspaceSpec = ORDER) -> PrepareWorkspace:
-    return PrepareWorkspace(order=order, session_id=session, at_ms=AT)
+def prepare(session: str = "s1", spec: WorkspaceSpec = ORDER) -> PrepareWorkspace:
+    return PrepareWorkspace(spec=spec, session_id=session, at_ms=AT)
 
 
 def claim(session: str) -> ClaimWorkspace:
@@ -50,7 +50,7 @@ def move(source: str = "n1", host: str = "n2", claims: int = 1) -> MoveWorkspace
 
 
 def moved(host: str = "n2") -> WorkspaceMoved:
-    return WorkspaceMoved(order=replace(ELSEWHERE, host=host), evidence="n1 is lost", at_ms=AT)
+    return WorkspaceMoved(spec=replace(ELSEWHERE, host=host), evidence="n1 is lost", at_ms=AT)
 
 
 def remove(session: str = "s1", claims: int = 1) -> RemoveWorkspace:
@@ -65,12 +65,12 @@ def claimed(session: str) -> WorkspaceClaimed:
     return WorkspaceClaimed(session_id=session, at_ms=AT)
 
 
-REQUESTED = WorkspaceRequested(order=ORDER, at_ms=AT)
+REQUESTED = WorkspaceRequested(spec=ORDER, at_ms=AT)
 PREPARING: tuple[WorkspaceEvent, ...] = (REQUESTED, claimed("s1"))
 READY: tuple[WorkspaceEvent, ...] = (*PREPARING, WorkspaceReady(prepared=PREPARED, at_ms=AT))
 FAILED: tuple[WorkspaceEvent, ...] = (*PREPARING, WorkspaceFailed(code="git_failed", detail="no space", at_ms=AT))
 AWAY: tuple[WorkspaceEvent, ...] = (
-    WorkspaceRequested(order=ELSEWHERE, at_ms=AT),
+    WorkspaceRequested(spec=ELSEWHERE, at_ms=AT),
     claimed("s1"),
     WorkspaceReady(prepared=PREPARED, at_ms=AT),
 )

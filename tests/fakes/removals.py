@@ -17,101 +17,101 @@ class FakeRemovals:
         self.disk = disk
         self._pause_s = pause_s
 
-    async def keep(self, order: WorkspaceSpec) -> PreservedWork:
-        made = await self._begin(order)
+    async def keep(self, spec: WorkspaceSpec) -> PreservedWork:
+        made = await self._begin(spec)
         if made is None:
-            saved = self.disk.kept.get(order.workspace_id)
-            return PreservedWork(None, None, order.branch, None) if saved is None else _kept(order, saved)
+            saved = self.disk.kept.get(spec.workspace_id)
+            return PreservedWork(None, None, spec.branch, None) if saved is None else _kept(spec, saved)
         saved = self._saved(made)
         if saved is None:
-            return PreservedWork(None, None, order.branch, made.head)
-        self.disk.kept[order.workspace_id] = saved
-        return _kept(order, saved)
+            return PreservedWork(None, None, spec.branch, made.head)
+        self.disk.kept[spec.workspace_id] = saved
+        return _kept(spec, saved)
 
-    async def preview(self, order: WorkspaceSpec) -> Preview:
-        made = await self._begin(order)
-        saved = self.disk.kept.get(order.workspace_id) if made is None else self._saved(made)
-        busy = tuple(Busy(pid) for pid in self.disk.busy.get(order.directory, ()))
+    async def preview(self, spec: WorkspaceSpec) -> Preview:
+        made = await self._begin(spec)
+        saved = self.disk.kept.get(spec.workspace_id) if made is None else self._saved(made)
+        busy = tuple(Busy(pid) for pid in self.disk.busy.get(spec.directory, ()))
         if saved is None:
-            return Preview(PreservedWork(None, None, order.branch, None if made is None else made.head), busy)
-        return Preview(replace(_kept(order, saved), commit=None), busy)
+            return Preview(PreservedWork(None, None, spec.branch, None if made is None else made.head), busy)
+        return Preview(replace(_kept(spec, saved), commit=None), busy)
 
-    async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
-        made = await self._begin(order)
+    async def remove(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
+        made = await self._begin(spec)
         if made is None:
             return
-        if self.disk.busy.get(order.directory):
-            raise Rejected("workspace_busy", f"{self.disk.busy[order.directory]} work in {order.directory!r}")
+        if self.disk.busy.get(spec.directory):
+            raise Rejected("workspace_busy", f"{self.disk.busy[spec.directory]} work in {spec.directory!r}")
         now = self._saved(made)
-        stored = self.disk.kept.get(order.workspace_id)
+        stored = self.disk.kept.get(spec.workspace_id)
         if (None if now is None else now.commit) != kept.commit or (now is not None and stored != now):
-            raise Rejected("workspace_dirty", f"{order.directory!r} differs from the preserved work")
-        del self.disk.checkouts[order.workspace_id]
-        self.disk.directories.discard(order.directory)
-        self.disk.contents.pop(order.directory, None)
-        if order.branch is not None and made.created_branch:
-            self._source(order).branches.pop(order.branch, None)
+            raise Rejected("workspace_dirty", f"{spec.directory!r} differs from the preserved work")
+        del self.disk.checkouts[spec.workspace_id]
+        self.disk.directories.discard(spec.directory)
+        self.disk.contents.pop(spec.directory, None)
+        if spec.branch is not None and made.created_branch:
+            self._source(spec).branches.pop(spec.branch, None)
 
-    async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
-        if await self._begin(order) is not None:
+    async def restore(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
+        if await self._begin(spec) is not None:
             return
-        saved = self._wanted(order, kept)
-        repository = self._source(order)
-        if order.branch is not None and order.strategy == "worktree" and saved.created_branch:
+        saved = self._wanted(spec, kept)
+        repository = self._source(spec)
+        if spec.branch is not None and spec.strategy == "worktree" and saved.created_branch:
             tip = _tip(saved)
-            if repository.branches.get(order.branch, tip) != tip:
+            if repository.branches.get(spec.branch, tip) != tip:
                 raise Rejected(
-                    "branch_exists", f"{order.branch!r} is at another commit", field="branch", hint="Rename it."
+                    "branch_exists", f"{spec.branch!r} is at another commit", field="branch", hint="Rename it."
                 )
-            repository.branches[order.branch] = tip
+            repository.branches[spec.branch] = tip
         work = list(saved.work)
-        made = FakeCheckout(order, saved.head, saved.created_branch, whole=True, work=work, unborn=saved.unborn)
-        self.disk.checkouts[order.workspace_id] = made
-        self.disk.directories.add(order.directory)
+        made = FakeCheckout(spec, saved.head, saved.created_branch, whole=True, work=work, unborn=saved.unborn)
+        self.disk.checkouts[spec.workspace_id] = made
+        self.disk.directories.add(spec.directory)
         if saved.contents:
-            self.disk.contents[order.directory] = dict(saved.contents)
+            self.disk.contents[spec.directory] = dict(saved.contents)
 
-    async def _begin(self, order: WorkspaceSpec) -> FakeCheckout | None:
-        if order.strategy == "existing":
-            raise Rejected("invalid", f"{order.source_directory!r} is a person's own directory")
+    async def _begin(self, spec: WorkspaceSpec) -> FakeCheckout | None:
+        if spec.strategy == "existing":
+            raise Rejected("invalid", f"{spec.source_directory!r} is a person's own directory")
         await trio.sleep(self._pause_s)
-        made = self.disk.checkouts.get(order.workspace_id)
+        made = self.disk.checkouts.get(spec.workspace_id)
         if made is not None:
-            self._source(order)
+            self._source(spec)
         return made
 
-    def _source(self, order: WorkspaceSpec) -> FakeRepository:
-        tops = [top for top in self.disk.repositories if f"{order.source_directory}/".startswith(f"{top}/")]
+    def _source(self, spec: WorkspaceSpec) -> FakeRepository:
+        tops = [top for top in self.disk.repositories if f"{spec.source_directory}/".startswith(f"{top}/")]
         if tops:
             return self.disk.repositories[max(tops, key=len)]
-        origin = self.disk.checkout_at(order.source_directory)
+        origin = self.disk.checkout_at(spec.source_directory)
         if origin is None:
-            raise Problem("directory_missing", f"The source repository {order.source_directory!r} is gone")
-        return self._source(origin.order)
+            raise Problem("directory_missing", f"The source repository {spec.source_directory!r} is gone")
+        return self._source(origin.spec)
 
     def _saved(self, made: FakeCheckout) -> FakeKept | None:
-        contents = self.disk.contents.get(made.order.directory, {})
+        contents = self.disk.contents.get(made.spec.directory, {})
         if not made.work and not contents and made.unborn is None:
             return None
         held = repr((made.head, made.work, sorted(contents.items()), made.unborn)).encode()
         commit = hashlib.sha1(held, usedforsecurity=False).hexdigest()
         return FakeKept(commit, made.head, made.created_branch, tuple(made.work), dict(contents), made.unborn)
 
-    def _wanted(self, order: WorkspaceSpec, kept: PreservedWork) -> FakeKept:
-        saved = self.disk.kept.get(order.workspace_id)
+    def _wanted(self, spec: WorkspaceSpec, kept: PreservedWork) -> FakeKept:
+        saved = self.disk.kept.get(spec.workspace_id)
         if kept.commit is not None:
             if saved is None or saved.commit != kept.commit:
                 raise Problem("workspace_gone", f"{kept.commit!r} is not kept")
             return saved
         if kept.head is None:
-            raise Problem("workspace_gone", f"Nothing is known of {order.directory!r}")
-        created = order.strategy == "worktree" and order.branch not in self._source(order).branches
+            raise Problem("workspace_gone", f"Nothing is known of {spec.directory!r}")
+        created = spec.strategy == "worktree" and spec.branch not in self._source(spec).branches
         return FakeKept("", kept.head, created, (), {})
 
 
-def _kept(order: WorkspaceSpec, saved: FakeKept) -> PreservedWork:
-    branch, head = (order.branch, saved.head) if saved.unborn is None else (saved.unborn, None)
-    return PreservedWork(f"refs/fleet/kept/{order.workspace_id}", saved.commit, branch, head)
+def _kept(spec: WorkspaceSpec, saved: FakeKept) -> PreservedWork:
+    branch, head = (spec.branch, saved.head) if saved.unborn is None else (saved.unborn, None)
+    return PreservedWork(f"refs/fleet/kept/{spec.workspace_id}", saved.commit, branch, head)
 
 
 def _tip(saved: FakeKept) -> str:

@@ -27,8 +27,8 @@ class RemovalWorld(FakeWorld):
     def make_unborn(self, directory: str) -> None:
         made = self._checkout(directory)
         made.unborn = "fresh"
-        if made.order.strategy == "worktree" and made.order.branch is not None:
-            del self.disk.repositories[made.order.source_directory].branches[made.order.branch]
+        if made.spec.strategy == "worktree" and made.spec.branch is not None:
+            del self.disk.repositories[made.spec.source_directory].branches[made.spec.branch]
 
     def reaches(self, repository: str, ref: str, commit: str) -> bool:
         return f"commit {commit}" in self.disk.kept[ref.rpartition("/")[2]].work
@@ -41,9 +41,9 @@ def world(autojump_clock: object) -> RemovalWorld:
 
 class TestFakeRemovals(RemovalsContract):
     async def test_a_process_that_works_there_is_named(self, world: RemovalWorld) -> None:
-        order = await worked(world, "worktree")
-        kept = await world.removals.keep(order)
-        world.disk.busy[order.directory] = [4711]
+        spec = await worked(world, "worktree")
+        kept = await world.removals.keep(spec)
+        world.disk.busy[spec.directory] = [4711]
         with pytest.raises(Rejected, match="4711") as caught:
-            await world.removals.remove(order, kept)
+            await world.removals.remove(spec, kept)
         assert caught.value.code == "workspace_busy"

@@ -7,7 +7,7 @@ import trio
 
 from fleet.ports import WorkspaceSpec
 from tests.contracts.branches_contract import BranchesContract
-from tests.contracts.workspaces_contract import WorkspacesContract, ordered
+from tests.contracts.workspaces_contract import WorkspacesContract, new_spec
 from tests.fakes.workspaces import FakeCheckout, FakeDisk, FakeWorkspaces
 
 
@@ -83,9 +83,9 @@ class FakeWorld:
             self._checkout(directory).work.append(f"commit {commit}")
         return commit
 
-    def tear(self, order: WorkspaceSpec) -> None:
-        self._checkout(order.directory).whole = False
-        self.disk.directories.discard(order.directory)
+    def tear(self, spec: WorkspaceSpec) -> None:
+        self._checkout(spec.directory).whole = False
+        self.disk.directories.discard(spec.directory)
 
     def is_there(self, directory: str) -> bool:
         return directory in self.disk.directories
@@ -107,12 +107,12 @@ class TestFakeBranches(BranchesContract):
 
 class TestFakeWorkspaces(WorkspacesContract):
     async def test_a_crash_shows_a_half_made_checkout(self, world: FakeWorld) -> None:
-        order = await ordered(world, world.repository("shop"), "worktree")
+        spec = await new_spec(world, world.repository("shop"), "worktree")
         with trio.move_on_after(0.005):
-            await world.workspaces.prepare(order)
-        half = world.disk.checkouts[order.workspace_id]
+            await world.workspaces.prepare(spec)
+        half = world.disk.checkouts[spec.workspace_id]
         assert not half.whole
-        assert world.disk.made[order.workspace_id] == 0
+        assert world.disk.made[spec.workspace_id] == 0
         world.restart()
-        await world.workspaces.prepare(order)
-        assert world.disk.made[order.workspace_id] == 1
+        await world.workspaces.prepare(spec)
+        assert world.disk.made[spec.workspace_id] == 1

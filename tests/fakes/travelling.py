@@ -30,17 +30,17 @@ from tests.fakes.workspaces import FakeRepository, FakeWorkspaces
 
 
 class Way:
-    """The way between the head and a machine: how orders are named there, and the mirrors of repositories."""
+    """The way between the head and a machine: how specs are named there, and the mirrors of repositories."""
 
     def __init__(self, local: FakeMachine, machine: FakeMachine) -> None:
         self.local = local
         self.machine = machine
 
-    def there(self, order: WorkspaceSpec) -> WorkspaceSpec:
-        """Return the order as the machine is given it: another root, and the mirror for the source."""
-        made = self.machine.disk.checkouts.get(order.workspace_id)
-        source = self._mirror(order.source_directory) if made is None else made.order.source_directory
-        return replace(order, source_directory=source, directory=self.directory(order.directory))
+    def there(self, spec: WorkspaceSpec) -> WorkspaceSpec:
+        """Return the spec as the machine gets it: another root, and the mirror for the source."""
+        made = self.machine.disk.checkouts.get(spec.workspace_id)
+        source = self._mirror(spec.source_directory) if made is None else made.spec.source_directory
+        return replace(spec, source_directory=source, directory=self.directory(spec.directory))
 
     def directory(self, directory: str) -> str:
         """Return what a directory below the head's root is called on the machine."""
@@ -98,28 +98,28 @@ class TravellingWorkspaces:
     ) -> tuple[str, str | None]:
         return self._near.plan(workspace_id, strategy, source, branch, title)
 
-    async def check(self, order: WorkspaceSpec, source: Source) -> None:
-        await self._near.check(order, source)
+    async def check(self, spec: WorkspaceSpec, source: Source) -> None:
+        await self._near.check(spec, source)
 
-    async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
-        source = await self._near.inspect(order.source_directory)
+    async def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
+        source = await self._near.inspect(spec.source_directory)
         await self._way.bring(source)
-        prepared = await self._call(self._far.prepare, self._way.there(order))
-        self._near.disk.placed[order.workspace_id] = self._way.machine.name
+        prepared = await self._call(self._far.prepare, self._way.there(spec))
+        self._near.disk.placed[spec.workspace_id] = self._way.machine.name
         return replace(prepared, repository=source.repository)
 
-    async def discard(self, order: WorkspaceSpec) -> None:
-        await self._call(self._far.discard, self._way.there(order))
+    async def discard(self, spec: WorkspaceSpec) -> None:
+        await self._call(self._far.discard, self._way.there(spec))
 
-    async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
-        return await self._near.require_related(order, commit)
+    async def require_related(self, spec: WorkspaceSpec, commit: str | None) -> Source:
+        return await self._near.require_related(spec, commit)
 
-    async def relink(self, order: WorkspaceSpec) -> None:
+    async def relink(self, spec: WorkspaceSpec) -> None:
         """Do nothing: a mirror does not move."""
         await trio.lowlevel.checkpoint()
 
-    async def fault(self, order: WorkspaceSpec) -> Fault | None:
-        return await self._call(self._far.fault, self._way.there(order))
+    async def fault(self, spec: WorkspaceSpec) -> Fault | None:
+        return await self._call(self._far.fault, self._way.there(spec))
 
     async def condition(self, directory: str) -> Condition | None:
         if self._way.is_there(directory):
@@ -183,39 +183,39 @@ class TravellingRemovals:
         self._far = far
         self._call = way.machine.call
 
-    async def keep(self, order: WorkspaceSpec) -> PreservedWork:
-        await self._send(order)
-        kept = await self._call(self._far.keep, self._way.there(order))
-        saved = self._far.disk.kept.get(order.workspace_id)
+    async def keep(self, spec: WorkspaceSpec) -> PreservedWork:
+        await self._send(spec)
+        kept = await self._call(self._far.keep, self._way.there(spec))
+        saved = self._far.disk.kept.get(spec.workspace_id)
         if kept.commit is None or saved is None:
             return kept
         await self._call(trio.sleep, self._way.machine.transfer_s)
-        name, known = self._way.machine.name, self._near.disk.kept.get(order.workspace_id)
-        is_elsewhere = self._near.disk.placed.get(order.workspace_id, name) != name
+        name, known = self._way.machine.name, self._near.disk.kept.get(spec.workspace_id)
+        is_elsewhere = self._near.disk.placed.get(spec.workspace_id, name) != name
         if is_elsewhere and known is not None and known.commit != saved.commit:
-            returned = f"{order.workspace_id}-{name}"
+            returned = f"{spec.workspace_id}-{name}"
             self._near.disk.kept[returned] = saved
             return replace(kept, ref=f"refs/fleet/returned/{returned}")
-        self._near.disk.kept[order.workspace_id] = saved
+        self._near.disk.kept[spec.workspace_id] = saved
         return kept
 
-    async def preview(self, order: WorkspaceSpec) -> Preview:
-        await self._send(order)
-        return await self._call(self._far.preview, self._way.there(order))
+    async def preview(self, spec: WorkspaceSpec) -> Preview:
+        await self._send(spec)
+        return await self._call(self._far.preview, self._way.there(spec))
 
-    async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
-        await self._call(self._far.remove, self._way.there(order), kept)
+    async def remove(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
+        await self._call(self._far.remove, self._way.there(spec), kept)
 
-    async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
-        await self._way.bring(await self._way.local.workspaces.inspect(order.source_directory))
-        await self._send(order)
-        await self._call(self._far.restore, self._way.there(order), kept)
-        self._near.disk.placed[order.workspace_id] = self._way.machine.name
+    async def restore(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
+        await self._way.bring(await self._way.local.workspaces.inspect(spec.source_directory))
+        await self._send(spec)
+        await self._call(self._far.restore, self._way.there(spec), kept)
+        self._near.disk.placed[spec.workspace_id] = self._way.machine.name
 
-    async def _send(self, order: WorkspaceSpec) -> None:
+    async def _send(self, spec: WorkspaceSpec) -> None:
         """Bring work that was kept to a machine that has no checkout: it may have been kept on another one."""
-        saved = self._near.disk.kept.get(order.workspace_id)
-        if saved is None or order.workspace_id in self._far.disk.checkouts:
+        saved = self._near.disk.kept.get(spec.workspace_id)
+        if saved is None or spec.workspace_id in self._far.disk.checkouts:
             return
         await self._call(trio.sleep, self._way.machine.transfer_s)
-        self._far.disk.kept[order.workspace_id] = saved
+        self._far.disk.kept[spec.workspace_id] = saved

@@ -51,7 +51,7 @@ class FakeCheckout:
     `unborn` is the branch without a commit that somebody has switched it to.
     """
 
-    order: WorkspaceSpec
+    spec: WorkspaceSpec
     head: str
     created_branch: bool
     whole: bool = False
@@ -115,11 +115,11 @@ class FakeDisk:
         self.repositories[to] = repository
         if top in self.contents:
             self.contents[to] = self.contents.pop(top)
-        made = [made.order for made in self.checkouts.values() if made.order.strategy == "worktree"]
-        self.cut_off |= {order.directory for order in made if is_inside(order.source_directory, (top,))}
+        made = [made.spec for made in self.checkouts.values() if made.spec.strategy == "worktree"]
+        self.cut_off |= {spec.directory for spec in made if is_inside(spec.source_directory, (top,))}
 
     def checkout_at(self, directory: str) -> FakeCheckout | None:
-        return next((made for made in self.checkouts.values() if made.order.directory == directory), None)
+        return next((made for made in self.checkouts.values() if made.spec.directory == directory), None)
 
 
 class FakeWorkspaces:
@@ -154,71 +154,71 @@ class FakeWorkspaces:
         own_branch = f"fleet/{slug(title)}-{workspace_id.replace('-', '')[-8:]}"
         return f"{self._root}/{workspace_id}/{name}", branch or own_branch
 
-    async def check(self, order: WorkspaceSpec, source: Source) -> None:
+    async def check(self, spec: WorkspaceSpec, source: Source) -> None:
         await trio.lowlevel.checkpoint()
-        self._check(order, source)
+        self._check(spec, source)
 
-    async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
+    async def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         await trio.lowlevel.checkpoint()
-        source = self._look(order.source_directory)
-        if order.strategy == "existing":
-            self._check(order, source)
+        source = self._look(spec.source_directory)
+        if spec.strategy == "existing":
+            self._check(spec, source)
             return PreparedWorkspace(source.directory, source.repository, source.branch, source.head)
         async with self._lock:
-            made = self.disk.checkouts.get(order.workspace_id)
-            lost = made is not None and made.whole and order.directory not in self.disk.directories
+            made = self.disk.checkouts.get(spec.workspace_id)
+            lost = made is not None and made.whole and spec.directory not in self.disk.directories
             if made is not None and lost:
                 made = self._again(made)
-                self.disk.remade[order.workspace_id] += 1
+                self.disk.remade[spec.workspace_id] += 1
             if made is None:
-                made = self._begin(order, source)
+                made = self._begin(spec, source)
             if not made.whole:
                 if made.work and not lost:
-                    raise _dirty(order.directory)
+                    raise _dirty(spec.directory)
                 await trio.sleep(self._pause_s)
                 made.whole = True
-                self.disk.directories.add(order.directory)
-                self.disk.made[order.workspace_id] += 1
-        return self._prepared(order, made)
+                self.disk.directories.add(spec.directory)
+                self.disk.made[spec.workspace_id] += 1
+        return self._prepared(spec, made)
 
-    async def discard(self, order: WorkspaceSpec) -> None:
+    async def discard(self, spec: WorkspaceSpec) -> None:
         await trio.lowlevel.checkpoint()
-        made = self.disk.checkouts.get(order.workspace_id)
+        made = self.disk.checkouts.get(spec.workspace_id)
         if made is None:
             return
-        if any(work.startswith("file ") for work in made.work) or (order.strategy == "clone" and made.work):
-            raise _dirty(order.directory)
+        if any(work.startswith("file ") for work in made.work) or (spec.strategy == "clone" and made.work):
+            raise _dirty(spec.directory)
         await trio.sleep(self._pause_s)
-        del self.disk.checkouts[order.workspace_id]
-        self.disk.made.pop(order.workspace_id, None)
-        self.disk.directories.discard(order.directory)
-        repository = self.repository(order.source_directory)
-        if repository is not None and order.branch is not None and made.created_branch and not made.work:
-            repository.branches.pop(order.branch, None)
+        del self.disk.checkouts[spec.workspace_id]
+        self.disk.made.pop(spec.workspace_id, None)
+        self.disk.directories.discard(spec.directory)
+        repository = self.repository(spec.source_directory)
+        if repository is not None and spec.branch is not None and made.created_branch and not made.work:
+            repository.branches.pop(spec.branch, None)
 
-    async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
-        source = await self.inspect(order.source_directory)
+    async def require_related(self, spec: WorkspaceSpec, commit: str | None) -> Source:
+        source = await self.inspect(spec.source_directory)
         repository = self.repository(source.directory)
         if repository is None:
             raise Rejected("not_a_repository", f"{source.directory!r} is not in git", field="directory")
-        own = self.repository(order.directory) if order.strategy == "worktree" else None
+        own = self.repository(spec.directory) if spec.strategy == "worktree" else None
         lacks = commit is not None and commit not in (*repository.names, *repository.branches.values())
         if lacks or (own is not None and own.top != repository.top):
             raise Rejected("source_unrelated", f"{source.directory!r} does not have {commit!r}", hint="Name another.")
         return source
 
-    async def relink(self, order: WorkspaceSpec) -> None:
+    async def relink(self, spec: WorkspaceSpec) -> None:
         await trio.lowlevel.checkpoint()
-        self.disk.cut_off.discard(order.directory)
-        made = self.disk.checkouts.get(order.workspace_id)
+        self.disk.cut_off.discard(spec.directory)
+        made = self.disk.checkouts.get(spec.workspace_id)
         if made is not None:
-            made.order = order
+            made.spec = spec
 
-    async def fault(self, order: WorkspaceSpec) -> Fault | None:
+    async def fault(self, spec: WorkspaceSpec) -> Fault | None:
         await trio.lowlevel.checkpoint()
-        if order.directory not in self.disk.directories:
+        if spec.directory not in self.disk.directories:
             return "missing"
-        return "cut_off" if order.directory in self.disk.cut_off else None
+        return "cut_off" if spec.directory in self.disk.cut_off else None
 
     async def condition(self, directory: str) -> Condition | None:
         await trio.lowlevel.checkpoint()
@@ -248,9 +248,9 @@ class FakeWorkspaces:
     def _held(self, repository: FakeRepository) -> dict[str, str]:
         """Return where branches are checked out."""
         held = {
-            made.order.branch: made.order.directory
+            made.spec.branch: made.spec.directory
             for made in self.disk.checkouts.values()
-            if made.order.strategy == "worktree" and self.repository(made.order.source_directory) is repository
+            if made.spec.strategy == "worktree" and self.repository(made.spec.source_directory) is repository
         }
         return {name: place for name, place in (*held.items(), (repository.branch, repository.top)) if name}
 
@@ -277,7 +277,7 @@ class FakeWorkspaces:
         if made is not None and made.unborn is not None:
             return Source(real, repository.git_directory, real, made.unborn, None)
         if made is not None:
-            return Source(real, repository.git_directory, real, made.order.branch, made.head)
+            return Source(real, repository.git_directory, real, made.spec.branch, made.head)
         head = repository.commit("HEAD")
         return Source(real, repository.git_directory, repository.top, repository.branch, head)
 
@@ -290,41 +290,41 @@ class FakeWorkspaces:
     def repository(self, real: str) -> FakeRepository | None:
         """Return the repository that a real directory is in."""
         made = self.disk.checkout_at(real)
-        if made is not None and made.order.strategy == "worktree":
-            return self.repository(made.order.source_directory)
+        if made is not None and made.spec.strategy == "worktree":
+            return self.repository(made.spec.source_directory)
         if made is not None:
-            branch = made.order.branch or ""
+            branch = made.spec.branch or ""
             return FakeRepository(real, {branch: made.head}, head=branch)
         inside = [top for top in self.disk.repositories if is_inside(real, (top,))]
         return self.disk.repositories[max(inside, key=len)] if inside else None
 
-    def _check(self, order: WorkspaceSpec, source: Source) -> None:
-        if order.strategy == "existing":
-            if order.branch is not None or order.base_ref is not None:
+    def _check(self, spec: WorkspaceSpec, source: Source) -> None:
+        if spec.strategy == "existing":
+            if spec.branch is not None or spec.base_ref is not None:
                 raise Rejected("branch_invalid", "`existing` uses a directory unchanged", field="branch")
             return
         repository = self.repository(source.directory)
         if repository is None:
             raise Rejected("not_a_repository", f"{source.directory!r} is not in git", field="isolationStrategy")
-        branch = _branch_name(order.branch)
+        branch = _branch_name(spec.branch)
         if not repository.branches and not repository.names:
             raise Rejected("repository_empty", f"{source.directory!r} has no commit", field="directory")
-        if order.base_ref is not None and repository.commit(order.base_ref) is None:
-            raise Rejected("base_ref_unknown", f"{order.base_ref!r} does not name a commit", field="baseRef")
+        if spec.base_ref is not None and repository.commit(spec.base_ref) is None:
+            raise Rejected("base_ref_unknown", f"{spec.base_ref!r} does not name a commit", field="baseRef")
         in_the_way = [name for name in repository.branches if _excludes(name, branch)]
-        if in_the_way or (order.base_ref is not None and branch in repository.branches):
+        if in_the_way or (spec.base_ref is not None and branch in repository.branches):
             raise Rejected("branch_exists", f"The branch {branch!r} cannot be created", field="branch")
-        if order.strategy == "worktree":
-            self._check_not_checked_out(repository, branch, order)
+        if spec.strategy == "worktree":
+            self._check_not_checked_out(repository, branch, spec)
 
-    def _check_not_checked_out(self, repository: FakeRepository, branch: str, order: WorkspaceSpec) -> None:
+    def _check_not_checked_out(self, repository: FakeRepository, branch: str, spec: WorkspaceSpec) -> None:
         held = [
-            made.order.directory
+            made.spec.directory
             for made in self.disk.checkouts.values()
-            if made.order.strategy == "worktree"
-            and made.order.branch == branch
-            and made.order.workspace_id != order.workspace_id
-            and self.repository(made.order.source_directory) is repository
+            if made.spec.strategy == "worktree"
+            and made.spec.branch == branch
+            and made.spec.workspace_id != spec.workspace_id
+            and self.repository(made.spec.source_directory) is repository
         ]
         held += [repository.top] if repository.branch == branch else []
         if held:
@@ -335,36 +335,36 @@ class FakeWorkspaces:
                 extra={"checkedOutAt": held[0]},
             )
 
-    def _begin(self, order: WorkspaceSpec, source: Source) -> FakeCheckout:
-        self._check(order, source)
-        repository = self.repository(order.source_directory)
+    def _begin(self, spec: WorkspaceSpec, source: Source) -> FakeCheckout:
+        self._check(spec, source)
+        repository = self.repository(spec.source_directory)
         assert repository is not None
-        assert order.branch is not None
-        existing = repository.branches.get(order.branch)
-        head = existing or repository.commit(order.base_ref or "HEAD")
+        assert spec.branch is not None
+        existing = repository.branches.get(spec.branch)
+        head = existing or repository.commit(spec.base_ref or "HEAD")
         if head is None:
             raise Rejected("repository_empty", f"HEAD of {repository.top!r} has no commit", field="directory")
-        created = existing is None and order.strategy == "worktree"
+        created = existing is None and spec.strategy == "worktree"
         if created:
-            repository.branches[order.branch] = head
-        made = self.disk.checkouts[order.workspace_id] = FakeCheckout(order, head, created)
+            repository.branches[spec.branch] = head
+        made = self.disk.checkouts[spec.workspace_id] = FakeCheckout(spec, head, created)
         return made
 
     def _again(self, made: FakeCheckout) -> FakeCheckout:
         """Make a checkout that somebody has deleted again: of its commits a worktree's branch has all, a clone none."""
         commits = [work for work in made.work if work.startswith("commit ")]
-        work = commits if made.order.strategy == "worktree" else []
-        again = self.disk.checkouts[made.order.workspace_id] = FakeCheckout(
-            made.order, made.head, made.created_branch, work=work, unborn=made.unborn
+        work = commits if made.spec.strategy == "worktree" else []
+        again = self.disk.checkouts[made.spec.workspace_id] = FakeCheckout(
+            made.spec, made.head, made.created_branch, work=work, unborn=made.unborn
         )
         return again
 
-    def _prepared(self, order: WorkspaceSpec, made: FakeCheckout) -> PreparedWorkspace:
-        repository = self.repository(order.directory)
-        source = self.repository(order.source_directory)
+    def _prepared(self, spec: WorkspaceSpec, made: FakeCheckout) -> PreparedWorkspace:
+        repository = self.repository(spec.directory)
+        source = self.repository(spec.source_directory)
         lacking = () if source is None else source.not_carried
         found = None if repository is None else repository.git_directory  # it may have been moved meanwhile
-        return PreparedWorkspace(order.directory, found, order.branch, made.head, lacking)
+        return PreparedWorkspace(spec.directory, found, spec.branch, made.head, lacking)
 
 
 def _dirty(directory: str) -> Rejected:

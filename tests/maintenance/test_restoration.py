@@ -66,7 +66,7 @@ def original(tmp_path: Path) -> Path:
     """A data directory with a worktree, a directory that was given, and one that never moves."""
     data = fleet_at(tmp_path.resolve())
     place = f"{data}/workspaces/tree"
-    order = WorkspaceSpec("tree", "worktree", "/srv/old/shop", place)
+    spec = WorkspaceSpec("tree", "worktree", "/srv/old/shop", place)
     prepared = PreparedWorkspace(place, "/srv/old/shop/.git", "main", "c0ffee")
     given = WorkspaceSpec("given", "existing", "/srv/old/shop", "/srv/old/shop")
     other = WorkspaceSpec("other", "existing", "/srv/older", "/srv/older")
@@ -75,10 +75,10 @@ def original(tmp_path: Path) -> Path:
         with LmdbLog.open(data, make_registry(), SystemClock()) as log:
             async with trio.open_nursery() as nursery:
                 await nursery.start(log.run)
-                ready = [WorkspaceRequested(order=order, at_ms=1), WorkspaceReady(prepared=prepared, at_ms=2)]
+                ready = [WorkspaceRequested(spec=spec, at_ms=1), WorkspaceReady(prepared=prepared, at_ms=2)]
                 await log.append("workspace-tree", 0, ready, Cause())
-                await log.append("workspace-given", 0, [WorkspaceRequested(order=given, at_ms=1)], Cause())
-                await log.append("workspace-other", 0, [WorkspaceRequested(order=other, at_ms=1)], Cause())
+                await log.append("workspace-given", 0, [WorkspaceRequested(spec=given, at_ms=1)], Cause())
+                await log.append("workspace-other", 0, [WorkspaceRequested(spec=other, at_ms=1)], Cause())
                 log.stop()
 
     trio.run(write)
@@ -95,9 +95,9 @@ async def test_workspaces_follow_the_data_directory_and_what_was_moved(original:
         [*_, given] = log.replay("workspace-given")
         assert log.stream_version("workspace-other") == 1
     moved = WorkspaceSpec("tree", "worktree", "/srv/new/shop", f"{root}/copy/workspaces/tree")
-    assert (tree[2].order, tree[2].prepared.directory) == (moved, moved.directory)
+    assert (tree[2].spec, tree[2].prepared.directory) == (moved, moved.directory)
     assert tree[2].prepared.repository == "/srv/new/shop/.git"
-    assert given[2].order == WorkspaceSpec("given", "existing", "/srv/new/shop", "/srv/new/shop")
+    assert given[2].spec == WorkspaceSpec("given", "existing", "/srv/new/shop", "/srv/new/shop")
 
 
 def test_a_directory_at_home_is_not_restored(tmp_path: Path) -> None:

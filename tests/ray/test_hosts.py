@@ -124,8 +124,8 @@ async def test_opencode_outlives_ray_on_its_machine_and_is_found_again(cluster: 
         host = setting.hosts.host("n1")
         source = await host.workspaces.inspect(str(repository(place)))
         directory, branch = host.workspaces.plan("w1", "worktree", source, None, "Task")
-        order = WorkspaceSpec("w1", "worktree", source.directory, directory, branch, host="n1")
-        prepared = await host.workspaces.prepare(order)
+        spec = WorkspaceSpec("w1", "worktree", source.directory, directory, branch, host="n1")
+        prepared = await host.workspaces.prepare(spec)
         assert Path(prepared.directory, "a.txt").read_text() == "one\n"
 
         identity = await host.opencode.spawn("i1", prepared.directory)
@@ -141,7 +141,7 @@ async def test_opencode_outlives_ray_on_its_machine_and_is_found_again(cluster: 
         (found,) = await answered(host.opencode.find)
         assert (found.instance_id, found.identity, found.server) == ("i1", identity, True)
         Path(prepared.directory, "b.txt").write_text("two\n")
-        kept = await answered(partial(host.removals.keep, order))
+        kept = await answered(partial(host.removals.keep, spec))
         assert kept.ref == "refs/fleet/kept/w1"
         await answered(partial(host.opencode.stop, "i1", identity))
         assert await answered(host.opencode.find) == ()

@@ -102,7 +102,7 @@ def test_no_order_to_a_terminal_comes_through_the_command(tmp_path: Path) -> Non
     write_log(tmp_path, **{"0198c0de-0000-7000-8000-000000000000": events})
     shown = ps(tmp_path).stdout
     assert "desrever" in shown
-    assert not any(order in shown for order in ORDERS)
+    assert not any(spec in shown for spec in ORDERS)
 
 
 def test_log_on_a_terminal_has_no_control_sequences() -> None:
@@ -128,7 +128,7 @@ def test_log_on_a_terminal_has_no_control_sequences() -> None:
     text = shown.decode().replace("\r\n", "\n")
     assert text.count("desrever") >= 3
     coloured = re.sub(r"\x1b\[\d*m", "", text)  # by ourselves
-    assert not any(order in coloured for order in ORDERS)
+    assert not any(spec in coloured for spec in ORDERS)
 
 
 def test_errors_of_the_command_are_plain(tmp_path: Path) -> None:
@@ -140,4 +140,4 @@ def test_errors_of_the_command_are_plain(tmp_path: Path) -> None:
         env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path)},
     )
     assert "desrever" in done.stdout + done.stderr
-    assert not any(order in done.stdout + done.stderr for order in ORDERS)
+    assert not any(spec in done.stdout + done.stderr for spec in ORDERS)

@@ -46,9 +46,9 @@ class Stranger:
         """Do all that Fleet does with a repository."""
         source = await self.workspaces.inspect(str(self.directory))
         directory, branch = self.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
-        order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
-        await self.workspaces.check(order, source)
-        await self.workspaces.prepare(order)
+        spec = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
+        await self.workspaces.check(spec, source)
+        await self.workspaces.prepare(spec)
         before = await self.trees.take(WORKSPACE, directory)
         Path(directory, "README.md").write_text("changed\n")
         Path(directory, "new").write_text("new\n")
@@ -56,10 +56,10 @@ class Stranger:
         if strategy == "existing":
             return
         with pytest.raises(Rejected, match="did not create"):
-            await self.workspaces.discard(order)
-        kept = await self.removals.keep(order)
-        await self.removals.remove(order, kept)
-        await self.removals.restore(order, kept)
+            await self.workspaces.discard(spec)
+        kept = await self.removals.keep(spec)
+        await self.removals.remove(spec, kept)
+        await self.removals.restore(spec, kept)
         assert Path(directory, "README.md").read_text() == "changed\n"
         assert Path(directory, "new").read_text() == "new\n"
 
@@ -213,8 +213,8 @@ async def test_a_repository_inside_is_looked_at_without_its_programs(
     """Also where its configuration can't be read in the ordinary way, because it names files that are not there."""
     source = await stranger.workspaces.inspect(str(stranger.directory))
     directory, branch = stranger.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
-    order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
-    await stranger.workspaces.prepare(order)
+    spec = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
+    await stranger.workspaces.prepare(spec)
     inner = make_template(Path(directory, "inner"))
     (inner / ".gitattributes").write_text("* filter=evil\n")
     git(inner, "add", ".")
@@ -239,10 +239,10 @@ async def test_a_repository_inside_is_looked_at_without_its_programs(
     blob = "a" * 40
     (inner / ".git" / "refs" / "heads" / "lost").write_text(f"{blob}\n")
     with pytest.raises(Problem):
-        await stranger.removals.keep(order)
+        await stranger.removals.keep(spec)
     (inner / ".git" / "refs" / "heads" / "lost").unlink()
     with pytest.raises(Rejected, match="inner"):
-        await stranger.removals.keep(order)
+        await stranger.removals.keep(spec)
     assert stranger.ran() == []
 
 
@@ -269,10 +269,10 @@ async def test_a_repository_that_says_its_files_are_elsewhere(stranger: Stranger
     assert [change.file for change in changes] == ["README.md"]
     for strategy in ("worktree", "clone"):
         directory, branch = workspaces.plan(WORKSPACE, strategy, source, None, "Work")
-        order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
+        spec = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
         if how == "gitdir":
             with pytest.raises(Rejected) as refused:
-                await workspaces.check(order, source)
+                await workspaces.check(spec, source)
             assert refused.value.code == "directory_outside_roots"
 
 
@@ -312,15 +312,15 @@ async def test_an_agent_that_replaces_the_link_of_its_worktree_holds_nothing_up(
     os.mkfifo(stranger.base / "pipe")
     source = await stranger.workspaces.inspect(str(stranger.directory))
     directory, branch = stranger.workspaces.plan(WORKSPACE, "worktree", source, None, "Work")
-    order = WorkspaceSpec(WORKSPACE, "worktree", source.directory, directory, branch, None)
-    await stranger.workspaces.prepare(order)
+    spec = WorkspaceSpec(WORKSPACE, "worktree", source.directory, directory, branch, None)
+    await stranger.workspaces.prepare(spec)
     Path(directory, ".git").unlink()
     Path(directory, ".git").symlink_to(stranger.base / target)
-    assert await stranger.workspaces.fault(order) == "missing"
+    assert await stranger.workspaces.fault(spec) == "missing"
     Path(directory, ".git").unlink()
     for text in (b"", b"gitdir: " + b"x" * 5000, b"gitdir: \0", b"\xff"):
         Path(directory, ".git").write_bytes(text)
-        assert await stranger.workspaces.fault(order) == "cut_off"
+        assert await stranger.workspaces.fault(spec) == "cut_off"
 
 
 async def test_a_huge_file_is_left_out_of_snapshots(stranger: Stranger) -> None:
@@ -366,12 +366,12 @@ async def test_names_that_people_choose_are_no_options(stranger: Stranger, field
     for strategy in ("worktree", "clone"):
         directory, branch = stranger.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
         given = {"branch": branch, "base_ref": None, field: text}
-        order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, given["branch"], given["base_ref"])
+        spec = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, given["branch"], given["base_ref"])
         with pytest.raises(Rejected) as refused:
-            await stranger.workspaces.check(order, source)
+            await stranger.workspaces.check(spec, source)
         assert refused.value.code in ("branch_invalid", "base_ref_unknown")
         with pytest.raises(Rejected):
-            await stranger.workspaces.prepare(order)
+            await stranger.workspaces.prepare(spec)
     assert stranger.ran() == []
     assert not Path(directory).exists()
 

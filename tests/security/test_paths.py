@@ -62,24 +62,24 @@ class Disk:
         self.precious.mkdir()
         (self.precious / "file").write_text("precious")
 
-    async def order(self, strategy: Strategy) -> WorkspaceSpec:
+    async def spec(self, strategy: Strategy) -> WorkspaceSpec:
         source = await self.workspaces.inspect(str(self.source))
         directory, branch = self.workspaces.plan(WORKSPACE, strategy, source, None, "Work")
-        order = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
-        await self.workspaces.prepare(order)
-        return order
+        spec = WorkspaceSpec(WORKSPACE, strategy, source.directory, directory, branch, None)
+        await self.workspaces.prepare(spec)
+        return spec
 
 
 @pytest.mark.parametrize("strategy", ["worktree", "clone"])
 @pytest.mark.parametrize("where", ["workspace", "above", "inside"])
 async def test_a_removal_does_not_follow_links(tmp_path: Path, strategy: Strategy, where: str) -> None:
     disk = Disk(tmp_path.resolve())
-    order = await disk.order(strategy)
-    directory = Path(order.directory)
+    spec = await disk.spec(strategy)
+    directory = Path(spec.directory)
     if where == "inside":
         (directory / "link").symlink_to(disk.precious)
-        kept = await disk.removals.keep(order)
-        await disk.removals.remove(order, kept)
+        kept = await disk.removals.keep(spec)
+        await disk.removals.remove(spec, kept)
         assert not directory.exists()
     else:
         place = directory if where == "workspace" else directory.parent
@@ -90,11 +90,11 @@ async def test_a_removal_does_not_follow_links(tmp_path: Path, strategy: Strateg
             disk.precious.rename(target / directory.name)
             disk.precious = target / directory.name
         place.symlink_to(target)
-        for action in (disk.removals.keep(order), disk.workspaces.discard(order)):
+        for action in (disk.removals.keep(spec), disk.workspaces.discard(spec)):
             with pytest.raises(Problem):
                 await action
         with pytest.raises(Problem):
-            await disk.removals.remove(order, PreservedWork(None, None, order.branch, None))
+            await disk.removals.remove(spec, PreservedWork(None, None, spec.branch, None))
     assert (disk.precious / "file").read_text() == "precious"
 
 

@@ -229,16 +229,16 @@ class Faults:
             made
             for disk in disks
             for made in disk.checkouts.values()
-            if made.whole and made.order.directory in disk.directories
+            if made.whole and made.spec.directory in disk.directories
         ]
         return self._random.choice(there) if there else None
 
     async def _delete_checkout(self) -> None:
         """Somebody deletes the directory of a workspace, with all that is in it."""
         if (made := self._a_checkout()) is not None:
-            self._lose(made.order.directory)
-            if made.order.strategy == "clone":
-                self._machine.committed.pop(made.order.workspace_id, None)
+            self._lose(made.spec.directory)
+            if made.spec.strategy == "clone":
+                self._machine.committed.pop(made.spec.workspace_id, None)
 
     def _lose(self, directory: str) -> None:
         """Let a directory go, and forget what agents wrote in it: that is a person's doing."""
@@ -281,7 +281,7 @@ class Faults:
             commit = f"commit {self._random.getrandbits(160):040x}"
             made.work.append(commit)
             made.unborn = "fresh" if self._random.random() < 0.5 else None
-            self._machine.committed.setdefault(made.order.workspace_id, []).append(commit)
+            self._machine.committed.setdefault(made.spec.workspace_id, []).append(commit)
 
     # ------------------------------------------------------------------------------------------------- to OpenCode
 
@@ -332,10 +332,10 @@ async def decide_on_a_set_up(machine: Machine, random: Random) -> None:
 async def rebind(machine: Machine, workspace_id: str) -> None:
     """Bind a worktree or clone to where its repository is now, if that was moved."""
     workspace = (await machine.fleet()).fleet.views.workspaces.get(workspace_id)
-    order = None if workspace is None else workspace.order
-    if order is None or order.strategy == "existing" or order.source_directory not in machine.moved:
+    spec = None if workspace is None else workspace.spec
+    if spec is None or spec.strategy == "existing" or spec.source_directory not in machine.moved:
         return
-    source = order.source_directory
+    source = spec.source_directory
     while source in machine.moved:
         source = machine.moved[source]
     await machine.call(lambda fleet: fleet.rebinding.rebind(workspace_id, source, Caller()))

@@ -262,11 +262,11 @@ class _Run:
         """Do what the hints of a workspace that is missing or cut off say."""
         workspaces = (await self._machine.fleet()).fleet.views.workspaces
         workspace = None if session is None else workspaces.get(session.workspace_id)
-        order = None if workspace is None else workspace.order
-        if workspace is None or order is None or order.strategy == "existing":
+        spec = None if workspace is None else workspace.spec
+        if workspace is None or spec is None or spec.strategy == "existing":
             return
         await rebind(self._machine, workspace.id)
-        directory = order.directory if workspace.prepared is None else workspace.prepared.directory
+        directory = spec.directory if workspace.prepared is None else workspace.prepared.directory
         missing = workspace.fault == "missing" or directory not in self._machine.machine_at(directory).disk.directories
         if missing and workspace.phase in ("ready", "failed"):
             await self._machine.call(lambda fleet: fleet.endings.restore(workspace.id, Caller()))
@@ -338,7 +338,7 @@ def nodes_of(seed: int) -> int:
 
 def placed_by(views: Views) -> dict[str, str]:
     """Return the host of each workspace."""
-    return {state.id: state.order.host for state in views.workspaces if state.order is not None}
+    return {state.id: state.spec.host for state in views.workspaces if state.spec is not None}
 
 
 def opencode_placed_by(views: Views) -> dict[str, str]:

@@ -22,8 +22,8 @@ from tests.simulation.machine import REGISTRY
 
 def leave_half_a_checkout(evidence: Evidence) -> None:
     evidence.directories = copy.copy(evidence.directories)
-    order = WorkspaceSpec("x", "worktree", "/src/shop", "/fleet/workspaces/x/shop", "fleet/x")
-    evidence.directories.checkouts = {**evidence.directories.checkouts, "x": FakeCheckout(order, "1", True)}
+    spec = WorkspaceSpec("x", "worktree", "/src/shop", "/fleet/workspaces/x/shop", "fleet/x")
+    evidence.directories.checkouts = {**evidence.directories.checkouts, "x": FakeCheckout(spec, "1", True)}
 
 
 def lose_the_checkouts(evidence: Evidence) -> None:

@@ -41,7 +41,7 @@ class Moves:
         """
         while True:
             workspace = self._context.views.workspaces.get(spec.workspace_id)
-            host = None if workspace is None or workspace.order is None else workspace.order.host
+            host = None if workspace is None or workspace.spec is None else workspace.spec.host
             if workspace is None or host in (None, LOCAL):
                 return await self._rooms.place(session, spec, delayed)
             if self._why_left(host) is None:
@@ -59,7 +59,7 @@ class Moves:
             await self._left(workspace.id, source, delayed)
             claims = workspace.claims
             await save(self._context, workspace.id)
-        avoid = frozenset((source, *(left.order.host for left in workspace.left)))
+        avoid = frozenset((source, *(left.spec.host for left in workspace.left)))
         host = await self._rooms.elsewhere(session, avoid, delayed)
         command = MoveWorkspace(
             source=source,
@@ -69,8 +69,8 @@ class Moves:
             at_ms=self._context.clock.now_ms(),
         )
         deliver = Deliver[WorkspaceCommand](command, cause_here(f"session:{session.id}"))
-        order = (await self._context.actors.workspaces.ask(workspace.id, deliver)).state.order
-        return order if order is not None and order.host == host else None
+        spec = (await self._context.actors.workspaces.ask(workspace.id, deliver)).state.spec
+        return spec if spec is not None and spec.host == host else None
 
     async def _left(self, workspace_id: str, host: str, delayed: OnDelay) -> None:
         """Wait until no session uses the workspace through a process of this host."""

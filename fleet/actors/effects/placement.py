@@ -158,8 +158,8 @@ class Placement:
             return effect.directory
         session = self._context.views.sessions.get(session_id)
         workspace = None if session is None else self._context.views.workspaces.get(session.workspace_id)
-        order = None if workspace is None else workspace.order
-        source = effect.source_directory if order is None else order.source_directory
+        spec = None if workspace is None else workspace.spec
+        source = effect.source_directory if spec is None else spec.source_directory
         try:
             return (await self._context.local.workspaces.inspect(source)).directory
         except Problem:

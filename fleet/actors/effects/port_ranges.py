@@ -26,10 +26,10 @@ class PortRanges:
 
     async def lease(self, state: State) -> State:
         """Return the workspace with its own range; without one if it is a person's directory or no range is left."""
-        if state.order is None or state.order.strategy == "existing" or state.ports is not None:
+        if state.spec is None or state.spec.strategy == "existing" or state.ports is not None:
             return state
         async with self._choosing:
-            first = await self._free(state.order.host)
+            first = await self._free(state.spec.host)
             if first is None:
                 _log.warning("no_ports_left", workspace=state.id)
                 return state

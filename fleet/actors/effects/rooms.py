@@ -124,7 +124,7 @@ class Rooms:
         """Return the host on which the workspace is, None if it is still to be made."""
         state = self._context.views.workspaces.get(workspace_id)
         is_made = state is not None and (state.phase != "failed" or state.prepared is not None)
-        return state.order.host if state is not None and state.order is not None and is_made else None
+        return state.spec.host if state is not None and state.spec is not None and is_made else None
 
     def _preferred(self, session: State) -> tuple[str, ...]:
         """Return the hosts that have the session's repository, those with the fewest sessions first."""

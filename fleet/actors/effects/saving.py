@@ -36,11 +36,11 @@ async def save(context: Context, workspace_id: str) -> None:
     Raises `Problem` if git refuses for longer than `SAVE_REFUSED_S`.
     """
     state = context.views.workspaces.get(workspace_id)
-    if state is None or state.order is None or state.order.host == LOCAL or state.phase != "ready":
+    if state is None or state.spec is None or state.spec.host == LOCAL or state.phase != "ready":
         return
-    keep = partial(context.at(state.order.host).removals.keep, state.order)
+    keep = partial(context.at(state.spec.host).removals.keep, state.spec)
     patience = Patience("work_not_saved", refused_s=SAVE_REFUSED_S, workspace=workspace_id)
     saved = await persist(keep, patience, every_s=TURN_RECHECK_S)
-    report = ReportSaved(saved=saved, host=state.order.host, at_ms=context.clock.now_ms())
+    report = ReportSaved(saved=saved, host=state.spec.host, at_ms=context.clock.now_ms())
     deliver = Deliver[WorkspaceCommand](report, cause_here(f"workspace:{workspace_id}"))
     await context.actors.workspaces.ask(workspace_id, deliver)

@@ -105,13 +105,13 @@ class SessionEffects:
             await report(ReportProvisionDelayed(step="workspace", reason=reason, at_ms=self._now()))
 
         session = self._context.views.sessions.get(session_id)
-        spec = effect.order if session is None else await self._moves.place(session, effect.order, delayed)
+        spec = effect.spec if session is None else await self._moves.place(session, effect.spec, delayed)
         await report(await self._workspace(session_id, spec))
 
     async def _workspace(self, session_id: str, spec: WorkspaceSpec) -> SessionCommand:
         workspace_id = spec.workspace_id
-        order = PrepareWorkspace(order=spec, session_id=session_id, at_ms=self._now())
-        await self._context.actors.workspaces.ask(workspace_id, Deliver(order, self._cause(session_id)))
+        command = PrepareWorkspace(spec=spec, session_id=session_id, at_ms=self._now())
+        await self._context.actors.workspaces.ask(workspace_id, Deliver(command, self._cause(session_id)))
         state = await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _WORKSPACE_SETTLED)
         if state.phase in ("removing", "removed"):
             raise Problem("workspace_gone", f"the workspace is {state.phase}")
@@ -165,8 +165,8 @@ class SessionEffects:
         A removal checks for sessions after it has begun, so either it or this check sees the other.
         """
         for other in self._context.views.workspaces:
-            going = other.phase in ("removing", "removed") and other.order is not None and other.id != workspace_id
-            if going and other.order is not None and is_inside(directory, (other.order.directory,)):
+            going = other.phase in ("removing", "removed") and other.spec is not None and other.id != workspace_id
+            if going and other.spec is not None and is_inside(directory, (other.spec.directory,)):
                 raise Problem("workspace_gone", f"{directory!r} is in a workspace that is {other.phase}")
 
     async def _set_up(self, session_id: str, effect: e.SetUpWorkspace, report: Reporter) -> None:

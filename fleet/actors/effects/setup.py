@@ -53,10 +53,10 @@ class Setups:
 
         An existing directory belongs to a person, who has set it up.
         """
-        order = workspace.order
-        if session is None or order is None or order.strategy == "existing" or workspace.set_up:
+        spec = workspace.spec
+        if session is None or spec is None or spec.strategy == "existing" or workspace.set_up:
             return None
-        recipe = await self._context.at(order.host).scripts.read(_place(workspace, order))
+        recipe = await self._context.at(spec.host).scripts.read(_place(workspace, spec))
         before = session.setup
         skipped = before is not None and before.status == "skipped" and before.recipe == recipe
         return None if skipped else recipe
@@ -103,12 +103,12 @@ class Setups:
 
     async def _run(self, workspace_id: str, text: str, timeout_s: float, on_output: OnOutput) -> ScriptEnd:
         workspace = self._context.views.workspaces.get(workspace_id)
-        if not text or workspace is None or workspace.order is None:
+        if not text or workspace is None or workspace.spec is None:
             return ScriptEnd(0)
-        order = workspace.order
-        place = _place(workspace, order)
+        spec = workspace.spec
+        place = _place(workspace, spec)
         script = Script(f"setup-{workspace_id}", text, place, variables_of(workspace), timeout_s)
-        return await self._context.at(order.host).scripts.run(script, on_output)
+        return await self._context.at(spec.host).scripts.run(script, on_output)
 
     async def _baseline(self, session_id: str) -> str | None:
         """Return the tree after the set-up: files that the set-up makes are not changes of the session."""
@@ -140,9 +140,9 @@ class Setups:
         return ReportTornDown(exit_code=end.code, detail=detail, output=written.text, at_ms=self._now())
 
 
-def _place(workspace: Workspace, order: WorkspaceSpec) -> str:
+def _place(workspace: Workspace, spec: WorkspaceSpec) -> str:
     """Return the workspace's directory on its host."""
-    return order.directory if workspace.prepared is None else workspace.prepared.directory
+    return spec.directory if workspace.prepared is None else workspace.prepared.directory
 
 
 class _Tail:
@@ -157,7 +157,7 @@ class _Tail:
 
 def variables_of(workspace: Workspace) -> Mapping[str, str]:
     """Return the environment variables that describe the workspace to scripts and to the agent's commands."""
-    source = "" if workspace.order is None else workspace.order.source_directory
+    source = "" if workspace.spec is None else workspace.spec.source_directory
     found = {"FLEET_WORKSPACE_ID": workspace.id, "FLEET_SOURCE_DIRECTORY": source}
     if workspace.ports is not None:
         found["FLEET_PORT_BASE"] = str(workspace.ports.first)

@@ -66,10 +66,10 @@ class WorkspaceEffects:
     async def _prepare(self, workspace_id: str, effect: Prepare, report: Reporter) -> None:
         try:
             await self._dispose(workspace_id)  # it may be created again: OpenCode must not use what it knew of it
-            host = self._context.at(effect.order.host)
+            host = self._context.at(effect.spec.host)
             if effect.saved is not None:
-                await host.removals.restore(effect.order, effect.saved)
-            prepared = await host.workspaces.prepare(effect.order)
+                await host.removals.restore(effect.spec, effect.saved)
+            prepared = await host.workspaces.prepare(effect.spec)
         except Exception:
             state = self._context.views.workspaces.get(workspace_id)
             if state is None or state.prepared is None:  # else what is left of the one that was lost is work
@@ -81,9 +81,9 @@ class WorkspaceEffects:
         """Remove what the attempt has left, with retries; if they fail, the next attempt or start removes it."""
         for attempt in range(1, WORKSPACE_DISCARDS_MAX + 1):
             try:
-                await self._context.at(effect.order.host).workspaces.discard(effect.order)
+                await self._context.at(effect.spec.host).workspaces.discard(effect.spec)
             except Problem as problem:
-                _log.warning("workspace_not_discarded", workspace=effect.order.workspace_id, detail=problem.detail)
+                _log.warning("workspace_not_discarded", workspace=effect.spec.workspace_id, detail=problem.detail)
                 await trio.sleep(backoff_s(attempt))
             else:
                 return
@@ -95,22 +95,22 @@ class WorkspaceEffects:
 
         Of a workspace on a lost host, the server has what was saved last. Its directory is a leftover of the host.
         """
-        require_unused(self._context.views, workspace_id, effect.order)
+        require_unused(self._context.views, workspace_id, effect.spec)
         await self._tear_down(workspace_id, report)
         saved = saved_of_lost(self._context, workspace_id)
         if saved is not None:
             await report(ReportPreserved(kept=saved, at_ms=self._now()))
             await report(ReportRemoved(left=True, at_ms=self._now()))
             return
-        deadline, host = trio.current_time() + WORKSPACE_BUSY_S, self._context.at(effect.order.host)
+        deadline, host = trio.current_time() + WORKSPACE_BUSY_S, self._context.at(effect.spec.host)
         while True:
             try:
                 await self._dispose(workspace_id)
-                kept = await host.removals.keep(effect.order)
+                kept = await host.removals.keep(effect.spec)
                 await report(ReportPreserved(kept=kept, at_ms=self._now()))
-                require_unused(self._context.views, workspace_id, effect.order)
+                require_unused(self._context.views, workspace_id, effect.spec)
                 await host.shells.forget(workspace_id)  # before: what fails after the removal denies it
-                await host.removals.remove(effect.order, kept)
+                await host.removals.remove(effect.spec, kept)
             except Problem as problem:
                 if problem.code in _PASSING and trio.current_time() < deadline:
                     await trio.sleep(WORKSPACE_BUSY_POLL_S)
@@ -141,12 +141,12 @@ class WorkspaceEffects:
 
     async def _restore(self, workspace_id: str, effect: Restore, report: Reporter) -> None:
         if saved_of_lost(self._context, workspace_id) is not None:
-            await self._restore_elsewhere(workspace_id, effect.order, report)
+            await self._restore_elsewhere(workspace_id, effect.spec, report)
             return
-        await self._context.at(effect.order.host).removals.restore(effect.order, effect.kept)
+        await self._context.at(effect.spec.host).removals.restore(effect.spec, effect.kept)
         await report(ReportRestored(at_ms=self._now()))
 
-    async def _restore_elsewhere(self, workspace_id: str, order: WorkspaceSpec, report: Reporter) -> None:
+    async def _restore_elsewhere(self, workspace_id: str, spec: WorkspaceSpec, report: Reporter) -> None:
         """Let the workspace be made on another host than its lost one. The session that resumes there reserves room.
 
         Raises `Unavailable` host_unreachable if no other host has room now.
@@ -154,12 +154,12 @@ class WorkspaceEffects:
         state, known = self._context.views.workspaces.get(workspace_id), self._context.views.hosts.get(HOSTS_ID)
         if state is None or known is None:
             return
-        away = known.lost | known.draining | {left.order.host for left in state.left}
+        away = known.lost | known.draining | {left.spec.host for left in state.left}
         policy, slot = self._context.policy, f"restore-{workspace_id}"
         need = Need(cpus=policy.host_cpus, memory_mb=policy.host_memory_mb, avoid=frozenset(away))
 
         async def refuse(reason: str) -> None:
-            said = f"its host {order.host} is lost, and no other host takes it: it would wait for {reason}"
+            said = f"its host {spec.host} is lost, and no other host takes it: it would wait for {reason}"
             raise Unavailable("host_unreachable", said)
 
         try:
@@ -167,15 +167,15 @@ class WorkspaceEffects:
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + HOST_SILENT_S):
                 await self._context.hosts.release(slot)
-        evidence = f"{order.host} is lost, and the workspace is restored"
+        evidence = f"{spec.host} is lost, and the workspace is restored"
         at_ms = self._now()
-        await report(MoveWorkspace(source=order.host, host=host, claims=state.claims, evidence=evidence, at_ms=at_ms))
+        await report(MoveWorkspace(source=spec.host, host=host, claims=state.claims, evidence=evidence, at_ms=at_ms))
 
 
 def saved_of_lost(context: Context, workspace_id: str) -> PreservedWork | None:
     """Return the work that was saved last of a workspace whose host is lost; None if its host is not lost."""
     state, hosts = context.views.workspaces.get(workspace_id), context.views.hosts.get(HOSTS_ID)
-    if state is None or state.order is None or hosts is None or state.order.host not in hosts.lost:
+    if state is None or state.spec is None or hosts is None or state.spec.host not in hosts.lost:
         return None
     at = state.prepared
     return state.saved or PreservedWork(None, None, None if at is None else at.branch, None if at is None else at.head)
@@ -225,10 +225,10 @@ async def forget_workspace(context: Context, workspace_id: str, cause: Cause) ->
     await erase_workspace(context, workspace_id)
 
 
-def require_unused(views: Views, workspace_id: str, order: WorkspaceSpec) -> None:
+def require_unused(views: Views, workspace_id: str, spec: WorkspaceSpec) -> None:
     """Raise `Rejected` if sessions use a directory of this workspace through another workspace."""
     for state in views.sessions:
-        works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (order.directory,))
+        works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (spec.directory,))
         if works and state.workspace_id != workspace_id:
             raise Rejected(
                 "workspace_busy", f"the session {state.id} works in {state.directory!r}", hint="terminate it first"

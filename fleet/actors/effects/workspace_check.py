@@ -22,10 +22,10 @@ _log = structlog.get_logger(__name__)
 async def look(context: Context, workspace_id: str) -> State | None:
     """Check the workspace's checkout and return its state; a change is logged first."""
     state = context.views.workspaces.get(workspace_id)
-    if state is None or state.phase != "ready" or state.order is None:
+    if state is None or state.phase != "ready" or state.spec is None:
         return state
     try:
-        fault = await context.at(state.order.host).workspaces.fault(state.order)
+        fault = await context.at(state.spec.host).workspaces.fault(state.spec)
         if fault == state.fault:
             return state
         report = Deliver[WorkspaceCommand](

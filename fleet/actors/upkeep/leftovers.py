@@ -34,7 +34,7 @@ class Leftovers:
             (state.id, left)
             for state in self._context.views.workspaces
             for left in state.left
-            if left.order.host == host and not self._runs_in(state.id, host)
+            if left.spec.host == host and not self._runs_in(state.id, host)
         ]
 
     async def stop_strangers(self, host: str) -> None:
@@ -53,11 +53,11 @@ class Leftovers:
 
     async def remove(self, workspace_id: str, left: Leftover) -> None:
         """Keep what is newer in a directory, and remove it; a problem is logged, and the next call tries again."""
-        name = left.order.host
+        name = left.spec.host
         try:
             removals = self._context.at(name).removals
-            kept = await removals.keep(left.order)
-            await removals.remove(left.order, kept)
+            kept = await removals.keep(left.spec)
+            await removals.remove(left.spec, kept)
             is_newer = kept.commit is not None and (left.saved is None or kept.commit != left.saved.commit)
             report = ReportLeftovers(host=name, kept=kept if is_newer else None, at_ms=self._context.clock.now_ms())
             await self._context.actors.workspaces.ask(workspace_id, Deliver[WorkspaceCommand](report, _CAUSE))

@@ -78,7 +78,7 @@ class Recovery:
             if state.id in used:
                 continue
             await workspace.forget_trees(self._context, state.id)
-            if state.order is not None and state.order.strategy != "existing":
+            if state.spec is not None and state.spec.strategy != "existing":
                 await workspace.forget_workspace(self._context, state.id, Cause())
 
     async def _forget_secrets(self) -> None:

@@ -61,7 +61,7 @@ class HostUseCases:
     def name_of(self, workspace_id: str) -> str | None:
         """Return the name of the host of a workspace; None while it is not placed, or where it was erased."""
         workspace = self._context.views.workspaces.get(workspace_id)
-        return None if workspace is None or workspace.order is None else workspace.order.host
+        return None if workspace is None or workspace.spec is None else workspace.spec.host
 
     async def _ask(self, command: m.HostsCommand, caller: Caller) -> int:
         return (await self._context.actors.hosts.ask(m.HOSTS_ID, caller.deliver(command))).position

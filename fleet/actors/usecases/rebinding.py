@@ -33,26 +33,26 @@ class Rebinding:
         it has this workspace as its own source.
         """
         state = self._context.views.workspaces.get(workspace_id)
-        if state is None or state.order is None:
+        if state is None or state.spec is None:
             raise Rejected("workspace_not_found", f"there is no workspace {workspace_id}")
-        if state.order.strategy == "existing":
+        if state.spec.strategy == "existing":
             raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
-        order = msgspec.structs.replace(state.order, source_directory=await self._found(state, state.order, directory))
-        command = RebindWorkspace(source_directory=order.source_directory, at_ms=self._context.clock.now_ms())
+        spec = msgspec.structs.replace(state.spec, source_directory=await self._found(state, state.spec, directory))
+        command = RebindWorkspace(source_directory=spec.source_directory, at_ms=self._context.clock.now_ms())
         async with self._binding:  # two that are bound to each other at once would make a ring
-            self._require_elsewhere(workspace_id, order.source_directory)
+            self._require_elsewhere(workspace_id, spec.source_directory)
             reply = await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))
         if reply.state.phase == "ready":
-            await self._context.at(order.host).workspaces.relink(order)
+            await self._context.at(spec.host).workspaces.relink(spec)
         seen = await look(self._context, workspace_id)
         return reply if seen is None else msgspec.structs.replace(reply, state=seen)
 
-    async def _found(self, state: State, order: WorkspaceSpec, directory: str) -> str:
+    async def _found(self, state: State, spec: WorkspaceSpec, directory: str) -> str:
         """Return the real directory, in a repository that has what the workspace began with."""
-        named = msgspec.structs.replace(order, source_directory=directory)
+        named = msgspec.structs.replace(spec, source_directory=directory)
         head = None if state.prepared is None else state.prepared.head
         try:
-            source = await self._context.at(order.host).workspaces.require_related(named, head)
+            source = await self._context.at(spec.host).workspaces.require_related(named, head)
         except Rejected as rejected:
             rejected.field = "sourceDirectory"
             raise
@@ -61,11 +61,11 @@ class Rebinding:
 
     def _require_elsewhere(self, workspace_id: str, directory: str) -> None:
         """Reject a directory made from the workspace itself: preserved work would be removed with it."""
-        orders = [each.order for each in self._context.views.workspaces if each.order is not None]
-        made = [order for order in orders if order.strategy != "existing"]
+        specs = [each.spec for each in self._context.views.workspaces if each.spec is not None]
+        made = [spec for spec in specs if spec.strategy != "existing"]
         place: str | None = directory
         for _ in made:  # each is met once at most
-            above = next((order for order in made if place and is_inside(place, (order.directory,))), None)
+            above = next((spec for spec in made if place and is_inside(place, (spec.directory,))), None)
             if above is not None and above.workspace_id == workspace_id:
                 raise Rejected(
                     "invalid",

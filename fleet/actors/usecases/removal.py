@@ -78,7 +78,7 @@ class RemovalUseCases:
         if permanent:
             await forget_trees(self._context, session.workspace_id)
             await forget_workspace(self._context, session.workspace_id, caller.cause)
-            traces += [LEFT_ON.format(host=each.order.host) for each in (() if workspace is None else workspace.left)]
+            traces += [LEFT_ON.format(host=each.spec.host) for each in (() if workspace is None else workspace.left)]
         gone = workspace is None or workspace.phase == "removed"
         return Ending(session, workspace, None if gone else left, permanent, self._context.log.head(), tuple(traces))
 
@@ -118,8 +118,8 @@ class RemovalUseCases:
             self._require_unneeded(state)
             if state.phase != "ready":
                 return state
-            order = RemoveWorkspace(session_ids=state.sessions, claims=state.claims, at_ms=self._now())
-            reply = await self._ask_once(workspace_id, order, caller)
+            command = RemoveWorkspace(session_ids=state.sessions, claims=state.claims, at_ms=self._now())
+            reply = await self._ask_once(workspace_id, command, caller)
             if reply.repeated or reply.state.claims == state.claims:
                 break  # else a session came while it was ordered
         state = await self._settled(workspace_id)
@@ -129,9 +129,9 @@ class RemovalUseCases:
         return state
 
     def _require_unneeded(self, workspace: State) -> None:
-        if workspace.order is not None and workspace.order.strategy == "existing":
+        if workspace.spec is not None and workspace.spec.strategy == "existing":
             raise Rejected(
-                "workspace_existing", f"{workspace.order.directory!r} was there before Fleet: Fleet does not remove it"
+                "workspace_existing", f"{workspace.spec.directory!r} was there before Fleet: Fleet does not remove it"
             )
         needing = [state.id for state in self._context.views.sessions if _needs(state, workspace.id)]
         needing += guests(self._context.views, workspace)
@@ -160,22 +160,22 @@ class RemovalUseCases:
         views = self._context.views
         while True:
             workspace = views.workspaces.get(session.workspace_id)
-            if workspace is None or workspace.order is None:
+            if workspace is None or workspace.spec is None:
                 return "it was never made"
-            if workspace.order.strategy == "existing" and session.id not in workspace.sessions:
+            if workspace.spec.strategy == "existing" and session.id not in workspace.sessions:
                 return NOT_OURS
             now = views.sessions.get(session.id)
             if now is not None and (now.phase != "stopped" or now.provisioning is not None):
                 return "the session was resumed since"
-            if now is not None and now.opencode.detaching_from is not None and workspace.order.strategy != "existing":
+            if now is not None and now.opencode.detaching_from is not None and workspace.spec.strategy != "existing":
                 return self._left_behind(now, force=force)
             there = len(guests(views, workspace))
             if force and not there and workspace.sessions == (session.id,):
                 await self._end_processes(workspace)
-            order = RemoveWorkspace(
+            command = RemoveWorkspace(
                 session_ids=(session.id,), claims=workspace.claims, at_ms=self._now(), guests=there > 0
             )
-            reply = await self._ask_workspace(workspace.id, order, caller)
+            reply = await self._ask_workspace(workspace.id, command, caller)
             if reply.claims == workspace.claims:
                 break  # else a session claimed it meanwhile: check again
         state = await self._settled(workspace.id)
@@ -185,18 +185,18 @@ class RemovalUseCases:
             raise Problem(state.failure_code, state.failure_detail, hint="force=true leaves the workspace where it is")
         if state.sessions:
             return sessions_work(len(state.sessions), "in it")
-        if workspace.order.strategy == "existing":
+        if workspace.spec.strategy == "existing":
             return NOT_OURS
         return state.failure_detail
 
     async def _end_processes(self, workspace: State) -> None:
         """Stop processes of sessions in a worktree or clone that is to be removed; others prevent the removal."""
-        if workspace.order is None or workspace.order.strategy == "existing":
+        if workspace.spec is None or workspace.spec.strategy == "existing":
             return
         if saved_of_lost(self._context, workspace.id) is not None:  # its processes have ended
             return
-        directory = workspace.order.directory if workspace.prepared is None else workspace.prepared.directory
-        if pids := await self._context.at(workspace.order.host).opencode.end_in(directory):
+        directory = workspace.spec.directory if workspace.prepared is None else workspace.prepared.directory
+        if pids := await self._context.at(workspace.spec.host).opencode.end_in(directory):
             _log.info("remnants_ended", workspace=workspace.id, pids=pids)
 
     def _left_behind(self, session: Session, *, force: bool) -> str:
@@ -246,7 +246,7 @@ def guests(views: Views, workspace: State) -> list[str]:
     return [
         session_id
         for other in views.workspaces
-        if other.id != workspace.id and other.order is not None and is_inside(other.order.source_directory, place)
+        if other.id != workspace.id and other.spec is not None and is_inside(other.spec.source_directory, place)
         for session_id in other.sessions
     ]
 

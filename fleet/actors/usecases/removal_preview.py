@@ -52,30 +52,30 @@ class RemovalPreviews:
         """Return what `RemovalUseCases.end` would do. Raises `Rejected` session_not_found, `Unavailable` timed_out."""
         session = self._sessions.session(any_id)
         workspace = self._context.views.workspaces.get(session.workspace_id)
-        if workspace is None or workspace.order is None:
+        if workspace is None or workspace.spec is None:
             return EndingPreview(session, None, permanent)
         with trio.move_on_after(REMOVAL_WAIT_S):
-            found = await self._workspace(session, workspace, workspace.order, wanted=cleanup or permanent)
+            found = await self._workspace(session, workspace, workspace.spec, wanted=cleanup or permanent)
             return EndingPreview(session, found, permanent and (force or not found.blocked))
         raise Unavailable("timed_out", "looking at the workspace takes too long", retry_after_s=10)
 
     async def _workspace(
-        self, session: Session, workspace: State, order: WorkspaceSpec, *, wanted: bool
+        self, session: Session, workspace: State, spec: WorkspaceSpec, *, wanted: bool
     ) -> WorkspacePreview:
         if workspace.phase == "removed":
             return WorkspacePreview(workspace, None, kept=workspace.kept)
         condition = await condition_of(self._context, workspace)
         dirty = None if condition is None else condition.dirty
-        reason = self._why_left(session, workspace, order) if wanted else NOT_ASKED
+        reason = self._why_left(session, workspace, spec) if wanted else NOT_ASKED
         if reason is not None:
             return WorkspacePreview(workspace, reason, dirty=dirty)
         try:
-            preview = await self._removal(session, workspace, order)
+            preview = await self._removal(session, workspace, spec)
         except Problem as problem:
             return WorkspacePreview(workspace, problem.detail, blocked=True, dirty=dirty)
         return WorkspacePreview(workspace, None, kept=preview.kept, dirty=dirty)
 
-    def _why_left(self, session: Session, workspace: State, order: WorkspaceSpec) -> str | None:
+    def _why_left(self, session: Session, workspace: State, spec: WorkspaceSpec) -> str | None:
         """Return why the workspace would remain without a check of its files; None if it would be removed."""
         there = len(guests(self._context.views, workspace))
         others = len([each for each in workspace.sessions if each != session.id])
@@ -83,25 +83,25 @@ class RemovalPreviews:
             return sessions_work(there, "in its directory")
         if others:
             return sessions_work(others, "in it")
-        if order.strategy == "existing":
+        if spec.strategy == "existing":
             return NOT_OURS
         if workspace.phase == "failed":
             return workspace.failure_detail
         return None if workspace.phase == "ready" else f"it is {workspace.phase}: look again in a moment"
 
-    async def _removal(self, session: Session, workspace: State, order: WorkspaceSpec) -> Preview:
+    async def _removal(self, session: Session, workspace: State, spec: WorkspaceSpec) -> Preview:
         """Check the workspace as a removal does. Raises the `Problem` that would prevent the removal."""
         if session.opencode.detaching_from is not None:
             raise Problem("workspace_busy", LEFT.format(instance=session.opencode.detaching_from))
-        require_unused(self._context.views, workspace.id, order)
+        require_unused(self._context.views, workspace.id, spec)
         saved = saved_of_lost(self._context, workspace.id)
         if saved is not None:
             return Preview(saved, ())
-        preview = await self._context.at(order.host).removals.preview(order)
+        preview = await self._context.at(spec.host).removals.preview(spec)
         strangers = await self._strangers(session, preview.busy)
         if strangers:
             listed = ", ".join(each.words for each in strangers)
-            raise Problem("workspace_busy", f"Processes have their working directory in {order.directory!r}: {listed}")
+            raise Problem("workspace_busy", f"Processes have their working directory in {spec.directory!r}: {listed}")
         return preview
 
     async def _strangers(self, session: Session, busy: tuple[Busy, ...]) -> list[Busy]:

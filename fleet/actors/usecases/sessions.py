@@ -111,17 +111,17 @@ class SessionUseCases:
             self._roots.require(source.repository)
         await self._rooms.require(new.settings)
         settings = replace(new.settings, title=new.settings.title or _default_title(new, source))
-        order = await self._workspace_spec(settings, source)
+        spec = await self._workspace_spec(settings, source)
         now = context.clock.now_ms()
         return commands.CreateSession(
             session_id=context.ids.uuid7(),
             settings=replace(
-                settings, branch=order.branch, base_ref=order.base_ref, parent_id=None if parent is None else parent.id
+                settings, branch=spec.branch, base_ref=spec.base_ref, parent_id=None if parent is None else parent.id
             ),
-            workspace_id=order.workspace_id,
+            workspace_id=spec.workspace_id,
             source_directory=source.directory,
             source_repository=source.repository,
-            directory=order.directory,
+            directory=spec.directory,
             opencode_id=context.ids.opencode("ses"),
             at_ms=now,
             initial_prompt=None if prompt is None else self._submission(prompt, resume=False),
@@ -147,15 +147,15 @@ class SessionUseCases:
                 if value is not None:
                     raise Rejected("invalid", f"{field} goes with a worktree or a clone", field=field)
             shared = context.views.workspaces.existing(source.directory)
-            if shared is not None and shared.order is not None and shared.phase != "failed":
-                return shared.order
+            if shared is not None and shared.spec is not None and shared.phase != "failed":
+                return shared.spec
         workspace_id = context.ids.uuid7()
         directory, branch = context.local.workspaces.plan(
             workspace_id, settings.strategy, source, settings.branch, settings.title
         )
-        order = WorkspaceSpec(workspace_id, settings.strategy, source.directory, directory, branch, settings.base_ref)
-        await context.local.workspaces.check(order, source)
-        return order
+        spec = WorkspaceSpec(workspace_id, settings.strategy, source.directory, directory, branch, settings.base_ref)
+        await context.local.workspaces.check(spec, source)
+        return spec
 
     # ------------------------------------------------------------------------------------------------ prompts and turns
 

@@ -46,7 +46,7 @@ class Trust:
         """Return the repository that a workspace was made from, which a clone does not record."""
         for session in self._context.views.sessions:
             workspace = self._context.views.workspaces.get(session.workspace_id)
-            if workspace is not None and workspace.order is not None and workspace.order.directory == top:
+            if workspace is not None and workspace.spec is not None and workspace.spec.directory == top:
                 return session.source_repository
         return None
 

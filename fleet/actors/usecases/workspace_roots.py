@@ -64,12 +64,12 @@ class WorkspaceRoots:
     def _is_allowed(self, directory: str, roots: tuple[str, ...]) -> bool:
         if is_inside(directory, roots):
             return True
-        orders = [each.order for each in self._context.views.workspaces if each.order is not None]
+        specs = [each.spec for each in self._context.views.workspaces if each.spec is not None]
         return any(
-            order.strategy != "existing"
-            and is_inside(directory, (order.directory,))
-            and self._is_allowed(order.source_directory, roots)
-            for order in orders
+            spec.strategy != "existing"
+            and is_inside(directory, (spec.directory,))
+            and self._is_allowed(spec.source_directory, roots)
+            for spec in specs
         )
 
 

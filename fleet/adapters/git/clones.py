@@ -26,38 +26,38 @@ from fleet.adapters.git.worktrees import note_ref
 from fleet.ports import Source, WorkspaceSpec
 
 
-async def make(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> None:
+async def make(source: Source, repository: str, spec: WorkspaceSpec, branch: str) -> None:
     """Make the clone, or finish one that a crash left incomplete.
 
     Raises `Rejected`: branch_exists, base_ref_unknown, repository_empty, workspace_dirty; `Problem` git_failed.
     """
-    if await _is_finished(order.directory):
+    if await _is_finished(spec.directory):
         return
-    await remove_tree(making_place(order))
-    await remove_if_blank(order.directory)
-    commit = await _start(source, repository, order, branch)
-    making = await copy(repository, source.git_directory or repository, order)
-    await run("update-ref", note_ref(order.workspace_id), commit, directory=making)
+    await remove_tree(making_place(spec))
+    await remove_if_blank(spec.directory)
+    commit = await _start(source, repository, spec, branch)
+    making = await copy(repository, source.git_directory or repository, spec)
+    await run("update-ref", note_ref(spec.workspace_id), commit, directory=making)
     await run("update-ref", f"refs/heads/{branch}", commit, directory=making)
     await run("symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=making)
     await run("reset", "--quiet", "--hard", "--no-recurse-submodules", directory=making)
     await require_whole(making)
-    await trio.Path(making).rename(order.directory)
+    await trio.Path(making).rename(spec.directory)
 
 
-async def copy(repository: str, beside: str, order: WorkspaceSpec) -> str:
+async def copy(repository: str, beside: str, spec: WorkspaceSpec) -> str:
     """Clone the repository beside the workspace's directory without a checkout; return the path. Raises `Problem`.
 
     `beside` is the git directory of the checkout whose settings the clone gets.
     """
-    making = making_place(order)
+    making = making_place(spec)
     await remove_tree(making)
-    await make_directory(str(Path(order.directory).parent))
+    await make_directory(str(Path(spec.directory).parent))
     await run(
         "clone",
         *("--quiet", "--no-checkout", "--dissociate", "--origin", "origin"),
         *("--", repository, making),
-        directory=str(Path(order.directory).parent),
+        directory=str(Path(spec.directory).parent),
         environment=LOCAL_ALLOWED,
     )
     await carry_configuration(repository, beside, making)
@@ -65,36 +65,36 @@ async def copy(repository: str, beside: str, order: WorkspaceSpec) -> str:
     return making
 
 
-async def discard(order: WorkspaceSpec) -> None:
+async def discard(spec: WorkspaceSpec) -> None:
     """Remove an untouched clone. Raises `Rejected` workspace_dirty, `Problem` git_failed."""
-    await remove_tree(making_place(order))
-    if not await _is_finished(order.directory):
-        await remove_if_blank(order.directory)
+    await remove_tree(making_place(spec))
+    if not await _is_finished(spec.directory):
+        await remove_if_blank(spec.directory)
         return
-    repository = f"{order.directory}/.git"
-    await _require_no_commits(order.directory)
-    await require_nothing_staged(order.directory)
-    await require_untouched(repository, order.directory, await read_ref(repository, note_ref(order.workspace_id)))
-    await remove_tree(order.directory)
+    repository = f"{spec.directory}/.git"
+    await _require_no_commits(spec.directory)
+    await require_nothing_staged(spec.directory)
+    await require_untouched(repository, spec.directory, await read_ref(repository, note_ref(spec.workspace_id)))
+    await remove_tree(spec.directory)
 
 
-def making_place(order: WorkspaceSpec) -> str:
+def making_place(spec: WorkspaceSpec) -> str:
     """Return the path in which a clone is made."""
-    return str(Path(order.directory).parent / ".making")
+    return str(Path(spec.directory).parent / ".making")
 
 
 async def _is_finished(directory: str) -> bool:
     return await trio.Path(directory).is_dir() and (await read_source(directory)).top == directory
 
 
-async def _start(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> str:
+async def _start(source: Source, repository: str, spec: WorkspaceSpec, branch: str) -> str:
     refs = await branches.refs_near(repository, branch)
     existing = refs.get(f"refs/heads/{branch}")
     if existing is None:
         branches.check_place(refs, branch)
-        return await branches.base_commit(source, order.base_ref)
-    if order.base_ref is not None:
-        raise branches.refuse_existing(branch, order.base_ref)
+        return await branches.base_commit(source, spec.base_ref)
+    if spec.base_ref is not None:
+        raise branches.refuse_existing(branch, spec.base_ref)
     return existing
 
 

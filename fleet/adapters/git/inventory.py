@@ -33,21 +33,21 @@ class Work(NamedTuple):
     ignored: tuple[str, ...]
 
 
-async def survey(repository: str, order: WorkspaceSpec, directory: str) -> Work:
-    """Read the checkout of `order`, which is at `directory` now.
+async def survey(repository: str, spec: WorkspaceSpec, directory: str) -> Work:
+    """Read the checkout of `spec`, which is at `directory` now.
 
     Raises `Rejected` workspace_dirty for content that cannot be preserved, `Problem` git_failed.
     """
-    place = await _place(repository, order, directory)
+    place = await _place(repository, spec, directory)
     # A worktree whose link is broken still has its HEAD, index and records in the repository.
-    own = place.git_directory or await worktree_directory(repository, order.directory)
-    head, branch = await _head(repository, order, own)
-    found = await candidates_of(repository, order, own)
-    note = await read_ref(own or repository, note_ref(order.workspace_id))
-    going, tip = await going_branch(repository, order)
+    own = place.git_directory or await worktree_directory(repository, spec.directory)
+    head, branch = await _head(repository, spec, own)
+    found = await candidates_of(repository, spec, own)
+    note = await read_ref(own or repository, note_ref(spec.workspace_id))
+    going, tip = await going_branch(repository, spec)
     refs = found.refs if tip is None else ((f"refs/heads/{going}", tip),)
     candidates = [commit for commit in (head, tip, *found.commits) if commit is not None]
-    objects = await _fetch(repository, order, own, candidates, found.tags)
+    objects = await _fetch(repository, spec, own, candidates, found.tags)
     tips = await own_tips(repository, candidates, going)
     tree, inside = await work_tree(repository, place, head)
     head_tree = await tree_of(repository, head)
@@ -67,35 +67,35 @@ async def survey(repository: str, order: WorkspaceSpec, directory: str) -> Work:
     return Work(saved, nothing, own, objects, ignored)
 
 
-async def candidates_of(repository: str, order: WorkspaceSpec, own: str | None) -> Candidates:
+async def candidates_of(repository: str, spec: WorkspaceSpec, own: str | None) -> Candidates:
     """Return the refs and commits of the workspace's own git directory; without one, those that the source has.
 
     Raises `Rejected` workspace_dirty if a submodule's repository in it has commits of its own.
     """
-    named = own or await worktree_directory(repository, order.directory)
+    named = own or await worktree_directory(repository, spec.directory)
     if named is None:
         return Candidates((), ())
     await require_published_modules(named)
-    return await candidates_in(named, with_refs=order.strategy == "clone")
+    return await candidates_in(named, with_refs=spec.strategy == "clone")
 
 
-async def going_branch(repository: str, order: WorkspaceSpec) -> tuple[str | None, str | None]:
+async def going_branch(repository: str, spec: WorkspaceSpec) -> tuple[str | None, str | None]:
     """Return the branch that is removed with a worktree, and its commit: the one that Fleet made for it, or None."""
-    if order.strategy == "clone" or order.branch is None:
+    if spec.strategy == "clone" or spec.branch is None:
         return None, None
-    if await read_ref(repository, note_ref(order.workspace_id)) is None:
+    if await read_ref(repository, note_ref(spec.workspace_id)) is None:
         return None, None
-    return order.branch, await branches.tip(repository, order.branch)
+    return spec.branch, await branches.tip(repository, spec.branch)
 
 
-async def _place(repository: str, order: WorkspaceSpec, directory: str) -> Place:
+async def _place(repository: str, spec: WorkspaceSpec, directory: str) -> Place:
     place = await locate(directory)
     found = await attempt("rev-parse", "--path-format=absolute", "--git-common-dir", directory=directory)
     shared = str(await trio.Path(found.line).resolve()) if found.code == 0 else None
-    own = f"{directory}/.git" if order.strategy == "clone" else repository
+    own = f"{directory}/.git" if spec.strategy == "clone" else repository
     if place.top == directory and place.git_directory is not None and shared == own:
         return place
-    if order.strategy == "clone":
+    if spec.strategy == "clone":
         raise Rejected(
             "workspace_dirty",
             f"git cannot read the clone at {directory!r}, so its content cannot be preserved",
@@ -106,20 +106,20 @@ async def _place(repository: str, order: WorkspaceSpec, directory: str) -> Place
     return Place(directory, object_format=object_format)
 
 
-async def _head(repository: str, order: WorkspaceSpec, own: str | None) -> tuple[str | None, str | None]:
+async def _head(repository: str, spec: WorkspaceSpec, own: str | None) -> tuple[str | None, str | None]:
     if own is None:
-        registration = await registration_at(repository, order.directory)
+        registration = await registration_at(repository, spec.directory)
         if registration is not None and registration.head is not None:
             return registration.head, registration.branch
-        return None if order.branch is None else await branches.tip(repository, order.branch), order.branch
+        return None if spec.branch is None else await branches.tip(repository, spec.branch), spec.branch
     return await head_of(own)
 
 
 async def _fetch(
-    repository: str, order: WorkspaceSpec, own: str | None, commits: list[str], tags: tuple[str, ...]
+    repository: str, spec: WorkspaceSpec, own: str | None, commits: list[str], tags: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Copy a clone's commits and tags into the source without refs. Return the tags that the source lacks."""
-    if order.strategy != "clone" or own is None:
+    if spec.strategy != "clone" or own is None:
         return ()
     listed = await run("for-each-ref", "--format=%(objectname)", directory=repository, repository=repository)
     missing = tuple(sorted(set(tags) - set(listed.split())))

@@ -28,11 +28,11 @@ _OF_NO_MATTER: Final = re.compile(
 )
 
 
-async def lacking(source: Source, order: WorkspaceSpec) -> tuple[NotCarried, ...]:
-    """Return what the finished checkout of `order` lacks. Raises `Problem` git_failed."""
+async def lacking(source: Source, spec: WorkspaceSpec) -> tuple[NotCarried, ...]:
+    """Return what the finished checkout of `spec` lacks. Raises `Problem` git_failed."""
     entries = await entries_of(source.git_directory or source.repository or source.directory)
-    found = [filters_left(entries), await _lfs(order.directory), await _submodules(order.directory)]
-    if order.strategy == "clone":
+    found = [filters_left(entries), await _lfs(spec.directory), await _submodules(spec.directory)]
+    if spec.strategy == "clone":
         hooks = await trio.to_thread.run_sync(hooks_in, Path(source.repository or "", "hooks"))
         left = {entry.key for entry in entries if entry.is_own and not entry.is_carried}
         found += [_hooks(entries, hooks), settings_left(left, "in the clone")]

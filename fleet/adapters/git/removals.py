@@ -45,102 +45,102 @@ class GitRemovals:
     def __init__(self, workspaces: GitWorkspaces) -> None:
         self._workspaces = workspaces
 
-    async def keep(self, order: WorkspaceSpec) -> PreservedWork:
+    async def keep(self, spec: WorkspaceSpec) -> PreservedWork:
         """Preserve what exists only in the workspace, under `refs/fleet/kept/<workspace id>` (see the port).
 
         Raises `Rejected`: invalid (strategy `existing`), workspace_dirty (nested repositories, unreadable files),
         `Problem`: directory_missing (the source does not exist), git_failed.
         """
-        async with self._hold(order) as repository:
+        async with self._hold(spec) as repository:
             if repository is None:
-                return PreservedWork(None, None, order.branch, None)
-            await _restore_name(order)
-            work = await _inspect(repository, order, order.directory)
-            return work if isinstance(work, PreservedWork) else await _keep(repository, order, work)
+                return PreservedWork(None, None, spec.branch, None)
+            await _restore_name(spec)
+            work = await _inspect(repository, spec, spec.directory)
+            return work if isinstance(work, PreservedWork) else await _keep(repository, spec, work)
 
-    async def preview(self, order: WorkspaceSpec) -> Preview:
+    async def preview(self, spec: WorkspaceSpec) -> Preview:
         """Return what `keep` and `remove` would do (see the port); objects are written to a scratch directory.
 
         Raises the errors of both, except workspace_busy because of processes.
         """
-        async with self._hold(order) as repository:
+        async with self._hold(spec) as repository:
             if repository is None:
-                return Preview(PreservedWork(None, None, order.branch, None))
-            directory = await _current_directory(order)
+                return Preview(PreservedWork(None, None, spec.branch, None))
+            directory = await _current_directory(spec)
             with objects_discarded():
-                work = await _inspect(repository, order, directory)
-            await _require_not_locked(repository, order)
-            await restores.require_allowed(repository, order)
-            kept = work if isinstance(work, PreservedWork) else _would_keep(order, work)
+                work = await _inspect(repository, spec, directory)
+            await _require_not_locked(repository, spec)
+            await restores.require_allowed(repository, spec)
+            kept = work if isinstance(work, PreservedWork) else _would_keep(spec, work)
             return Preview(kept, await busy_in(directory) if await exists(directory) else ())
 
-    async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
+    async def remove(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
         """Remove a workspace that has not changed since it was preserved (see the port). Idempotent.
 
         Raises `Rejected`: invalid, workspace_dirty, workspace_busy; `Problem`: directory_missing, git_failed.
         """
-        async with self._hold(order) as repository:
+        async with self._hold(spec) as repository:
             if repository is None:
                 return
-            await _require_kept(repository, order, kept)
-            if await exists(order.directory):
-                await restores.require_possible(repository, order, kept)
-            await _prove(repository, order, kept)
-            await remove_tree(_removed(order))
-            await _unregister(repository, order, kept)
-        await remove_if_empty(str(Path(order.directory).parent))
+            await _require_kept(repository, spec, kept)
+            if await exists(spec.directory):
+                await restores.require_possible(repository, spec, kept)
+            await _prove(repository, spec, kept)
+            await remove_tree(_removed(spec))
+            await _unregister(repository, spec, kept)
+        await remove_if_empty(str(Path(spec.directory).parent))
 
-    async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
+    async def restore(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
         """Restore a workspace as it was preserved (see the port), its index included. Idempotent.
 
         Raises `Rejected`: invalid, branch_exists, branch_checked_out, workspace_dirty (something else is in its place);
         `Problem`: workspace_gone (nothing exists to restore from), directory_missing, git_failed.
         """
-        async with self._hold(order) as repository:
+        async with self._hold(spec) as repository:
             if repository is None:
                 raise Problem(
                     "workspace_gone",
-                    f"The repository of {order.directory!r} is no longer in {order.source_directory!r}",
-                    hint=f"Set its new place: PATCH /api/workspaces/{order.workspace_id} with sourceDirectory.",
+                    f"The repository of {spec.directory!r} is no longer in {spec.source_directory!r}",
+                    hint=f"Set its new place: PATCH /api/workspaces/{spec.workspace_id} with sourceDirectory.",
                 )
-            await _restore_name(order)
-            source = await self._source(order)
-            await restores.restore(repository, _beside(repository, source), order, kept)
-            await _carry(None if source is None else source.top, order)
+            await _restore_name(spec)
+            source = await self._source(spec)
+            await restores.restore(repository, _beside(repository, source), spec, kept)
+            await _carry(None if source is None else source.top, spec)
 
     @asynccontextmanager
-    async def _hold(self, order: WorkspaceSpec) -> AsyncGenerator[str | None, None]:
+    async def _hold(self, spec: WorkspaceSpec) -> AsyncGenerator[str | None, None]:
         """Hold the workspace's lock and yield the source repository; None if neither of them exists."""
-        if order.strategy == "existing":
+        if spec.strategy == "existing":
             raise Rejected(
                 "invalid",
-                f"{order.source_directory!r} is a person's own directory, which Fleet never removes",
+                f"{spec.source_directory!r} is a person's own directory, which Fleet never removes",
                 field="cleanupWorkspace",
                 hint="Only worktrees and clones can be removed.",
             )
-        self._workspaces.require_own_place(order)
-        repository = await self._repository(order)
-        key = repository if order.strategy == "worktree" and repository is not None else order.directory
+        self._workspaces.require_own_place(spec)
+        repository = await self._repository(spec)
+        key = repository if spec.strategy == "worktree" and repository is not None else spec.directory
         async with self._workspaces.locks.hold(key):
             yield repository
 
-    async def _repository(self, order: WorkspaceSpec) -> str | None:
-        if order.strategy == "worktree":
-            repository = await self._workspaces.repository_of_worktree(order)
+    async def _repository(self, spec: WorkspaceSpec) -> str | None:
+        if spec.strategy == "worktree":
+            repository = await self._workspaces.repository_of_worktree(spec)
         else:
-            repository = await self._workspaces.repository_of_clone(order)
-        if repository is None and any([await exists(path) for path in _places(order)]):
+            repository = await self._workspaces.repository_of_clone(spec)
+        if repository is None and any([await exists(path) for path in _places(spec)]):
             raise Problem(
                 "directory_missing",
-                f"The source repository at {order.source_directory!r} is missing, so no work can be preserved there",
-                hint=f"Restore it, or save what you need from {order.directory!r} and remove that yourself.",
+                f"The source repository at {spec.source_directory!r} is missing, so no work can be preserved there",
+                hint=f"Restore it, or save what you need from {spec.directory!r} and remove that yourself.",
             )
         return repository
 
-    async def _source(self, order: WorkspaceSpec) -> Source | None:
+    async def _source(self, spec: WorkspaceSpec) -> Source | None:
         """Return the checkout that the workspace was made from, None if only its repository exists."""
         try:
-            return await self._workspaces.inspect(order.source_directory)
+            return await self._workspaces.inspect(spec.source_directory)
         except Rejected:
             return None
 
@@ -152,97 +152,97 @@ def _beside(repository: str, source: Source | None) -> str:
     return source.git_directory or repository
 
 
-async def _carry(top: str | None, order: WorkspaceSpec) -> None:
+async def _carry(top: str | None, spec: WorkspaceSpec) -> None:
     """Copy the ignored files that a new workspace would get from the checkout at `top`; log those not copied."""
-    for lacking in await carry(top, order.directory):
-        _log.warning("workspace_not_complete", workspace=order.workspace_id, detail=lacking.detail)
+    for lacking in await carry(top, spec.directory):
+        _log.warning("workspace_not_complete", workspace=spec.workspace_id, detail=lacking.detail)
 
 
-def _removing(order: WorkspaceSpec) -> str:
-    return str(Path(order.directory).parent / ".removing")
+def _removing(spec: WorkspaceSpec) -> str:
+    return str(Path(spec.directory).parent / ".removing")
 
 
-def _removed(order: WorkspaceSpec) -> str:
-    return str(Path(order.directory).parent / ".removed")
+def _removed(spec: WorkspaceSpec) -> str:
+    return str(Path(spec.directory).parent / ".removed")
 
 
-def _places(order: WorkspaceSpec) -> tuple[str, ...]:
-    return order.directory, _removing(order), _removed(order)
+def _places(spec: WorkspaceSpec) -> tuple[str, ...]:
+    return spec.directory, _removing(spec), _removed(spec)
 
 
-async def _restore_name(order: WorkspaceSpec) -> None:
+async def _restore_name(spec: WorkspaceSpec) -> None:
     """Give the checkout its name back after an interrupted removal."""
-    if await _current_directory(order) == _removing(order):
-        await trio.Path(_removing(order)).rename(order.directory)
+    if await _current_directory(spec) == _removing(spec):
+        await trio.Path(_removing(spec)).rename(spec.directory)
 
 
-async def _current_directory(order: WorkspaceSpec) -> str:
+async def _current_directory(spec: WorkspaceSpec) -> str:
     """Return the path of the checkout, if it exists: an interrupted removal has left it under another name."""
-    if not await exists(_removing(order)):
-        return order.directory
-    if await exists(order.directory):
+    if not await exists(_removing(spec)):
+        return spec.directory
+    if await exists(spec.directory):
         raise Rejected(
             "workspace_dirty",
-            f"{order.directory!r} was created again while its workspace was being removed",
-            hint=f"Save what you need from it and remove it; the workspace is in {_removing(order)!r}.",
+            f"{spec.directory!r} was created again while its workspace was being removed",
+            hint=f"Save what you need from it and remove it; the workspace is in {_removing(spec)!r}.",
         )
-    return _removing(order)
+    return _removing(spec)
 
 
-async def _inspect(repository: str, order: WorkspaceSpec, directory: str) -> Work | PreservedWork:
+async def _inspect(repository: str, spec: WorkspaceSpec, directory: str) -> Work | PreservedWork:
     """Return the content of a workspace; without its directory what is left of it, or what was preserved."""
     if await exists(directory):
-        return await survey(repository, order, directory)
-    return await _inspect_without_directory(repository, order)
+        return await survey(repository, spec, directory)
+    return await _inspect_without_directory(repository, spec)
 
 
-def _would_keep(order: WorkspaceSpec, work: Work) -> PreservedWork:
+def _would_keep(spec: WorkspaceSpec, work: Work) -> PreservedWork:
     """Return the result of `_keep` without making a commit."""
     named = work.ignored[:IGNORED_LISTED_MAX]
-    ref = None if work.nothing else kept_ref(order.workspace_id)
+    ref = None if work.nothing else kept_ref(spec.workspace_id)
     return PreservedWork(ref, None, work.saved.branch, work.saved.head, named, len(work.ignored) - len(named))
 
 
-async def _keep(repository: str, order: WorkspaceSpec, work: Work) -> PreservedWork:
-    saved, kept = work.saved, _would_keep(order, work)
+async def _keep(repository: str, spec: WorkspaceSpec, work: Work) -> PreservedWork:
+    saved, kept = work.saved, _would_keep(spec, work)
     if work.nothing:
         return kept
     for name in work.objects:
-        ref = f"refs/fleet/kept-tags/{order.workspace_id}/{name}"
+        ref = f"refs/fleet/kept-tags/{spec.workspace_id}/{name}"
         await run("update-ref", ref, name, directory=repository, repository=repository)
     parents = [commit for commit in (saved.head, *saved.commits) if commit is not None]
     if saved.staged is not None:
-        parents.append(await _index_commit(repository, order, work))
-    commit = await store(repository, order.workspace_id, saved, parents)
+        parents.append(await _index_commit(repository, spec, work))
+    commit = await store(repository, spec.workspace_id, saved, parents)
     return replace(kept, commit=commit)
 
 
-async def _index_commit(repository: str, order: WorkspaceSpec, work: Work) -> str:
+async def _index_commit(repository: str, spec: WorkspaceSpec, work: Work) -> str:
     """Commit the index, so that it stays reachable; that of a clone has to be copied into the source."""
     if work.saved.staged is None or work.git_directory is None:
         raise ValueError("nothing is staged")
     parents = [] if work.saved.head is None else [work.saved.head]
-    where = work.git_directory if order.strategy == "clone" else repository
+    where = work.git_directory if spec.strategy == "clone" else repository
     commit = await commit_tree(where, work.saved.staged, parents, b"What was staged\n")
-    if order.strategy == "clone":
+    if spec.strategy == "clone":
         await fetch(where, repository, f"{commit}\n")
     return commit
 
 
-async def _inspect_without_directory(repository: str, order: WorkspaceSpec) -> Work | PreservedWork:
-    found = await find(repository, order.workspace_id)
-    going, tip = await going_branch(repository, order)
-    registration = await worktrees.registration_at(repository, order.directory)
+async def _inspect_without_directory(repository: str, spec: WorkspaceSpec) -> Work | PreservedWork:
+    found = await find(repository, spec.workspace_id)
+    going, tip = await going_branch(repository, spec)
+    registration = await worktrees.registration_at(repository, spec.directory)
     head = tip if registration is None else registration.head
-    named = await candidates_of(repository, order, None)
+    named = await candidates_of(repository, spec, None)
     candidates = [commit for commit in (head, tip, *named.commits) if commit is not None]
     tips = await own_tips(repository, candidates, going)
     if found is not None and not await _left(repository, found[0], tips):
-        return PreservedWork(kept_ref(order.workspace_id), found[0], found[1].branch, found[1].head)
-    branch = order.branch if registration is None else registration.branch
+        return PreservedWork(kept_ref(spec.workspace_id), found[0], found[1].branch, found[1].head)
+    branch = spec.branch if registration is None else registration.branch
     if not tips:
         return PreservedWork(None, None, branch, head)
-    note = await read_ref(repository, worktrees.note_ref(order.workspace_id))
+    note = await read_ref(repository, worktrees.note_ref(spec.workspace_id))
     refs = () if tip is None else ((f"refs/heads/{going}", tip),)
     commits = tuple(commit for commit in tips if commit != head)
     saved = Saved(await tree_of(repository, head), head, branch, note, None, refs, commits)
@@ -257,87 +257,87 @@ async def _left(repository: str, kept: str, commits: list[str]) -> list[str]:
     return listed.split()
 
 
-async def _require_kept(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
+async def _require_kept(repository: str, spec: WorkspaceSpec, kept: PreservedWork) -> None:
     if kept.commit is None:
         return
-    now = await read_ref(repository, kept_ref(order.workspace_id))
+    now = await read_ref(repository, kept_ref(spec.workspace_id))
     if now is None or await _left(repository, now, [kept.commit] if await is_commit(repository, kept.commit) else []):
         raise _changed(
-            order, f"the preserved work ({kept.commit[:12]}) is no longer under {kept_ref(order.workspace_id)}"
+            spec, f"the preserved work ({kept.commit[:12]}) is no longer under {kept_ref(spec.workspace_id)}"
         )
 
 
-async def _prove(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
+async def _prove(repository: str, spec: WorkspaceSpec, kept: PreservedWork) -> None:
     """Move the checkout to where it can be deleted, or raise and leave it in its place."""
-    if await exists(order.directory):
-        await _require_not_locked(repository, order)
-        await require_not_busy(order.directory)
-        await remove_tree(_removed(order))
-        if not await exists(_removing(order)):
-            await trio.Path(order.directory).rename(_removing(order))
-    if not await exists(_removing(order)):
+    if await exists(spec.directory):
+        await _require_not_locked(repository, spec)
+        await require_not_busy(spec.directory)
+        await remove_tree(_removed(spec))
+        if not await exists(_removing(spec)):
+            await trio.Path(spec.directory).rename(_removing(spec))
+    if not await exists(_removing(spec)):
         return
     proven = False
     try:
-        await require_not_busy(_removing(order))
-        await _require_same(repository, order, kept, await survey(repository, order, _removing(order)))
+        await require_not_busy(_removing(spec))
+        await _require_same(repository, spec, kept, await survey(repository, spec, _removing(spec)))
         proven = True
     finally:
         if not proven:
             with trio.CancelScope(shield=True):
-                await _restore_name(order)
-    await trio.Path(_removing(order)).rename(_removed(order))
+                await _restore_name(spec)
+    await trio.Path(_removing(spec)).rename(_removed(spec))
 
 
-async def _require_not_locked(repository: str, order: WorkspaceSpec) -> None:
-    registration = await worktrees.registration_at(repository, order.directory)
+async def _require_not_locked(repository: str, spec: WorkspaceSpec) -> None:
+    registration = await worktrees.registration_at(repository, spec.directory)
     if registration is not None and registration.locked is not None and not registration.torn:
         raise Rejected(
             "workspace_busy",
-            f"The worktree {order.directory!r} is locked: {registration.locked or 'no reason given'}",
-            hint=f"git -C {order.source_directory} worktree unlock {order.directory}",
+            f"The worktree {spec.directory!r} is locked: {registration.locked or 'no reason given'}",
+            hint=f"git -C {spec.source_directory} worktree unlock {spec.directory}",
         )
 
 
-async def _require_same(repository: str, order: WorkspaceSpec, kept: PreservedWork, work: Work) -> None:
+async def _require_same(repository: str, spec: WorkspaceSpec, kept: PreservedWork, work: Work) -> None:
     if kept.commit is None:
         if not work.nothing or work.saved.head != kept.head:
-            raise _changed(order, "it holds work that is new")
+            raise _changed(spec, "it holds work that is new")
     elif work.saved != await load(repository, kept.commit):
-        raise _changed(order, "it differs from the preserved work")
+        raise _changed(spec, "it differs from the preserved work")
 
 
-def _changed(order: WorkspaceSpec, what: str) -> Rejected:
+def _changed(spec: WorkspaceSpec, what: str) -> Rejected:
     return Rejected(
         "workspace_dirty",
-        f"The workspace at {order.directory!r} has changed: {what}",
+        f"The workspace at {spec.directory!r} has changed: {what}",
         hint="Try again: Fleet will preserve its current content first.",
     )
 
 
-async def _unregister(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
-    if order.strategy == "clone":
+async def _unregister(repository: str, spec: WorkspaceSpec, kept: PreservedWork) -> None:
+    if spec.strategy == "clone":
         return
-    registration = await worktrees.registration_at(repository, order.directory)
+    registration = await worktrees.registration_at(repository, spec.directory)
     if registration is not None:
-        await make_directory(str(Path(order.directory).parent))  # git resolves the path of the registration
+        await make_directory(str(Path(spec.directory).parent))  # git resolves the path of the registration
         if registration.torn:
-            await run("worktree", "unlock", "--", order.directory, directory=repository, repository=repository)
-        await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
-    going, tip = await going_branch(repository, order)
+            await run("worktree", "unlock", "--", spec.directory, directory=repository, repository=repository)
+        await run("worktree", "remove", "--", spec.directory, directory=repository, repository=repository)
+    going, tip = await going_branch(repository, spec)
     if going is not None and tip is not None:
-        await _remove_branch(repository, order, kept, going, tip)
-    note = await read_ref(repository, worktrees.note_ref(order.workspace_id))
+        await _remove_branch(repository, spec, kept, going, tip)
+    note = await read_ref(repository, worktrees.note_ref(spec.workspace_id))
     if note is not None:
-        ref = worktrees.note_ref(order.workspace_id)
+        ref = worktrees.note_ref(spec.workspace_id)
         await run("update-ref", "-d", ref, note, directory=repository, repository=repository)
 
 
-async def _remove_branch(repository: str, order: WorkspaceSpec, kept: PreservedWork, branch: str, tip: str) -> None:
+async def _remove_branch(repository: str, spec: WorkspaceSpec, kept: PreservedWork, branch: str, tip: str) -> None:
     if any(other.branch == branch for other in await worktrees.registrations(repository)):
         return  # there is new work on it
     own = await own_tips(repository, [tip], branch)
     if own and (kept.commit is None or await _left(repository, kept.commit, own)):
-        raise _changed(order, f"the branch {branch!r} has commits that were not preserved")
+        raise _changed(spec, f"the branch {branch!r} has commits that were not preserved")
     # Compares and deletes: a branch that moves at the same time stays.
     await run("update-ref", "-d", f"refs/heads/{branch}", tip, directory=repository, repository=repository)

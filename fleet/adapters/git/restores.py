@@ -25,57 +25,57 @@ from fleet.errors import Problem, Rejected
 from fleet.ports import PreservedWork, WorkspaceSpec
 
 
-async def restore(repository: str, beside: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
+async def restore(repository: str, beside: str, spec: WorkspaceSpec, kept: PreservedWork) -> None:
     """Restore the workspace unless it exists, under its lock. Raises as `GitRemovals.restore`.
 
     `beside` is the git directory of the checkout that it was made from, if that still exists.
     """
-    mark = Path(order.directory).parent / ".restoring"
-    if await exists(order.directory) and not await exists(str(mark)):
-        if await exists(f"{order.directory}/.git"):
+    mark = Path(spec.directory).parent / ".restoring"
+    if await exists(spec.directory) and not await exists(str(mark)):
+        if await exists(f"{spec.directory}/.git"):
             return
-        await remove_if_blank(order.directory)
-    saved, start = await _beginning(repository, order, kept)
-    if order.strategy == "clone":
-        await _clone(repository, order, saved, start, beside=beside, kept=kept.commit or start)
+        await remove_if_blank(spec.directory)
+    saved, start = await _beginning(repository, spec, kept)
+    if spec.strategy == "clone":
+        await _clone(repository, spec, saved, start, beside=beside, kept=kept.commit or start)
         return
-    await _check_branches(repository, order, saved)
+    await _check_branches(repository, spec, saved)
     await make_directory(str(mark.parent))
     await trio.Path(mark).touch()
-    await remove_tree(order.directory)
-    await _worktree(repository, beside, order, saved, start)
+    await remove_tree(spec.directory)
+    await _worktree(repository, beside, spec, saved, start)
     await trio.Path(mark).unlink(missing_ok=True)
 
 
-async def require_possible(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> None:
+async def require_possible(repository: str, spec: WorkspaceSpec, kept: PreservedWork) -> None:
     """Raise the `Problem` that would prevent a restore; called before anything is removed."""
-    await _beginning(repository, order, kept)
-    await require_allowed(repository, order)
+    await _beginning(repository, spec, kept)
+    await require_allowed(repository, spec)
 
 
-async def require_allowed(repository: str, order: WorkspaceSpec) -> None:
+async def require_allowed(repository: str, spec: WorkspaceSpec) -> None:
     """Raise the `Problem` that prevents a checkout of the workspace here."""
-    if order.strategy == "worktree":
+    if spec.strategy == "worktree":
         await require_disarmed("worktree", "add", repository=repository)
 
 
-async def _beginning(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> tuple[Saved, str]:
+async def _beginning(repository: str, spec: WorkspaceSpec, kept: PreservedWork) -> tuple[Saved, str]:
     """Return the preserved content and the first commit of a restore. Raises `Problem`: workspace_gone, git_failed."""
-    saved = await _saved(repository, order, kept)
+    saved = await _saved(repository, spec, kept)
     start = saved.head or kept.commit
     if start is None or not await is_commit(repository, start):
-        detail = f"The commit that {order.directory!r} had checked out does not exist"
+        detail = f"The commit that {spec.directory!r} had checked out does not exist"
         raise Problem("workspace_gone", detail, hint="Fetch it again.")
     return saved, start
 
 
-async def _saved(repository: str, order: WorkspaceSpec, kept: PreservedWork) -> Saved:
+async def _saved(repository: str, spec: WorkspaceSpec, kept: PreservedWork) -> Saved:
     if kept.commit is not None:
         return await load(repository, kept.commit)
     note = kept.head
-    if order.strategy == "worktree" and order.branch is not None:
+    if spec.strategy == "worktree" and spec.branch is not None:
         # Nothing was preserved, so a missing branch was Fleet's own and will be again.
-        note = kept.head if await branches.tip(repository, order.branch) is None else None
+        note = kept.head if await branches.tip(repository, spec.branch) is None else None
     tree = await tree_of(repository, kept.head) if kept.head and await is_commit(repository, kept.head) else ""
     return Saved(tree, kept.head, kept.branch, note, None)
 
@@ -98,7 +98,7 @@ def wanted_branches(saved: Saved) -> dict[str, str]:
     return wanted
 
 
-async def _check_branches(repository: str, order: WorkspaceSpec, saved: Saved) -> None:
+async def _check_branches(repository: str, spec: WorkspaceSpec, saved: Saved) -> None:
     for branch, wanted in wanted_branches(saved).items():
         refs = await branches.refs_near(repository, branch)
         there = refs.get(f"refs/heads/{branch}")
@@ -108,35 +108,35 @@ async def _check_branches(repository: str, order: WorkspaceSpec, saved: Saved) -
             raise refuse_moved(branch, there, wanted)
     if saved.branch is not None:
         listed = await worktrees.registrations(repository)
-        worktrees.check_not_checked_out(listed, saved.branch, order.directory)
+        worktrees.check_not_checked_out(listed, saved.branch, spec.directory)
 
 
-async def _worktree(repository: str, beside: str, order: WorkspaceSpec, saved: Saved, start: str) -> None:
-    registration = await worktrees.registration_at(repository, order.directory)
+async def _worktree(repository: str, beside: str, spec: WorkspaceSpec, saved: Saved, start: str) -> None:
+    registration = await worktrees.registration_at(repository, spec.directory)
     if registration is not None:
         if registration.locked is not None:
-            await run("worktree", "unlock", "--", order.directory, directory=repository, repository=repository)
-        await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
-    note = worktrees.note_ref(order.workspace_id)
+            await run("worktree", "unlock", "--", spec.directory, directory=repository, repository=repository)
+        await run("worktree", "remove", "--", spec.directory, directory=repository, repository=repository)
+    note = worktrees.note_ref(spec.workspace_id)
     if saved.note is not None and await read_ref(repository, note) is None:
         await worktrees.create_refs(repository, saved.note, note)
     for branch, commit in wanted_branches(saved).items():
         if await branches.tip(repository, branch) is None:
             await worktrees.create_refs(repository, commit, f"refs/heads/{branch}")
     on_branch = saved.branch is not None and saved.head is not None
-    chosen = ("--", order.directory, saved.branch or "") if on_branch else ("--detach", "--", order.directory, start)
+    chosen = ("--", spec.directory, saved.branch or "") if on_branch else ("--detach", "--", spec.directory, start)
     await run("worktree", "add", *chosen, directory=repository, repository=beside)
-    await _fill(repository, order.directory, saved, start)
+    await _fill(repository, spec.directory, saved, start)
 
 
-async def _clone(repository: str, order: WorkspaceSpec, saved: Saved, start: str, *, beside: str, kept: str) -> None:
-    making = await clones.copy(repository, beside, order)
+async def _clone(repository: str, spec: WorkspaceSpec, saved: Saved, start: str, *, beside: str, kept: str) -> None:
+    making = await clones.copy(repository, beside, spec)
     wanted = dict.fromkeys((start, kept, *(at for _, at in saved.refs)))
     await fetch(repository, f"{making}/.git", "".join(f"{name}\n" for name in wanted))
     for name, at in saved.refs:
         await run("update-ref", "--create-reflog", "-m", "restored by Fleet", name, at, directory=making)
     if saved.note is not None:
-        await run("update-ref", worktrees.note_ref(order.workspace_id), saved.note, directory=making)
+        await run("update-ref", worktrees.note_ref(spec.workspace_id), saved.note, directory=making)
     if saved.branch is not None and saved.head is not None:
         await run("update-ref", f"refs/heads/{saved.branch}", saved.head, directory=making)
         await run("symbolic-ref", "HEAD", f"refs/heads/{saved.branch}", directory=making)
@@ -144,7 +144,7 @@ async def _clone(repository: str, order: WorkspaceSpec, saved: Saved, start: str
         await run("update-ref", "--no-deref", "HEAD", start, directory=making)
     await run("reset", "--quiet", "--hard", "--no-recurse-submodules", directory=making)
     await _fill(repository, making, saved, start)
-    await trio.Path(making).rename(order.directory)
+    await trio.Path(making).rename(spec.directory)
 
 
 async def _fill(repository: str, directory: str, saved: Saved, start: str) -> None:

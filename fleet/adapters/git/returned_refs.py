@@ -114,26 +114,26 @@ async def _keep_of_host(repository: str, host: str, stored: str, at: str, there:
     await _set(repository, stored, at, there.get(stored))
 
 
-async def release(repository: str, host: str, order: WorkspaceSpec, kept: str | None) -> None:
+async def release(repository: str, host: str, spec: WorkspaceSpec, kept: str | None) -> None:
     """Remove the branch that Fleet made for a workspace, which no longer exists on the host, and its notes.
 
     It stays if another host has the workspace now, if a checkout uses it, or if it has commits that neither `kept` nor
     another branch has. Raises `Problem`.
     """
-    note = worktrees.note_ref(order.workspace_id)
+    note = worktrees.note_ref(spec.workspace_id)
     begun = await read_ref(repository, note)
-    places = await _places(repository, order.workspace_id)
-    marked = of_host(host, f"{_WORKSPACES}/{order.workspace_id}")
+    places = await _places(repository, spec.workspace_id)
+    marked = of_host(host, f"{_WORKSPACES}/{spec.workspace_id}")
     if marked in places:
         await run("update-ref", "-d", marked, places[marked], directory=repository, repository=repository)
-    if order.branch is None or begun is None or places.keys() - {marked}:
+    if spec.branch is None or begun is None or places.keys() - {marked}:
         return
-    branch = f"{_HEADS}{order.branch}"
+    branch = f"{_HEADS}{spec.branch}"
     for name in (branch, of_host(host, branch)):
         at = await read_ref(repository, name)
-        if at is None or (name == branch and await _is_checked_out(repository, order.branch)):
+        if at is None or (name == branch and await _is_checked_out(repository, spec.branch)):
             continue
-        own = await own_tips(repository, [at], order.branch)
+        own = await own_tips(repository, [at], spec.branch)
         if at == begun or not own or (kept is not None and await is_ancestor(repository, at, kept)):
             await run("update-ref", "-d", name, at, directory=repository, repository=repository)
     await run("update-ref", "-d", note, begun, directory=repository, repository=repository)

@@ -64,100 +64,100 @@ class GitWorkspaces:
         own_branch = f"fleet/{slug(title)}-{workspace_id.replace('-', '')[-8:]}"
         return f"{self._root}/{workspace_id}/{directory_name(named)}", branch or own_branch
 
-    async def check(self, order: WorkspaceSpec, source: Source) -> None:
+    async def check(self, spec: WorkspaceSpec, source: Source) -> None:
         """Check that `prepare` would accept the workspace (see the port)."""
-        if order.strategy == "existing":
-            _refuse_branch_of_existing(order)
+        if spec.strategy == "existing":
+            _refuse_branch_of_existing(spec)
             return
-        self.require_own_place(order)
+        self.require_own_place(spec)
         repository = await self.repository_of(source)
-        branch = await branches.check_name(repository, order.branch)
+        branch = await branches.check_name(repository, spec.branch)
         await branches.check_not_empty(source, repository)
         refs = await branches.refs_near(repository, branch)
         if f"refs/heads/{branch}" not in refs:
-            await branches.base_commit(source, order.base_ref)
+            await branches.base_commit(source, spec.base_ref)
             branches.check_place(refs, branch)
-        elif order.base_ref is not None:
-            await branches.base_commit(source, order.base_ref)
-            raise branches.refuse_existing(branch, order.base_ref)
-        if order.strategy == "worktree":
-            worktrees.check_not_checked_out(await worktrees.registrations(repository), branch, order.directory)
+        elif spec.base_ref is not None:
+            await branches.base_commit(source, spec.base_ref)
+            raise branches.refuse_existing(branch, spec.base_ref)
+        if spec.strategy == "worktree":
+            worktrees.check_not_checked_out(await worktrees.registrations(repository), branch, spec.directory)
 
-    async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
+    async def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         """Make the workspace, or finish one that a crash left incomplete; copy the requested ignored files.
 
         Raises the errors of `check`, workspace_dirty if other files are in its place, `Problem` git_failed.
         """
-        source = await self.inspect(order.source_directory)
-        if order.strategy == "existing":
-            _refuse_branch_of_existing(order)
+        source = await self.inspect(spec.source_directory)
+        if spec.strategy == "existing":
+            _refuse_branch_of_existing(spec)
             return _prepared(source, source.directory)
-        self.require_own_place(order)
+        self.require_own_place(spec)
         repository = await self.repository_of(source)
-        branch = await branches.check_name(repository, order.branch)
+        branch = await branches.check_name(repository, spec.branch)
         await make_directory(self._root)
-        async with self.locks.hold(repository if order.strategy == "worktree" else order.directory):
+        async with self.locks.hold(repository if spec.strategy == "worktree" else spec.directory):
             made = None
-            if order.strategy == "worktree":
-                made = await worktrees.make(source, repository, order, branch)
+            if spec.strategy == "worktree":
+                made = await worktrees.make(source, repository, spec, branch)
             else:
-                await clones.make(source, repository, order, branch)
-        not_carried = await carry(source.top, order.directory)
-        directory = await trio.to_thread.run_sync(_same_subdirectory, source, order.directory)
-        left = [*await lacking(source, order), *not_carried]
+                await clones.make(source, repository, spec, branch)
+        not_carried = await carry(source.top, spec.directory)
+        directory = await trio.to_thread.run_sync(_same_subdirectory, source, spec.directory)
+        left = [*await lacking(source, spec), *not_carried]
         if directory is None:
             left.insert(0, no_subdirectory(source))
         if made is None:
-            return _prepared(await read_source(order.directory), directory or order.directory, tuple(left))
-        return PreparedWorkspace(directory or order.directory, repository, branch, made, tuple(left))
+            return _prepared(await read_source(spec.directory), directory or spec.directory, tuple(left))
+        return PreparedWorkspace(directory or spec.directory, repository, branch, made, tuple(left))
 
-    async def discard(self, order: WorkspaceSpec) -> None:
+    async def discard(self, spec: WorkspaceSpec) -> None:
         """Remove the remains of `prepare`. Does nothing for `existing`, or if nothing was made.
 
         A branch that Fleet created is removed as well if it has no new commits. Raises `Rejected` workspace_dirty if it
         contains work, `Problem` git_failed.
         """
-        if order.strategy == "existing":
+        if spec.strategy == "existing":
             return
-        self.require_own_place(order)
-        repository = await self.repository_of_worktree(order) if order.strategy == "worktree" else None
-        async with self.locks.hold(repository or order.directory):
-            if order.strategy == "clone":
-                await clones.discard(order)
-            elif repository is not None and order.branch is not None:
-                await worktrees.discard(repository, order, order.branch)
+        self.require_own_place(spec)
+        repository = await self.repository_of_worktree(spec) if spec.strategy == "worktree" else None
+        async with self.locks.hold(repository or spec.directory):
+            if spec.strategy == "clone":
+                await clones.discard(spec)
+            elif repository is not None and spec.branch is not None:
+                await worktrees.discard(repository, spec, spec.branch)
             else:
-                await remove_if_blank(order.directory)
-        await remove_if_empty(str(Path(order.directory).parent))
+                await remove_if_blank(spec.directory)
+        await remove_if_empty(str(Path(spec.directory).parent))
 
-    async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
+    async def require_related(self, spec: WorkspaceSpec, commit: str | None) -> Source:
         """Return the source if its repository has the commit and the worktree (see the port)."""
-        source = await self.inspect(order.source_directory)
+        source = await self.inspect(spec.source_directory)
         repository = await self.repository_of(source, "sourceDirectory")
         lacks: str | None = None
         if commit is not None and not await is_commit(repository, commit):
             lacks = f"the commit {commit[:12]} at which the workspace began"
-        elif order.strategy == "worktree" and not await worktrees.may_have(repository, order.directory):
-            lacks = f"the worktree {order.directory!r}, which belongs to another repository"
+        elif spec.strategy == "worktree" and not await worktrees.may_have(repository, spec.directory):
+            lacks = f"the worktree {spec.directory!r}, which belongs to another repository"
         if lacks is not None:
             raise Rejected(
                 "source_unrelated",
-                f"The repository of {order.source_directory!r} does not have {lacks}",
+                f"The repository of {spec.source_directory!r} does not have {lacks}",
                 hint="Give the directory that the project was moved to.",
             )
         return source
 
-    async def relink(self, order: WorkspaceSpec) -> None:
+    async def relink(self, spec: WorkspaceSpec) -> None:
         """Repair the links between a worktree and its repository (see the port)."""
-        if order.strategy != "worktree":
+        if spec.strategy != "worktree":
             return
-        repository = await self.repository_of(await self.inspect(order.source_directory))
+        repository = await self.repository_of(await self.inspect(spec.source_directory))
         async with self.locks.hold(repository):
-            await run("worktree", "repair", "--", order.directory, directory=repository, repository=repository)
+            await run("worktree", "repair", "--", spec.directory, directory=repository, repository=repository)
 
-    async def fault(self, order: WorkspaceSpec) -> Fault | None:
+    async def fault(self, spec: WorkspaceSpec) -> Fault | None:
         """Return what is wrong with an existing workspace (see the port)."""
-        return await trio.to_thread.run_sync(_fault, order)
+        return await trio.to_thread.run_sync(_fault, spec)
 
     async def condition(self, directory: str) -> Condition | None:
         """Return the condition of a checkout (see the port) without writing anything. Raises `Problem`."""
@@ -195,45 +195,45 @@ class GitWorkspaces:
             )
         return source.repository
 
-    async def repository_of_worktree(self, order: WorkspaceSpec) -> str | None:
+    async def repository_of_worktree(self, spec: WorkspaceSpec) -> str | None:
         """Find the repository from the source or, if that is missing, from the worktree; None without either.
 
         Raises `Rejected` if one exists but Fleet may not read it, `Problem` git_failed.
         """
         refused: Rejected | None = None
-        for directory in (order.source_directory, order.directory):
+        for directory in (spec.source_directory, spec.directory):
             try:
                 source = await self.inspect(directory)
             except Rejected as rejected:
                 refused = refused or (None if rejected.code in _ABSENT else rejected)
                 continue
-            if source.repository is not None and (directory != order.directory or source.top == directory):
+            if source.repository is not None and (directory != spec.directory or source.top == directory):
                 return source.repository
         if refused is not None:
             raise refused
         return None
 
-    async def repository_of_clone(self, order: WorkspaceSpec) -> str | None:
+    async def repository_of_clone(self, spec: WorkspaceSpec) -> str | None:
         """Return the repository that a clone was made from, None if it is missing.
 
         Raises the errors of `repository_of_worktree`.
         """
         try:
-            return (await self.inspect(order.source_directory)).repository
+            return (await self.inspect(spec.source_directory)).repository
         except Rejected as rejected:
             if rejected.code not in _ABSENT:
                 raise
             return None
 
-    def require_own_place(self, order: WorkspaceSpec) -> None:
+    def require_own_place(self, spec: WorkspaceSpec) -> None:
         """Raise `Rejected` directory_outside_roots if the workspace's directory is not the one that Fleet plans."""
-        parent = f"{self._root}/{order.workspace_id}"
-        path = PurePath(order.directory)
-        own = str(path.parent) == parent and ".." not in path.parts and PurePath(order.workspace_id).name
-        if own != order.workspace_id or os.path.realpath(parent) != parent or Path(order.directory).is_symlink():
+        parent = f"{self._root}/{spec.workspace_id}"
+        path = PurePath(spec.directory)
+        own = str(path.parent) == parent and ".." not in path.parts and PurePath(spec.workspace_id).name
+        if own != spec.workspace_id or os.path.realpath(parent) != parent or Path(spec.directory).is_symlink():
             raise Rejected(
                 "directory_outside_roots",
-                f"{order.directory!r} is not the place of Fleet's workspace {order.workspace_id!r}",
+                f"{spec.directory!r} is not the place of Fleet's workspace {spec.workspace_id!r}",
                 hint=f"Workspaces are below {self._root!r}; was the data directory moved?",
             )
 
@@ -242,13 +242,13 @@ _ABSENT: Final = frozenset(("directory_missing", "not_a_directory"))
 """The refusals of a missing directory; other refusals do not mean that it is missing."""
 
 
-def _refuse_branch_of_existing(order: WorkspaceSpec) -> None:
-    if order.branch is None and order.base_ref is None:
+def _refuse_branch_of_existing(spec: WorkspaceSpec) -> None:
+    if spec.branch is None and spec.base_ref is None:
         return
     raise Rejected(
         "branch_invalid",
         "The strategy `existing` uses a directory unchanged, so no branch can be chosen",
-        field="baseRef" if order.branch is None else "branch",
+        field="baseRef" if spec.branch is None else "branch",
         hint="Omit branch and baseRef, or use the strategy `worktree` or `clone`.",
     )
 
@@ -257,10 +257,10 @@ def _prepared(checkout: Source, directory: str, not_carried: tuple[NotCarried, .
     return PreparedWorkspace(directory, checkout.repository, checkout.branch, checkout.head, not_carried)
 
 
-def _fault(order: WorkspaceSpec) -> Fault | None:
-    if order.strategy == "existing":
-        return None if Path(order.directory).is_dir() else "missing"
-    dot_git = Path(order.directory, ".git")
+def _fault(spec: WorkspaceSpec) -> Fault | None:
+    if spec.strategy == "existing":
+        return None if Path(spec.directory).is_dir() else "missing"
+    dot_git = Path(spec.directory, ".git")
     if dot_git.is_dir():
         return None
     try:
@@ -269,7 +269,7 @@ def _fault(order: WorkspaceSpec) -> Fault | None:
         return "missing"
     own = os.fsdecode(link.strip().removeprefix(b"gitdir: "))
     try:
-        linked = Path(order.directory, own)
+        linked = Path(spec.directory, own)
         if not own or not linked.is_dir():
             return "cut_off"
         return "missing" if _belongs_to_another(linked, dot_git) else None

@@ -62,28 +62,28 @@ def check_not_checked_out(listed: Iterable[Registration], branch: str, directory
             )
 
 
-async def make(source: Source, repository: str, order: WorkspaceSpec, branch: str) -> str | None:
+async def make(source: Source, repository: str, spec: WorkspaceSpec, branch: str) -> str | None:
     """Make the worktree, or finish one that a crash left incomplete. Return its commit, None if it was there before.
 
     Raises `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
     git_failed.
     """
     listed = await registrations(repository)
-    registration = next((each for each in listed if each.path == order.directory), None)
-    if registration is not None and not registration.torn and not await exists(f"{order.directory}/.git"):
-        await _write_again(repository, order.directory)
-        own = await run("rev-parse", "--absolute-git-dir", directory=order.directory)
+    registration = next((each for each in listed if each.path == spec.directory), None)
+    if registration is not None and not registration.torn and not await exists(f"{spec.directory}/.git"):
+        await _write_again(repository, spec.directory)
+        own = await run("rev-parse", "--absolute-git-dir", directory=spec.directory)
         if await exists(f"{own}/index"):  # enough: _clear would lose commits that only its HEAD and reflog name
             return None
     if registration is not None and await _is_finished(repository, registration):
         return None
-    refs = await branches.refs_near(repository, branch, note_ref(order.workspace_id))
-    await _clear(repository, order, branch, registration, refs)
-    check_not_checked_out(listed, branch, order.directory)
-    commit = await _ensure_branch(source, repository, order, branch, refs)
-    await make_directory(str(Path(order.directory).parent))
+    refs = await branches.refs_near(repository, branch, note_ref(spec.workspace_id))
+    await _clear(repository, spec, branch, registration, refs)
+    check_not_checked_out(listed, branch, spec.directory)
+    commit = await _ensure_branch(source, repository, spec, branch, refs)
+    await make_directory(str(Path(spec.directory).parent))
     beside = source.git_directory or repository  # git copies its sparse cone and configuration
-    await run("worktree", "add", "--", order.directory, branch, directory=repository, repository=beside)
+    await run("worktree", "add", "--", spec.directory, branch, directory=repository, repository=beside)
     return commit
 
 
@@ -94,17 +94,17 @@ async def _write_again(repository: str, directory: str) -> None:
     await attempt("checkout-index", "--all", "--quiet", directory=directory)  # fails for existing files
 
 
-async def discard(repository: str, order: WorkspaceSpec, branch: str) -> None:
+async def discard(repository: str, spec: WorkspaceSpec, branch: str) -> None:
     """Remove an untouched worktree, and its branch if Fleet created it and it has not moved.
 
     Raises `Rejected` workspace_dirty, `Problem` git_failed.
     """
-    registration = await registration_at(repository, order.directory)
+    registration = await registration_at(repository, spec.directory)
     if registration is not None and await _is_finished(repository, registration):
-        await require_nothing_staged(order.directory)
-    note = note_ref(order.workspace_id)
+        await require_nothing_staged(spec.directory)
+    note = note_ref(spec.workspace_id)
     refs = await read_refs(repository, f"refs/heads/{branch}", note)
-    await _clear(repository, order, branch, registration, refs)
+    await _clear(repository, spec, branch, registration, refs)
     begun = refs.get(note)
     if begun is None:
         return
@@ -115,37 +115,37 @@ async def discard(repository: str, order: WorkspaceSpec, branch: str) -> None:
 
 
 async def _clear(
-    repository: str, order: WorkspaceSpec, branch: str, registration: Registration | None, refs: Mapping[str, str]
+    repository: str, spec: WorkspaceSpec, branch: str, registration: Registration | None, refs: Mapping[str, str]
 ) -> None:
     """Remove the workspace's directory if it is pristine. Never uses force."""
-    commit = refs.get(f"refs/heads/{branch}") or refs.get(note_ref(order.workspace_id))
+    commit = refs.get(f"refs/heads/{branch}") or refs.get(note_ref(spec.workspace_id))
     torn = registration is not None and registration.torn
     if registration is not None and not torn and registration.branch != branch and registration.head != commit:
-        raise dirty(order.directory, "is at another commit")
-    if await exists(order.directory):
-        await require_untouched(repository, order.directory, commit, torn=torn)
-        await remove_tree(order.directory)
+        raise dirty(spec.directory, "is at another commit")
+    if await exists(spec.directory):
+        await require_untouched(repository, spec.directory, commit, torn=torn)
+        await remove_tree(spec.directory)
     if registration is None:
         return
-    await make_directory(str(Path(order.directory).parent))  # git resolves the path of the registration
+    await make_directory(str(Path(spec.directory).parent))  # git resolves the path of the registration
     if torn:
-        await run("worktree", "unlock", "--", order.directory, directory=repository, repository=repository)
-    await run("worktree", "remove", "--", order.directory, directory=repository, repository=repository)
+        await run("worktree", "unlock", "--", spec.directory, directory=repository, repository=repository)
+    await run("worktree", "remove", "--", spec.directory, directory=repository, repository=repository)
 
 
 async def _ensure_branch(
-    source: Source, repository: str, order: WorkspaceSpec, branch: str, refs: Mapping[str, str]
+    source: Source, repository: str, spec: WorkspaceSpec, branch: str, refs: Mapping[str, str]
 ) -> str:
     """Create the branch if it does not exist, and return its commit."""
-    note, name = note_ref(order.workspace_id), f"refs/heads/{branch}"
+    note, name = note_ref(spec.workspace_id), f"refs/heads/{branch}"
     begun, existing = refs.get(note), refs.get(name)
     if existing is not None:
-        if order.base_ref is not None and begun is None:  # with a note it is Fleet's, and may have new commits
-            raise branches.refuse_existing(branch, order.base_ref)
+        if spec.base_ref is not None and begun is None:  # with a note it is Fleet's, and may have new commits
+            raise branches.refuse_existing(branch, spec.base_ref)
         return existing
     branches.check_place(refs, branch)
     if begun is None:
-        begun = await branches.base_commit(source, order.base_ref)
+        begun = await branches.base_commit(source, spec.base_ref)
         await create_refs(repository, begun, note, name)
     else:
         await create_refs(repository, begun, name)

@@ -92,10 +92,10 @@ class Courier:
         async with self._head.locks.hold(repository):
             await returned_refs.place(repository, self.host, workspace_id, commit)
 
-    async def release(self, repository: str, order: WorkspaceSpec, kept: str | None) -> None:
+    async def release(self, repository: str, spec: WorkspaceSpec, kept: str | None) -> None:
         """Remove from the repository what belongs to a workspace that the host no longer has."""
         async with self._head.locks.hold(repository):
-            await returned_refs.release(repository, self.host, order, kept)
+            await returned_refs.release(repository, self.host, spec, kept)
 
     async def bring_tree(self, workspace_id: str, tree: str) -> None:
         """Bring a tree of a workspace into the server's store."""

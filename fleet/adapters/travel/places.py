@@ -45,11 +45,11 @@ class HostPlaces:
         parts = PurePath(directory).relative_to(self.workspaces).parts
         return parts[0] if parts else None
 
-    def order(self, order: WorkspaceSpec, repository: str, base_ref: str | None = None) -> WorkspaceSpec:
-        """Return what the host makes for an order: from the mirror of the source's repository, in its own place."""
+    def spec(self, spec: WorkspaceSpec, repository: str, base_ref: str | None = None) -> WorkspaceSpec:
+        """Return the spec as the host gets it: made from the mirror of the source's repository, in its own place."""
         return replace(
-            order,
+            spec,
             source_directory=f"{self._root()}/{MIRRORS}/{key_of(repository)}.git",
-            directory=self.directory(order.workspace_id, order.directory),
+            directory=self.directory(spec.workspace_id, spec.directory),
             base_ref=base_ref,
         )

@@ -27,65 +27,65 @@ class TravellingRemovals:
         self._places = places
         self._courier = courier
 
-    async def keep(self, order: WorkspaceSpec) -> PreservedWork:
+    async def keep(self, spec: WorkspaceSpec) -> PreservedWork:
         """Preserve what exists only in the workspace, in the source repository (see the port)."""
-        _, repository = await self._source(order)
-        kept = await self._node.keep(self._places.order(order, repository))
-        await self._courier.bring(repository, order.workspace_id)
+        _, repository = await self._source(spec)
+        kept = await self._node.keep(self._places.spec(spec, repository))
+        await self._courier.bring(repository, spec.workspace_id)
         if kept.commit is None:
             return kept
-        return replace(kept, ref=await self._where(repository, order, kept.commit))
+        return replace(kept, ref=await self._where(repository, spec, kept.commit))
 
-    async def preview(self, order: WorkspaceSpec) -> Preview:
+    async def preview(self, spec: WorkspaceSpec) -> Preview:
         """Return what `keep` and `remove` would do (see the port)."""
-        _, repository = await self._source(order)
-        return await self._node.preview(self._places.order(order, repository))
+        _, repository = await self._source(spec)
+        return await self._node.preview(self._places.spec(spec, repository))
 
-    async def remove(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
+    async def remove(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
         """Remove a workspace that has not changed since it was preserved (see the port)."""
-        _, repository = await self._source(order)
-        await self._courier.bring(repository, order.workspace_id)
+        _, repository = await self._source(spec)
+        await self._courier.bring(repository, spec.workspace_id)
         if kept.commit is not None:
-            await self._where(repository, order, kept.commit)
-        await self._node.remove(self._places.order(order, repository), kept)
-        await self._courier.release(repository, order, kept.commit)
+            await self._where(repository, spec, kept.commit)
+        await self._node.remove(self._places.spec(spec, repository), kept)
+        await self._courier.release(repository, spec, kept.commit)
 
-    async def restore(self, order: WorkspaceSpec, kept: PreservedWork) -> None:
+    async def restore(self, spec: WorkspaceSpec, kept: PreservedWork) -> None:
         """Restore a workspace on this host, wherever it was (see the port)."""
-        source, repository = await self._source(order)
-        await self._courier.bring(repository, order.workspace_id)  # it may have been here, with later work
-        also = await returned_refs.kept_refs(repository, order.workspace_id)
+        source, repository = await self._source(spec)
+        await self._courier.bring(repository, spec.workspace_id)  # it may have been here, with later work
+        also = await returned_refs.kept_refs(repository, spec.workspace_id)
         named = {"commit": kept.commit, "head": kept.head}
         for name, commit in named.items():
             if commit is not None and await is_commit(repository, commit):
-                also[f"refs/fleet/bases/{order.workspace_id}/{name}"] = commit
-        if order.strategy == "worktree":
+                also[f"refs/fleet/bases/{spec.workspace_id}/{name}"] = commit
+        if spec.strategy == "worktree":
             also |= await self._branches(repository, kept)
         await self._courier.deliver(source, repository, also)
-        await self._node.restore(self._places.order(order, repository), kept)
-        await self._trees.borrow(order.workspace_id, repository, kept.head)
-        await self._courier.bring(repository, order.workspace_id)
-        await self._courier.place(repository, order.workspace_id, kept.commit or kept.head)
+        await self._node.restore(self._places.spec(spec, repository), kept)
+        await self._trees.borrow(spec.workspace_id, repository, kept.head)
+        await self._courier.bring(repository, spec.workspace_id)
+        await self._courier.place(repository, spec.workspace_id, kept.commit or kept.head)
 
-    async def _source(self, order: WorkspaceSpec) -> tuple[Source, str]:
+    async def _source(self, spec: WorkspaceSpec) -> tuple[Source, str]:
         """Return the source and its repository: without them no work can be preserved."""
-        if order.strategy == "existing":
+        if spec.strategy == "existing":
             raise Rejected(
                 "invalid",
-                f"{order.source_directory!r} is a person's own directory, which Fleet never removes",
+                f"{spec.source_directory!r} is a person's own directory, which Fleet never removes",
                 field="cleanupWorkspace",
                 hint="Only worktrees and clones can be removed.",
             )
-        source = await self._head.inspect(order.source_directory)
+        source = await self._head.inspect(spec.source_directory)
         return source, await self._head.repository_of(source)
 
-    async def _where(self, repository: str, order: WorkspaceSpec, commit: str) -> str:
+    async def _where(self, repository: str, spec: WorkspaceSpec, commit: str) -> str:
         """Return the ref that has the preserved work. Raises `Rejected` workspace_dirty if the server lacks it."""
-        ref = await returned_refs.where_kept(repository, self._places.name, order.workspace_id, commit)
+        ref = await returned_refs.where_kept(repository, self._places.name, spec.workspace_id, commit)
         if ref is None:
             raise Rejected(
                 "workspace_dirty",
-                f"The preserved work ({commit[:12]}) is not in the repository of {order.source_directory!r}",
+                f"The preserved work ({commit[:12]}) is not in the repository of {spec.source_directory!r}",
                 hint="Try again: Fleet will preserve its current content first.",
             )
         return ref

@@ -47,65 +47,65 @@ class TravellingWorkspaces:
         directory, chosen = self._head.plan(workspace_id, strategy, source, branch, title)
         return directory if strategy == "existing" else self._places.directory(workspace_id, directory), chosen
 
-    async def check(self, order: WorkspaceSpec, source: Source) -> None:
+    async def check(self, spec: WorkspaceSpec, source: Source) -> None:
         """Check that `prepare` would accept the workspace (see the port)."""
-        await self._head.check(self._here(order), source)
-        if order.strategy != "worktree" or source.repository is None or order.branch is None:
+        await self._head.check(self._here(spec), source)
+        if spec.strategy != "worktree" or source.repository is None or spec.branch is None:
             return
-        if await branches.tip(source.repository, order.branch) is not None:
-            await self._check_not_used_there(order, source.repository)
+        if await branches.tip(source.repository, spec.branch) is not None:
+            await self._check_not_used_there(spec, source.repository)
 
-    async def prepare(self, order: WorkspaceSpec) -> PreparedWorkspace:
+    async def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         """Make the workspace, or finish one that a crash left incomplete (see the port).
 
         Raises the errors of `GitWorkspaces.prepare`.
         """
-        if order.strategy == "existing":  # it is a directory of the server
-            return await self._head.prepare(order)
-        source = await self._head.inspect(order.source_directory)
+        if spec.strategy == "existing":  # it is a directory of the server
+            return await self._head.prepare(spec)
+        source = await self._head.inspect(spec.source_directory)
         repository = await self._head.repository_of(source)
-        base = await self._base(source, repository, order)
+        base = await self._base(source, repository, spec)
         # A ref keeps it on the host: perhaps no branch has it, as at a detached HEAD.
-        also = {} if base is None else {f"refs/fleet/bases/{order.workspace_id}/head": base}
-        if kept := await returned_refs.kept_refs(repository, order.workspace_id):
-            await self._courier.bring(repository, order.workspace_id)  # before the host gets an older one
-            also |= kept | await returned_refs.kept_refs(repository, order.workspace_id)
+        also = {} if base is None else {f"refs/fleet/bases/{spec.workspace_id}/head": base}
+        if kept := await returned_refs.kept_refs(repository, spec.workspace_id):
+            await self._courier.bring(repository, spec.workspace_id)  # before the host gets an older one
+            also |= kept | await returned_refs.kept_refs(repository, spec.workspace_id)
         await self._courier.deliver(source, repository, also)
-        given = order.base_ref if base is None else base
-        prepared = await self._node.prepare(self._places.order(order, repository, given))
-        await self._trees.borrow(order.workspace_id, repository, prepared.head)
-        await self._courier.bring(repository, order.workspace_id)
-        await self._courier.place(repository, order.workspace_id, base or prepared.head)
+        given = spec.base_ref if base is None else base
+        prepared = await self._node.prepare(self._places.spec(spec, repository, given))
+        await self._trees.borrow(spec.workspace_id, repository, prepared.head)
+        await self._courier.bring(repository, spec.workspace_id)
+        await self._courier.place(repository, spec.workspace_id, base or prepared.head)
         left = (*await left_behind(source, repository), *prepared.not_carried)
         return await self._in_subdirectory(source, replace(prepared, not_carried=left))
 
-    async def discard(self, order: WorkspaceSpec) -> None:
+    async def discard(self, spec: WorkspaceSpec) -> None:
         """Remove the remains of `prepare` (see the port)."""
-        if order.strategy == "existing":
+        if spec.strategy == "existing":
             return
-        source = await self._head.inspect(order.source_directory)
+        source = await self._head.inspect(spec.source_directory)
         repository = await self._head.repository_of(source)
-        await self._node.discard(self._places.order(order, repository))
-        await self._courier.bring(repository, order.workspace_id)
-        await self._courier.release(repository, order, None)
+        await self._node.discard(self._places.spec(spec, repository))
+        await self._courier.bring(repository, spec.workspace_id)
+        await self._courier.release(repository, spec, None)
 
-    async def require_related(self, order: WorkspaceSpec, commit: str | None) -> Source:
+    async def require_related(self, spec: WorkspaceSpec, commit: str | None) -> Source:
         """Return the source if its repository has the commit (see the port)."""
-        return await self._head.require_related(self._here(order), commit)
+        return await self._head.require_related(self._here(spec), commit)
 
-    async def relink(self, order: WorkspaceSpec) -> None:
+    async def relink(self, spec: WorkspaceSpec) -> None:
         """Let the host find the mirror of a worktree whose repository was moved on the server."""
-        if order.strategy != "worktree":
+        if spec.strategy != "worktree":
             return
-        repository = await self._head.repository_of(await self._head.inspect(order.source_directory))
-        directory = self._places.directory(order.workspace_id, order.directory)
+        repository = await self._head.repository_of(await self._head.inspect(spec.source_directory))
+        directory = self._places.directory(spec.workspace_id, spec.directory)
         await self._courier.transfer.adopt(key_of(repository), directory)
 
-    async def fault(self, order: WorkspaceSpec) -> Fault | None:
+    async def fault(self, spec: WorkspaceSpec) -> Fault | None:
         """Return what is wrong with a workspace on the host (see the port)."""
-        if order.strategy == "existing":
-            return await self._head.fault(order)
-        return await self._node.fault(replace(order, directory=self._there(order)))
+        if spec.strategy == "existing":
+            return await self._head.fault(spec)
+        return await self._node.fault(replace(spec, directory=self._there(spec)))
 
     async def condition(self, directory: str) -> Condition | None:
         """Return the condition of a checkout (see the port)."""
@@ -122,25 +122,25 @@ class TravellingWorkspaces:
     def _owner(self, directory: str) -> Workspaces:
         return self._node if self._places.has(directory) else self._head
 
-    def _there(self, order: WorkspaceSpec) -> str:
-        return self._places.directory(order.workspace_id, order.directory)
+    def _there(self, spec: WorkspaceSpec) -> str:
+        return self._places.directory(spec.workspace_id, spec.directory)
 
-    def _here(self, order: WorkspaceSpec) -> WorkspaceSpec:
-        """Return the order with the place that it would have on the server."""
-        if order.strategy == "existing":
-            return order
-        return replace(order, directory=f"{self._head.root}/{order.workspace_id}/{PurePath(order.directory).name}")
+    def _here(self, spec: WorkspaceSpec) -> WorkspaceSpec:
+        """Return the spec with the place that it would have on the server."""
+        if spec.strategy == "existing":
+            return spec
+        return replace(spec, directory=f"{self._head.root}/{spec.workspace_id}/{PurePath(spec.directory).name}")
 
-    async def _base(self, source: Source, repository: str, order: WorkspaceSpec) -> str | None:
+    async def _base(self, source: Source, repository: str, spec: WorkspaceSpec) -> str | None:
         """Return the commit at which the host begins a new branch; None if the branch exists already."""
-        branch = await branches.check_name(repository, order.branch)
+        branch = await branches.check_name(repository, spec.branch)
         if await branches.tip(repository, branch) is not None:
             return None
-        begun = await read_ref(repository, note_ref(order.workspace_id))
-        return begun or await branches.base_commit(source, order.base_ref)
+        begun = await read_ref(repository, note_ref(spec.workspace_id))
+        return begun or await branches.base_commit(source, spec.base_ref)
 
-    async def _check_not_used_there(self, order: WorkspaceSpec, repository: str) -> None:
-        there = self._places.order(order, repository)
+    async def _check_not_used_there(self, spec: WorkspaceSpec, repository: str) -> None:
+        there = self._places.spec(spec, repository)
         try:
             await self._node.check(there, await self._node.inspect(there.source_directory))
         except Rejected as rejected:

@@ -23,7 +23,7 @@ class ProvideWorkspace(msgspec.Struct, frozen=True):
     """Prepare and claim the workspace, then `ReportWorkspaceReady`."""
 
     key: str
-    order: WorkspaceSpec
+    spec: WorkspaceSpec
 
 
 class SetUpWorkspace(msgspec.Struct, frozen=True):
@@ -230,7 +230,7 @@ def _aside(state: State) -> tuple[Effect, ...]:
 
 def _provision(step: ProvisionStep, state: State) -> Effect:
     if step == "workspace":
-        return ProvideWorkspace("workspace", _order(state))
+        return ProvideWorkspace("workspace", _workspace_spec(state))
     if step == "setup" and state.setup is not None:
         return SetUpWorkspace("setup", state.workspace_id, state.source_repository, state.setup.recipe)
     if step == "instance" or state.opencode.instance_id is None:
@@ -249,7 +249,7 @@ def _provision(step: ProvisionStep, state: State) -> Effect:
     )
 
 
-def _order(state: State) -> WorkspaceSpec:
+def _workspace_spec(state: State) -> WorkspaceSpec:
     """Return the spec for the workspace; an existing workspace keeps its own spec."""
     return WorkspaceSpec(
         state.workspace_id,

@@ -7,7 +7,7 @@ from fleet.ports import Fault, PreparedWorkspace, PreservedWork, Recipe, Workspa
 class PrepareWorkspace(Command, frozen=True, kw_only=True):
     """Create the workspace for the session. If it is ready or being created, only the session's claim is added."""
 
-    order: WorkspaceSpec
+    spec: WorkspaceSpec
     session_id: str
 
 
@@ -83,7 +83,7 @@ class ReportTornDown(Command, frozen=True, kw_only=True):
 class RelocateWorkspace(Command, frozen=True, kw_only=True):
     """Let the workspace be where these say, because the data directory was restored in another place."""
 
-    order: WorkspaceSpec
+    spec: WorkspaceSpec
     prepared: PreparedWorkspace | None
 
 

@@ -25,10 +25,10 @@ def decide(command: commands.WorkspaceCommand, state: State) -> Events:
 
 def _prepare(command: commands.PrepareWorkspace, state: State) -> Events:
     if state.phase == "absent":
-        requested = events.WorkspaceRequested(order=command.order, at_ms=command.at_ms)
+        requested = events.WorkspaceRequested(spec=command.spec, at_ms=command.at_ms)
         return (requested, events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms))
     if state.phase == "failed" and state.prepared is None:  # nothing of it exists: it may be made on another host
-        again = events.WorkspaceRequested(order=command.order, at_ms=command.at_ms)
+        again = events.WorkspaceRequested(spec=command.spec, at_ms=command.at_ms)
         return (again, events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms))
     return _claim(commands.ClaimWorkspace(session_id=command.session_id, at_ms=command.at_ms), state)
 
@@ -42,9 +42,9 @@ def _claim(command: commands.ClaimWorkspace, state: State) -> Events:
         )
     # A repeated claim is recorded too: a removal that was decided before sees it.
     claimed = events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms)
-    if state.phase != "failed" or state.order is None:
+    if state.phase != "failed" or state.spec is None:
         return (claimed,)
-    return (events.WorkspaceRequested(order=state.order, at_ms=command.at_ms), claimed)
+    return (events.WorkspaceRequested(spec=state.spec, at_ms=command.at_ms), claimed)
 
 
 def _remove(command: commands.RemoveWorkspace, state: State) -> Events:
@@ -60,7 +60,7 @@ def _remove(command: commands.RemoveWorkspace, state: State) -> Events:
 
 def _is_given(state: State) -> bool:
     """Return whether the directory existed before the workspace, so that Fleet must not remove it."""
-    return state.order is None or state.order.strategy == "existing"
+    return state.spec is None or state.spec.strategy == "existing"
 
 
 def _rebind(command: commands.RebindWorkspace, state: State) -> Events:
@@ -68,30 +68,30 @@ def _rebind(command: commands.RebindWorkspace, state: State) -> Events:
         raise Rejected("workspace_busy", f"the workspace is {state.phase}", hint="try again in a moment")
     if _is_given(state):
         raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
-    if state.order is not None and state.order.source_directory == command.source_directory:
+    if state.spec is not None and state.spec.source_directory == command.source_directory:
         return ()
     return (events.WorkspaceRebound(source_directory=command.source_directory, at_ms=command.at_ms),)
 
 
 def _relocate(command: commands.RelocateWorkspace, state: State) -> Events:
-    if state.phase == "erased" or (state.order, state.prepared) == (command.order, command.prepared):
+    if state.phase == "erased" or (state.spec, state.prepared) == (command.spec, command.prepared):
         return ()
-    return (events.WorkspaceRelocated(order=command.order, prepared=command.prepared, at_ms=command.at_ms),)
+    return (events.WorkspaceRelocated(spec=command.spec, prepared=command.prepared, at_ms=command.at_ms),)
 
 
 def _move(command: commands.MoveWorkspace, state: State) -> Events:
     if state.phase in ("removing", "removed"):
         raise Rejected("workspace_gone", f"the workspace is {state.phase}")
-    if state.order is None or state.order.host != command.source or state.claims != command.claims:
+    if state.spec is None or state.spec.host != command.source or state.claims != command.claims:
         return ()
-    if _is_given(state) or any(left.order.host == command.host for left in state.left):
+    if _is_given(state) or any(left.spec.host == command.host for left in state.left):
         raise Rejected("host_unsuitable", f"the workspace cannot be made on {command.host!r} now")
-    order = replace(state.order, host=command.host)
-    return (events.WorkspaceMoved(order=order, evidence=command.evidence, at_ms=command.at_ms),)
+    spec = replace(state.spec, host=command.host)
+    return (events.WorkspaceMoved(spec=spec, evidence=command.evidence, at_ms=command.at_ms),)
 
 
 def _leftovers(command: commands.ReportLeftovers, state: State) -> Events:
-    if all(left.order.host != command.host for left in state.left):
+    if all(left.spec.host != command.host for left in state.left):
         return ()
     return (events.LeftoversRemoved(host=command.host, kept=command.kept, at_ms=command.at_ms),)
 
@@ -129,8 +129,8 @@ def _torn_down(command: commands.ReportTornDown, state: State) -> Events:
 def _restore(command: commands.RestoreWorkspace, state: State) -> Events:
     if state.fault == "missing" and _is_given(state):
         raise Rejected("workspace_gone", described(state) or "the directory is missing", hint=way_out(state))
-    if state.order is not None and state.fault == "missing":  # created again: its branch has what was committed
-        return (events.WorkspaceRequested(order=state.order, at_ms=command.at_ms),)
+    if state.spec is not None and state.fault == "missing":  # created again: its branch has what was committed
+        return (events.WorkspaceRequested(spec=state.spec, at_ms=command.at_ms),)
     if state.phase in ("ready", "restoring"):
         return ()
     if state.phase != "removed" or state.kept is None:
@@ -148,7 +148,7 @@ def _prepared(command: commands.ReportPrepared, state: State) -> Events:
     if state.phase != "preparing":
         return ()
     ready = events.WorkspaceReady(prepared=command.prepared, at_ms=command.at_ms)
-    if state.sessions or _is_given(state) or state.prepared is not None:  # a lost one was ordered again
+    if state.sessions or _is_given(state) or state.prepared is not None:  # a lost one was requested again
         return (ready,)
     return (ready, events.WorkspaceRemovalRequested(at_ms=command.at_ms))  # all sessions left during the creation
 
@@ -172,7 +172,7 @@ def _kept(command: commands.ReportPreserved, state: State) -> Events:
 
 
 def _saved(command: commands.ReportSaved, state: State) -> Events:
-    is_here = state.phase == "ready" and state.order is not None and state.order.host == command.host
+    is_here = state.phase == "ready" and state.spec is not None and state.spec.host == command.host
     if not is_here or state.saved == command.saved:
         return ()
     return (events.WorkSaved(saved=command.saved, at_ms=command.at_ms),)

@@ -32,7 +32,7 @@ class Prepare(msgspec.Struct, frozen=True):
     """
 
     key: str
-    order: WorkspaceSpec
+    spec: WorkspaceSpec
     saved: PreservedWork | None = None
 
 
@@ -40,14 +40,14 @@ class Remove(msgspec.Struct, frozen=True):
     """Preserve what exists only there, `ReportPreserved`, remove it, `ReportRemoved`; or `ReportRemovalFailed`."""
 
     key: str
-    order: WorkspaceSpec
+    spec: WorkspaceSpec
 
 
 class Restore(msgspec.Struct, frozen=True):
     """Restore it from the preserved work, then `ReportRestored` or `ReportRestoreFailed`."""
 
     key: str
-    order: WorkspaceSpec
+    spec: WorkspaceSpec
     kept: PreservedWork
 
 
@@ -64,14 +64,14 @@ def pending(state: State) -> tuple[Effect, ...]:
     """Return the effects that are ordered and not yet reported done."""
     if state.phase == "erased":
         return (EraseWorkspaceRecords("erase"),)
-    if state.order is None:
+    if state.spec is None:
         return ()
     if state.phase == "preparing":
-        return (Prepare("prepare", state.order, state.saved),)
+        return (Prepare("prepare", state.spec, state.saved),)
     if state.phase == "removing":
-        return (Remove("remove", state.order),)
+        return (Remove("remove", state.spec),)
     if state.phase == "restoring" and state.kept is not None:
-        return (Restore("restore", state.order, state.kept),)
+        return (Restore("restore", state.spec, state.kept),)
     return ()
 
 

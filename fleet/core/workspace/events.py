@@ -1,4 +1,9 @@
-"""The events of a workspace: past tense, as the log holds them. Times are Unix milliseconds."""
+"""The events of a workspace: past tense, as the log holds them. Times are Unix milliseconds.
+
+The log and the state's snapshots hold a `spec` under its old name, `order`.
+"""
+
+from msgspec import field
 
 from fleet.core.messages import Event
 from fleet.ports import Fault, PreparedWorkspace, PreservedWork, Recipe, WorkspaceSpec
@@ -7,7 +12,7 @@ from fleet.ports import Fault, PreparedWorkspace, PreservedWork, Recipe, Workspa
 class WorkspaceRequested(Event, frozen=True, kw_only=True):
     """The workspace is to be created by this spec; after a failure, again."""
 
-    order: WorkspaceSpec
+    spec: WorkspaceSpec = field(name="order")
 
 
 class WorkspaceClaimed(Event, frozen=True, kw_only=True):
@@ -111,7 +116,7 @@ class WorkspaceRebound(Event, frozen=True, kw_only=True):
 class WorkspaceRelocated(Event, frozen=True, kw_only=True):
     """The data directory was restored in another place: from now on the workspace is where these say."""
 
-    order: WorkspaceSpec
+    spec: WorkspaceSpec = field(name="order")
     prepared: PreparedWorkspace | None
 
 
@@ -121,7 +126,7 @@ class WorkspaceMoved(Event, frozen=True, kw_only=True):
     What it has there is looked at and removed when that host answers.
     """
 
-    order: WorkspaceSpec
+    spec: WorkspaceSpec = field(name="order")
     evidence: str
 
 

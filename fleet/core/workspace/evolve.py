@@ -48,7 +48,7 @@ def evolve(state: State, event: events.WorkspaceEvent) -> State:
 
 
 def _requested(_: State, event: events.WorkspaceRequested) -> StatePatch:
-    return {"order": event.order, **_without_fault(_, event), "recipe": None, "set_up": False}  # it is created again
+    return {"spec": event.spec, **_without_fault(_, event), "recipe": None, "set_up": False}  # it is created again
 
 
 def _without_fault(_: State, __: Any) -> StatePatch:
@@ -84,7 +84,7 @@ def _not_made(state: State, event: events.WorkspaceFailed) -> StatePatch:
 
 
 def _kept(state: State, event: events.WorkPreserved) -> StatePatch:
-    is_here = state.order is None or state.order.host == LOCAL
+    is_here = state.spec is None or state.spec.host == LOCAL
     return {"kept": event.kept, **({} if is_here else {"saved": event.kept})}
 
 
@@ -93,31 +93,31 @@ def _saved(_: State, event: events.WorkSaved) -> StatePatch:
 
 
 def _rebound(state: State, event: events.WorkspaceRebound) -> StatePatch:
-    moved = None if state.order is None else replace(state.order, source_directory=event.source_directory)
-    return {"order": moved}
+    moved = None if state.spec is None else replace(state.spec, source_directory=event.source_directory)
+    return {"spec": moved}
 
 
 def _relocated(_: State, event: events.WorkspaceRelocated) -> StatePatch:
-    return {"order": event.order, "prepared": event.prepared, "fault": None}
+    return {"spec": event.spec, "prepared": event.prepared, "fault": None}
 
 
 def _moved(state: State, event: events.WorkspaceMoved) -> StatePatch:
     left = _left_there(state)
     again = {"recipe": None, "set_up": False}  # what a set-up makes is not preserved
-    return {"order": event.order, "left": left, **_without_fault(state, event), **again}
+    return {"spec": event.spec, "left": left, **_without_fault(state, event), **again}
 
 
 def _left_there(state: State) -> tuple[Leftover, ...]:
     """Return what is left on hosts once the workspace is no longer on its present one."""
-    if state.order is None or any(left.order.host == state.order.host for left in state.left):
+    if state.spec is None or any(left.spec.host == state.spec.host for left in state.left):
         return state.left
-    return (*state.left, Leftover(state.order, state.saved))
+    return (*state.left, Leftover(state.spec, state.saved))
 
 
 def _left_removed(state: State, event: events.LeftoversRemoved) -> StatePatch:
-    left = tuple(left for left in state.left if left.order.host != event.host)
+    left = tuple(left for left in state.left if left.spec.host != event.host)
     kept, ref = event.kept, None if event.kept is None else event.kept.ref
-    was_here = state.phase == "removed" and state.order is not None and state.order.host == event.host
+    was_here = state.phase == "removed" and state.spec is not None and state.spec.host == event.host
     if was_here and state.kept is not None and state.kept.ref in (None, ref):  # its removal is complete now
         return {"left": left, **({} if kept is None else {"kept": kept, "saved": kept})}
     found = ref is not None and ref not in state.returned

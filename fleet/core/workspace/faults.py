@@ -5,9 +5,9 @@ from fleet.core.workspace.state import State
 
 def described(state: State) -> str | None:
     """Return what is wrong with the checkout; None if nothing is."""
-    if state.fault is None or state.order is None:
+    if state.fault is None or state.spec is None:
         return None
-    directory = state.order.directory
+    directory = state.spec.directory
     if state.fault == "missing":
         tried = f"; it could not be made again: {state.failure_detail}" if state.failure_detail else ""
         return f"the workspace is missing: {directory!r} is not there any more, or is no checkout{tried}"
@@ -16,9 +16,9 @@ def described(state: State) -> str | None:
 
 def way_out(state: State) -> str | None:
     """Return a hint for the fault; None if there is none."""
-    if state.fault is None or state.order is None:
+    if state.fault is None or state.spec is None:
         return None
-    if state.order.strategy == "existing":
+    if state.spec.strategy == "existing":
         return "make the directory again, then try again"
     if state.fault == "missing":
         return f"POST /api/workspaces/{state.id}/restore makes it again, at the commit of its branch"

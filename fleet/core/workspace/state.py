@@ -29,7 +29,7 @@ class Teardown(msgspec.Struct, frozen=True):
 class Leftover(msgspec.Struct, frozen=True):
     """Its directory on a host from which it has moved: by which spec it was made, and what had been saved of it."""
 
-    order: WorkspaceSpec
+    spec: WorkspaceSpec = msgspec.field(name="order")
     saved: PreservedWork | None
 
 
@@ -46,7 +46,7 @@ class State(msgspec.Struct, frozen=True):
     id: str
     phase: Phase = "absent"
     since_ms: int = 0
-    order: WorkspaceSpec | None = None
+    spec: WorkspaceSpec | None = msgspec.field(default=None, name="order")
     prepared: PreparedWorkspace | None = None
     sessions: tuple[str, ...] = ()
     claims: int = 0

@@ -44,4 +44,4 @@ async def _host_at(fleet: Fleet, at: int, workspace_id: str) -> str | None:
     if fleet.views.hosts.get(HOSTS_ID) is None:  # there never was another machine
         return fleet.hosts.name_of(workspace_id)
     workspace = await fleet.past.workspaces.one(workspace_id, at)
-    return None if workspace is None or workspace.order is None else workspace.order.host
+    return None if workspace is None or workspace.spec is None else workspace.spec.host

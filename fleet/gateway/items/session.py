@@ -114,7 +114,7 @@ class SessionItems:
         silent = instance if instance is not None and instance.phase == "unreachable" else None
         workspace = fleet.views.workspaces.get(state.workspace_id)
         lost = workspace if workspace is not None and workspace.fault is not None else None
-        host = None if workspace is None or workspace.order is None else workspace.order.host
+        host = None if workspace is None or workspace.spec is None else workspace.spec.host
         return Surroundings(activity, silent, limit, fleet.rehearsal, lost, host)
 
     def _then(self, state: State, then: Surroundings) -> Surroundings:

@@ -43,17 +43,17 @@ def workspace_detail(state: State, condition: Condition | None) -> WorkspaceDeta
 
 
 def _workspace_fields(state: State) -> dict[str, Any]:
-    order, prepared = state.order, state.prepared
+    spec, prepared = state.spec, state.prepared
     return {
         "id": state.id,
         "title": state.title,
-        "host": None if order is None else order.host,
+        "host": None if spec is None else spec.host,
         "status": cast(
             "WorkspaceStatus", "missing" if state.fault == "missing" else state.phase
         ),  # never absent or erased
-        "isolation_strategy": "existing" if order is None else order.strategy,
-        "source_directory": "" if order is None else order.source_directory,
-        "directory": prepared.directory if prepared is not None else "" if order is None else order.directory,
+        "isolation_strategy": "existing" if spec is None else spec.strategy,
+        "source_directory": "" if spec is None else spec.source_directory,
+        "directory": prepared.directory if prepared is not None else "" if spec is None else spec.directory,
         "branch": None if prepared is None else prepared.branch,
         "sessions": list(state.sessions),
         "failure": described(state) or state.failure_detail or None,

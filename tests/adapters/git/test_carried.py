@@ -7,11 +7,11 @@ import pytest
 from fleet.errors import Problem
 from fleet.ports import NotCarried, PreparedWorkspace, Strategy
 from tests.adapters.git.world import GitWorld, git
-from tests.contracts.workspaces_contract import MAKING, ordered
+from tests.contracts.workspaces_contract import MAKING, new_spec
 
 
 async def made(world: GitWorld, source: str, strategy: Strategy = "clone") -> PreparedWorkspace:
-    return await world.workspaces.prepare(await ordered(world, source, strategy))
+    return await world.workspaces.prepare(await new_spec(world, source, strategy))
 
 
 def lacks(prepared: PreparedWorkspace, what: str) -> str:
@@ -68,8 +68,8 @@ def partial_clone(world: GitWorld) -> tuple[str, str]:
 async def test_a_base_that_a_partial_clone_lacks_is_fetched(world: GitWorld) -> None:
     server, partial = partial_clone(world)
     base = world.commit(server)
-    order = await ordered(world, partial, "worktree", base_ref=base)
-    assert (await world.workspaces.prepare(order)).head == base
+    spec = await new_spec(world, partial, "worktree", base_ref=base)
+    assert (await world.workspaces.prepare(spec)).head == base
 
 
 async def test_a_partial_clone_as_source_gives_one_that_fetches_what_is_missing(world: GitWorld) -> None:
@@ -84,11 +84,11 @@ async def test_a_source_that_lacks_objects_gives_no_clone(world: GitWorld) -> No
     lost = git(source, "rev-parse", "HEAD")
     world.commit(source)
     Path(source, ".git", "objects", lost[:2], lost[2:]).unlink()
-    order = await ordered(world, source, "clone")
+    spec = await new_spec(world, source, "clone")
     with pytest.raises(Problem) as caught:
-        await world.workspaces.prepare(order)
+        await world.workspaces.prepare(spec)
     assert caught.value.code == "git_failed"
-    assert not Path(order.directory).exists()
+    assert not Path(spec.directory).exists()
 
 
 async def test_programs_of_the_source_are_listed_and_not_copied(world: GitWorld) -> None:
@@ -105,7 +105,7 @@ async def test_programs_of_the_source_are_listed_and_not_copied(world: GitWorld)
     named = lacks(prepared, "config")
     assert all(key in named for key in ("alias.co", "core.sshcommand", "remote.origin.uploadpack"))
     git(source, "config", "core.hooksPath", ".husky")
-    again = await world.workspaces.prepare(await ordered(world, source, "clone", number=2))
+    again = await world.workspaces.prepare(await new_spec(world, source, "clone", number=2))
     assert ".husky" in lacks(again, "hooks")
 
 

@@ -8,7 +8,7 @@ import pytest
 from fleet.adapters.git import GitRemovals, includes
 from fleet.ports import NotCarried, PreparedWorkspace, Strategy
 from tests.adapters.git.world import GitWorld, git
-from tests.contracts.workspaces_contract import MAKING, ordered
+from tests.contracts.workspaces_contract import MAKING, new_spec
 
 
 def shop(world: GitWorld, patterns: str, files: dict[str, str]) -> Path:
@@ -26,7 +26,7 @@ def shop(world: GitWorld, patterns: str, files: dict[str, str]) -> Path:
 
 
 async def prepared(world: GitWorld, repository: Path, strategy: Strategy = "worktree") -> PreparedWorkspace:
-    return await world.workspaces.prepare(await ordered(world, str(repository), strategy))
+    return await world.workspaces.prepare(await new_spec(world, str(repository), strategy))
 
 
 @pytest.mark.parametrize("strategy", MAKING)
@@ -93,8 +93,8 @@ async def test_a_symlink_of_the_commit_leads_no_copy_out(world: GitWorld) -> Non
     git(repository, "checkout", "-q", "main")
     (repository / "build").mkdir()
     (repository / "build/x").write_text("secret")
-    order = await ordered(world, str(repository), "worktree", "trap")
-    made = await world.workspaces.prepare(order)
+    spec = await new_spec(world, str(repository), "worktree", "trap")
+    made = await world.workspaces.prepare(spec)
     assert list(outside.iterdir()) == []
     assert made.not_carried == (
         NotCarried("files", "Not copied: 'build/x' has 'build' above it, which is not a directory"),
@@ -108,7 +108,7 @@ async def test_included_files_beyond_a_bound_are_reported(world: GitWorld, monke
     assert len(list(Path(made.directory).glob("*.log"))) == 4
     assert made.not_carried[0].detail.startswith("2 files of .worktreeinclude were not copied")
     monkeypatch.setattr(includes, "INCLUDE_BYTES_MAX", 25)
-    again = await world.workspaces.prepare(await ordered(world, str(repository), "clone", number=2))
+    again = await world.workspaces.prepare(await new_spec(world, str(repository), "clone", number=2))
     assert len(list(Path(again.directory).glob("*.log"))) == 2
 
 
@@ -124,14 +124,14 @@ async def test_a_bad_worktreeinclude_is_reported_and_fails_nothing(world: GitWor
 
 async def test_copy_interrupted_by_a_crash_is_completed(world: GitWorld) -> None:
     repository = shop(world, ".env\n", {".env": "A=1"})
-    order = await ordered(world, str(repository), "worktree")
-    await world.workspaces.prepare(order)
-    Path(order.directory, ".env").unlink()
-    Path(order.directory).parent.joinpath(".copying").write_text("A")
+    spec = await new_spec(world, str(repository), "worktree")
+    await world.workspaces.prepare(spec)
+    Path(spec.directory, ".env").unlink()
+    Path(spec.directory).parent.joinpath(".copying").write_text("A")
     world.restart()
-    await world.workspaces.prepare(order)
-    assert Path(order.directory, ".env").read_text() == "A=1"
-    assert [path.name for path in Path(order.directory).parent.iterdir()] == ["shop"]
+    await world.workspaces.prepare(spec)
+    assert Path(spec.directory, ".env").read_text() == "A=1"
+    assert [path.name for path in Path(spec.directory).parent.iterdir()] == ["shop"]
 
 
 async def test_names_that_are_not_utf_8_are_copied_and_other_repositories_are_not(world: GitWorld) -> None:
@@ -146,11 +146,11 @@ async def test_names_that_are_not_utf_8_are_copied_and_other_repositories_are_no
 
 async def test_a_restored_workspace_has_its_included_files_again(world: GitWorld) -> None:
     repository = shop(world, ".env\n", {".env": "A=1"})
-    order = await ordered(world, str(repository), "worktree")
-    await world.workspaces.prepare(order)
+    spec = await new_spec(world, str(repository), "worktree")
+    await world.workspaces.prepare(spec)
     removals = GitRemovals(world.workspaces)
-    kept = await removals.keep(order)
-    await removals.remove(order, kept)
-    assert not Path(order.directory).exists()
-    await removals.restore(order, kept)
-    assert Path(order.directory, ".env").read_text() == "A=1"
+    kept = await removals.keep(spec)
+    await removals.remove(spec, kept)
+    assert not Path(spec.directory).exists()
+    await removals.restore(spec, kept)
+    assert Path(spec.directory, ".env").read_text() == "A=1"

@@ -7,7 +7,7 @@ import pytest
 from fleet.ports import Strategy
 from tests.adapters.git.test_removals import RemovalWorld
 from tests.adapters.git.world import git
-from tests.contracts.workspaces_contract import MAKING, ordered
+from tests.contracts.workspaces_contract import MAKING, new_spec
 
 
 @pytest.fixture
@@ -38,15 +38,15 @@ async def test_a_workspace_has_the_sparse_cone_of_the_checkout_that_was_named(
     repository, checkout = linked(world)
     git(checkout, "sparse-checkout", "set", "--cone", "web")
     git(repository, "sparse-checkout", "set", "--cone", "docs")
-    order = await ordered(world, checkout, strategy)
-    await world.workspaces.prepare(order)
-    assert shown(order.directory) == ["web"]
-    assert git(order.directory, "status", "--porcelain") == ""
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    await world.removals.restore(order, kept)
-    assert shown(order.directory) == ["web"]
-    assert git(order.directory, "status", "--porcelain") == ""
+    spec = await new_spec(world, checkout, strategy)
+    await world.workspaces.prepare(spec)
+    assert shown(spec.directory) == ["web"]
+    assert git(spec.directory, "status", "--porcelain") == ""
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    await world.removals.restore(spec, kept)
+    assert shown(spec.directory) == ["web"]
+    assert git(spec.directory, "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize("strategy", MAKING)
@@ -55,9 +55,9 @@ async def test_a_workspace_is_whole_where_only_another_checkout_is_sparse(
 ) -> None:
     repository, checkout = linked(world)
     git(repository, "sparse-checkout", "set", "--cone", "docs")
-    order = await ordered(world, checkout, strategy)
-    await world.workspaces.prepare(order)
-    assert shown(order.directory) == ["docs", "web"]
+    spec = await new_spec(world, checkout, strategy)
+    await world.workspaces.prepare(spec)
+    assert shown(spec.directory) == ["docs", "web"]
 
 
 @pytest.mark.parametrize("strategy", MAKING)
@@ -68,26 +68,26 @@ async def test_a_workspace_has_the_configuration_of_the_checkout_that_was_named(
     git(repository, "config", "extensions.worktreeConfig", "true")
     git(checkout, "config", "--worktree", "user.email", "linked@example.org")
     git(repository, "config", "--worktree", "user.email", "main@example.org")
-    order = await ordered(world, checkout, strategy)
-    await world.workspaces.prepare(order)
-    assert git(order.directory, "config", "user.email") == "linked@example.org"
+    spec = await new_spec(world, checkout, strategy)
+    await world.workspaces.prepare(spec)
+    assert git(spec.directory, "config", "user.email") == "linked@example.org"
 
 
 @pytest.mark.parametrize("strategy", MAKING)
 async def test_a_workspace_begins_in_the_subdirectory_that_was_named(world: RemovalWorld, strategy: Strategy) -> None:
     _, checkout = linked(world)
-    order = await ordered(world, f"{checkout}/web", strategy)
-    prepared = await world.workspaces.prepare(order)
-    assert (prepared.directory, prepared.not_carried) == (f"{order.directory}/web", ())
+    spec = await new_spec(world, f"{checkout}/web", strategy)
+    prepared = await world.workspaces.prepare(spec)
+    assert (prepared.directory, prepared.not_carried) == (f"{spec.directory}/web", ())
 
 
 @pytest.mark.parametrize("strategy", MAKING)
 async def test_a_workspace_says_that_the_subdirectory_is_not_there(world: RemovalWorld, strategy: Strategy) -> None:
     _, checkout = linked(world)
     Path(checkout, "fresh", "deep").mkdir(parents=True)
-    order = await ordered(world, f"{checkout}/fresh/deep", strategy)
-    prepared = await world.workspaces.prepare(order)
-    assert prepared.directory == order.directory
+    spec = await new_spec(world, f"{checkout}/fresh/deep", strategy)
+    prepared = await world.workspaces.prepare(spec)
+    assert prepared.directory == spec.directory
     (lacking,) = prepared.not_carried
     assert lacking.what == "directory"
     assert "fresh/deep" in lacking.detail

@@ -28,62 +28,62 @@ def world(tmp_path: Path, template: Path, home: Path) -> RemovalWorld:
     return RemovalWorld(tmp_path, outer)
 
 
-def filled(order: WorkspaceSpec) -> Path:
-    git(order.directory, *FILE, "submodule", "--quiet", "update", "--init")
-    return Path(order.directory, "lib", "shop")
+def filled(spec: WorkspaceSpec) -> Path:
+    git(spec.directory, *FILE, "submodule", "--quiet", "update", "--init")
+    return Path(spec.directory, "lib", "shop")
 
 
-def edits(order: WorkspaceSpec) -> None:
-    (filled(order) / "README.md").write_text("mine\n")
+def edits(spec: WorkspaceSpec) -> None:
+    (filled(spec) / "README.md").write_text("mine\n")
 
 
-def adds(order: WorkspaceSpec) -> None:
-    (filled(order) / "new").write_text("mine\n")
+def adds(spec: WorkspaceSpec) -> None:
+    (filled(spec) / "new").write_text("mine\n")
 
 
-def stages(order: WorkspaceSpec) -> None:
-    inner = filled(order)
+def stages(spec: WorkspaceSpec) -> None:
+    inner = filled(spec)
     (inner / "README.md").write_text("mine\n")
     git(inner, "add", ".")
     (inner / "README.md").write_text("# Shop\n" * 20)
 
 
-def writes_without_filling(order: WorkspaceSpec) -> None:
-    Path(order.directory, "lib", "shop", "new").write_text("mine\n")
+def writes_without_filling(spec: WorkspaceSpec) -> None:
+    Path(spec.directory, "lib", "shop", "new").write_text("mine\n")
 
 
-def commits(order: WorkspaceSpec) -> None:
-    inner = filled(order)
+def commits(spec: WorkspaceSpec) -> None:
+    inner = filled(spec)
     git(inner, "commit", "-q", "--allow-empty", "-m", "Mine")
-    git(order.directory, "commit", "-q", "-a", "-m", "Use mine")
+    git(spec.directory, "commit", "-q", "-a", "-m", "Use mine")
 
 
-def commits_and_goes_back(order: WorkspaceSpec) -> None:
-    inner = filled(order)
+def commits_and_goes_back(spec: WorkspaceSpec) -> None:
+    inner = filled(spec)
     git(inner, "commit", "-q", "--allow-empty", "-m", "Mine")
     git(inner, "reset", "-q", "--hard", "HEAD~")
 
 
-def stashes(order: WorkspaceSpec) -> None:
-    edits(order)
-    git(Path(order.directory, "lib", "shop"), "stash", "push", "-q")
+def stashes(spec: WorkspaceSpec) -> None:
+    edits(spec)
+    git(Path(spec.directory, "lib", "shop"), "stash", "push", "-q")
 
 
-def commits_and_takes_it_out(order: WorkspaceSpec) -> None:
-    git(filled(order), "commit", "-q", "--allow-empty", "-m", "Mine")
-    git(order.directory, "rm", "-q", "-f", "lib/shop")
-    git(order.directory, "commit", "-q", "-m", "Without")
+def commits_and_takes_it_out(spec: WorkspaceSpec) -> None:
+    git(filled(spec), "commit", "-q", "--allow-empty", "-m", "Mine")
+    git(spec.directory, "rm", "-q", "-f", "lib/shop")
+    git(spec.directory, "commit", "-q", "-m", "Without")
 
 
-def commits_a_repository(order: WorkspaceSpec) -> None:
-    inner = Path(order.directory, "vendor")
+def commits_a_repository(spec: WorkspaceSpec) -> None:
+    inner = Path(spec.directory, "vendor")
     make_template(inner)
-    git(order.directory, "add", "vendor")
-    git(order.directory, "commit", "-q", "-m", "Vendor")
+    git(spec.directory, "add", "vendor")
+    git(spec.directory, "commit", "-q", "-m", "Vendor")
 
 
-def breaks(order: WorkspaceSpec) -> None:
-    (filled(order) / ".git").write_text("gitdir: /nowhere\n")
+def breaks(spec: WorkspaceSpec) -> None:
+    (filled(spec) / ".git").write_text("gitdir: /nowhere\n")
 
 
 @pytest.mark.parametrize("strategy", MAKING)
@@ -105,53 +105,53 @@ def breaks(order: WorkspaceSpec) -> None:
 async def test_work_in_a_repository_inside_is_not_removed(
     world: RemovalWorld, strategy: Strategy, work: object
 ) -> None:
-    order = await made(world, strategy)
-    kept = await world.removals.keep(order)
+    spec = await made(world, strategy)
+    kept = await world.removals.keep(spec)
     assert callable(work)
-    work(order)
-    for step in (world.removals.keep(order), world.removals.remove(order, kept)):
+    work(spec)
+    for step in (world.removals.keep(spec), world.removals.remove(spec, kept)):
         with pytest.raises(Rejected, match=r"a nested repository|has changed") as caught:
             await step
         assert caught.value.code == "workspace_dirty"
-    assert world.is_there(order.directory)
+    assert world.is_there(spec.directory)
 
 
 @pytest.mark.parametrize("strategy", MAKING)
 async def test_allowed_set_up_fills_submodules(world: RemovalWorld, tmp_path: Path, strategy: Strategy) -> None:
     git(tmp_path, "config", "--file", str(tmp_path / "home/.gitconfig"), "protocol.file.allow", "always")
-    order = await made(world, strategy)
+    spec = await made(world, strategy)
     said: list[str] = []
 
     async def say(text: str) -> None:
         said.append(text)
 
-    script = Script("setup-w", Recipe("d", submodules=True).script, order.directory, {}, 30.0)
+    script = Script("setup-w", Recipe("d", submodules=True).script, spec.directory, {}, 30.0)
     end = await LocalScripts(tmp_path / "data", os.environ).run(script, say)
     assert end == ScriptEnd(0), said
-    assert (Path(order.directory) / "lib/shop/README.md").exists()
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    assert not world.is_there(order.directory)
+    assert (Path(spec.directory) / "lib/shop/README.md").exists()
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    assert not world.is_there(spec.directory)
 
 
 async def test_commits_in_a_submodule_outlive_the_directory(world: RemovalWorld) -> None:
-    order = await made(world, "worktree")
-    commits(order)
-    shutil.rmtree(order.directory)
+    spec = await made(world, "worktree")
+    commits(spec)
+    shutil.rmtree(spec.directory)
     with pytest.raises(Rejected, match="a nested repository"):
-        await world.removals.keep(order)
+        await world.removals.keep(spec)
 
 
 @pytest.mark.parametrize("strategy", MAKING)
 async def test_published_submodule_is_accepted(world: RemovalWorld, strategy: Strategy) -> None:
-    order = await made(world, strategy)
-    inner = filled(order)
+    spec = await made(world, strategy)
+    inner = filled(spec)
     (inner / "debug.log").write_text("x")
-    Path(order.directory, "work").write_text("mine\n")
-    kept = await world.removals.keep(order)
+    Path(spec.directory, "work").write_text("mine\n")
+    kept = await world.removals.keep(spec)
     assert kept.ignored == ("lib/shop/debug.log",)
-    await world.removals.remove(order, kept)
-    assert not world.is_there(order.directory)
-    await world.removals.restore(order, kept)
-    assert Path(order.directory, "work").read_text() == "mine\n"
-    assert (filled(order) / "README.md").exists()
+    await world.removals.remove(spec, kept)
+    assert not world.is_there(spec.directory)
+    await world.removals.restore(spec, kept)
+    assert Path(spec.directory, "work").read_text() == "mine\n"
+    assert (filled(spec) / "README.md").exists()

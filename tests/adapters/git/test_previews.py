@@ -12,7 +12,7 @@ from fleet.ports import Strategy
 from tests.adapters.git.test_removals import RemovalWorld
 from tests.adapters.git.world import git
 from tests.contracts.removals_contract import made, worked
-from tests.contracts.workspaces_contract import MAKING, ordered
+from tests.contracts.workspaces_contract import MAKING, new_spec
 
 
 @pytest.fixture
@@ -46,13 +46,13 @@ def messy(directory: str) -> None:
 
 @pytest.mark.parametrize("strategy", MAKING)
 async def test_a_preview_changes_nothing_on_the_disk(world: RemovalWorld, strategy: Strategy) -> None:
-    order = await worked(world, strategy)
-    messy(order.directory)
+    spec = await worked(world, strategy)
+    messy(spec.directory)
     before = disk(world.base)
-    preview = await world.removals.preview(order)
+    preview = await world.removals.preview(spec)
     assert disk(world.base) == before
     assert preview.kept.ignored == ("debug.log",)
-    kept = await world.removals.keep(order)
+    kept = await world.removals.keep(spec)
     assert (preview.kept.ref, preview.kept.ignored, preview.busy) == (kept.ref, kept.ignored, ())
 
 
@@ -61,8 +61,8 @@ async def test_a_repository_inside_with_work_of_its_own_is_refused_as_by_the_rem
     world: RemovalWorld,
     strategy: Strategy,
 ) -> None:
-    order = await made(world, strategy)
-    inner = Path(order.directory, "inner")
+    spec = await made(world, strategy)
+    inner = Path(spec.directory, "inner")
     inner.mkdir()
     git(inner, "init", "-q")
     (inner / "file").write_text("only here")
@@ -70,10 +70,10 @@ async def test_a_repository_inside_with_work_of_its_own_is_refused_as_by_the_rem
     git(inner, "commit", "-q", "-m", "Mine")
     before = disk(world.base)
     with pytest.raises(Rejected) as previewed:
-        await world.removals.preview(order)
+        await world.removals.preview(spec)
     assert disk(world.base) == before
     with pytest.raises(Rejected) as refused:
-        await world.removals.keep(order)
+        await world.removals.keep(spec)
     assert (previewed.value.code, previewed.value.detail) == (refused.value.code, refused.value.detail)
 
 
@@ -81,33 +81,33 @@ async def test_published_nested_repository_is_accepted_and_not_written_to(world:
     outer, inner = world.repository("outer"), world.repository("inner")
     git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner, "lib")
     git(outer, "commit", "-q", "-m", "With lib")
-    order = await ordered(world, outer, "worktree")
-    await world.workspaces.prepare(order)
-    git(order.directory, "-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init")
-    world.write(order.directory, "work")
+    spec = await new_spec(world, outer, "worktree")
+    await world.workspaces.prepare(spec)
+    git(spec.directory, "-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init")
+    world.write(spec.directory, "work")
     before = disk(world.base)
-    preview = await world.removals.preview(order)
+    preview = await world.removals.preview(spec)
     assert disk(world.base) == before
-    assert preview.kept.ref == (await world.removals.keep(order)).ref
+    assert preview.kept.ref == (await world.removals.keep(spec)).ref
 
 
 async def test_a_locked_worktree_is_busy(world: RemovalWorld) -> None:
-    order = await made(world, "worktree")
-    git(order.source_directory, "worktree", "lock", "--reason", "on a stick", order.directory)
+    spec = await made(world, "worktree")
+    git(spec.source_directory, "worktree", "lock", "--reason", "on a stick", spec.directory)
     with pytest.raises(Rejected, match="on a stick") as caught:
-        await world.removals.preview(order)
+        await world.removals.preview(spec)
     assert caught.value.code == "workspace_busy"
 
 
 async def test_processes_that_work_there_are_named(world: RemovalWorld) -> None:
-    order = await made(world, "worktree")
+    spec = await made(world, "worktree")
     script = "import sys; print(flush=True); sys.stdin.read()"
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-c", script], cwd=order.directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", script], cwd=spec.directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     await process.stdout.receive_some()
-    assert [each.pid for each in (await world.removals.preview(order)).busy] == [process.pid]
+    assert [each.pid for each in (await world.removals.preview(spec)).busy] == [process.pid]
     process.kill()
     await process.wait()
 
@@ -117,48 +117,48 @@ async def test_preview_reads_the_checkout_of_an_interrupted_removal(
     world: RemovalWorld,
     strategy: Strategy,
 ) -> None:
-    order = await worked(world, strategy)
-    there = Path(order.directory)
+    spec = await worked(world, strategy)
+    there = Path(spec.directory)
     there.rename(there.parent / ".removing")
     before = disk(world.base)
-    preview = await world.removals.preview(order)
+    preview = await world.removals.preview(spec)
     assert disk(world.base) == before
-    assert preview.kept.ref == (await world.removals.keep(order)).ref
+    assert preview.kept.ref == (await world.removals.keep(spec)).ref
 
 
 async def test_a_worktree_without_its_directory_keeps_its_commits(world: RemovalWorld) -> None:
-    order = await worked(world, "worktree")
-    git(order.source_directory, "worktree", "remove", "--force", order.directory)
+    spec = await worked(world, "worktree")
+    git(spec.source_directory, "worktree", "remove", "--force", spec.directory)
     before = disk(world.base)
-    preview = await world.removals.preview(order)
+    preview = await world.removals.preview(spec)
     assert disk(world.base) == before
-    assert preview.kept.ref == (await world.removals.keep(order)).ref is not None
+    assert preview.kept.ref == (await world.removals.keep(spec)).ref is not None
 
 
 async def test_a_workspace_of_any_name_can_be_previewed(world: RemovalWorld) -> None:
     repository = world.repository('a:b"c\\d\n é')
     git(repository, "commit", "-q", "--allow-empty", "-m", "More")
-    order = await ordered(world, repository, "clone")
-    await world.workspaces.prepare(order)
-    world.commit(order.directory)
+    spec = await new_spec(world, repository, "clone")
+    await world.workspaces.prepare(spec)
+    world.commit(spec.directory)
     before = disk(world.base)
-    preview = await world.removals.preview(order)
+    preview = await world.removals.preview(spec)
     assert disk(world.base) == before
-    assert preview.kept.ref == (await world.removals.keep(order)).ref is not None
+    assert preview.kept.ref == (await world.removals.keep(spec)).ref is not None
 
 
 async def test_a_shallow_clone_is_refused_as_by_the_removal(world: RemovalWorld) -> None:
-    order = await made(world, "clone")
+    spec = await made(world, "clone")
     other = world.repository("other")
     for number in range(3):
         git(other, "commit", "-q", "--allow-empty", "-m", str(number))
-    git(order.directory, "fetch", "-q", "--depth=1", f"file://{other}", "HEAD")
-    git(order.directory, "checkout", "-q", "--detach", "FETCH_HEAD")
+    git(spec.directory, "fetch", "-q", "--depth=1", f"file://{other}", "HEAD")
+    git(spec.directory, "checkout", "-q", "--detach", "FETCH_HEAD")
     before = disk(world.base)
     with pytest.raises(Problem) as previewed:
-        await world.removals.preview(order)
+        await world.removals.preview(spec)
     assert previewed.value.code == "git_failed"
     assert disk(world.base) == before
     with pytest.raises(Problem) as refused:
-        await world.removals.keep(order)
+        await world.removals.keep(spec)
     assert refused.value.code == "git_failed"

@@ -12,7 +12,7 @@ from fleet.ports import Strategy
 from tests.adapters.git.test_removals import RemovalWorld, spread_out
 from tests.adapters.git.world import git
 from tests.contracts.removals_contract import made, worked
-from tests.contracts.workspaces_contract import MAKING, check, ordered
+from tests.contracts.workspaces_contract import MAKING, check, new_spec
 
 
 @pytest.fixture
@@ -38,15 +38,15 @@ async def test_a_workspace_is_made_removed_and_restored(
         git(world.allowed, "clone", "-q", "--bare", source, world.path("shop.git"))
         source = world.path("shop.git")
     configure(world, config)
-    order = await ordered(world, source, strategy, base_ref="main")
-    await check(world, order)
-    await world.workspaces.prepare(order)
-    spread_out(Path(order.directory))
-    before = world.work(order.directory)
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    await world.removals.restore(order, kept)
-    assert world.work(order.directory) == before
+    spec = await new_spec(world, source, strategy, base_ref="main")
+    await check(world, spec)
+    await world.workspaces.prepare(spec)
+    spread_out(Path(spec.directory))
+    before = world.work(spec.directory)
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    await world.removals.restore(spec, kept)
+    assert world.work(spec.directory) == before
     listed = await world.workspaces.branches(await world.workspaces.inspect(source), "")
     assert "main" in {branch.name for branch in listed}
 
@@ -58,15 +58,15 @@ async def test_a_directory_inside_a_bare_repository_is_a_plain_one_where_git_may
 
 
 async def test_nothing_is_removed_that_could_not_be_restored(world: RemovalWorld) -> None:
-    order = await worked(world, "worktree")
-    kept = await world.removals.keep(order)
-    before = world.work(order.directory)
-    config = Path(order.source_directory, ".git", "config")
+    spec = await worked(world, "worktree")
+    kept = await world.removals.keep(spec)
+    before = world.work(spec.directory)
+    config = Path(spec.source_directory, ".git", "config")
     config.write_text(f'{config.read_text()}[includeIf "onbranch:main"]\n\tpath = other\n')
-    for step in (world.removals.preview(order), world.removals.remove(order, kept)):
+    for step in (world.removals.preview(spec), world.removals.remove(spec, kept)):
         with pytest.raises(Problem, match="includes files conditionally"):
             await step
-    assert world.work(order.directory) == before
+    assert world.work(spec.directory) == before
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ def elsewhere() -> Generator[Path, None, None]:
 async def test_a_clone_reaches_another_file_system(world: RemovalWorld, elsewhere: Path) -> None:
     world.root = elsewhere / "workspaces"
     world.restart()
-    order = await made(world, "clone")
-    commit = world.commit(order.directory)
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    await world.removals.restore(order, kept)
-    assert world.head(order.directory) == commit
+    spec = await made(world, "clone")
+    commit = world.commit(spec.directory)
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    await world.removals.restore(spec, kept)
+    assert world.head(spec.directory) == commit

@@ -20,57 +20,57 @@ def world(tmp_path: Path, template: Path, home: Path) -> RemovalWorld:
 
 
 async def test_commits_survive_a_branch_that_its_owner_deletes_by_its_ref(world: RemovalWorld) -> None:
-    order = await made(world, "worktree")
-    commit = world.commit(order.directory)
-    git(order.source_directory, "update-ref", "-d", f"refs/heads/{order.branch}")
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    assert world.reaches(order.source_directory, str(kept.ref), commit)
+    spec = await made(world, "worktree")
+    commit = world.commit(spec.directory)
+    git(spec.source_directory, "update-ref", "-d", f"refs/heads/{spec.branch}")
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    assert world.reaches(spec.source_directory, str(kept.ref), commit)
 
 
 async def test_a_worktree_without_a_commit_whose_directory_is_gone_keeps_its_commits(world: RemovalWorld) -> None:
-    order = await made(world, "worktree")
-    commit = world.commit(order.directory)
-    world.make_unborn(order.directory)
-    shutil.rmtree(order.directory)
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    assert world.reaches(order.source_directory, str(kept.ref), commit)
-    await world.removals.restore(order, kept)
+    spec = await made(world, "worktree")
+    commit = world.commit(spec.directory)
+    world.make_unborn(spec.directory)
+    shutil.rmtree(spec.directory)
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    assert world.reaches(spec.source_directory, str(kept.ref), commit)
+    await world.removals.restore(spec, kept)
 
 
 async def test_empty_workspace_without_a_commit_is_restored(world: RemovalWorld) -> None:
-    order = await made(world, "worktree")
-    world.make_unborn(order.directory)
-    git(order.directory, "rm", "-r", "-q", "-f", ".")
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    await world.removals.restore(order, kept)
-    assert files(order.directory) == {}
-    assert git(order.directory, "symbolic-ref", "HEAD") == "refs/heads/fresh"
+    spec = await made(world, "worktree")
+    world.make_unborn(spec.directory)
+    git(spec.directory, "rm", "-r", "-q", "-f", ".")
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    await world.removals.restore(spec, kept)
+    assert files(spec.directory) == {}
+    assert git(spec.directory, "symbolic-ref", "HEAD") == "refs/heads/fresh"
 
 
 @pytest.mark.parametrize("name", ["refs/worktree/mine", "refs/bisect/bad"])
 async def test_commits_that_only_a_ref_of_the_worktree_names_are_kept(world: RemovalWorld, name: str) -> None:
-    order = await made(world, "worktree")
-    commit = git(order.directory, "commit-tree", "-p", "HEAD", "-m", "Aside", "HEAD^{tree}")
-    git(order.directory, "update-ref", name, commit)
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    assert world.reaches(order.source_directory, str(kept.ref), commit)
+    spec = await made(world, "worktree")
+    commit = git(spec.directory, "commit-tree", "-p", "HEAD", "-m", "Aside", "HEAD^{tree}")
+    git(spec.directory, "update-ref", name, commit)
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    assert world.reaches(spec.source_directory, str(kept.ref), commit)
 
 
 async def test_what_was_staged_is_kept_without_the_link_to_its_repository(world: RemovalWorld) -> None:
-    order = await made(world, "worktree")
-    Path(order.directory, "README.md").write_text("staged\n")
-    git(order.directory, "add", "README.md")
-    Path(order.directory, "README.md").write_text("changed since\n")
-    Path(order.directory, ".git").unlink()
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    await world.removals.restore(order, kept)
-    assert git(order.directory, "show", ":README.md") == "staged"
-    assert Path(order.directory, "README.md").read_text() == "changed since\n"
+    spec = await made(world, "worktree")
+    Path(spec.directory, "README.md").write_text("staged\n")
+    git(spec.directory, "add", "README.md")
+    Path(spec.directory, "README.md").write_text("changed since\n")
+    Path(spec.directory, ".git").unlink()
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    await world.removals.restore(spec, kept)
+    assert git(spec.directory, "show", ":README.md") == "staged"
+    assert Path(spec.directory, "README.md").read_text() == "changed since\n"
 
 
 def break_head(directory: str) -> None:
@@ -92,25 +92,25 @@ def break_reflog(directory: str) -> None:
 async def test_removal_is_refused_when_git_fails(
     world: RemovalWorld, strategy: Strategy, broken: Callable[[str], None]
 ) -> None:
-    order = await worked(world, strategy)
-    broken(order.directory)
-    for step in (world.removals.keep(order), world.removals.preview(order)):
+    spec = await worked(world, strategy)
+    broken(spec.directory)
+    for step in (world.removals.keep(spec), world.removals.preview(spec)):
         with pytest.raises(Problem) as caught:
             await step
         assert caught.value.code == "git_failed"
-    assert world.is_there(order.directory)
+    assert world.is_there(spec.directory)
 
 
 @pytest.mark.parametrize("strategy", MAKING)
 async def test_unreadable_repository_does_not_count_as_missing(world: RemovalWorld, strategy: Strategy) -> None:
-    order = await worked(world, strategy)
-    kept = await world.removals.keep(order)
-    await world.removals.remove(order, kept)
-    config = Path(order.source_directory, ".git", "config")
+    spec = await worked(world, strategy)
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    config = Path(spec.source_directory, ".git", "config")
     was = config.read_text()
     config.write_text("[broken\n")
     with pytest.raises(Problem) as caught:
-        await world.removals.restore(order, kept)
+        await world.removals.restore(spec, kept)
     assert caught.value.code == "git_failed"
     config.write_text(was)
-    await world.removals.restore(order, kept)
+    await world.removals.restore(spec, kept)

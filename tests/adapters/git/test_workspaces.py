@@ -11,7 +11,7 @@ import trio
 from fleet.errors import Problem, Rejected
 from fleet.ports import Condition, Strategy
 from tests.adapters.git.world import GitWorld, git
-from tests.contracts.workspaces_contract import MAKING, WorkspacesContract, check, ordered, refusal_of_check
+from tests.contracts.workspaces_contract import MAKING, WorkspacesContract, check, new_spec, refusal_of_check
 
 
 class TestGitWorkspaces(WorkspacesContract):
@@ -23,27 +23,27 @@ class TestGitWorkspaces(WorkspacesContract):
 
 async def test_condition_of_a_checkout_after_any_change(world: GitWorld) -> None:
     repository = world.repository("shop")
-    order = await ordered(world, repository, "worktree", "topic")
-    await world.workspaces.prepare(order)
+    spec = await new_spec(world, repository, "worktree", "topic")
+    await world.workspaces.prepare(spec)
 
     async def stands() -> Condition | None:
-        return await world.workspaces.condition(order.directory)
+        return await world.workspaces.condition(spec.directory)
 
-    git(order.directory, "checkout", "-q", "-b", "side")
+    git(spec.directory, "checkout", "-q", "-b", "side")
     assert await stands() == Condition("side", dirty=False)
-    Path(order.directory, "# branch.head main").touch()
+    Path(spec.directory, "# branch.head main").touch()
     assert await stands() == Condition("side", dirty=True)
-    git(order.directory, "add", ".")
+    git(spec.directory, "add", ".")
     assert await stands() == Condition("side", dirty=True)
-    git(order.directory, "commit", "-q", "-m", "It")
+    git(spec.directory, "commit", "-q", "-m", "It")
     assert await stands() == Condition("side", dirty=False)
     Path(repository, ".git", "info", "exclude").write_text("build\n")
-    Path(order.directory, "build").touch()
+    Path(spec.directory, "build").touch()
     assert await stands() == Condition("side", dirty=False)
-    Path(order.directory, "README.md").unlink()
+    Path(spec.directory, "README.md").unlink()
     assert await stands() == Condition("side", dirty=True)
-    assert await world.workspaces.condition(f"{order.directory}/src") == Condition("side", dirty=False)
-    git(order.directory, "checkout", "-q", "--detach", "HEAD")
+    assert await world.workspaces.condition(f"{spec.directory}/src") == Condition("side", dirty=False)
+    git(spec.directory, "checkout", "-q", "--detach", "HEAD")
     assert await stands() == Condition(None, dirty=True)
     assert await world.workspaces.condition(f"{repository}/.git") is None
 
@@ -75,7 +75,7 @@ async def test_inspects_a_submodule(world: GitWorld) -> None:
     git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner, "lib")
     seen = await world.workspaces.inspect(f"{outer}/lib")
     assert (seen.top, seen.repository) == (f"{outer}/lib", f"{outer}/.git/modules/lib")
-    prepared = await world.workspaces.prepare(await ordered(world, f"{outer}/lib", "worktree"))
+    prepared = await world.workspaces.prepare(await new_spec(world, f"{outer}/lib", "worktree"))
     assert Path(prepared.directory, "src", "shop.py").exists()
 
 
@@ -84,7 +84,7 @@ async def test_a_broken_git_file_is_outside_of_git(world: GitWorld) -> None:
         directory = world.directory(f"broken{number}")
         Path(directory, ".git").write_text(content)
         assert (await world.workspaces.inspect(directory)).repository is None
-        refused = await refusal_of_check(world, await ordered(world, directory, "worktree"))
+        refused = await refusal_of_check(world, await new_spec(world, directory, "worktree"))
         assert refused.code == "not_a_repository"
 
 
@@ -128,7 +128,7 @@ async def test_loop_of_symlinks_is_refused(world: GitWorld) -> None:
 async def test_refuses_a_repository_outside_of_the_roots(world: GitWorld) -> None:
     git(world.base, "init", "-q")
     git(world.base, "commit", "-q", "--allow-empty", "-m", "Home")
-    refused = await refusal_of_check(world, await ordered(world, world.directory("notes"), "worktree"))
+    refused = await refusal_of_check(world, await new_spec(world, world.directory("notes"), "worktree"))
     assert (refused.code, refused.field) == ("directory_outside_roots", "directory")
 
 
@@ -138,21 +138,21 @@ async def test_refuses_a_repository_outside_of_the_roots(world: GitWorld) -> Non
 @pytest.mark.parametrize("strategy", MAKING)
 @pytest.mark.parametrize("name", ["with space", "--upload-pack=touch x", "new\nline", "日本語", "'quo\"te$(x)", "a:b"])
 async def test_takes_a_source_of_any_name(world: GitWorld, strategy: Strategy, name: str) -> None:
-    order = await ordered(world, world.repository(name), strategy)
-    await check(world, order)
-    prepared = await world.workspaces.prepare(order)
+    spec = await new_spec(world, world.repository(name), strategy)
+    await check(world, spec)
+    prepared = await world.workspaces.prepare(spec)
     assert Path(prepared.directory, "src", "shop.py").read_text() == "price = 1\n"
-    assert order.directory.isprintable()
+    assert spec.directory.isprintable()
 
 
 @pytest.mark.parametrize("strategy", MAKING)
 async def test_works_in_the_same_subdirectory(world: GitWorld, strategy: Strategy) -> None:
     repository = world.repository("shop")
-    order = await ordered(world, f"{repository}/src", strategy)
-    assert (await world.workspaces.prepare(order)).directory == f"{order.directory}/src"
+    spec = await new_spec(world, f"{repository}/src", strategy)
+    assert (await world.workspaces.prepare(spec)).directory == f"{spec.directory}/src"
     Path(repository, "untracked").mkdir()
-    order = await ordered(world, f"{repository}/untracked", strategy, number=2)
-    assert (await world.workspaces.prepare(order)).directory == order.directory
+    spec = await new_spec(world, f"{repository}/untracked", strategy, number=2)
+    assert (await world.workspaces.prepare(spec)).directory == spec.directory
 
 
 async def test_never_follows_a_symlink_of_the_checkout(world: GitWorld) -> None:
@@ -163,8 +163,8 @@ async def test_never_follows_a_symlink_of_the_checkout(world: GitWorld) -> None:
     git(repository, "commit", "-q", "-m", "Trap")
     git(repository, "checkout", "-q", "main")
     Path(repository, "docs").mkdir()
-    order = await ordered(world, f"{repository}/docs", "worktree", "trap")
-    assert (await world.workspaces.prepare(order)).directory == order.directory
+    spec = await new_spec(world, f"{repository}/docs", "worktree", "trap")
+    assert (await world.workspaces.prepare(spec)).directory == spec.directory
 
 
 @pytest.mark.parametrize("strategy", MAKING)
@@ -173,10 +173,10 @@ async def test_works_from_a_bare_repository(world: GitWorld, strategy: Strategy)
     git(world.allowed, "clone", "-q", "--bare", world.repository("shop"), bare)
     seen = await world.workspaces.inspect(bare)
     assert (seen.top, seen.repository, seen.branch) == (None, bare, "main")
-    order = await ordered(world, bare, strategy)
-    assert order.directory.endswith("/shop")
-    await check(world, order)
-    prepared = await world.workspaces.prepare(order)
+    spec = await new_spec(world, bare, strategy)
+    assert spec.directory.endswith("/shop")
+    await check(world, spec)
+    prepared = await world.workspaces.prepare(spec)
     assert Path(prepared.directory, "README.md").exists()
 
 
@@ -189,9 +189,9 @@ async def test_hooks_do_not_run(world: GitWorld, strategy: Strategy) -> None:
         path.write_text(f"#!/bin/sh\ntouch {world.base}/ran\n")
         path.chmod(0o755)
     git(repository, "config", "core.fsmonitor", f"touch {world.base}/ran;")
-    order = await ordered(world, repository, strategy)
-    await world.workspaces.prepare(order)
-    await world.workspaces.discard(order)
+    spec = await new_spec(world, repository, strategy)
+    await world.workspaces.prepare(spec)
+    await world.workspaces.discard(spec)
     assert not (world.base / "ran").exists()
 
 
@@ -202,7 +202,7 @@ async def test_git_variables_of_the_environment_have_no_effect(
     monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
     repository = world.path("shop")
     shutil.copytree(world.template, repository)
-    prepared = await world.workspaces.prepare(await ordered(world, repository, "worktree"))
+    prepared = await world.workspaces.prepare(await new_spec(world, repository, "worktree"))
     assert Path(prepared.directory, "README.md").exists()
     assert prepared.repository == f"{repository}/.git"
 
@@ -211,19 +211,19 @@ async def test_a_clone_stands_alone(world: GitWorld) -> None:
     lender, borrower = world.repository("lender"), world.path("borrower")
     git(world.allowed, "clone", "-q", "--shared", lender, borrower)
     git(borrower, "remote", "set-url", "origin", 'https://u:p"w@example.org/shop.git')
-    order = await ordered(world, borrower, "clone")
-    await world.workspaces.prepare(order)
-    assert not Path(order.directory, ".git", "objects", "info", "alternates").exists()
-    git(order.directory, "fsck", "--full")
-    assert git(order.directory, "remote", "get-url", "--all", "origin") == 'https://u:p"w@example.org/shop.git'
-    assert git(order.directory, "status", "--porcelain") == ""
+    spec = await new_spec(world, borrower, "clone")
+    await world.workspaces.prepare(spec)
+    assert not Path(spec.directory, ".git", "objects", "info", "alternates").exists()
+    git(spec.directory, "fsck", "--full")
+    assert git(spec.directory, "remote", "get-url", "--all", "origin") == 'https://u:p"w@example.org/shop.git'
+    assert git(spec.directory, "status", "--porcelain") == ""
 
 
 async def test_a_clone_without_upstream_has_its_source_as_origin(world: GitWorld) -> None:
     repository = world.repository("shop")
-    order = await ordered(world, repository, "clone")
-    await world.workspaces.prepare(order)
-    assert git(order.directory, "remote", "get-url", "origin") == f"{repository}/.git"
+    spec = await new_spec(world, repository, "clone")
+    await world.workspaces.prepare(spec)
+    assert git(spec.directory, "remote", "get-url", "origin") == f"{repository}/.git"
 
 
 async def test_a_clone_begins_at_a_commit_that_no_branch_has(world: GitWorld) -> None:
@@ -231,7 +231,7 @@ async def test_a_clone_begins_at_a_commit_that_no_branch_has(world: GitWorld) ->
     world.detach(repository)
     lost = world.commit(repository)
     git(repository, "checkout", "-q", "main")
-    prepared = await world.workspaces.prepare(await ordered(world, repository, "clone", base_ref=lost[:12]))
+    prepared = await world.workspaces.prepare(await new_spec(world, repository, "clone", base_ref=lost[:12]))
     assert prepared.head == lost
 
 
@@ -248,107 +248,107 @@ async def test_checkout_is_finished_after_git_was_killed(world: GitWorld, strate
     configuration = world.base / "home" / ".gitconfig"
     # The filter runs while git writes the file: it kills its whole process group, git included.
     configuration.write_text('[filter "deadly"]\n\tsmudge = kill -9 0\n\trequired\n')
-    order = await ordered(world, repository, strategy)
+    spec = await new_spec(world, repository, strategy)
     with pytest.raises(Problem) as caught:
-        await world.workspaces.prepare(order)
+        await world.workspaces.prepare(spec)
     assert caught.value.code == "git_failed"
     configuration.unlink()
     world.restart()
     if again == "discard":
-        await world.workspaces.discard(order)
+        await world.workspaces.discard(spec)
         assert world.branches(repository) == {"main"}
         assert await world.workspaces.strays(frozenset()) == ()
-    await world.workspaces.prepare(order)
-    assert Path(order.directory, "src", "shop.py").read_text() == "price = 1\n"
-    assert git(order.directory, "status", "--porcelain") == ""
+    await world.workspaces.prepare(spec)
+    assert Path(spec.directory, "src", "shop.py").read_text() == "price = 1\n"
+    assert git(spec.directory, "status", "--porcelain") == ""
 
 
 async def test_makes_a_worktree_again_whose_directory_is_gone(world: GitWorld) -> None:
-    order = await ordered(world, world.repository("shop"), "worktree")
-    first = await world.workspaces.prepare(order)
-    Path(order.directory).rename(world.base / "moved-away")
-    Path(order.directory).parent.rmdir()
-    assert await world.workspaces.prepare(order) == first
+    spec = await new_spec(world, world.repository("shop"), "worktree")
+    first = await world.workspaces.prepare(spec)
+    Path(spec.directory).rename(world.base / "moved-away")
+    Path(spec.directory).parent.rmdir()
+    assert await world.workspaces.prepare(spec) == first
 
 
 async def test_makes_a_worktree_again_whose_registration_is_gone(world: GitWorld) -> None:
     repository = world.repository("shop")
-    order = await ordered(world, repository, "worktree")
-    first = await world.workspaces.prepare(order)
-    Path(order.directory).rename(f"{order.directory}-aside")
+    spec = await new_spec(world, repository, "worktree")
+    first = await world.workspaces.prepare(spec)
+    Path(spec.directory).rename(f"{spec.directory}-aside")
     git(repository, "worktree", "prune")
-    Path(f"{order.directory}-aside").rename(order.directory)
-    assert await world.workspaces.prepare(order) == first
-    assert git(order.directory, "status", "--porcelain") == ""
+    Path(f"{spec.directory}-aside").rename(spec.directory)
+    assert await world.workspaces.prepare(spec) == first
+    assert git(spec.directory, "status", "--porcelain") == ""
 
 
 @pytest.mark.parametrize("name", ["new.txt", "ignored.log"])
 async def test_interrupted_worktree_is_not_made_over_a_foreign_file(world: GitWorld, name: str) -> None:
-    order = await ordered(world, world.repository("shop"), "worktree")
-    await world.workspaces.prepare(order)
-    world.tear(order)
-    world.write(order.directory, name)
+    spec = await new_spec(world, world.repository("shop"), "worktree")
+    await world.workspaces.prepare(spec)
+    world.tear(spec)
+    world.write(spec.directory, name)
     for attempt in (world.workspaces.prepare, world.workspaces.discard):
         with pytest.raises(Rejected, match=name) as caught:
-            await attempt(order)
+            await attempt(spec)
         assert caught.value.code == "workspace_dirty"
-    assert Path(order.directory, name).read_text() == "work\n"
+    assert Path(spec.directory, name).read_text() == "work\n"
 
 
 @pytest.mark.parametrize("strategy", MAKING)
 async def test_does_not_discard_a_changed_or_ignored_or_staged_file(world: GitWorld, strategy: Strategy) -> None:
-    order = await ordered(world, world.repository("shop"), strategy)
-    await world.workspaces.prepare(order)
-    readme, log = Path(order.directory, "README.md"), Path(order.directory, "a.log")
+    spec = await new_spec(world, world.repository("shop"), strategy)
+    await world.workspaces.prepare(spec)
+    readme, log = Path(spec.directory, "README.md"), Path(spec.directory, "a.log")
     before = readme.read_text()
     readme.write_text("mine")
     with pytest.raises(Rejected, match=r"README\.md"):
-        await world.workspaces.discard(order)
+        await world.workspaces.discard(spec)
     readme.write_text(before)
     log.write_text("mine")
     with pytest.raises(Rejected, match=r"a\.log"):
-        await world.workspaces.discard(order)
+        await world.workspaces.discard(spec)
     log.unlink()
     readme.write_text("staged")
-    git(order.directory, "add", ".")
+    git(spec.directory, "add", ".")
     readme.write_text(before)
     with pytest.raises(Rejected, match="staged"):
-        await world.workspaces.discard(order)
-    git(order.directory, "reset", "-q", "--hard")
-    await world.workspaces.discard(order)
-    assert not Path(order.directory).exists()
+        await world.workspaces.discard(spec)
+    git(spec.directory, "reset", "-q", "--hard")
+    await world.workspaces.discard(spec)
+    assert not Path(spec.directory).exists()
 
 
 async def test_does_not_discard_commits_on_a_detached_head(world: GitWorld) -> None:
-    order = await ordered(world, world.repository("shop"), "worktree")
-    await world.workspaces.prepare(order)
-    world.detach(order.directory)
-    world.commit(order.directory)
+    spec = await new_spec(world, world.repository("shop"), "worktree")
+    await world.workspaces.prepare(spec)
+    world.detach(spec.directory)
+    world.commit(spec.directory)
     with pytest.raises(Rejected, match="another commit"):
-        await world.workspaces.discard(order)
+        await world.workspaces.discard(spec)
 
 
 async def test_discards_a_worktree_whose_source_directory_is_gone(world: GitWorld) -> None:
     repository = world.repository("shop")
     linked = world.path("linked")
     git(repository, "worktree", "add", "-q", linked)
-    order = await ordered(world, linked, "worktree")
-    await world.workspaces.prepare(order)
+    spec = await new_spec(world, linked, "worktree")
+    await world.workspaces.prepare(spec)
     git(repository, "worktree", "remove", linked)
-    await world.workspaces.discard(order)
+    await world.workspaces.discard(spec)
     assert world.branches(repository) == {"main", "linked"}
-    assert order.directory not in git(repository, "worktree", "list")
+    assert spec.directory not in git(repository, "worktree", "list")
 
 
 async def test_makes_and_removes_nothing_outside_of_its_root(world: GitWorld) -> None:
     repository = world.repository("shop")
-    order = await ordered(world, repository, "worktree")
+    spec = await new_spec(world, repository, "worktree")
     for workspace_id, directory in (
-        (order.workspace_id, repository),
-        (order.workspace_id, f"{world.root}/{order.workspace_id}/../x"),
+        (spec.workspace_id, repository),
+        (spec.workspace_id, f"{world.root}/{spec.workspace_id}/../x"),
         ("..", f"{world.root}/../shop"),
     ):
-        elsewhere = type(order)(workspace_id, "worktree", repository, directory, "topic")
+        elsewhere = type(spec)(workspace_id, "worktree", repository, directory, "topic")
         for attempt in (partial(check, world), world.workspaces.prepare, world.workspaces.discard):
             with pytest.raises(Rejected) as caught:
                 await attempt(elsewhere)
@@ -358,5 +358,5 @@ async def test_makes_and_removes_nothing_outside_of_its_root(world: GitWorld) ->
 async def test_leaves_no_lock_behind(world: GitWorld) -> None:
     repository = world.repository("shop")
     with trio.move_on_after(0.02):
-        await world.workspaces.prepare(await ordered(world, repository, "worktree"))
+        await world.workspaces.prepare(await new_spec(world, repository, "worktree"))
     assert len(world.workspaces.locks) == 0

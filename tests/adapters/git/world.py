@@ -114,9 +114,9 @@ class GitWorld:
         git(directory, "commit", "-q", "--allow-empty", "-m", "More")
         return self.head(directory)
 
-    def tear(self, order: WorkspaceSpec) -> None:
-        checkout = Path(order.directory)
-        if order.strategy == "clone":
+    def tear(self, spec: WorkspaceSpec) -> None:
+        checkout = Path(spec.directory)
+        if spec.strategy == "clone":
             # A clone that is not complete does not have its name yet.
             checkout.rename(checkout.parent / ".making")
             return

@@ -11,7 +11,7 @@ from fleet.errors import Problem, Rejected, Unavailable
 from fleet.ports import Strategy, WorkspaceSpec
 from tests.adapters.travel.world import TravelWorld, git, refs
 from tests.contracts.removals_contract import made
-from tests.contracts.workspaces_contract import MAKING, ordered
+from tests.contracts.workspaces_contract import MAKING, new_spec
 
 # ----------------------------------------------------------------------------------------------------------- transfers
 
@@ -21,15 +21,15 @@ async def test_a_repository_that_grew_sends_only_what_is_new(world: TravelWorld)
     Path(repository, "large").write_bytes(os.urandom(200_000))
     git(repository, "add", "large")
     git(repository, "commit", "-q", "-m", "Large")
-    await world.workspaces.prepare(await ordered(world, repository, "worktree"))
+    await world.workspaces.prepare(await new_spec(world, repository, "worktree"))
     assert world.transfer.sent_bytes > 200_000
     world.transfer.sent_bytes = 0
-    await world.workspaces.prepare(await ordered(world, repository, "worktree", number=2))
+    await world.workspaces.prepare(await new_spec(world, repository, "worktree", number=2))
     assert world.transfer.sent_bytes == 0
     Path(repository, "more").write_text("more\n")
     git(repository, "add", "more")
     git(repository, "commit", "-q", "-m", "More")
-    prepared = await world.workspaces.prepare(await ordered(world, repository, "clone", number=3))
+    prepared = await world.workspaces.prepare(await new_spec(world, repository, "clone", number=3))
     assert prepared.head == world.head(repository)
     assert 0 < world.transfer.sent_bytes < 1_000
     git(str(world.first.mirror()), "fsck", "--strict")
@@ -40,13 +40,13 @@ async def test_a_repository_that_grew_sends_only_what_is_new(world: TravelWorld)
     [["put"], ["put, no answer"], ["receive"], ["receive, no answer"], ["put", "put, no answer", "receive, no answer"]],
 )
 async def test_an_interrupted_transfer_can_be_repeated(world: TravelWorld, faults: list[str]) -> None:
-    order = await ordered(world, world.repository("shop"), "worktree")
+    spec = await new_spec(world, world.repository("shop"), "worktree")
     world.transfer.faults = faults[:]
     for _ in faults:
         with pytest.raises(Unavailable):
-            await world.workspaces.prepare(order)
-    prepared = await world.workspaces.prepare(order)
-    assert prepared.head == world.head(order.source_directory)
+            await world.workspaces.prepare(spec)
+    prepared = await world.workspaces.prepare(spec)
+    assert prepared.head == world.head(spec.source_directory)
     assert not [*Path(world.first.root, "parcels").iterdir(), *Path(world.base, "fleet", "parcels").iterdir()]
 
 
@@ -55,13 +55,13 @@ async def test_a_repository_with_many_refs_has_the_same_ones_on_the_host(world: 
     names = [f"refs/tags/v{number}" for number in range(150)] + ["refs/heads/a-b", "refs/heads/a/b", "refs/heads/ü"]
     packed = "".join(f"{world.head(repository)} {name}\n" for name in sorted(names))
     Path(repository, ".git", "packed-refs").write_text(packed)
-    order = await made_from(world, repository)
+    spec = await made_from(world, repository)
     there = refs(str(world.first.mirror()), "refs")
     assert {name: there[name] for name in names} == {name: world.head(repository) for name in names}
     git(repository, "tag", "-d", "v1", "v2")
     git(repository, "branch", "-D", "a/b")
     git(repository, "branch", "a/b/c")
-    await world.workspaces.prepare(order)
+    await world.workspaces.prepare(spec)
     there = refs(str(world.first.mirror()), "refs")
     assert {"refs/tags/v1", "refs/tags/v2", "refs/heads/a/b"}.isdisjoint(there)
     assert "refs/heads/a/b/c" in there
@@ -69,38 +69,38 @@ async def test_a_repository_with_many_refs_has_the_same_ones_on_the_host(world: 
 
 @pytest.mark.parametrize("fault", ["damaged piece", "twice"])
 async def test_a_damaged_or_doubled_piece_changes_nothing(world: TravelWorld, fault: str) -> None:
-    order = await ordered(world, world.repository("shop"), "worktree")
+    spec = await new_spec(world, world.repository("shop"), "worktree")
     world.transfer.faults = [fault]
-    assert (await world.workspaces.prepare(order)).head == world.head(order.source_directory)
+    assert (await world.workspaces.prepare(spec)).head == world.head(spec.source_directory)
     git(str(world.first.mirror()), "fsck", "--strict")
 
 
 async def test_work_larger_than_a_piece_comes_back_whole(world: TravelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("fleet.adapters.travel.courier", "fleet.adapters.git.parcels"):
         monkeypatch.setattr(f"{module}.PARCEL_PIECE_BYTES", 10_000)
-    order = await made(world, "worktree")
-    Path(order.directory, "large").write_bytes(os.urandom(35_000))
+    spec = await made(world, "worktree")
+    Path(spec.directory, "large").write_bytes(os.urandom(35_000))
     world.transfer.faults = ["read"]
     with pytest.raises(Unavailable):
-        await world.removals.keep(order)
-    kept = await world.removals.keep(order)
-    assert git(order.source_directory, "cat-file", "-s", f"{kept.commit}:large") == "35000"
+        await world.removals.keep(spec)
+    kept = await world.removals.keep(spec)
+    assert git(spec.source_directory, "cat-file", "-s", f"{kept.commit}:large") == "35000"
 
 
 async def test_objects_that_the_server_has_lost_are_sent_again(world: TravelWorld) -> None:
     repository = world.repository("shop")
     commit = world.commit(repository)
-    order = await ordered(world, repository, "worktree")
-    await world.workspaces.prepare(order)
+    spec = await new_spec(world, repository, "worktree")
+    await world.workspaces.prepare(spec)
     git(repository, "checkout", "-q", "--detach", "HEAD~1")
     git(repository, "branch", "-f", "main")
-    git(repository, "update-ref", "-d", f"refs/heads/{order.branch}")
+    git(repository, "update-ref", "-d", f"refs/heads/{spec.branch}")
     for ref in refs(repository, "refs/fleet"):
         git(repository, "update-ref", "-d", ref)
     git(repository, "reflog", "expire", "--expire=now", "--all")
     git(repository, "gc", "-q", "--prune=now")
-    Path(order.directory, "new").write_text("x\n")
-    kept = await world.removals.keep(order)
+    Path(spec.directory, "new").write_text("x\n")
+    kept = await world.removals.keep(spec)
     assert world.reaches(repository, str(kept.ref), commit)
 
 
@@ -109,19 +109,19 @@ async def test_a_shallow_repository_can_travel(world: TravelWorld) -> None:
     for _ in range(3):
         world.commit(full)
     git(world.base, "clone", "-q", "--depth=2", f"file://{full}", world.path("shop"))
-    order = await made_from(world, world.path("shop"))
-    assert git(order.directory, "rev-list", "--count", "HEAD") == "2"
-    commit = world.commit(order.directory)
-    kept = await world.removals.keep(order)
-    assert world.reaches(order.source_directory, f"refs/heads/{order.branch}", commit)
-    _, directory = await world.moved(order, kept)
+    spec = await made_from(world, world.path("shop"))
+    assert git(spec.directory, "rev-list", "--count", "HEAD") == "2"
+    commit = world.commit(spec.directory)
+    kept = await world.removals.keep(spec)
+    assert world.reaches(spec.source_directory, f"refs/heads/{spec.branch}", commit)
+    _, directory = await world.moved(spec, kept)
     assert world.head(directory) == commit
 
 
 async def made_from(world: TravelWorld, repository: str, strategy: Strategy = "worktree") -> WorkspaceSpec:
-    order = await ordered(world, repository, strategy)
-    await world.workspaces.prepare(order)
-    return order
+    spec = await new_spec(world, repository, strategy)
+    await world.workspaces.prepare(spec)
+    return spec
 
 
 async def test_a_host_can_fetch_from_the_origin_first(world: TravelWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,12 +130,12 @@ async def test_a_host_can_fetch_from_the_origin_first(world: TravelWorld, monkey
     git(repository, "remote", "add", "origin", origin)
     world.repositories = "origin"
     world.restart()
-    order = await made_from(world, repository)
+    spec = await made_from(world, repository)
     assert world.transfer.sent_bytes == 0
     git(repository, "remote", "set-url", "origin", world.path("missing"))
     commit = world.commit(repository)
-    await world.workspaces.prepare(await ordered(world, repository, "worktree", number=2))
-    assert git(order.directory, "rev-parse", "main") == commit
+    await world.workspaces.prepare(await new_spec(world, repository, "worktree", number=2))
+    assert git(spec.directory, "rev-parse", "main") == commit
 
 
 # ------------------------------------------------------------------------------------------------- what does not travel
@@ -161,23 +161,23 @@ async def test_no_secret_and_no_program_reaches_a_host(world: TravelWorld, strat
         ("commit.gpgsign", "true"),
     ):
         git(repository, "config", key, value)
-    order = await ordered(world, repository, strategy)
-    left = {each.what: each.detail for each in (await world.workspaces.prepare(order)).not_carried}
+    spec = await new_spec(world, repository, strategy)
+    left = {each.what: each.detail for each in (await world.workspaces.prepare(spec)).not_carried}
     assert set(left) == {"hooks", "filters", "config", "files"}
     assert "secret.log" in left["files"]
     found = [path for path in world.first.root.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
     assert found == []
-    assert git(order.directory, "config", "remote.origin.url") == "https://example.org/shop.git"
-    assert git(order.directory, "config", "remote.up.url") == "ssh://git@example.org/shop.git"
-    assert git(order.directory, "config", "user.email") == "me@example.org"
+    assert git(spec.directory, "config", "remote.origin.url") == "https://example.org/shop.git"
+    assert git(spec.directory, "config", "remote.up.url") == "ssh://git@example.org/shop.git"
+    assert git(spec.directory, "config", "user.email") == "me@example.org"
     if strategy == "worktree":
-        Path(order.directory, "built").write_text("x\n")
-        assert git(order.directory, "status", "--porcelain") == ""
+        Path(spec.directory, "built").write_text("x\n")
+        assert git(spec.directory, "status", "--porcelain") == ""
 
 
 async def test_a_host_moves_no_ref_that_is_not_its_own(world: TravelWorld) -> None:
-    order = await made(world, "worktree")
-    source, other = order.source_directory, "01936f2e-0000-7000-8000-0000000000ff"
+    spec = await made(world, "worktree")
+    source, other = spec.source_directory, "01936f2e-0000-7000-8000-0000000000ff"
     git(source, "branch", "work")
     git(source, "checkout", "-q", "work")
     newest, old = world.commit(source), refs(source, "refs/heads/main")["refs/heads/main"]
@@ -191,7 +191,7 @@ async def test_a_host_moves_no_ref_that_is_not_its_own(world: TravelWorld) -> No
         "refs/fleet/anchors": old,
         "HEAD": old,
     }
-    await world.removals.keep(order)
+    await world.removals.keep(spec)
     after = refs(source, "refs")
     assert {name: at for name, at in after.items() if not name.startswith("refs/fleet/hosts/")} == {
         name: at for name, at in before.items() if not name.startswith("refs/fleet/hosts/")
@@ -203,7 +203,7 @@ async def test_a_host_moves_no_ref_that_is_not_its_own(world: TravelWorld) -> No
     ):
         world.transfer.extra_refs = {name: at}
         with pytest.raises(Problem):
-            await world.removals.keep(order)
+            await world.removals.keep(spec)
     assert refs(source, "refs") == after
 
 
@@ -211,36 +211,36 @@ async def test_submodules_are_reported_and_nested_work_is_refused(world: TravelW
     outer, inner = world.repository("shop"), world.repository("inner")
     git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner, "lib")
     git(outer, "commit", "-q", "-m", "Lib")
-    order = await ordered(world, outer, "worktree")
-    (left,) = (await world.workspaces.prepare(order)).not_carried
+    spec = await new_spec(world, outer, "worktree")
+    (left,) = (await world.workspaces.prepare(spec)).not_carried
     assert left.what == "submodules"
-    nested = Path(order.directory, "nested")
+    nested = Path(spec.directory, "nested")
     nested.mkdir()
     git(nested, "init", "-q")
     git(nested, "commit", "-q", "--allow-empty", "-m", "Work")
     with pytest.raises(Rejected) as caught:
-        await world.removals.keep(order)
+        await world.removals.keep(spec)
     assert caught.value.code == "workspace_dirty"
 
 
 async def test_a_session_in_a_subdirectory_starts_there_on_the_host(world: TravelWorld) -> None:
     repository = world.repository("shop")
-    prepared = await world.workspaces.prepare(await ordered(world, f"{repository}/src", "worktree"))
+    prepared = await world.workspaces.prepare(await new_spec(world, f"{repository}/src", "worktree"))
     assert prepared.directory.endswith("/shop/src")
     Path(repository, "fresh").mkdir()
-    prepared = await world.workspaces.prepare(await ordered(world, f"{repository}/fresh", "worktree", number=2))
+    prepared = await world.workspaces.prepare(await new_spec(world, f"{repository}/fresh", "worktree", number=2))
     assert (prepared.directory.endswith("/shop"), prepared.not_carried[0].what) == (True, "directory")
 
 
 async def test_a_moved_repository_keeps_its_worktrees_on_the_host(world: TravelWorld) -> None:
-    order = await made(world, "worktree")
-    Path(order.source_directory).rename(world.path("moved"))
+    spec = await made(world, "worktree")
+    Path(spec.source_directory).rename(world.path("moved"))
     with pytest.raises(Problem) as caught:
-        await world.removals.keep(order)
+        await world.removals.keep(spec)
     assert caught.value.code == "directory_missing"
-    order = replace(order, source_directory=world.path("moved"))
-    await world.workspaces.require_related(order, None)
-    await world.workspaces.relink(order)
-    world.write(order.directory, "work")
-    assert (await world.removals.keep(order)).ref is not None
-    assert world.is_kept(order.source_directory, order.workspace_id)
+    spec = replace(spec, source_directory=world.path("moved"))
+    await world.workspaces.require_related(spec, None)
+    await world.workspaces.relink(spec)
+    world.write(spec.directory, "work")
+    assert (await world.removals.keep(spec)).ref is not None
+    assert world.is_kept(spec.source_directory, spec.workspace_id)

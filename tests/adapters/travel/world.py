@@ -118,12 +118,12 @@ class TravelWorld(HostWorld):
         self.transfer = CountedTransfer(transfer)
         return self.transfer
 
-    async def moved(self, order: WorkspaceSpec, kept: PreservedWork) -> tuple[Machine, str]:
+    async def moved(self, spec: WorkspaceSpec, kept: PreservedWork) -> tuple[Machine, str]:
         """Lose the host `n1` and restore the workspace on `n2`. Return that, and the directory there."""
         self.first.destroy()
         second = self.machine("n2")
-        await second.ports.removals.restore(order, kept)
-        return second, f"{second.root}/workspaces/{order.workspace_id}/shop"
+        await second.ports.removals.restore(spec, kept)
+        return second, f"{second.root}/workspaces/{spec.workspace_id}/shop"
 
 
 def refs(repository: str, below: str) -> dict[str, str]:

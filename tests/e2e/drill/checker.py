@@ -344,18 +344,18 @@ def _files(project: Path, events: Sequence[Recorded], store: Store) -> Iterator[
 
 def _workspaces(server: Victim, project: Path, events: Sequence[Recorded]) -> Iterator[str]:
     """Worktrees, directories and the log agree."""
-    orders: dict[str, str] = {}
+    directories: dict[str, str] = {}
     there: dict[str, bool] = {}
     for recorded in events:
         event, id_ = recorded.event, recorded.stream.partition("-")[2]
-        if isinstance(event, WorkspaceRequested) and event.order.strategy != "existing":
-            orders[id_] = event.order.directory
+        if isinstance(event, WorkspaceRequested) and event.spec.strategy != "existing":
+            directories[id_] = event.spec.directory
         elif isinstance(event, WorkspaceReady | WorkspaceRestored):
             there[id_] = True
         elif isinstance(event, WorkspaceRemoved | WorkspaceFailed):
             there[id_] = False
-    expected = {orders[id_] for id_, is_there in there.items() if is_there and id_ in orders}
-    for id_ in set(orders) - set(there):
+    expected = {directories[id_] for id_, is_there in there.items() if is_there and id_ in directories}
+    for id_ in set(directories) - set(there):
         yield f"workspace {id_} was requested, and nothing came of it"
     for directory in expected:
         if not Path(directory, ".git").exists():

@@ -17,22 +17,22 @@ def checkouts_are_in_the_log(evidence: Evidence) -> Iterator[str]:
     for workspace_id, checkout in evidence.directories.checkouts.items():
         state = evidence.views.workspaces.get(workspace_id)
         remade = evidence.directories.remade[workspace_id]
-        if state is None or _place(state.order) != _place(checkout.order):
-            yield f"the checkout {checkout.order.directory} was not ordered"
-        elif state.phase != "ready" and checkout.order.directory in evidence.directories.directories and not remade:
-            yield f"the checkout {checkout.order.directory} is there, and its workspace is {state.phase}"
+        if state is None or _place(state.spec) != _place(checkout.spec):
+            yield f"the checkout {checkout.spec.directory} was not ordered"
+        elif state.phase != "ready" and checkout.spec.directory in evidence.directories.directories and not remade:
+            yield f"the checkout {checkout.spec.directory} is there, and its workspace is {state.phase}"
         if not checkout.whole and not remade:
-            yield f"the checkout {checkout.order.directory} is half made"
+            yield f"the checkout {checkout.spec.directory} is half made"
 
 
-def _place(order: WorkspaceSpec | None) -> WorkspaceSpec | None:
-    """Return the order without its source and root.
+def _place(spec: WorkspaceSpec | None) -> WorkspaceSpec | None:
+    """Return the spec without its source and root.
 
     One that is bound again is mended after that is in the log, and each machine has a root of its own.
     """
-    if order is None:
+    if spec is None:
         return None
-    return replace(order, source_directory="", directory=order.directory.rpartition("/workspaces/")[2])
+    return replace(spec, source_directory="", directory=spec.directory.rpartition("/workspaces/")[2])
 
 
 def ready_workspaces_are_there(evidence: Evidence) -> Iterator[str]:
@@ -41,9 +41,9 @@ def ready_workspaces_are_there(evidence: Evidence) -> Iterator[str]:
     A removal may have failed after the directory was gone: the log says that it failed.
     """
     for state in evidence.views.workspaces:
-        if state.phase != "ready" or state.order is None or state.order.strategy == "existing":
+        if state.phase != "ready" or state.spec is None or state.spec.strategy == "existing":
             continue
-        if any(node.name == state.order.host and node.has_lost_disk for node in evidence.nodes):
+        if any(node.name == state.spec.host and node.has_lost_disk for node in evidence.nodes):
             continue  # unused, it is restored when somebody asks for it
         if state.id not in evidence.directories.checkouts and state.failure_code is None:
             yield f"workspace {state.id} is ready, and its directory is gone"
@@ -58,8 +58,8 @@ def faults_are_told(evidence: Evidence) -> Iterator[str]:
     disk = evidence.directories
     used = {session.workspace_id for session in evidence.views.sessions if session.ended_at_ms is None}
     for state in evidence.views.workspaces:
-        if state.id in used and state.phase == "ready" and state.order is not None:
-            directory = state.order.directory if state.prepared is None else state.prepared.directory
+        if state.id in used and state.phase == "ready" and state.spec is not None:
+            directory = state.spec.directory if state.prepared is None else state.prepared.directory
             cut_off = "cut_off" if directory in disk.cut_off else None
             fault = cut_off if directory in disk.directories else "missing"
             if state.fault != fault:
@@ -81,7 +81,7 @@ def ports_are_not_shared(evidence: Evidence) -> Iterator[str]:
 
 def branches_are_wanted(evidence: Evidence) -> Iterator[str]:
     """A branch that Fleet made belongs to a checkout that is there: a failed attempt leaves none behind."""
-    wanted = {checkout.order.branch for checkout in evidence.directories.checkouts.values()}
+    wanted = {checkout.spec.branch for checkout in evidence.directories.checkouts.values()}
     for repository in evidence.directories.repositories.values():
         for branch in repository.branches.keys() - repository.remotes.keys():  # a mirror has those of its source
             if branch.startswith("fleet/") and branch not in wanted:

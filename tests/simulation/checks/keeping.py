@@ -17,8 +17,8 @@ def nothing_is_lost(evidence: Evidence) -> Iterator[str]:
     kept: dict[str, list[dict[str, bytes]]] = {}
     for workspace_id, saved in disk.kept.items():
         state = evidence.views.workspaces.get(workspace_id)
-        if state is not None and state.order is not None:
-            kept.setdefault(state.order.directory, []).append(saved.contents)
+        if state is not None and state.spec is not None:
+            kept.setdefault(state.spec.directory, []).append(saved.contents)
     for written in evidence.world.written:
         here = disk.contents.get(written.directory, {}) if written.directory in disk.directories else {}
         of_erased = [saved.contents for each, saved in disk.kept.items() if f"/{each}/" in written.directory]
@@ -43,7 +43,7 @@ def claimed_workspaces_stay(evidence: Evidence) -> Iterator[str]:
         if state.sessions:
             yield f"workspace {workspace_id} was removed, and {state.sessions} claim it"
         for session in _sessions_at(evidence, recorded.position):
-            inside = PurePosixPath(session.directory).is_relative_to(state.order.directory)
+            inside = PurePosixPath(session.directory).is_relative_to(state.spec.directory)
             if inside and session.phase != "stopped":
                 yield f"workspace {workspace_id} was removed, and {session.id} ({session.phase}) works there"
 

@@ -151,7 +151,7 @@ def sessions_still_work(evidence: Evidence) -> Iterator[str]:
         workspace = None if state is None else evidence.views.workspaces.get(state.workspace_id)
         if state is None or workspace is None or workspace.phase != "ready" or is_inside(state.directory, removed):
             continue
-        if workspace.fault is not None and workspace.order is not None and workspace.order.strategy == "existing":
+        if workspace.fault is not None and workspace.spec is not None and workspace.spec.strategy == "existing":
             continue
         events = [recorded.event for recorded in evidence.stream(f"session-{probe.session}")]
         accepted = {e.text: e.prompt_id for e in events if isinstance(e, PromptAccepted)}
