@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,9 +18,10 @@ import trio
 
 from fleet.limits import HOST_GRACE_MARGIN_S
 from fleet.rehearsal.config import opencode_config
-from tests.e2e.cluster_drill.checker import look_back
+from tests.e2e.cluster_drill.checker import look_back, read_log
 from tests.e2e.cluster_drill.cluster import ADDRESS, MODEL_PORT, Cluster
 from tests.e2e.cluster_drill.faults import FAULTS, GRACE_S, Stage
+from tests.e2e.cluster_drill.figures import resumed_elsewhere
 from tests.e2e.cluster_drill.machines import make_network
 from tests.e2e.cluster_drill.sessions import Client, Memory, door_of
 from tests.e2e.cluster_drill.witness import Witness
@@ -40,7 +42,15 @@ class ClusterServer(Victim):
     def command(self, *arguments: str) -> list[str]:
         """See `Server`: the model is that of each machine."""
         hosts = ("--hosts", "ray", "--ray-address", ADDRESS, "--host-grace-s", str(GRACE_S))
-        return [*super().command(*hosts, *arguments), "--rehearsal", "never"]
+        python, option, code, *rest = super().command(*hosts, *arguments)
+        tell = "from tests.e2e.cluster_drill.stacks import install; install(); "
+        return [python, option, code.replace("from fleet", f"{tell}from fleet", 1), *rest, "--rehearsal", "never"]
+
+    def tell_stacks(self) -> None:
+        """Have the server write to its log what each of its tasks waits for."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGUSR1)
+            time.sleep(2)
 
     def environment(self) -> dict[str, str]:
         """See `Server`; it needs the settings of the cluster."""
@@ -78,7 +88,7 @@ async def drill(server: ClusterServer, memory: Memory, witness: Witness, *, seed
             for number, client in enumerate(clients):
                 await client.create(project, {f"side-{number % _MACHINES}": "yes"}, "resume" if number % 2 else "ask")
                 playing.start_soon(client.live, stopping)
-            stage = Stage(cluster, server, random, note)
+            stage = Stage(cluster, server, random, note, memory.absences)
             for kind in kinds:
                 await trio.sleep(random.uniform(2, 10))
                 await FAULTS[kind](stage)
@@ -138,9 +148,18 @@ def main() -> int:
         time.sleep(GRACE_S + HOST_GRACE_MARGIN_S)  # processes on other hosts end with their lease
         left = [sight for sight in witness.look() if sight.processes]
         wrong.extend(f"the server has ended long ago, and {each.processes} live on {each.machine}" for each in left)
-        wrong.extend(look_back(server.data, memory.sent, witness.sights, witness.ticks(), GRACE_S))
+        events = read_log(server.data)
+        wrong.extend(look_back(events, server.data / "trees", memory.sent, witness.sights, witness.ticks(), GRACE_S))
+    except BaseException:
+        server.tell_stacks()
+        raise
     finally:
         server.close()
+    for each in resumed_elsewhere(events, memory.absences):
+        print(
+            f"{memory.ledger.sessions[each.session]} was resumed elsewhere {each.away_s:.1f} s after {each.machine} "
+            f"went away, {each.lost_s:.1f} s after it was lost (grace {GRACE_S} s, margin {HOST_GRACE_MARGIN_S:.0f} s)"
+        )
     print(f"{len(memory.sent)} prompts, {len(witness.ticks())} ticks, {len(witness.sights)} looks at machines")
     print(
         "\n".join(

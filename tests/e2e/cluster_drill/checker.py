@@ -30,18 +30,31 @@ from tests.e2e.cluster_drill.sessions import Sent
 from tests.e2e.cluster_drill.witness import Sight, Tick
 
 
-def look_back(
-    data: Path, sent: Sequence[Sent], sights: Sequence[Sight], ticks: Sequence[Tick], grace_s: float
-) -> list[str]:
-    """Return what is wrong after the end of the server whose data is in `data`."""
+class BrokenLogError(Exception):
+    """The log cannot be trusted; the text says why."""
+
+
+def read_log(data: Path) -> Sequence[Recorded]:
+    """Return all events of an ended server whose data is in `data`. Raises `BrokenLogError`."""
     with LmdbLog.open(data, make_registry(), SystemClock()) as log:
         broken = verify(log).first_break
         if broken is not None:
-            return [f"the log is broken at {broken.position}: {broken.reason}"]
-        events = log.read_all()
+            raise BrokenLogError(f"the log is broken at {broken.position}: {broken.reason}")
+        return log.read_all()
+
+
+def look_back(
+    events: Sequence[Recorded],
+    trees: Path,
+    sent: Sequence[Sent],
+    sights: Sequence[Sight],
+    ticks: Sequence[Tick],
+    grace_s: float,
+) -> list[str]:
+    """Return what is wrong after the end of the server with these events, and its stores of trees in `trees`."""
     return [
         *_prompts(sent, events),
-        *_done_work(sent, events, data / "trees"),
+        *_done_work(sent, events, trees),
         *two_places(ticks),
         *outlived(sights, grace_s),
         *_lost(events, sights),

@@ -1,5 +1,6 @@
 """The faults of the drill. Each happens to one machine, the server or the head, lasts for a while, and is repaired."""
 
+import time
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final, NamedTuple
@@ -7,6 +8,7 @@ from typing import Final, NamedTuple
 import trio
 
 from tests.e2e.cluster_drill.cluster import Cluster
+from tests.e2e.cluster_drill.figures import Absence
 from tests.e2e.cluster_drill.machines import Machine
 from tests.e2e.drill.drill import Victim
 
@@ -23,6 +25,7 @@ class Stage(NamedTuple):
     server: Victim
     random: Random
     note: Callable[[str], None]
+    absences: list[Absence]
 
     def machine(self) -> Machine:
         """Choose a machine."""
@@ -32,6 +35,10 @@ class Stage(NamedTuple):
         """Choose how long a machine is away: for a moment, or until it is lost."""
         return self.random.uniform(2, 8) if self.random.random() < 0.5 else LONG_S
 
+    def goes(self, machine: Machine) -> None:
+        """Note that a machine goes away now."""
+        self.absences.append(Absence(machine.name, time.time_ns() // 1_000_000))
+
 
 Fault = Callable[[Stage], Awaitable[None]]
 
@@ -39,6 +46,7 @@ Fault = Callable[[Stage], Awaitable[None]]
 async def _power_off(stage: Stage) -> None:
     machine, seconds = stage.machine(), stage.while_s()
     stage.note(f"{machine.name} loses its power for {seconds:.0f} s")
+    stage.goes(machine)
     machine.power_off()
     await trio.sleep(seconds)
     stage.note(f"{machine.name} is switched on")
@@ -48,6 +56,7 @@ async def _power_off(stage: Stage) -> None:
 async def _partition(stage: Stage) -> None:
     machine, seconds = stage.machine(), stage.while_s()
     stage.note(f"{machine.name} loses its network for {seconds:.0f} s")
+    stage.goes(machine)
     machine.cut()
     await trio.sleep(seconds)
     stage.note(f"{machine.name} has its network again")

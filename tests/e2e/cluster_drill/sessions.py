@@ -12,6 +12,7 @@ from typing import Any, Final
 import trio
 
 from fleet.rehearsal.script import Bash, Speak, Write, fenced, print_script
+from tests.e2e.cluster_drill.figures import Absence
 from tests.e2e.drill.clients import BUSY, ENDED, Answer, Door
 from tests.e2e.drill.ledger import Ledger
 
@@ -36,9 +37,10 @@ class Sent:
 
 @dataclass
 class Memory:
-    """What the clients know: the prompts that were acknowledged, and the sessions by id."""
+    """What the clients know: the acknowledged prompts and the sessions by id. And when machines went away."""
 
     sent: list[Sent] = field(default_factory=list[Sent])
+    absences: list[Absence] = field(default_factory=list[Absence])
     ledger: Ledger = field(default_factory=Ledger)
 
 
@@ -92,7 +94,7 @@ class Client:
 
     async def _is_free(self) -> bool:
         item = await self.item()
-        return item["status"] not in BUSY and not item["queued"]
+        return item["status"] not in BUSY and (not item["queued"] or item["queuePaused"] is not None)
 
     async def item(self) -> dict[str, Any]:
         """Return what the server says of the session."""
@@ -103,7 +105,7 @@ class Client:
         return await self._door.call(method, f"/sessions/{self.id}{path}", body, may=_NOT_NOW)
 
     async def rest(self) -> None:
-        """Wait until nothing runs or waits; resume the session if it has ended."""
+        """Wait until nothing runs or waits; resume the session if it has ended, and prompt it if its queue waits."""
         end = trio.current_time() + PATIENCE_S
         while True:
             item = await self.item()
@@ -112,6 +114,8 @@ class Client:
             assert trio.current_time() < end, f"{self.name} has no rest after {PATIENCE_S:.0f} s: {item}"
             if item["status"] in ENDED:
                 await self._call("POST", "/resume")
+            elif item["status"] == "idle" and item["queuePaused"] is not None:
+                await self._prompt()  # its turn was interrupted, so the next ones wait for a person
             await trio.sleep(1)
 
 
