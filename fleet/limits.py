@@ -355,6 +355,9 @@ DIRECTORY_SEARCH_S: Final = 1.0  # a search for directories returns after so lon
 DIRECTORY_SEARCHES_MAX: Final = 2  # at a time: 45 of them blocked the event loop for 2.8 s
 DIRECTORY_SEARCH_VISITED_MAX: Final = 20_000  # directories that a search reads; a home directory has fewer
 DIRECTORY_SEARCH_FOUND_MAX: Final = 500  # directories in its response; a longer query finds the others
+OUTSIDE_COPY_S: Final = (
+    75.0  # for OpenCode's copy of an erased session: its processes first, then OPENCODE_CLI_TIMEOUT_S
+)
 ERASURE_RETRY_S: Final = 5.0  # while the disk is full
 REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then responds that it continues
 

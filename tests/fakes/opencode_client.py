@@ -137,6 +137,8 @@ class FakeOpenCode:
 
     async def delete_session(self, session_id: str) -> None:
         async with self._request() as store:
+            if self._world.delete_fault:
+                raise Problem("opencode_refused", "OpenCode answered with 500")
             if session_id in store.sessions:
                 self._world.delete_session(session_id)
 

@@ -1,21 +1,29 @@
 """Erases a session permanently: the payloads of its events, its blobs, stored responses about it, and cached data.
 
 Its work was preserved before (law 9). Its stream ends with `SessionErased`, which hides it from every view; then its
-data is deleted. After a crash, `States.erasing` knows the unfinished erasures and the next start continues them.
+data is deleted: OpenCode's copy first, because the stream says where that is, and the stream last. After a crash,
+`States.erasing` knows the unfinished erasures and the next start continues them.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Final, Protocol
 
+import structlog
 import trio
 
+from fleet.actors.effects.outside_copies import OutsideCopies
 from fleet.actors.effects.stored_responses import StoredResponses
+from fleet.core.session.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.blobs import Blobs
 from fleet.events.log import Log
 from fleet.projections.inflight import InFlight
+from fleet.projections.past import Past
 from fleet.projections.views import Views
+
+_logger = structlog.get_logger(__name__)
 
 _FLEET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -70,6 +78,15 @@ def _erased(log: Log, kind: str, aggregate_id: str) -> Rejected | None:
     return Rejected("erased", said, extra={"erasedBy": header.actor, "position": header.position})
 
 
+class Erasing:
+    """An erasure that a caller waits for. `left` says what it leaves outside of Fleet, a sentence each."""
+
+    def __init__(self) -> None:
+        self.left: list[str] = []
+        self.ended = trio.Event()
+        self.callers = 0
+
+
 class SessionErasure:
     """Erases sessions."""
 
@@ -82,6 +99,8 @@ class SessionErasure:
         *,
         answers: StoredResponses,
         caches: Sequence[Cache],
+        past: Past[State],
+        outside: OutsideCopies,
     ) -> None:
         self._log = log
         self._answers = answers
@@ -89,7 +108,9 @@ class SessionErasure:
         self._sessions = views.sessions
         self._caches = caches
         self._inflight = inflight
-        self._waiting: dict[str, trio.Event] = {}
+        self._past = past
+        self._outside = outside
+        self._awaited: dict[str, Erasing] = {}
 
     def unfinished(self) -> list[str]:
         """Return the ids of sessions whose erasure was interrupted, and was ordered: other streams are damaged."""
@@ -98,7 +119,8 @@ class SessionErasure:
     async def erase(self, session_id: str) -> None:
         """Erase everything stored for the session. Idempotent. Raises `Unavailable` if the disk is full."""
         stream = self._sessions.stream(session_id)
-        # While the log still says that there is something to erase:
+        # While the log still says that there is something to erase, and where:
+        left = await self._delete_outside(session_id, stream)
         await self._blobs.forget(stream)
         await self._answers.forget(session_id)
         await self._log.erase(stream)
@@ -106,11 +128,33 @@ class SessionErasure:
             cache.forget(stream)
         self._inflight.forget(session_id)
         self._sessions.erased(session_id)
-        waiting = self._waiting.pop(session_id, None)
-        if waiting is not None:
-            waiting.set()
+        awaited = self._awaited.get(session_id)
+        if awaited is not None:
+            awaited.left = left
+            awaited.ended.set()
+        elif left:
+            _logger.warning("erasure_left", session=session_id, left=left)
 
-    async def done(self, session_id: str) -> None:
-        """Wait until the erasure of the session is complete."""
-        while session_id in self._sessions.erasing:
-            await self._waiting.setdefault(session_id, trio.Event()).wait()
+    async def _delete_outside(self, session_id: str, stream: str) -> list[str]:
+        """Delete what is outside of Fleet; nothing if the stream is half erased, because that came later."""
+        last = self._log.stream_positions(stream, 0, self._log.head() + 1, 1, newest_first=True)
+        state = await self._past.one(session_id, last[0] - 1) if last else None
+        return [] if state is None else await self._outside.delete(state)
+
+    @contextmanager
+    def awaited(self, session_id: str) -> Generator[Erasing]:
+        """Let a caller wait for the erasure of the session, which it orders in this block."""
+        erasing = self._awaited.setdefault(session_id, Erasing())
+        erasing.callers += 1
+        try:
+            yield erasing
+        finally:
+            erasing.callers -= 1
+            if not erasing.callers:
+                del self._awaited[session_id]
+
+    async def done(self, session_id: str, erasing: Erasing) -> list[str]:
+        """Wait until the erasure of the session is complete; return what it leaves outside of Fleet."""
+        if session_id in self._sessions.erasing:
+            await erasing.ended.wait()
+        return erasing.left

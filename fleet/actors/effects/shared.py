@@ -7,6 +7,7 @@ from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.model_limits import ModelLimits
+from fleet.actors.effects.outside_copies import OutsideCopies
 from fleet.actors.effects.placement import Placement
 from fleet.actors.effects.rooms import Rooms
 from fleet.actors.effects.stored_responses import StoredResponses
@@ -36,7 +37,16 @@ def make_shared_effects(context: Context, projections: Projections) -> SharedEff
         projections.past.sessions,
         changes.live,
     )
-    erasure = SessionErasure(log, context.blobs, views, context.inflight, answers=answers, caches=caches)
+    erasure = SessionErasure(
+        log,
+        context.blobs,
+        views,
+        context.inflight,
+        answers=answers,
+        caches=caches,
+        past=projections.past.sessions,
+        outside=OutsideCopies(context),
+    )
     model_limits = ModelLimits(context, projections.touched)
     known_offers = KnownOffers(context, model_limits)
     return SharedEffects(changes, answers, erasure, Placement(context), Rooms(context), model_limits, known_offers)

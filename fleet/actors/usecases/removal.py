@@ -26,7 +26,6 @@ from fleet.core.workspace.commands import RemoveWorkspace, RestoreWorkspace, Wor
 from fleet.core.workspace.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.limits import REMOVAL_WAIT_S, SESSIONS_LISTED_MAX
-from fleet.ports import Host
 from fleet.projections.views import Views
 
 _log = structlog.get_logger(__name__)
@@ -71,41 +70,35 @@ class RemovalUseCases:
         session, left = outcome.session, NOT_ASKED
         if cleanup or permanent:
             left = await self._remove(session, caller, force=force)
-        if permanent:
-            await self._erase(session.id, caller)
-        traces = await self._delete_conversations(session) if permanent else []
+        traces = await self._erase(session.id, caller) if permanent else []
         workspace = self._context.views.workspaces.get(session.workspace_id)
         if permanent:
             await forget_trees(self._context, session.workspace_id)
             await forget_workspace(self._context, session.workspace_id, caller.cause)
+            traces += await self._traces(session)
             traces += [LEFT_ON.format(host=each.spec.host) for each in (() if workspace is None else workspace.left)]
         gone = workspace is None or workspace.phase == "removed"
         return Ending(session, workspace, None if gone else left, permanent, self._context.log.head(), tuple(traces))
 
-    async def _delete_conversations(self, session: Session) -> list[str]:
-        """Delete the session's conversations from OpenCode's store; return what is left of it outside of Fleet."""
-        traces, host = list[str](), self._context.host_of(session.workspace_id)
-        own = (*session.opencode.earlier_session_ids, session.opencode.session_id)
-        for opencode_id in own if session.opencode.session_exists else ():
-            try:
-                await self._delete_conversation(host, opencode_id)
-            except Problem as problem:
-                traces.append(f"OpenCode still has the conversation {opencode_id}: {problem.detail}")
+    async def _traces(self, session: Session) -> list[str]:
+        """Return what is left of the erased session outside of Fleet, and was not to be deleted."""
+        traces = list[str]()
+        branch = None if session.settings.strategy == "existing" else session.settings.branch
+        if branch is not None and await self._has_branch(session.source_directory, branch):
+            traces.append(f"the repository still has the branch {branch}")
         if session.settings.parent_id is not None and session.callbacks.sent:
             traces.append(f"session {session.settings.parent_id} got its callbacks, which quote it")
         return traces
 
-    async def _delete_conversation(self, host: Host, opencode_id: str) -> None:
-        """Delete it through any OpenCode process of its host, because they share their store; else by a command."""
-        for instance in self._context.views.instances.alive():
-            client = self._context.connections.current(instance.id)
-            if client is None or instance.host != host.name:
-                continue
-            try:
-                return await client.delete_session(opencode_id)
-            except Problem as problem:
-                _log.info("conversation_not_deleted", instance=instance.id, code=problem.code)
-        return await host.opencode.delete_session(opencode_id)
+    async def _has_branch(self, directory: str, branch: str) -> bool:
+        """Return whether the repository may have the branch."""
+        workspaces = self._context.local.workspaces
+        try:
+            found = await workspaces.branches(await workspaces.inspect(directory), branch)
+        except Problem as problem:
+            _log.info("branches_not_read", directory=directory, code=problem.code)
+            return True
+        return any(each.kind == "local" and each.name == branch for each in found)
 
     async def remove(self, workspace_id: str, caller: Caller) -> State:
         """Remove a workspace that no session needs, or only some that have stopped; one that is gone stays so.
@@ -211,18 +204,19 @@ class RemovalUseCases:
             return await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _SETTLED)
         raise Unavailable("timed_out", f"workspace {workspace_id} is still being worked on", retry_after_s=10)
 
-    async def _erase(self, session_id: str, caller: Caller) -> None:
+    async def _erase(self, session_id: str, caller: Caller) -> list[str]:
+        """Erase the session and wait for it; return what that leaves outside of Fleet."""
         command = EraseSession(at_ms=self._now())
-        try:
-            await self._context.actors.sessions.ask(
-                session_id, Deliver(command, caller.cause, erasure_key(caller), caller.digest)
-            )
-        except Rejected as rejected:
-            if rejected.code != "session_not_found":  # another request has erased it meanwhile
-                raise
-        with trio.move_on_after(REMOVAL_WAIT_S):
-            await self._erasure.done(session_id)
-            return
+        with self._erasure.awaited(session_id) as erasing:
+            try:
+                await self._context.actors.sessions.ask(
+                    session_id, Deliver(command, caller.cause, erasure_key(caller), caller.digest)
+                )
+            except Rejected as rejected:
+                if rejected.code != "session_not_found":  # another request has erased it meanwhile
+                    raise
+            with trio.move_on_after(REMOVAL_WAIT_S):
+                return await self._erasure.done(session_id, erasing)
         raise Unavailable("timed_out", "the session is hidden, and its records are still being erased")
 
     async def _ask_workspace(self, workspace_id: str, command: WorkspaceCommand, caller: Caller) -> State:

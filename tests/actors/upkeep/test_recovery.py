@@ -7,7 +7,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from fleet.actors.usecases.removal import RemovalUseCases
+from fleet.actors.usecases import removal
 from fleet.errors import Unavailable
 from fleet.limits import RECOVERY_BATCH, RECOVERY_PAUSE_S
 from tests.actors.usecases.test_removal import worked
@@ -76,7 +76,7 @@ async def test_snapshots_of_an_erased_session_are_deleted_after_a_crash(
         item = await worked(machine, door, strategy)
         assert item["workspaceId"] in machine.files.trees
         with monkeypatch.context() as patched:
-            patched.setattr(RemovalUseCases, "_delete_conversations", lost)
+            patched.setattr(removal, "forget_trees", lost)
             await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
         assert item["workspaceId"] in machine.files.trees
     async with machine.fleet():
