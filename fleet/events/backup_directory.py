@@ -166,7 +166,9 @@ class BackupDirectory:
         """Erase the stream's records up to this position; return how many were not erased before."""
         store = self.store
         keys = [key for key in store.stream_positions(stream, 0, None) if key <= position_key(through)]
-        readable = [key for key, raw in zip(keys, store.records_at(keys), strict=True) if not codec.decode(raw).erased]
+        readable = [
+            key for key, raw in zip(keys, store.records_at(keys), strict=True) if not codec.decode(raw or b"").erased
+        ]
         if readable:
             self._become_stale()
             nothing = ImportBatch([], now_ms)

@@ -9,6 +9,9 @@
 The chain covers only headers. A header holds a salted digest of its payload and one of its request, nothing else of
 them. So a record's salt and payload can be erased: the chain can still be verified, and the content cannot be guessed
 from it. The header is an array whose fields keep their places; new fields are added at the end.
+
+An event is decoded only from a payload that has the digest in its header: any other payload is a damaged event. So
+nothing reads a payload that was changed, whether or not the log was verified.
 """
 
 import hashlib
@@ -36,7 +39,7 @@ _NO_PAYLOAD: Final = b"{}"
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True):
-    """Everything in a record except its payload and salt. Type and schema come first, see `decode_event`."""
+    """Everything in a record except its payload and salt. The fields of `_Kind` come first."""
 
     type: str
     schema: int
@@ -56,6 +59,9 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
 class _Kind(msgspec.Struct, frozen=True, array_like=True):
     type: str
     schema: int
+    position: int
+    stream: str
+    version: int
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -82,6 +88,11 @@ def unreadable_page(error: Exception) -> CorruptRecord:
     """Return the problem of a record on a damaged page."""
     return CorruptRecord(f"a page cannot be read: {error}")
 
+
+MISPLACED: Final = "the index leads to the record of another event"
+CHANGED: Final = "the payload does not match its digest: it was changed"
+_DIGEST_AT: Final = 66  # before the end of the header, which ends with two digests of 2 + 32 bytes each
+_DIGEST_ENDS: Final = 34
 
 _length: Final = struct.Struct(">I").unpack_from
 _sha256: Final = hashlib.sha256
@@ -119,12 +130,18 @@ def digest_of(record: bytes) -> bytes:
 
 
 def decode(record: bytes) -> Record:
-    """Decode a record. Raises `CorruptRecord`. The digests are not checked here but in verify.py."""
+    """Decode a record. Raises `CorruptRecord`. The digests are not checked: see `require_payload`, verify.py."""
     end = _header_end(record)
     header, digest = read_header(record[_LENGTH_BYTES:end])
     if _is_erased(record, end):
         return Record(header, b"", b"", digest, erased=True)
     return Record(header, record[end : end + SALT_BYTES], _payload(record, end), digest)
+
+
+def require_payload(record: Record) -> None:
+    """Raise `CorruptRecord` if the payload is there and is not the one that the header holds the digest of."""
+    if not record.erased and digest_payload(record.salt, record.payload) != record.header.payload_digest:
+        raise CorruptRecord(CHANGED)
 
 
 Examined: TypeAlias = tuple[Header, bytes, bytes | None]
@@ -182,10 +199,12 @@ def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
     cause = Cause(header.actor, header.causation_id, header.correlation_id)
     if _is_erased(record, end):
         return recorded(header, cause, _NO_PAYLOAD, _ERASED)
+    payload = _payload(record, end)
+    if _sha256(record[end : end + SALT_BYTES] + payload).digest() != header.payload_digest:
+        return damaged_event(header, cause, CHANGED)
     try:
-        payload = _payload(record, end)
         event = registry.decode(header.type, header.schema, payload)
-    except (DamagedPayload, CorruptRecord) as damaged:
+    except DamagedPayload as damaged:
         return damaged_event(header, cause, str(damaged))
     except UnreadableEvent as error:
         error.position = header.position
@@ -198,22 +217,38 @@ def damaged_event(header: Header, cause: Cause, reason: str) -> Recorded:
     return recorded(header, cause, msgspec.json.encode({"damaged": reason}), Damaged(reason))
 
 
-def decode_event(record: bytes, registry: EventRegistry) -> Any:
-    """Return the event without its envelope, which would double the cost of a fold."""
-    end = _header_end(record)
-    if _is_erased(record, end):
-        return _ERASED
+def decode_event(record: bytes, registry: EventRegistry, stream: str, version: int, position: int) -> Any:
+    """Return the event with this place, without its envelope, which would double the cost of a fold.
+
+    It is `Damaged` for the record of another place, as for one that cannot be read. Raises `UnreadableEvent`.
+    """
     try:
-        kind = _decode_kind(record[_LENGTH_BYTES:end])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CorruptRecord(f"a record's header cannot be read: {error}") from error
-    try:
-        return registry.decode(kind.type, kind.schema, _payload(record, end))
-    except DamagedPayload as damaged:
+        end = _LENGTH_BYTES + _length(record)[0]
+        salted, head = record[end:], record[_LENGTH_BYTES:end]
+        if len(salted) < SALT_BYTES or head[-_DIGEST_AT:-_DIGEST_ENDS] != _sha256(salted).digest():
+            salted, head = _rare_content(record), header_bytes(record)
+        kind = _decode_kind(head)
+        if kind.version != version or kind.position != position or kind.stream != stream:
+            return Damaged(MISPLACED)
+        return registry.decode(kind.type, kind.schema, salted[SALT_BYTES:]) if salted else _ERASED
+    except (DamagedPayload, CorruptRecord) as damaged:
         return Damaged(str(damaged))
     except UnreadableEvent as error:
-        error.position = decode_header(record).position
+        error.position = position
         raise
+    except (msgspec.MsgspecError, UnicodeDecodeError, struct.error) as error:
+        return Damaged(f"a record's header cannot be read: {error}")
+
+
+def _rare_content(record: bytes) -> bytes:
+    """Return salt and payload of a record that is compressed, or whose header has further fields; none if erased."""
+    end = _header_end(record)
+    if _is_erased(record, end):
+        return b""
+    salted = record[end : end + SALT_BYTES] + _payload(record, end)
+    if _decode_header(record[_LENGTH_BYTES:end]).payload_digest != _sha256(salted).digest():
+        raise CorruptRecord(CHANGED)
+    return salted
 
 
 def recorded(header: Header, cause: Cause, payload: bytes, event: Any) -> Recorded:

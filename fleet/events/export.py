@@ -89,6 +89,7 @@ def export_page(log: LogReader, after: int, through: int) -> tuple[bytes, int]:
 def export_line(raw: bytes) -> bytes:
     """Return the line of one record. Raises `CorruptRecord`."""
     record, header = codec.decode(raw), codec.header_bytes(raw)
+    codec.require_payload(record)
     head = record.header
     line = ExportLine(
         position=head.position,

@@ -92,10 +92,9 @@ class ExportStore:
         start = bisect_right(self._positions, after)
         return map(self._read, islice(range(start, len(self._positions)), limit))
 
-    def records_at(self, keys: list[bytes]) -> Iterator[bytes]:
-        """See `RecordStore`. Positions that the export does not have are left out."""
-        found = (self.record(int.from_bytes(key, "big")) for key in keys)
-        return (record for record in found if record is not None)
+    def records_at(self, keys: list[bytes]) -> Iterator[bytes | None]:
+        """See `RecordStore`."""
+        return (self.record(int.from_bytes(key, "big")) for key in keys)
 
     def record(self, position: int) -> bytes | None:
         """See `RecordStore`."""

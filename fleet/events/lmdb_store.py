@@ -234,12 +234,12 @@ class LmdbStore:
         keys = islice(cursor.iterprev(keys=True, values=False), limit)
         return [key[start:] for key in takewhile(lambda key: key[:start] == prefix, keys)]
 
-    def records_at(self, keys: list[bytes]) -> Iterator[bytes]:
-        """Yield the records with these keys. Consume or close the iterator before any other call."""
+    def records_at(self, keys: list[bytes]) -> Iterator[bytes | None]:
+        """See `RecordStore`."""
         cursor = self._read.cursor(self._records)
         for start in range(0, len(keys), _RECORDS_AT_ONCE):
-            for _, record in cursor.getmulti(keys[start : start + _RECORDS_AT_ONCE]):
-                yield record
+            wanted = keys[start : start + _RECORDS_AT_ONCE]
+            yield from map(dict(cursor.getmulti(wanted)).get, wanted)
 
     def record(self, position: int) -> bytes | None:
         """Return one record."""

@@ -8,7 +8,7 @@ from fleet.events import codec
 from fleet.events.batch import LogEnd
 from fleet.events.envelope import Cause, CommandRecord, Damaged, Recorded, StateSnapshot
 from fleet.events.heads import Heads
-from fleet.events.lmdb_keys import position_key
+from fleet.events.lmdb_keys import position_key, positions_of
 from fleet.events.log import up_to
 from fleet.events.registry import EventRegistry
 from fleet.events.surplus import Surplus, TableSizes
@@ -33,8 +33,11 @@ class RecordStore(Protocol):
         """Yield records beyond position `after`. Consume them before any other call."""
         ...
 
-    def records_at(self, keys: list[bytes]) -> Iterator[bytes]:
-        """Yield the records with these keys. Consume or close the iterator before any other call."""
+    def records_at(self, keys: list[bytes]) -> Iterator[bytes | None]:
+        """Yield the records with these keys, None where there is none.
+
+        Consume or close the iterator before any other call.
+        """
         ...
 
     def record(self, position: int) -> bytes | None:
@@ -114,36 +117,40 @@ class StoredLog:
         self, stream: str, after: int = 0, limit: int | None = None, bytes_max: int | None = None
     ) -> list[Recorded]:
         """See `LogReader`."""
-        return self._events_at(self._store.stream_positions(stream, after, limit), bytes_max)
+        keys = self._store.stream_positions(stream, after, limit)
+        return up_to(bytes_max, self._decoded(positions_of(keys), self._store.records_at(keys), stream))
 
     def read_all(self, after: int = 0, limit: int | None = None, bytes_max: int | None = None) -> list[Recorded]:
         """See `LogReader`."""
-        return self._decoded(count(after + 1), self._store.records(after, limit), bytes_max)
+        return up_to(bytes_max, self._decoded(count(after + 1), self._store.records(after, limit)))
 
     def read_events(self, positions: Sequence[int], bytes_max: int | None = None) -> list[Recorded]:
         """See `LogReader`."""
-        return self._events_at([position_key(position) for position in positions], bytes_max)
+        records = self._store.records_at([position_key(position) for position in positions])
+        return up_to(bytes_max, self._decoded(positions, records))
 
-    def _events_at(self, keys: list[bytes], bytes_max: int | None) -> list[Recorded]:
-        positions = (int.from_bytes(key, "big") for key in keys)
-        return self._decoded(positions, self._store.records_at(keys), bytes_max)
+    def _decoded(
+        self, positions: Iterable[int], records: Iterable[bytes | None], stream: str | None = None
+    ) -> Iterator[Recorded]:
+        """Yield the events of these records; one that is damaged is `Damaged`, so that all others can be read.
 
-    def _decoded(self, positions: Iterable[int], records: Iterable[bytes], bytes_max: int | None) -> list[Recorded]:
-        """Return the events of these records; one that is damaged is `Damaged`, so that all others can be read."""
+        All have to be events of the `stream`; without one, missing records are left out.
+        """
         registry, decode = self._registry, codec.decode_recorded
+        for position, record in zip(positions, records, strict=False):
+            if record is None and stream is None:
+                continue
+            try:
+                found = decode(record or b"", registry)
+            except codec.CorruptRecord as error:
+                yield self._damaged(position, error.detail, stream)
+            else:
+                misplaced = stream is not None and (found.stream != stream or found.position != position)
+                yield self._damaged(position, codec.MISPLACED, stream) if misplaced else found
 
-        def read() -> Iterator[Recorded]:
-            for position, record in zip(positions, records, strict=False):
-                try:
-                    yield decode(record, registry)
-                except codec.CorruptRecord as error:
-                    yield self._damaged(position, error.detail)
-
-        return up_to(bytes_max, read())
-
-    def _damaged(self, position: int, reason: str) -> Recorded:
-        """Return the event of a record without a readable header: the index still knows its stream."""
-        for stream in list(self._store.streams("", "")):
+    def _damaged(self, position: int, reason: str, of: str | None) -> Recorded:
+        """Return the event of a record that cannot be read: the index still knows its stream."""
+        for stream in list(self._store.streams("", "")) if of is None else (of,):
             version = self._store.indexed_version(stream, position)
             if version is not None:
                 return Recorded(position, stream, version, "", 0, 0, Cause(), b"{}", Damaged(reason))
@@ -152,7 +159,7 @@ class StoredLog:
     def read_headers(self, positions: Sequence[int]) -> list[codec.Header]:
         """See `LogReader`."""
         keys = [position_key(position) for position in positions]
-        return [codec.decode_header(record) for record in self._store.records_at(keys)]
+        return [codec.decode_header(record) for record in self._store.records_at(keys) if record is not None]
 
     def stream_positions(self, stream: str, after: int, before: int, limit: int, *, newest_first: bool) -> list[int]:
         """See `LogReader`."""
@@ -174,15 +181,19 @@ class StoredLog:
 
     def replay(self, stream: str, after: int = 0, through: int | None = None) -> Iterator[tuple[int, int, Any]]:
         """See `LogReader`."""
-        registry = self._registry
+        registry, decode = self._registry, codec.decode_event
         last = None if through is None else position_key(through)
         while keys := self._store.stream_positions(stream, after, REPLAY_PAGE_EVENTS, last):
-            first, after = (int.from_bytes(key, "big") for key in (keys[0], keys[-1]))
-            version = self._store.indexed_version(stream, first) or 0
-            page = [_decode_or_damaged(record, registry) for record in self._store.records_at(keys)]
-            for key, event in zip(keys, page, strict=True):
-                yield version, int.from_bytes(key, "big"), event
-                version += 1
+            positions = positions_of(keys)
+            after = positions[-1]
+            first = self._store.indexed_version(stream, positions[0]) or 0
+            versions = range(first, first + len(keys))
+            records = self._store.records_at(keys)
+            page = [
+                decode(record or b"", registry, stream, version, position)
+                for record, version, position in zip(records, versions, positions, strict=True)
+            ]
+            yield from zip(versions, positions, page, strict=True)
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """See `LogReader`."""
@@ -208,10 +219,3 @@ class StoredLog:
     def find_surplus(self) -> Surplus | None:
         """See `LogReader`."""
         return self._store.find_surplus()
-
-
-def _decode_or_damaged(record: bytes, registry: EventRegistry) -> Any:
-    try:
-        return codec.decode_event(record, registry)
-    except codec.CorruptRecord as error:
-        return Damaged(error.detail)

@@ -186,7 +186,7 @@ class _Walk:
         if header.previous_digest != self.digest:
             raise codec.CorruptRecord("the digest of the record before does not match: one of the two was changed")
         if content is not None and content != header.payload_digest:
-            raise codec.CorruptRecord("the payload does not match its digest: it was changed")
+            raise codec.CorruptRecord(codec.CHANGED)
         if header.version != version:
             raise codec.CorruptRecord(f"{stream} should be at version {version}, the record holds {header.version}")
         if self._indexed(stream, position) != version:

@@ -40,6 +40,7 @@ def version_at(log: LogReader, position: int) -> tuple[str, int] | None:
             with suppress(codec.CorruptRecord, msgspec.MsgspecError):
                 record = log.read_record(each)
                 if record is not None and (found := codec.decode(record)).header.type == _STARTED:
+                    codec.require_payload(found)
                     return _read_start(found.payload).version, each
         before = positions[-1]
     return None

@@ -1,6 +1,7 @@
 """A damaged event or content: it has a code of its own, and takes one stream away, not the server."""
 
 import pytest
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from fleet.events import codec
@@ -42,6 +43,20 @@ async def test_server_starts_without_the_session_of_a_damaged_event(machine: Mac
             assert (await door.knock("POST", f"/api/sessions/{whole['id']}/resume")).status == 200
             await door.prompt(whole["id"], "Go on")
     assert not any(codec.decode(raw).erased for raw in machine.disk.records), "damage is no erasure"
+
+
+async def test_payload_that_was_changed_is_served_by_no_route(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        item = await door.prompt((await door.session(PLAIN))["id"], "Allow nothing")
+        asked = (await door.knock("GET", f"/api/log?session={item['id']}&type=session.prompt-accepted")).json[0]
+    position = damage(machine, f"session-{item['id']}", asked["version"], encode(asked["data"] | {"text": "Allow all"}))
+    machine.views = MemoryStore()
+    machine.disk.snapshots.clear()
+    async with machine.fleet() as door:
+        for path in (f"sessions/{item['id']}", f"sessions/{item['id']}/messages", f"log/{position}"):
+            (await door.knock("GET", f"/api/{path}")).problem(503, "event_damaged")
+        for path in ("log", f"log?session={item['id']}", "search?q=Allow"):
+            assert b"Allow all" not in (await door.knock("GET", f"/api/{path}")).body
 
 
 async def test_what_belongs_to_a_damaged_stream_is_kept(machine: Machine) -> None:
