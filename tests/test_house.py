@@ -20,6 +20,11 @@ LONG = {
     "tests/core/test_session_laws.py",  # half of it imports what the laws are about
 }
 """Files that are one concept and longer: a concept is not cut in two to stay under the limit."""
+FUNCTION_LINES_MAX = 50
+LONG_FUNCTIONS = {
+    "tests/cli/test_session_commands.py:test_a_session_is_made_watched_listed_and_ended",  # a story
+    "tests/e2e/test_sessions.py:test_every_curl_line_of_the_product_page",  # a story
+}
 AVOIDED = frozenset(re.findall(r"\w+", "manager service helper util processor monitor watcher base common info data"))
 """Words that say nothing in the name of a file or a class."""
 ALLOWED = {
@@ -116,6 +121,18 @@ def test_a_module_says_what_it_holds(name: str) -> None:
 def test_no_file_is_too_long() -> None:
     lengths = {name: len(text(name).splitlines()) for name in modules("fleet", "tools", "bench", "tests")}
     assert {name for name, length in lengths.items() if length > LINES_MAX} == LONG
+
+
+def test_no_function_is_too_long() -> None:
+    """Counts the body, without the signature, which lists a command's options, and without the docstring."""
+    found: set[str] = set()
+    for name in modules("fleet", "tools", "bench", "tests"):
+        for node in ast.walk(ast.parse(text(name))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[min(ast.get_docstring(node) is not None, len(node.body) - 1)]
+                if (node.end_lineno or 0) - first.lineno >= FUNCTION_LINES_MAX:
+                    found.add(f"{name}:{node.name}")
+    assert found == LONG_FUNCTIONS
 
 
 def test_nothing_is_left_to_do() -> None:

@@ -215,7 +215,7 @@ def complain(sentence: str) -> None:
     print(f"fleet: {plain(sentence)}", file=sys.stderr)
 
 
-def tell_loss(failure: "FleetError | None") -> None:
+def warn_connection_lost(failure: "FleetError | None") -> None:
     """Report on stderr that the server is not reachable, or reachable again: for `FleetClient.on_loss`."""
     complain("the server responds again." if failure is None else f"waiting for the server: {failure.detail}.")
 

@@ -20,8 +20,8 @@ _SAID: Final = {"text": "", "reasoning": "dim italic"}
 _MARKS: Final = {"completed": ("✓", "green"), "error": ("✗", "red")}
 
 
-class Teller:
-    """Tells frames, line by line. With `titles` each begins with whose it is; without, text appears as it grows.
+class StreamPrinter:
+    """Prints frames, line by line. With `titles` each begins with whose it is; without, text appears as it grows.
 
     `own` is OpenCode's id of the one session that is followed: lines of its sub-agents have a mark, and come when they
     are whole, because several may write at a time.
@@ -34,16 +34,16 @@ class Teller:
         self._own = own
         self._titles = None if titles is None else dict(titles)
         self._roles: dict[str, str] = {}
-        self._told: set[str] = set()  # parts
+        self._printed: set[str] = set()  # parts
         self._growing: dict[str, _Growing] = {}  # parts that are open
         self._open: str | None = None  # the part whose last line has no end yet
 
-    def take(self, frame: Frame) -> None:
-        """Tell a frame."""
+    def print(self, frame: Frame) -> None:
+        """Print a frame."""
         if isinstance(frame, Event):
-            tell = _TELLS.get(frame.type)
-            if tell is not None and (frame.data or frame.type == "session.erased"):  # erased ones have no data
-                for line in tell(self, frame.data):
+            lines = _LINES.get(frame.type)
+            if lines is not None and (frame.data or frame.type == "session.erased"):  # erased ones have no data
+                for line in lines(self, frame.data):
                     self._line(frame, line)
         elif self._titles is None and self._console.is_terminal:
             self._grow(frame)
@@ -80,7 +80,7 @@ class Teller:
 
     def _holds(self, part_id: str, message_id: str, kind: str, text: str) -> None:
         """Have an open part hold this text from now on."""
-        if kind in _SAID and part_id not in self._told and self._roles.get(message_id) != "user":
+        if kind in _SAID and part_id not in self._printed and self._roles.get(message_id) != "user":
             growing = self._growing.setdefault(part_id, _Growing(_SAID[kind]))
             if not growing.painted.startswith(text):
                 self._paint(part_id, text.removeprefix(growing.painted))
@@ -116,11 +116,11 @@ class Teller:
 
     def _part(self, data: Data) -> list[Text]:
         body, part_id = data["body"], data["part_id"]
-        if part_id in self._told or self._roles.get(data["message_id"]) == "user":
+        if part_id in self._printed or self._roles.get(data["message_id"]) == "user":
             return []
         lines = told_part(body)
         if lines:
-            self._told.add(part_id)
+            self._printed.add(part_id)
         if not self._is_own(data.get("opencode_id", "")):
             return [Text.assemble(("  | ", "dim"), line) for line in lines]
         growing = self._growing.pop(part_id, None)
@@ -147,7 +147,7 @@ class _Growing:
 
 
 def told_part(body: Data) -> list[Text]:
-    """Return the lines that tell a finished part; none where it is nothing to look at."""
+    """Return the lines of a finished part; none where there is nothing to show."""
     if body.get("type") == "tool":
         return [_tool(body)]
     style = _SAID.get(str(body.get("type")))
@@ -166,7 +166,7 @@ def _tool(body: Data) -> Text:
     return Text.assemble(f"  {mark} ", (str(body.get("tool")), style), (f" {line_of(about)[:200]}", "dim"), style=style)
 
 
-def _says(style: str, make: Callable[[Data], str]) -> "Callable[[Teller, Data], list[Text]]":
+def _says(style: str, make: Callable[[Data], str]) -> "Callable[[StreamPrinter, Data], list[Text]]":
     return lambda _, data: [Text(line_of(make(data)), style)]
 
 
@@ -189,11 +189,11 @@ def _changed(files: int, additions: int, deletions: int) -> str:
     return f"changed {counted(files, 'file', 'files')}, +{additions} -{deletions}"
 
 
-_TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
-    "session.created": Teller._created,
-    "session.prompt-accepted": Teller._prompted,
-    "session.message-recorded": Teller._message,
-    "session.part-recorded": Teller._part,
+_LINES: Final[Mapping[str, Callable[[StreamPrinter, Data], list[Text]]]] = {
+    "session.created": StreamPrinter._created,
+    "session.prompt-accepted": StreamPrinter._prompted,
+    "session.message-recorded": StreamPrinter._message,
+    "session.part-recorded": StreamPrinter._part,
     "session.turn-started": _says("dim", lambda data: f"turn {data['number']}"),
     "session.turn-ended": _says("bold green", lambda data: f"{data['outcome']}: {data['evidence']}"),
     "session.turn-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
@@ -210,7 +210,7 @@ _TELLS: Final[Mapping[str, Callable[[Teller, Data], list[Text]]]] = {
     "session.provision-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
     "session.turn-delayed": _says("yellow", lambda data: data["reason"] or "works on"),
     "session.abort-requested": _says("yellow", lambda _: "abort"),
-    "session.resumed": Teller._resumed,
+    "session.resumed": StreamPrinter._resumed,
     "session.completed": _says("dim", lambda data: f"completed: {data['evidence']}"),
     "session.stopped": _says("bold", lambda data: f"stopped: {data['evidence']}"),
     "session.disconnected": _says("bold magenta", lambda data: f"disconnected: {data['evidence']}"),

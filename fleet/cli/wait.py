@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from fleet.cli.connect import ExitCode, complain, tell_loss
+from fleet.cli.connect import ExitCode, complain, warn_connection_lost
 from fleet.cli.sanitize import SafeConsole
 from fleet.cli.show_view import counted, outcome_code
-from fleet.cli.tail_view import Teller
+from fleet.cli.tail_view import StreamPrinter
 from fleet.client.session import is_settled, needs_person
 from fleet.wire.frames import Event
 
@@ -42,34 +42,34 @@ class Followed(NamedTuple):
 async def follow_to_end(
     fleet: "FleetClient", session: "Session", events: "Stream[Frame]", console: SafeConsole, *, prompted: bool
 ) -> "Followed":
-    """Tell what the session does until it has nothing more to do or needs a person, and return what it is then.
+    """Print what the session does until it has nothing more to do or needs a person, and return what it is then.
 
     Where a person was needed before the prompt came, it returns at once. What the session did before its next prompt is
     not told, where `prompted` says that one was sent. It says on stderr when the server is away.
     """
-    teller, begun = Teller(console, own=(await session.read()).opencode_id), not prompted
+    printer, begun = StreamPrinter(console, own=(await session.read()).opencode_id), not prompted
 
-    def tell(failure: "FleetError | None") -> None:
-        teller.end()
-        tell_loss(failure)
+    def warn(failure: "FleetError | None") -> None:
+        printer.end()
+        warn_connection_lost(failure)
 
-    fleet.on_loss(tell)
+    fleet.on_loss(warn)
     try:
         while True:
             frame = await anext(events)
             begins = not begun and isinstance(frame, Event) and frame.type == "session.prompt-accepted"
             begun = begun or begins
             if begun:
-                teller.take(frame)
+                printer.print(frame)
             if begins and (needed := needs_person(item := await session.read())) is not None:
-                teller.end()
+                printer.end()
                 return Followed(item, needed)
             decisive = begun and isinstance(frame, Event) and frame.type in _DECISIVE
             if decisive and is_settled(item := await session.read()):
-                teller.end()
+                printer.end()
                 return Followed(item)
     except KeyboardInterrupt:
-        teller.end()
+        printer.end()
         complain(f"the session continues; `fleet abort {session.id}` stops its turn.")
         raise
 

@@ -1,6 +1,7 @@
 """The client's methods for the audit log."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypedDict, Unpack
 
 from fleet.client.connection import Connection, Page
 from fleet.client.export import LogExport
@@ -24,50 +25,64 @@ from fleet.wire.bodies import Query
 from fleet.wire.policy import PolicyBody, PolicyTrial
 
 
+class LogFilter(TypedDict, total=False):
+    """Which events of the log to return: those that match everything that is given. All of it may be left out."""
+
+    after: int
+    """Only events after this position."""
+    before: int | None
+    """Only events before this position."""
+    limit: int
+    """The maximum number of events; 50 by default."""
+    newest_first: bool
+    session: str | None
+    stream: str | None
+    """A stream's name, such as `instance-` and an id."""
+    types: Sequence[str]
+    """Types of events, such as `session.created`."""
+    actor: str | None
+    """Who caused the event, such as `token:` and a name."""
+    correlation: str | None
+    """The id of the request that caused the event."""
+    begin: str | None
+    """A date or RFC 3339 time: only events that were recorded then or later."""
+    end: str | None
+    """A date or RFC 3339 time: only events that were recorded then or earlier."""
+
+
+def log_query(asked: LogFilter) -> LogQuery:
+    """Return the filter as the query of `GET /api/log`."""
+    return LogQuery(
+        after=asked.get("after", 0),
+        before=asked.get("before"),
+        limit=asked.get("limit", 50),
+        order="desc" if asked.get("newest_first") else "asc",
+        session=asked.get("session"),
+        stream=asked.get("stream"),
+        type=",".join(asked.get("types", ())) or None,
+        actor=asked.get("actor"),
+        correlation=asked.get("correlation"),
+        from_=asked.get("begin"),
+        to=asked.get("end"),
+    )
+
+
 class AuditLog:
     """The methods of `FleetClient` for the log."""
 
     _connection: Connection
 
-    async def log(
-        self,
-        *,
-        after: int = 0,
-        before: int | None = None,
-        limit: int = 50,
-        newest_first: bool = False,
-        session: str | None = None,
-        stream: str | None = None,
-        types: Sequence[str] = (),
-        actor: str | None = None,
-        correlation: str | None = None,
-        begin: str | None = None,
-        end: str | None = None,
-    ) -> Page[EventItem]:
+    async def log(self, **asked: Unpack[LogFilter]) -> Page[EventItem]:
         """Return events of the log between two positions that match all given filters.
 
-        `begin` and `end` are dates or RFC 3339 times. The total is where the log ends. A search may stop early, with
-        few events or none: while the page's `go_on` is not None, continue with it as `after`, or as `before` where the
-        newest come first.
+        The total is where the log ends. A search may stop early, with few events or none: while the page's `go_on` is
+        not None, continue with it as `after`, or as `before` where the newest come first.
 
         >>> session = await fleet.create("/home/user/plain")
         >>> [event.type for event in await fleet.log(session=session.id, types=["session.created"])]
         ['session.created']
         """
-        query = LogQuery(
-            after=after,
-            limit=limit,
-            before=before,
-            order="desc" if newest_first else "asc",
-            session=session,
-            stream=stream,
-            type=",".join(types) or None,
-            actor=actor,
-            correlation=correlation,
-            from_=begin,
-            to=end,
-        )
-        return await self._connection.page(EventItem, "/log", query)
+        return await self._connection.page(EventItem, "/log", log_query(asked))
 
     async def chain(self, position: int) -> Page[EventItem]:
         """Return an event and its causes: the event first, its first cause last."""

@@ -7,7 +7,7 @@ import pytest
 from rich.text import Text
 
 from fleet.cli.sanitize import SafeConsole
-from fleet.cli.tail_view import Teller
+from fleet.cli.tail_view import StreamPrinter
 from fleet.wire.frames import Delta, Event, Frame, InFlightPart, InFlightSession, PartChanged, Snapshot
 
 OWN, OTHER = "ses_own", "ses_of_a_sub_agent"
@@ -37,10 +37,10 @@ def flying(*parts: tuple[str, str, str]) -> Snapshot:
 def told(*frames: Frame) -> list[str]:
     """Return the lines that a terminal shows then."""
     out = io.StringIO()
-    teller = Teller(SafeConsole(file=out, force_terminal=True), own=OWN)
+    printer = StreamPrinter(SafeConsole(file=out, force_terminal=True), own=OWN)
     for frame in frames:
-        teller.take(frame)
-    teller.end()
+        printer.print(frame)
+    printer.end()
     return [line for line in Text.from_ansi(out.getvalue()).plain.splitlines() if line]
 
 
@@ -119,7 +119,7 @@ def test_a_question_is_shown_with_its_choices() -> None:
 
 def test_a_session_has_the_same_colour_in_every_run() -> None:
     out = io.StringIO()
-    Teller(SafeConsole(file=out, force_terminal=True), {SESSION: "One"}).take(event("resumed", at_ms=1))
+    StreamPrinter(SafeConsole(file=out, force_terminal=True), {SESSION: "One"}).print(event("resumed", at_ms=1))
     assert out.getvalue().startswith("\x1b[92mOne ")
 
 

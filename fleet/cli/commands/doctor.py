@@ -46,32 +46,36 @@ def doctor(
     The exit code is 1 if Fleet cannot work, or a drill failed.
     """
     import msgspec
-    import trio
 
     from fleet.diagnosis.checks import healthy
-    from fleet.drill.drills import run_drills
     from fleet.logs import configure_logs
 
     configure_logs("error")  # to standard error; the checks say what is wrong
-    found: Iterable[Check]
-    if drill:
-        found = run_drills(config.data_dir, scratch)
-    elif cluster:
-        from fleet.diagnosis.cluster import examine_cluster
-
-        found = trio.run(examine_cluster, config, os.environ)
-    else:
-        from fleet.diagnosis.doctor import examine
-
-        found = trio.run(examine, config, os.environ)
     checks: list[Check] = []
-    for check in found:
+    for check in _results(config, scratch, cluster=cluster, drill=drill):
         checks.append(check)
         if not json:
             _show(check)
     if json:
         print(msgspec.json.format(msgspec.json.encode(checks), indent=2).decode())
     raise typer.Exit(0 if healthy(tuple(checks)) else 1)
+
+
+def _results(config: Config, scratch: Path | None, *, cluster: bool, drill: bool) -> "Iterable[Check]":
+    """Carry out the checks that the options choose; those of a drill one after the other."""
+    import trio
+
+    if drill:
+        from fleet.drill.drills import run_drills
+
+        return run_drills(config.data_dir, scratch)
+    if cluster:
+        from fleet.diagnosis.cluster import examine_cluster
+
+        return trio.run(examine_cluster, config, os.environ)
+    from fleet.diagnosis.doctor import examine
+
+    return trio.run(examine, config, os.environ)
 
 
 def _show(check: "Check") -> None:

@@ -63,12 +63,31 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
 
     from fleet import __version__
     from fleet.cli.strict_tool import StrictTool
-    from fleet.client.session import needs_person, waits_behind
-    from fleet.limits import MCP_WAIT_S_MAX
 
-    here = str(Path.cwd())
+    errors, own = _ErrorTexts(fleet), _Tools(fleet, instance_id)
+    functions = (
+        *(own.create_session, own.prompt_session, own.wait_for_session),
+        *(own.read_session, own.diff_session, own.list_sessions),
+    )
+    return MCPServer(
+        "fleet",
+        instructions=_INSTRUCTIONS,
+        version=__version__,
+        log_level="ERROR",
+        tools=[StrictTool.of(errors.around(each)) for each in functions],
+    )
+
+
+class _Tools:
+    """The tools: their names, arguments and docstrings are what the agent reads of them."""
+
+    def __init__(self, fleet: "FleetClient", instance_id: str | None) -> None:
+        self._fleet = fleet
+        self._instance_id = instance_id
+        self._here = str(Path.cwd())
 
     async def create_session(  # noqa: PLR0917 - a tool's arguments have names
+        self,
         prompt: str,
         directory: str = "",
         title: str = "",
@@ -82,10 +101,10 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         You get a message when it is done, unless `notify` is false. `maker` is your own session's id; give it if an
         error asks for it. `host` is the machine that it works on: a name, or a label such as `gpu=true`.
         """
-        own = await _maker(fleet, instance_id, maker, prompt)
-        acting = fleet if own is None else fleet.acting_for(own)
+        own = await _maker(self._fleet, self._instance_id, maker, prompt)
+        acting = self._fleet if own is None else self._fleet.acting_for(own)
         session = await acting.create(
-            os.path.join(here, directory),  # noqa: PTH118 - a path of the server's machine, not looked at here
+            os.path.join(self._here, directory),  # noqa: PTH118 - a path of the server's machine, not looked at here
             title=title or None,
             isolation_strategy=isolation,
             prompt=prompt,
@@ -95,15 +114,17 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         note = "you will get a message when it is done" if own and notify else "wait_for_session waits until it is done"
         return {**_brief(await session.read()), "note": note}
 
-    async def prompt_session(session: str, text: str, maker: str = "") -> dict[str, Any]:
+    async def prompt_session(self, session: str, text: str, maker: str = "") -> dict[str, Any]:
         """Send a session a prompt. While it works, prompts wait in its queue: `promptWaitsFor` says for what."""
-        own = await _maker(fleet, instance_id, maker, text, required=False)
-        found = await _named(fleet if own is None else fleet.acting_for(own), session)
+        from fleet.client.session import waits_behind
+
+        own = await _maker(self._fleet, self._instance_id, maker, text, required=False)
+        found = await _named(self._fleet if own is None else self._fleet.acting_for(own), session)
         await found.prompt(text)
         item = await found.read()
         return {**_brief(item), "promptWaitsFor": waits_behind(item)}
 
-    async def wait_for_session(session: str, seconds: float = 20) -> dict[str, Any]:
+    async def wait_for_session(self, session: str, seconds: float = 20) -> dict[str, Any]:
         """Wait until a session has nothing more to do or needs a person; then `answer` is its last message.
 
         `needsPerson` says what a person has to do before it continues its work.
@@ -113,7 +134,10 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         import msgspec
         import trio
 
-        found = await _named(fleet, session)
+        from fleet.client.session import needs_person
+        from fleet.limits import MCP_WAIT_S_MAX
+
+        found = await _named(self._fleet, session)
         with trio.move_on_after(min(max(seconds, 0), MCP_WAIT_S_MAX)):
             await found.wait()
         item = await found.read()
@@ -122,35 +146,25 @@ def tools(fleet: "FleetClient", instance_id: str | None) -> "MCPServer":
         answer = None if works else await _last_answer(found)
         return {**_brief(item), "requests": requests, "needsPerson": needs_person(item), "answer": answer}
 
-    async def read_session(session: str, messages: int = 10) -> str:
+    async def read_session(self, session: str, messages: int = 10) -> str:
         """Read the last messages of a session."""
-        page = await (await _named(fleet, session)).messages(limit=min(max(messages, 1), 200))
+        page = await (await _named(self._fleet, session)).messages(limit=min(max(messages, 1), 200))
         return _cut("\n\n".join(filter(None, (_text_of(each.info, each.parts) for each in page.messages))))
 
-    async def diff_session(session: str, turn: int = 0) -> str:
+    async def diff_session(self, session: str, turn: int = 0) -> str:
         """Read what a session has changed, in total or in one turn, as a patch."""
         import trio
 
         from fleet.cli.commands.diff import patch
 
-        items = await (await _named(fleet, session)).diffs(turn=turn or None)
+        items = await (await _named(self._fleet, session)).diffs(turn=turn or None)
         patches = [await trio.to_thread.run_sync(patch, item) for item in items]
         return _cut(b"".join(patches).decode("utf-8", "replace")) or "nothing has changed"
 
-    async def list_sessions(search: str = "", status: str = "", limit: int = 20) -> list[dict[str, Any]]:
+    async def list_sessions(self, search: str = "", status: str = "", limit: int = 20) -> list[dict[str, Any]]:
         """List sessions, the newest first; `status` may be active, idle, waiting_input, error, completed, stopped."""
         chosen = [status] if status else []
-        return [_brief(each) for each in await fleet.sessions(search=search or None, status=chosen, limit=limit)]
-
-    errors = _ErrorTexts(fleet)
-    functions = (create_session, prompt_session, wait_for_session, read_session, diff_session, list_sessions)
-    return MCPServer(
-        "fleet",
-        instructions=_INSTRUCTIONS,
-        version=__version__,
-        log_level="ERROR",
-        tools=[StrictTool.of(errors.around(each)) for each in functions],
-    )
+        return [_brief(each) for each in await self._fleet.sessions(search=search or None, status=chosen, limit=limit)]
 
 
 class _ErrorTexts:

@@ -11,7 +11,7 @@ from fleet.cli.commands.new import Agent, ModelName, Wait, model_of, read_text
 from fleet.cli.connect import Json, Name, complain, connected, named
 
 if TYPE_CHECKING:
-    from fleet.client import FleetClient
+    from fleet.client import FleetClient, Session
     from fleet.wire.bodies import AttachmentBody
 
 
@@ -39,9 +39,8 @@ async def prompt(
     """
     from fleet.cli.sanitize import SafeConsole, json_of
     from fleet.cli.wait import follow_to_end, tell_outcome
-    from fleet.client.session import waits_behind
 
-    said = read_text(text) or ""
+    said, chosen = read_text(text) or "", model_of(model)
     attachments = [_attachment(file) for file in attach or ()]
     found = await named(fleet, session)
     if resume and (await found.read()).status in ("completed", "stopped", "disconnected"):
@@ -49,21 +48,13 @@ async def prompt(
     async with found.events() as events:
         if command:
             name, _, arguments = said.strip().removeprefix("/").partition(" ")
-            await found.command(name, arguments, agent=agent, model=model_of(model))
+            await found.command(name, arguments, agent=agent, model=chosen)
         else:
             await found.prompt(
-                said,
-                attachments=attachments,
-                agent=agent,
-                model=model_of(model),
-                delivery="steer" if steer else "queue",
+                said, attachments=attachments, agent=agent, model=chosen, delivery="steer" if steer else "queue"
             )
         if not wait:
-            item = await found.read()
-            if (behind := waits_behind(item)) is not None:
-                complain(f"the prompt waits: {behind}.")
-            if json:
-                print(json_of(item))
+            await _say_what_it_waits_for(found, "the prompt", json=json)
             return 0
         shown = SafeConsole(file=sys.stderr if json else sys.stdout)
         followed = await follow_to_end(fleet, found, events, shown, prompted=True)
@@ -75,16 +66,9 @@ async def prompt(
 @connected
 async def compact(fleet: "FleetClient", *, session: Name, json: Json = False) -> None:
     """Compact the conversation, so that the model has room again. While the session works, this waits in its queue."""
-    from fleet.cli.sanitize import json_of
-    from fleet.client.session import waits_behind
-
     found = await named(fleet, session)
     await found.compact()
-    item = await found.read()
-    if (behind := waits_behind(item)) is not None:
-        complain(f"it waits: {behind}.")
-    if json:
-        print(json_of(item))
+    await _say_what_it_waits_for(found, "it", json=json)
 
 
 @connected
@@ -109,6 +93,17 @@ async def withdraw(
     await found.withdraw(waiting[0] if waiting else prompt)
     if json:
         print(json_of(await found.read()))
+
+
+async def _say_what_it_waits_for(session: "Session", what: str, *, json: bool) -> None:
+    from fleet.cli.sanitize import json_of
+    from fleet.client.session import waits_behind
+
+    item = await session.read()
+    if (behind := waits_behind(item)) is not None:
+        complain(f"{what} waits: {behind}.")
+    if json:
+        print(json_of(item))
 
 
 def _attachment(file: Path) -> "AttachmentBody":

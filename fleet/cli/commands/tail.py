@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.connect import Json, completed, connected, every_session, named, tell_loss
+from fleet.cli.connect import Json, completed, connected, every_session, named, warn_connection_lost
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient, FleetError
@@ -33,7 +33,7 @@ async def tail(
     """
     from fleet.cli.sanitize import SafeConsole, json_of
     from fleet.cli.stdout_pipe import while_read
-    from fleet.cli.tail_view import Teller
+    from fleet.cli.tail_view import StreamPrinter
     from fleet.wire.frames import Event
 
     found = None if session is None else await named(fleet, session)
@@ -44,25 +44,22 @@ async def tail(
         return
     item = None if found is None else await found.read()
     only = None if item is None else item.id
-    teller = Teller(SafeConsole(), titles, own=None if item is None else item.opencode_id)
+    printer = StreamPrinter(SafeConsole(), titles, own=None if item is None else item.opencode_id)
 
-    def tell(failure: "FleetError | None") -> None:
-        teller.end()
-        tell_loss(failure)
+    def warn(failure: "FleetError | None") -> None:
+        printer.end()
+        warn_connection_lost(failure)
 
-    fleet.on_loss(tell, retry_for_s=None if once else math.inf)
+    fleet.on_loss(warn, retry_for_s=None if once else math.inf)
     source = fleet if found is None or once else found  # one session's stream does not tell where it ends
     async with while_read(), source.events(after=begin) as events:
         async for frame in events:
-            if isinstance(frame, Event):
-                if only not in (None, frame.session_id):
-                    pass
-                elif json:
-                    print(json_of(frame, lines=True), flush=True)
-                else:
-                    teller.take(frame)
-                if once and frame.position >= last:
-                    break
-            elif not json and not once:
-                teller.take(frame)
-    teller.end()
+            if not isinstance(frame, Event):
+                if not (json or once):
+                    printer.print(frame)
+                continue
+            if only in (None, frame.session_id):
+                print(json_of(frame, lines=True), flush=True) if json else printer.print(frame)
+            if once and frame.position >= last:
+                break
+    printer.end()

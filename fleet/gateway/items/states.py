@@ -68,13 +68,7 @@ def session_item(state: State, around: Surroundings) -> SessionItem:
 
 
 def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
-    evidence, evidence_at_ms = state.evidence, state.evidence_at_ms or state.since_ms
-    if around.silent is not None:  # newer than what the session saw last
-        evidence = f"its OpenCode does not answer ({around.silent.evidence}); before that: {evidence}"
-        evidence_at_ms = around.silent.since_ms
-    fault = None if around.lost is None else described(around.lost)
-    if around.lost is not None and fault is not None:
-        evidence, evidence_at_ms = f"{fault}; before that: {evidence}", around.lost.fault_since_ms
+    evidence, evidence_at_ms = _evidence(state, around)
     return {
         "id": state.id,
         "opencode_id": state.opencode.session_id,
@@ -121,6 +115,18 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "host": around.host,
         "need": _need_item(state.settings),
     }
+
+
+def _evidence(state: State, around: Surroundings) -> tuple[str, int]:
+    """Return why the session has its status, and since when, with what is known of its process and workspace."""
+    evidence, evidence_at_ms = state.evidence, state.evidence_at_ms or state.since_ms
+    if around.silent is not None:  # newer than what the session saw last
+        evidence = f"its OpenCode does not answer ({around.silent.evidence}); before that: {evidence}"
+        evidence_at_ms = around.silent.since_ms
+    fault = None if around.lost is None else described(around.lost)
+    if around.lost is not None and fault is not None:
+        evidence, evidence_at_ms = f"{fault}; before that: {evidence}", around.lost.fault_since_ms
+    return evidence, evidence_at_ms
 
 
 def _need_item(settings: SessionSettings) -> NeedItem | None:

@@ -1,10 +1,12 @@
 """The log of a directory or an export, with the methods that the client has for the log of a server."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable
+from typing import Unpack
 
 import msgspec
 import trio
 
+from fleet.client.audit import LogFilter, log_query
 from fleet.client.connection import Page
 from fleet.client.errors import Invalid, NotFound
 from fleet.core.session.events import ConversationOpened, SessionCreated, SessionResumed
@@ -29,7 +31,7 @@ from fleet.projections.proof import prove_chain, prove_everything
 from fleet.projections.store import ViewStore
 from fleet.projections.why import called_paths, explain, read_event
 from fleet.projections.why_turn import changed_files
-from fleet.wire.audit import Between, EventItem, LogQuery, SignedHead, Verification, WhyStep
+from fleet.wire.audit import Between, EventItem, SignedHead, Verification, WhyStep
 
 _SESSION = "session-"
 
@@ -43,34 +45,10 @@ class LocalLog:
         self.blobs = blobs
         self.times = LogTimes(reader)
 
-    async def log(
-        self,
-        *,
-        after: int = 0,
-        before: int | None = None,
-        limit: int = 50,
-        newest_first: bool = False,
-        session: str | None = None,
-        stream: str | None = None,
-        types: Sequence[str] = (),
-        actor: str | None = None,
-        correlation: str | None = None,
-        begin: str | None = None,
-        end: str | None = None,
-    ) -> Page[EventItem]:
+    async def log(self, **asked: Unpack[LogFilter]) -> Page[EventItem]:
         """See `AuditLog`."""
-        query = LogQuery(
-            after=after,
-            limit=limit,
-            before=before,
-            order="desc" if newest_first else "asc",
-            type=",".join(types) or None,
-            actor=actor,
-            correlation=correlation,
-            from_=begin,
-            to=end,
-        )
-        search = search_of(query, stream if session is None else f"{_SESSION}{session}")
+        query = log_query(asked)
+        search = search_of(query, query.stream if query.session is None else f"{_SESSION}{query.session}")
         found = await find_events(self.reader, self.times, search)
         return Page([event_item(event) for event in found.events], self.reader.head(), found.next_cursor)
 

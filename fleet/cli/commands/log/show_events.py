@@ -1,6 +1,6 @@
 """`fleet log show` shows events of the audit log."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,7 +8,10 @@ from fleet.cli.commands.log.source import session_id, sourced
 from fleet.cli.connect import Json, completed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fleet.cli.commands.log.source import LogSource
+    from fleet.client.audit import LogFilter
     from fleet.wire.audit import EventItem
 
 _NAME_CHARS_MAX = 40  # in a column
@@ -42,31 +45,54 @@ async def show(
     json: Json = False,
 ) -> int:
     """Show events of the log, or one event with its data."""
-    from fleet.cli.commands.log.naming import names_of, sentence_of_item
-    from fleet.cli.sanitize import SafeConsole, json_of
-    from fleet.cli.show_view import table
-    from fleet.projections.names import who
-    from fleet.projections.sentences import cut
+    from fleet.cli.sanitize import json_of
+    from fleet.client.audit import LogFilter
 
     if position is not None:
         print(json_of(await source.event(position)))
         return 0
-    filters: dict[str, Any] = {
-        "session": None if session is None else await session_id(source, session),
-        "types": kind or (),
-        "actor": actor,
-        "correlation": correlation,
-        "begin": begin,
-        "end": end,
-    }
     newest_first = reverse or after is None
-    events = await _found(source, after or 0, before, limit, newest_first=newest_first, filters=filters)
+    filters = LogFilter(
+        after=after or 0,
+        before=before,
+        newest_first=newest_first,
+        session=None if session is None else await session_id(source, session),
+        types=kind or (),
+        actor=actor,
+        correlation=correlation,
+        begin=begin,
+        end=end,
+    )
+    events = await _found(source, limit, filters)
     if newest_first and not reverse:
         events.reverse()
-    if json:
-        for event in events:
-            print(json_of(event, lines=True))
-        return 0
+    if not json:
+        await _print_table(source, events)
+    for event in events if json else ():
+        print(json_of(event, lines=True))
+    return 0
+
+
+async def _found(source: "LogSource", count: int, asked: "LogFilter") -> "list[EventItem]":
+    """Return so many events, over as many requests as the search takes."""
+    found: list[EventItem] = []
+    asked = asked.copy()
+    while True:
+        asked["limit"] = count - len(found)
+        page = await source.log(**asked)
+        found += page
+        if page.go_on is None or len(found) == count:
+            return found
+        asked["before" if asked.get("newest_first") else "after"] = page.go_on
+
+
+async def _print_table(source: "LogSource", events: "Sequence[EventItem]") -> None:
+    from fleet.cli.commands.log.naming import names_of, sentence_of_item
+    from fleet.cli.sanitize import SafeConsole
+    from fleet.cli.show_view import table
+    from fleet.projections.names import who
+    from fleet.projections.sentences import cut
+
     names = await names_of(source, events)
     rows = [
         (
@@ -82,19 +108,3 @@ async def show(
     headings = (">POSITION", "AT", "TYPE", "WHERE", "WHO", "WHAT")
     console = SafeConsole()
     console.print(table(console.width, headings, rows, free="WHAT", spare=("TYPE", "WHERE", "WHO")))
-    return 0
-
-
-async def _found(
-    source: "LogSource", after: int, before: int | None, limit: int, *, newest_first: bool, filters: dict[str, Any]
-) -> "list[EventItem]":
-    """Return so many events, over as many requests as the search takes."""
-    found: list[EventItem] = []
-    while True:
-        page = await source.log(
-            after=after, before=before, limit=limit - len(found), newest_first=newest_first, **filters
-        )
-        found += page
-        if page.go_on is None or len(found) == limit:
-            return found
-        after, before = (after, page.go_on) if newest_first else (page.go_on, before)
