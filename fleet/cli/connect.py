@@ -77,20 +77,22 @@ Name = Annotated[str, _NAME]
 At = Annotated[
     str | None,
     typer.Option(
-        "--at", metavar="MOMENT", help="As it was then: a position of the log, or a time such as 2026-01-31T12:00:00Z."
+        "--at",
+        metavar="MOMENT",
+        help="As it was then: a position of the log, a time such as 2026-01-31T12:00:00Z, or a date.",
     ),
 ]
 
 
 async def now_at(fleet: "FleetClient", at: str | None) -> float | None:
     """Return the Unix time to count durations from at a moment, None for the present."""
-    from datetime import UTC, datetime
+    from fleet.adapters.clock import SystemClock
+    from fleet.projections.history_query import parse_instant
 
     if at is None or at == "0":
         return None
     told = (await fleet.event(int(at))).at if at.isdecimal() else at
-    moment = datetime.fromisoformat(told)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return min(parse_instant(told, "at", last=True), SystemClock().now_ms()) / 1000
 
 
 MaybeName = Annotated[str | None, _NAME]

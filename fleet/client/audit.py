@@ -44,9 +44,9 @@ class LogFilter(TypedDict, total=False):
     """Who caused the event, such as `token:` and a name."""
     correlation: str | None
     """The id of the request that caused the event."""
-    begin: str | None
+    begin: int | str | None
     """A date or RFC 3339 time: only events that were recorded then or later."""
-    end: str | None
+    end: int | str | None
     """A date or RFC 3339 time: only events that were recorded then or earlier."""
 
 
@@ -101,7 +101,7 @@ class AuditLog:
         return await self._connection.page(WhyStep, f"/log/{position:d}/why", WhyQuery(file))
 
     async def between(self, first: int | str, last: int | str | None = None) -> Between:
-        """Compare two moments, each a position or an RFC 3339 time: what changed in the fleet in between.
+        """Compare two moments, each a position, a date or an RFC 3339 time: what changed in the fleet in between.
 
         >>> session = await fleet.create("/home/user/plain", title="A task")
         >>> [(each.title, each.status) for each in (await fleet.between(0)).sessions]

@@ -5,25 +5,32 @@ from typing import Final
 from fleet.errors import Rejected
 from fleet.events.catalog import NAMES
 from fleet.events.search import Search
-from fleet.projections.history_query import parse_instant
+from fleet.projections.moments import Instants, parse_moment
 from fleet.wire.audit import LogQuery
 
 _TYPES_HINT: Final = "`LoggedEvent` in /api/openapi.json lists all types"
 
 
-def search_of(query: LogQuery, stream: str | None) -> Search:
+def search_of(query: LogQuery, stream: str | None, head: int) -> Search:
     """Return the search; `stream` is that of the query, or of its session. Raises `Rejected` invalid."""
+    begin = None if query.from_ is None else parse_moment(query.from_, head, "from")
+    end = None if query.to is None else parse_moment(query.to, head, "to")
+    after, before = query.after, query.before
+    if isinstance(begin, int):
+        after = max(after, begin - 1)
+    if isinstance(end, int):
+        before = end + 1 if before is None else min(before, end + 1)
     return Search(
-        after=query.after,
-        before=query.before,
+        after=after,
+        before=before,
         newest_first=query.order == "desc",
         limit=query.limit,
         stream=stream,
         types=_types(query.type),
         actor=query.actor,
         correlation_id=query.correlation,
-        from_ms=None if query.from_ is None else parse_instant(query.from_, "from"),
-        to_ms=None if query.to is None else parse_instant(query.to, "to", last=True),
+        from_ms=begin.first_ms if isinstance(begin, Instants) else None,
+        to_ms=end.last_ms if isinstance(end, Instants) else None,
     )
 
 

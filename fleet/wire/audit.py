@@ -21,6 +21,10 @@ _Path = Annotated[str, msgspec.Meta(max_length=PATH_CHARS_MAX)]
 _StreamName = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,256}$")]
 
 
+_Moment = Position | Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+"""A position, an RFC 3339 time, or a date in UTC."""
+
+
 class LogQuery(Query, frozen=True):
     """`GET /api/log`. An event has to match every given filter."""
 
@@ -42,10 +46,14 @@ class LogQuery(Query, frozen=True):
     correlation: Annotated[str | None, msgspec.Meta(description="Events caused by this request (`X-Request-Id`).")] = (
         None
     )
-    from_: Annotated[str | None, msgspec.Meta(description="Recorded at this date or RFC 3339 time, or later.")] = (
-        msgspec.field(default=None, name="from")
-    )
-    to: Annotated[str | None, msgspec.Meta(description="Recorded at this date or RFC 3339 time, or earlier.")] = None
+    from_: Annotated[
+        _Moment | None,
+        msgspec.Meta(description="At this position or later, or recorded at this RFC 3339 time or date, or later."),
+    ] = msgspec.field(default=None, name="from")
+    to: Annotated[
+        _Moment | None,
+        msgspec.Meta(description="At this position or earlier, or recorded at this RFC 3339 time or date, or earlier."),
+    ] = None
 
 
 class TimeQuery(Query, frozen=True):
@@ -110,9 +118,6 @@ class WhyStep(WireItem, kw_only=True):
     actor: str
     stream: str
     type: str
-
-
-_Moment = Position | Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class BetweenQuery(Query, frozen=True):

@@ -45,6 +45,24 @@ def test_filters_work_without_a_server(history: History, source: tuple[str, str]
     assert json.loads(log("show", "1", *source).stdout)["position"] == 1
 
 
+def test_a_range_is_named_by_positions_times_or_dates(
+    history: History, source: tuple[str, str], tmp_path: Path
+) -> None:
+    everything = shown("-n", "200", *source)
+    day = everything[0]["at"][:10]
+    assert everything[-1]["at"][:10] == day
+    assert [event["position"] for event in shown("--from", "5", "--to", "7", *source)] == [5, 6, 7]
+    begun = everything[40]["at"]
+    since = [event["position"] for event in everything if event["at"] >= begun]
+    assert [
+        event["position"] for event in shown("-n", "200", "--from", begun, "--to", str(history.head), *source)
+    ] == since
+    assert shown("-n", "200", "--from", day, "--to", day, *source) == everything
+    done = log("export", "-o", str(tmp_path / "day"), "--from", day, "--to", day, *source)
+    assert (done.exit_code, done.stderr.split()[1]) == (0, str(history.head))
+    assert log("diff", day, *source).stdout.startswith(f"{history.head} events after position 0 up to {history.head}:")
+
+
 def test_whole_log_is_proven_without_a_server(history: History, source: tuple[str, str]) -> None:
     done = log("verify", "--json", *source)
     proof = json.loads(done.stdout)
@@ -56,6 +74,9 @@ def test_wrong_values_are_reported_as_by_a_server(source: tuple[str, str]) -> No
         (["show", "--type", "session.born"], "--type: unknown types"),
         (["show", "--session", "0f"], "no session"),
         (["show", "--from", "yesterday"], "--from: "),
+        (["show", "--to", "99999"], "--to: the log ends at"),
+        (["export", "-o", "/nowhere", "--to", "99999"], "--to: the log ends at"),
+        (["export", "-o", "/nowhere", "--from", "yesterday"], "--from: 'yesterday' is no moment of the log"),
         (["show", "99999"], "no event 99999"),
         (["diff", "99999"], "--from: the log ends at"),
         (["diff", "10", "99999"], "--to: the log ends at"),

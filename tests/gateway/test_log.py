@@ -60,6 +60,8 @@ async def test_event_is_read_by_its_position(door: Door) -> None:
         "type=",
         "from=yesterday",
         "to=2026-13-01",
+        "to=99999",
+        "from=-1",
         "stream=",
         "stream=%00",
         "session=a%20b",

@@ -232,6 +232,15 @@ async def test_a_moment_ahead_of_the_log_is_refused_with_its_end(door: Door, at:
     assert f" {door.fleet.log.head()}" in refused["detail"]
 
 
+async def test_the_date_of_today_is_the_end_of_what_is_recorded(machine: Machine, door: Door) -> None:
+    await door.session()
+    today, head = rfc3339(machine.clock.now_ms())[:10], door.fleet.log.head()
+    answer = await door.knock("GET", f"/api/sessions?at={today}")
+    assert (answer.headers["fleet-position"], len(answer.json)) == (str(head), 1)
+    tomorrow = rfc3339(machine.clock.now_ms() + 86_400_000)[:10]
+    (await door.knock("GET", f"/api/sessions?at={tomorrow}")).problem(422, "invalid")
+
+
 async def test_a_diff_of_a_turn_that_ran_then_says_so(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
     path = f"/api/sessions/{item['id']}/diffs?contents=false"

@@ -28,6 +28,7 @@ from fleet.limits import DAY_S, LOG_CHAIN_EVENTS_MAX, PAGE_DEFAULT
 from fleet.projections.between import changes_between
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
+from fleet.projections.moments import position_at
 from fleet.projections.names import naming
 from fleet.projections.proof import prove_chain, prove_everything
 from fleet.projections.why import explain
@@ -72,7 +73,7 @@ async def read_log(fleet: Fleet, reads: LogReads, query: LogQuery) -> Response:
     with names in snake_case, the same as in the event streams.
     """
     head = fleet.log.head()
-    found = await find_events(fleet.log, reads.times, search_of(query, _stream(fleet, query)))
+    found = await find_events(fleet.log, reads.times, search_of(query, _stream(fleet, query), head))
     response = answer([event_item(event) for event in found.events], total=head, position=head)
     if found.next_cursor is not None:
         response.headers["Fleet-Continue"] = str(found.next_cursor)
@@ -166,8 +167,9 @@ async def compare_positions(fleet: Fleet, reads: LogReads, query: BetweenQuery) 
     its turns changed, and what it used. `X-Total-Count` counts all sessions with events in between; the 200 that
     changed last are given.
     """
-    first = await _moment(fleet, reads, query.from_, "from")
-    last = fleet.log.head() if query.to is None else await _moment(fleet, reads, query.to, "to", last=True)
+    head = fleet.log.head()
+    first = await position_at(reads.times, query.from_, head, "from", last=False)
+    last = head if query.to is None else await position_at(reads.times, query.to, head, "to")
     found = await changes_between(fleet.log, fleet.past.sessions.one, fleet.blobs, first, last)
     return answer(between(fleet.log, first, last, found), total=len(found), position=last)
 
@@ -247,13 +249,6 @@ class ExportStream(ResponseBody):
         if not end:
             raise StopAsyncIteration
         return end
-
-
-async def _moment(fleet: Fleet, reads: LogReads, moment: int | str, field: str, *, last: bool = False) -> int:
-    """Return the position of a moment: itself, or the last one before a time. Raises `Rejected` invalid."""
-    if isinstance(moment, int) or moment.isdecimal():
-        return check_cursor(fleet, int(moment), field)
-    return await reads.times.at(parse_instant(moment, field, last=last))
 
 
 def _title(fleet: Fleet, session_id: str) -> str | None:

@@ -5,8 +5,7 @@ from typing import NamedTuple
 from fleet.actors.fleet import Fleet
 from fleet.core.times import rfc3339
 from fleet.errors import Rejected
-from fleet.gateway.server.requests import check_cursor
-from fleet.projections.history_query import parse_instant
+from fleet.projections.moments import parse_moment
 
 
 class Moment(NamedTuple):
@@ -23,22 +22,23 @@ class Moments:
         self._fleet = fleet
 
     async def find(self, at: int | str | None) -> Moment | None:
-        """Return the moment of a position or an RFC 3339 time, None for None.
+        """Return the moment of a position, an RFC 3339 time or a date, None for None.
 
-        Raises `Rejected` invalid for what is neither, and for what is ahead of the log.
+        A date is the end of that day, or of what is recorded of it. Raises `Rejected` invalid for what is neither, and
+        for what is ahead of the log.
         """
         if at is None:
             return None
-        if isinstance(at, int) or at.isdecimal():
-            return self._at_position(int(at))
-        at_ms, now_ms = parse_instant(at, "at", last=True), self._fleet.context.clock.now_ms()
-        if at_ms > now_ms:
-            head = self._fleet.log.head()
+        head, now_ms = self._fleet.log.head(), self._fleet.context.clock.now_ms()
+        found = parse_moment(at, head, "at")
+        if isinstance(found, int):
+            return self._at_position(found)
+        if found.first_ms > now_ms:
             detail = f"{at} is ahead of the log, which ends at position {head}; now is {rfc3339(now_ms)}"
             raise Rejected("invalid", detail, field="at")
+        at_ms = min(found.last_ms, now_ms)
         return Moment(await self._fleet.times.at(at_ms), at_ms)
 
     def _at_position(self, position: int) -> Moment:
-        check_cursor(self._fleet, position, "at")
         headers = self._fleet.log.read_headers([position]) if position else ()
         return Moment(position, headers[0].recorded_at_ms if headers else 0)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.commands.log.source import sourced
+from fleet.cli.commands.log.source import MOMENT, sourced
 from fleet.cli.connect import Json
 
 if TYPE_CHECKING:
@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from fleet.cli.commands.log.source import LogSource
     from fleet.wire.audit import SessionBetween
 
-_MOMENT = "A position of the log, or a date or time such as 2026-01-31T12:00:00Z."
-
 
 @sourced
 async def diff(
     source: "LogSource",
     *,
-    first: Annotated[str, typer.Argument(metavar="P1", help=_MOMENT, show_default=False)],
+    first: Annotated[str, typer.Argument(metavar="P1", help=MOMENT, show_default=False)],
     last: Annotated[
         str | None, typer.Argument(metavar="P2", help="The same; by default the end of the log.", show_default=False)
     ] = None,

@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fleet.cli.commands.log.source import session_id, sourced
+from fleet.cli.commands.log.source import MOMENT, session_id, sourced
 from fleet.cli.connect import Json, UsageError, completed, finish
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fleet.events.redaction import RedactionRule
 
 BLOBS_DIRECTORY = "blobs"
-_MOMENT = "A position of the log, or a date or time."
 
 
 @sourced
@@ -28,8 +27,8 @@ async def export(
         str | None,
         typer.Option("--session", "-s", help="Only the data of this session.", autocompletion=completed),
     ] = None,
-    begin: Annotated[str | None, typer.Option("--from", help=f"Only the data from there on. {_MOMENT}")] = None,
-    end: Annotated[str | None, typer.Option("--to", help=f"Only the data up to there. {_MOMENT}")] = None,
+    begin: Annotated[str | None, typer.Option("--from", help=f"Only the data from there on. {MOMENT}")] = None,
+    end: Annotated[str | None, typer.Option("--to", help=f"Only the data up to there. {MOMENT}")] = None,
     rules: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,8 +87,8 @@ async def _bounds(
     from fleet.cli.commands.log.local_log import LocalLog
     from fleet.events.redaction import only_between, only_session
 
-    first = 0 if begin is None else max(0, await _position(source, begin) - (1 if begin.isdecimal() else 0))
-    last = None if end is None else await _position(source, end)
+    first = 0 if begin is None else await _position(source, begin, "from")
+    last = None if end is None else await _position(source, end, "to")
     if last is not None and last <= first:
         raise UsageError(f"there is no event in it: --from is position {first + 1}, and --to is {last}")
     rules: list[RedactionRule] = []
@@ -107,8 +106,19 @@ async def _bounds(
     return first, last, rules
 
 
-async def _position(source: "LogSource", moment: str) -> int:
-    return int(moment) if moment.isascii() and moment.isdecimal() else await source.position_at(moment)
+async def _position(source: "LogSource", moment: str, option: Literal["from", "to"]) -> int:
+    """Return the position of `--to`, or the one after which `--from` begins."""
+    from fleet.core.times import rfc3339
+    from fleet.errors import Rejected
+    from fleet.projections.moments import parse_moment
+
+    try:
+        found = parse_moment(moment, (await source.log(limit=1)).total, option)
+    except Rejected as rejected:
+        raise UsageError(f"--{option}: {rejected.detail}") from rejected
+    if isinstance(found, int):
+        return found if option == "to" else max(0, found - 1)
+    return await source.position_at(rfc3339(found.last_ms if option == "to" else found.first_ms - 1))
 
 
 async def _write(source: "LogSource", file: Path, first: int, last: int | None, rules: "list[RedactionRule]") -> int:

@@ -12,7 +12,6 @@ from fleet.client.errors import Invalid, NotFound
 from fleet.core.session.events import ConversationOpened, SessionCreated, SessionResumed
 from fleet.core.session.evolve import evolve
 from fleet.core.session.state import State, initial
-from fleet.errors import Rejected
 from fleet.events.blobs import Blobs
 from fleet.events.envelope import Erased
 from fleet.events.export import export_page
@@ -26,6 +25,7 @@ from fleet.limits import LOG_CHAIN_EVENTS_MAX
 from fleet.projections.between import changes_between
 from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
+from fleet.projections.moments import position_at
 from fleet.projections.names import naming
 from fleet.projections.proof import prove_chain, prove_everything
 from fleet.projections.store import ViewStore
@@ -48,7 +48,9 @@ class LocalLog:
     async def log(self, **asked: Unpack[LogFilter]) -> Page[EventItem]:
         """See `AuditLog`."""
         query = log_query(asked)
-        search = search_of(query, query.stream if query.session is None else f"{_SESSION}{query.session}")
+        search = search_of(
+            query, query.stream if query.session is None else f"{_SESSION}{query.session}", self.reader.head()
+        )
         found = await find_events(self.reader, self.times, search)
         return Page([event_item(event) for event in found.events], self.reader.head(), found.next_cursor)
 
@@ -69,8 +71,9 @@ class LocalLog:
 
     async def between(self, first: int | str, last: int | str | None = None) -> Between:
         """See `AuditLog`."""
-        begin = await self.position_of(str(first), "from")
-        end = await self.position_of(None if last is None else str(last))
+        head = self.reader.head()
+        begin = await position_at(self.times, first, head, "from", last=False)
+        end = head if last is None else await position_at(self.times, last, head, "to")
         found = await changes_between(self.reader, self._state_at, self.blobs, begin, end)
         return between(self.reader, begin, end, found)
 
@@ -115,19 +118,6 @@ class LocalLog:
     async def position_at(self, time: str) -> int:
         """See `AuditLog`."""
         return await self.times.at(parse_instant(time, "time", last=True))
-
-    async def position_of(self, moment: str | None, field: str = "to") -> int:
-        """Return the position that a person named: a number, or a date or time; None is the end of the log.
-
-        Raises `Rejected` invalid for a position beyond the end.
-        """
-        if moment is None:
-            return self.reader.head()
-        if not (moment.isascii() and moment.isdecimal()):
-            return await self.position_at(moment)
-        if int(moment) > self.reader.head():
-            raise Rejected("invalid", f"the log ends at {self.reader.head()}: {moment} is ahead of it", field=field)
-        return int(moment)
 
     async def verify(
         self, *, at: int | None = None, expect: Iterable[tuple[int, str]] = (), chain: bool = False

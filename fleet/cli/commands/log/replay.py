@@ -21,7 +21,7 @@ def replay(
         typer.Option("--data-dir", metavar="DIR", help="The data directory: its server has stopped, or it is a copy."),
     ],
     to: Annotated[
-        str | None, typer.Option(help="Only up to this position or time; what was stored later is left out.")
+        str | None, typer.Option(help="Only up to this position, time or date; what was stored later is left out.")
     ] = None,
     projection: Annotated[str | None, typer.Option(help="Only this projection: a view, snapshots or history.")] = None,
     json: Json = False,
@@ -35,9 +35,11 @@ def replay(
 
     async def read() -> int:
         from fleet.cli.commands.log.source import opened
+        from fleet.projections.moments import position_at
 
         with opened(data_dir, None) as log:
-            position = await log.position_of(to)
+            head = log.reader.head()
+            position = head if to is None else await position_at(log.times, to, head, "to")
             found = [each for each in _findings(log, data_dir, position, projection) if each is not None]
             return _tell(found, json=json)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.commands.log.source import session_id, sourced
+from fleet.cli.commands.log.source import MOMENT, session_id, sourced
 from fleet.cli.connect import Json, completed
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ async def show(
     correlation: Annotated[
         str | None, typer.Option(help="Only events that this request caused (`X-Request-Id`).")
     ] = None,
-    begin: Annotated[str | None, typer.Option("--from", help="Only events at or after this date or time.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Only events at or before this date or time.")] = None,
+    begin: Annotated[str | None, typer.Option("--from", help=f"Only events from there on. {MOMENT}")] = None,
+    end: Annotated[str | None, typer.Option("--to", help=f"Only events up to there. {MOMENT}")] = None,
     after: Annotated[
         int | None, typer.Option(min=0, help="Only events after this position; by default the newest events.")
     ] = None,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fleet.cli.commands.log.local_log import LocalLog
     from fleet.client import FleetClient
 
+MOMENT = "A position of the log, or a date or time such as 2026-01-31T12:00:00Z."
 LogSource: TypeAlias = "FleetClient | LocalLog"
 
 DataDir = Annotated[
