@@ -8,14 +8,12 @@ may run.
 
 import codecs
 import hashlib
-import os
 import signal
 import subprocess
 import tomllib
 import unicodedata
 from collections import deque
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -25,9 +23,9 @@ from fleet.adapters.git.files import read_file
 from fleet.adapters.opencode.environment import inherited
 from fleet.adapters.opencode.identity import INSTANCE_MARKER, Owner
 from fleet.adapters.opencode.remnants import kill_marked
+from fleet.adapters.process_groups import end_group, signal_group
 from fleet.errors import Problem
 from fleet.limits import (
-    GIT_TERM_GRACE_S,
     KILL_GRACE_S,
     SCRIPT_OUTPUT_BYTES_MAX,
     SCRIPT_OUTPUT_S,
@@ -110,12 +108,9 @@ class LocalScripts:
         """End all processes: terminate the group, then kill it and every process with the marker."""
         with trio.CancelScope(shield=True):
             if process.returncode is None:
-                _signal_group(process, signal.SIGTERM)
-                with trio.move_on_after(GIT_TERM_GRACE_S):
-                    await process.wait()
-            _signal_group(process, signal.SIGKILL)
-            with trio.move_on_after(KILL_GRACE_S):
-                await process.wait()
+                await end_group(process)
+            else:
+                signal_group(process, signal.SIGKILL)  # what it has left running
             await kill_marked(self._owner, marker)
 
 
@@ -169,11 +164,6 @@ async def _pump(process: trio.Process, output: _Output, read: trio.Event) -> Non
         while chunk := await stream.receive_some(_READ_BYTES):
             output.take(bytes(chunk))
     read.set()
-
-
-def _signal_group(process: trio.Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
 
 
 def _read(path: Path) -> Recipe | None:

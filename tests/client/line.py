@@ -1,6 +1,7 @@
 """A line from a client to a Fleet: one address over restarts of the server, and connections that can be cut."""
 
-from collections.abc import AsyncGenerator
+import random
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -45,6 +46,18 @@ class Line:
         """Start a server."""
         self._stopping, self._stopped = trio.Event(), trio.Event()
         await self._nursery.start(self._serve, self._stopping, self._stopped)
+
+    async def disturb(self, chance: random.Random, done: trio.Event, cuts: Sequence[int | None]) -> None:
+        """Cut connections, and restart the server at times, until `done`."""
+        while not done.is_set():
+            self.cut_after = chance.choice(cuts)
+            await trio.sleep(chance.random() * 2)
+            self.cut()
+            if chance.random() < 0.3:
+                await self.stop()
+                await trio.sleep(chance.random() * 2)
+                await self.start()
+        self.cut_after = None
 
     async def _serve(self, stopping: trio.Event, stopped: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
         async with self._machine.fleet() as door, door.listen() as port:

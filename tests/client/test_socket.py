@@ -86,17 +86,6 @@ async def test_no_gap_and_no_repeat_over_cuts_and_restarts(fleet: FleetClient, l
     seen: dict[str, list[Event]] = {name: [] for name in wanted}
     done = trio.Event()
 
-    async def disturb() -> None:
-        while not done.is_set():
-            line.cut_after = chance.choice((None, 50, 300, 700, 2000, 5000))
-            await trio.sleep(chance.random() * 2)
-            line.cut()
-            if chance.random() < 0.3:
-                await line.stop()
-                await trio.sleep(chance.random() * 2)
-                await line.start()
-        line.cut_after = None
-
     async def follow(stream: Stream[Frame], events: list[Event]) -> None:
         """Read; a step is cancelled now and then, and must lose nothing by that."""
         while not done.is_set():
@@ -113,7 +102,7 @@ async def test_no_gap_and_no_repeat_over_cuts_and_restarts(fleet: FleetClient, l
             for name, stream in streams.items():
                 nursery.start_soon(follow, stream, seen[name])
             async with trio.open_nursery() as disturbing:
-                disturbing.start_soon(disturb)
+                disturbing.start_soon(line.disturb, chance, done, (None, 50, 300, 700, 2000, 5000))
                 for number in range(4):
                     for session in sessions:
                         await other.session(session.id).prompt(f"turn {number}", resume=True)

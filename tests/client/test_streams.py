@@ -29,28 +29,16 @@ async def test_no_gap_and_no_repeat_over_cuts_and_restarts(fleet: FleetClient, l
     chance = random.Random(seed)
     session = await fleet.create(PLAIN)
     seen: list[Event] = []
-    done = False
-
-    async def disturb() -> None:
-        while not done:
-            line.cut_after = chance.choice((None, 50, 300, 700, 2000))
-            await trio.sleep(chance.random() * 2)
-            line.cut()
-            if chance.random() < 0.3:
-                await line.stop()
-                await trio.sleep(chance.random() * 2)
-                await line.start()
-        line.cut_after = None
-
+    done = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(disturb)
+        nursery.start_soon(line.disturb, chance, done, (None, 50, 300, 700, 2000))
         stream = fleet.events(after=0)
         async with FleetClient(line.url, retry_for_s=60) as other, trio.open_nursery() as reading:
-            reading.start_soon(read_while, stream, seen, lambda: done)
+            reading.start_soon(read_while, stream, seen, done.is_set)
             for number in range(4):
                 await other.session(session.id).prompt(f"turn {number}", resume=True)
                 await trio.sleep(chance.random() * 4)
-            done = True
+            done.set()
             line.cut_after = None
     await session.wait()
     async with stream:

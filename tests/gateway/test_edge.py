@@ -13,7 +13,7 @@ from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.middleware import Edge, Message
 from fleet.limits import BODY_READ_S, CLIENT_ADDRESSES_REMEMBERED_MAX, KEEP_ALIVE_S
 from tests.gateway.door import PLAIN, Answer, Door, Machine
-from tests.gateway.test_problems import raw
+from tests.gateway.test_problems import answer_of, raw
 from tests.gateway.test_tokens import bearer
 
 HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -158,21 +158,6 @@ async def test_requests_that_are_refused_do_not_fill_the_log(door: Door) -> None
 
 
 # ----------------------------------------------------------------------------------------------------- slow and silent
-
-
-async def answer_of(port: int, request: bytes) -> Answer:
-    """Return the answer to a request on a connection of its own."""
-    received = b""
-    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-        await stream.send_all(request)
-        while b"\r\n\r\n" not in received:
-            received += await stream.receive_some(65536)
-        head, _, body = received.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines[1:])
-        while len(body) < int(headers["content-length"]):
-            body += await stream.receive_some(65536)
-    return Answer(int(lines[0].split()[1]), headers, body)
 
 
 async def _until_closed(stream: trio.SocketStream) -> None:

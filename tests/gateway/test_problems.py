@@ -206,10 +206,10 @@ async def test_working_session_is_stopped_on_a_full_disk(machine: Machine, door:
     assert (answer.status, answer.json["erased"]) == (200, bool(query))
 
 
-async def raw(door: Door, request: bytes) -> Answer:
-    """Send bytes to a real port and return the answer."""
+async def answer_of(port: int, request: bytes) -> Answer:
+    """Return the answer to a request on a connection of its own."""
     received = b""
-    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         await stream.send_all(request)
         while b"\r\n\r\n" not in received:
             received += await stream.receive_some(65536)
@@ -218,7 +218,13 @@ async def raw(door: Door, request: bytes) -> Answer:
         headers = dict(line.lower().split(": ", 1) for line in lines[1:])
         while len(body) < int(headers["content-length"]) and not request.startswith(b"HEAD"):
             body += await stream.receive_some(65536)
-        return Answer(int(lines[0].split()[1]), headers, body)
+    return Answer(int(lines[0].split()[1]), headers, body)
+
+
+async def raw(door: Door, request: bytes) -> Answer:
+    """Send bytes to a real port and return the answer."""
+    async with door.listen() as port:
+        return await answer_of(port, request)
 
 
 async def test_request_times_out_if_its_body_is_incomplete(door: Door) -> None:

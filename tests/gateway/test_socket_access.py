@@ -13,8 +13,7 @@ from fleet.limits import TOKEN_POLL_S
 from tests.gateway.door import PLAIN, Door, Machine
 from tests.gateway.raw_socket import CLOSE, TEXT, raw_socket
 from tests.gateway.sockets import connected
-from tests.gateway.test_edge import answer_of
-from tests.gateway.test_problems import raw
+from tests.gateway.test_problems import answer_of, raw
 from tests.gateway.test_tokens import Keys, bearer, browse
 
 

@@ -20,8 +20,9 @@ import trio
 
 from fleet.adapters.git.config_hardening import LISTING, disarmed
 from fleet.adapters.git.scratch import discarding
+from fleet.adapters.process_groups import end_group, signal_group
 from fleet.errors import Problem, Rejected, Unavailable
-from fleet.limits import GIT_ERROR_BYTES_MAX, GIT_OUTPUT_BYTES_MAX, GIT_TERM_GRACE_S, GIT_TIMEOUT_S, KILL_GRACE_S
+from fleet.limits import GIT_ERROR_BYTES_MAX, GIT_OUTPUT_BYTES_MAX, GIT_TIMEOUT_S
 
 _OPTIONS: Final = (
     "--no-pager",
@@ -235,7 +236,7 @@ async def _finish(process: trio.Process, command: str, stdin: bytes, head_bytes:
             bytes_max = GIT_OUTPUT_BYTES_MAX if head_bytes is None else head_bytes
             whole = await _read_all(process.stdout, stdout, bytes_max)
         if not whole:
-            _signal_group(process, signal.SIGKILL)
+            signal_group(process, signal.SIGKILL)
     code = await process.wait()
     if not whole and head_bytes is not None:
         return Output(command, 0, os.fsdecode(bytes(stdout[:head_bytes])), "")
@@ -267,19 +268,7 @@ async def _read_end(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
 async def _end(process: trio.Process) -> None:
     """End all processes: TERM first, so that git removes its lock files."""
     with trio.CancelScope(shield=True):
-        if process.returncode is None:
-            _signal_group(process, signal.SIGTERM)
-            with trio.move_on_after(GIT_TERM_GRACE_S):
-                await process.wait()
-            # Even if git itself has ended, its children may still run.
-            _signal_group(process, signal.SIGKILL)
-            with trio.move_on_after(KILL_GRACE_S):
-                await process.wait()
+        await end_group(process)
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 await stream.aclose()
-
-
-def _signal_group(process: trio.Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)

@@ -39,6 +39,17 @@ from fleet.ports import PreservedWork, Preview, Source, WorkspaceSpec
 _log = structlog.get_logger(__name__)
 
 
+def require_removable(spec: WorkspaceSpec) -> None:
+    """Raise `Rejected` unless Fleet has made the directory."""
+    if spec.strategy == "existing":
+        raise Rejected(
+            "invalid",
+            f"{spec.source_directory!r} is a person's own directory, which Fleet never removes",
+            field="cleanupWorkspace",
+            hint="Only worktrees and clones can be removed.",
+        )
+
+
 class GitRemovals:
     """Removes what `workspaces` made, under its locks."""
 
@@ -111,13 +122,7 @@ class GitRemovals:
     @asynccontextmanager
     async def _hold(self, spec: WorkspaceSpec) -> AsyncGenerator[str | None, None]:
         """Hold the workspace's lock and yield the source repository; None if neither of them exists."""
-        if spec.strategy == "existing":
-            raise Rejected(
-                "invalid",
-                f"{spec.source_directory!r} is a person's own directory, which Fleet never removes",
-                field="cleanupWorkspace",
-                hint="Only worktrees and clones can be removed.",
-            )
+        require_removable(spec)
         self._workspaces.require_own_place(spec)
         repository = await self._repository(spec)
         key = repository if spec.strategy == "worktree" and repository is not None else spec.directory

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from fleet.adapters.git import branches, restores, returned_refs
 from fleet.adapters.git.mirrors import is_ancestor
 from fleet.adapters.git.preservation_commit import Saved, load
+from fleet.adapters.git.removals import require_removable
 from fleet.adapters.git.repository import is_commit
 from fleet.adapters.travel.courier import Courier, Head
 from fleet.adapters.travel.places import HostPlaces
@@ -69,13 +70,7 @@ class TravellingRemovals:
 
     async def _source(self, spec: WorkspaceSpec) -> tuple[Source, str]:
         """Return the source and its repository: without them no work can be preserved."""
-        if spec.strategy == "existing":
-            raise Rejected(
-                "invalid",
-                f"{spec.source_directory!r} is a person's own directory, which Fleet never removes",
-                field="cleanupWorkspace",
-                hint="Only worktrees and clones can be removed.",
-            )
+        require_removable(spec)
         source = await self._head.inspect(spec.source_directory)
         return source, await self._head.repository_of(source)
 
