@@ -111,3 +111,12 @@ def test_nothing_is_skipped_that_runs_or_does_not_wait() -> None:
     given(SESSION, "s1", *RUNS).when(SkipSetup(at_ms=s.AT)).then_rejected("session_not_ready", says="abort")
     for history in (s.CREATED, s.IDLE, s.STOPPED):
         given(SESSION, "s1", *history).when(SkipSetup(at_ms=s.AT)).then_rejected("setup_not_waiting")
+
+
+def test_set_up_whose_host_is_lost_fails_or_begins_again_on_another_host() -> None:
+    end = ReportSetupEnded(exit_code=None, code="host_unreachable", detail="no answer", host_lost=True, at_ms=s.AT)
+    ended = SetupEnded(exit_code=None, detail="no answer", at_ms=s.AT)
+    failed = ProvisionFailed(step="setup", code="host_unreachable", detail="no answer", at_ms=s.AT)
+    given(SESSION, "s1", *RUNS).when(end).then(ended, failed).pending()
+    story = given(SESSION, "s1", *s.roaming(*RUNS)).when(end).then(ended, failed, ResumeRequested(at_ms=s.AT))
+    story.pending("workspace")

@@ -22,7 +22,7 @@ from fleet.core.session.state import State
 from fleet.core.times import rfc3339
 from fleet.core.workspace.commands import MoveWorkspace, WorkspaceCommand
 from fleet.core.workspace.state import State as Workspace
-from fleet.limits import TURN_RECHECK_S
+from fleet.limits import HOST_RETRY_S, TURN_RECHECK_S
 from fleet.ports import LOCAL, OnDelay, WorkspaceSpec
 
 
@@ -37,14 +37,16 @@ class Moves:
         """Reserve room for the session where its workspace is or will be, and return the spec with that host.
 
         It waits for the host and for room if necessary, and decides again when the host is lost or drained meanwhile.
-        Raises as `Rooms.place`.
+        A workspace of which nothing is known to exist leaves a host that does not answer. Raises as `Rooms.place`.
         """
         while True:
             workspace = self._context.views.workspaces.get(spec.workspace_id)
             host = None if workspace is None or workspace.spec is None else workspace.spec.host
             if workspace is None or host in (None, LOCAL):
                 return await self._rooms.place(session, spec, delayed)
-            if self._why_left(host) is None:
+            if _is_stuck(workspace):
+                placed = await self._while_unchanged(host, partial(self._place_again, session, workspace, delayed))
+            elif self._why_left(host) is None:
                 placed = await self._while_unchanged(host, partial(self._rooms.place, session, spec, delayed))
             else:
                 placed = await self._while_unchanged(host, partial(self._move, session, workspace, host, delayed))
@@ -59,15 +61,25 @@ class Moves:
             await self._left(workspace.id, source, delayed)
             claims = workspace.claims
             await save(self._context, workspace.id)
-        avoid = frozenset((source, *(left.spec.host for left in workspace.left)))
-        host = await self._rooms.elsewhere(session, avoid, delayed)
-        command = MoveWorkspace(
-            source=source,
-            host=host,
-            claims=claims,
-            evidence=self._why_left(source) or "",
-            at_ms=self._context.clock.now_ms(),
-        )
+        host = await self._rooms.elsewhere(session, frozenset((source, *_held_by(workspace))), delayed)
+        return await self._moved(session, workspace, host, claims, self._why_left(source) or "")
+
+    async def _place_again(self, session: State, workspace: Workspace, delayed: OnDelay) -> WorkspaceSpec | None:
+        """Let a workspace that could not be made be made where there is room; None as `_move`."""
+        source = workspace.spec
+        if source is None:
+            return None
+        host = await self._rooms.again(session, source.host, _held_by(workspace), delayed)
+        if host == source.host:
+            return source
+        return await self._moved(session, workspace, host, workspace.claims, f"{source.host} did not answer")
+
+    async def _moved(
+        self, session: State, workspace: Workspace, host: str, claims: int, evidence: str
+    ) -> WorkspaceSpec | None:
+        source = "" if workspace.spec is None else workspace.spec.host
+        at_ms = self._context.clock.now_ms()
+        command = MoveWorkspace(source=source, host=host, claims=claims, evidence=evidence, at_ms=at_ms)
         deliver = Deliver[WorkspaceCommand](command, cause_here(f"session:{session.id}"))
         spec = (await self._context.actors.workspaces.ask(workspace.id, deliver)).state.spec
         return spec if spec is not None and spec.host == host else None
@@ -112,23 +124,45 @@ class Moves:
             raise error
         return done
 
-    def _known(self, host: str) -> KnownHost:
-        hosts = self._context.views.hosts.get(HOSTS_ID)
-        return KnownHost(host) if hosts is None or host not in hosts.hosts else hosts.hosts[host]
-
     def _status(self, host: str) -> tuple[bool, bool]:
-        known = self._known(host)
+        known = _known(self._context, host)
         return known.phase == "lost", known.draining_since_ms is not None
 
     def _is_lost(self, host: str) -> bool:
-        return self._known(host).phase == "lost"
+        return _known(self._context, host).phase == "lost"
 
     def _why_left(self, host: str) -> str | None:
         """Return why workspaces leave the host; None if they stay."""
-        known = self._known(host)
+        known = _known(self._context, host)
         if known.phase == "lost":
             return f"{host} is lost since {rfc3339(known.since_ms)}: {known.evidence}"
         return None if known.draining_since_ms is None else f"{host} is drained"
+
+
+async def await_answer(context: Context, host: str) -> bool:
+    """Wait for a host that has not answered a call, and return whether it does now; False if it is lost."""
+    hosts = context.views.hosts
+    with trio.move_on_after(HOST_RETRY_S):  # a call may notice before the host is silent
+        while _known(context, host).phase == "up":
+            await hosts.change_of(HOSTS_ID, hosts.get(HOSTS_ID))
+    while _known(context, host).phase == "silent":
+        await hosts.change_of(HOSTS_ID, hosts.get(HOSTS_ID))
+    return _known(context, host).phase == "up"
+
+
+def _known(context: Context, host: str) -> KnownHost:
+    hosts = context.views.hosts.get(HOSTS_ID)
+    return KnownHost(host) if hosts is None or host not in hosts.hosts else hosts.hosts[host]
+
+
+def _is_stuck(workspace: Workspace) -> bool:
+    """Return whether the workspace could not be made, because its host did not answer."""
+    return workspace.phase == "failed" and workspace.prepared is None and workspace.failure_code == "host_unreachable"
+
+
+def _held_by(workspace: Workspace) -> frozenset[str]:
+    """Return the hosts that may still have an older directory of the workspace."""
+    return frozenset(left.spec.host for left in workspace.left)
 
 
 def why_drained(context: Context, instance_id: str) -> str | None:

@@ -81,11 +81,28 @@ class Rooms:
                 host = await self._reserve(session, replace(need, avoid=self._known().draining | avoid), delayed)
         return host
 
-    async def _reserve(self, session: State, need: Need, delayed: OnDelay) -> str | None:
-        """Reserve room and return the host; None if other hosts are drained than when the wait began."""
+    async def again(self, session: State, failed: str, avoid: frozenset[str], delayed: OnDelay) -> str:
+        """Reserve room for a session whose host does not answer, and return the host: that one if there is no other.
+
+        A host that was chosen by name is waited for. Raises as `place`.
+        """
+        async with self._slots.hold(session.id):
+            await self._context.hosts.release(session.id)
+            host = None
+            while host is None:
+                need = self._need(session.settings)
+                host = await self._reserve(session, replace(need, avoid=need.avoid | avoid), delayed, failed)
+        return host
+
+    async def _reserve(self, session: State, need: Need, delayed: OnDelay, failed: str | None = None) -> str | None:
+        """Reserve room and return the host; None if other hosts are drained than when the wait began.
+
+        The host `failed` is the last choice.
+        """
         host: str | None = None
         refusal: Problem | None = None
-        preferred = () if need.host else tuple(name for name in self._preferred(session) if name not in need.avoid)
+        order = self._preferred(session) if failed is None else (*self._preferred(session), *self._known().answering)
+        preferred = () if need.host else tuple(name for name in order if name not in (*need.avoid, failed))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._until_drained, self._known().draining, nursery.cancel_scope)
             try:

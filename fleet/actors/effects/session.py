@@ -19,7 +19,7 @@ from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.directory_release import Disposal
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.live_events import LiveEvents
-from fleet.actors.effects.moves import Moves
+from fleet.actors.effects.moves import Moves, await_answer
 from fleet.actors.effects.placement import Delayed, Placement
 from fleet.actors.effects.prompt_delivery import Deliveries
 from fleet.actors.effects.restored_conversations import RestoredConversations
@@ -51,7 +51,15 @@ from fleet.core.workspace.commands import PrepareWorkspace
 from fleet.core.workspace.faults import described
 from fleet.errors import Problem, Rejected
 from fleet.events.envelope import Cause
-from fleet.limits import DETACH_RETRY_S, ERASURE_RETRY_S, SAVE_LAST_S, SPAWN_READY_TIMEOUT_S, TURN_RECHECK_S
+from fleet.limits import (
+    DETACH_RETRY_S,
+    ERASURE_RETRY_S,
+    HOST_TRIES_S,
+    HOST_TRY_S,
+    SAVE_LAST_S,
+    SPAWN_READY_TIMEOUT_S,
+    TURN_RECHECK_S,
+)
 from fleet.ports import Message, OpenCode, OpenCodeSession, WorkspaceSpec
 
 _log = structlog.get_logger(__name__)
@@ -104,9 +112,31 @@ class SessionEffects:
             reason = f"waits for {reason}"
             await report(ReportProvisionDelayed(step="workspace", reason=reason, at_ms=self._now()))
 
-        session = self._context.views.sessions.get(session_id)
-        spec = effect.spec if session is None else await self._moves.place(session, effect.spec, delayed)
-        await report(await self._workspace(session_id, spec))
+        gives_up_s = trio.current_time() + HOST_TRIES_S
+        while True:
+            session = self._context.views.sessions.get(session_id)
+            spec = effect.spec if session is None else await self._moves.place(session, effect.spec, delayed)
+            try:
+                ready = await self._workspace(session_id, spec)
+            except Problem as problem:
+                if session is None or problem.code != "host_unreachable" or trio.current_time() > gives_up_s:
+                    raise
+                _log.warning("host_does_not_answer", session=session_id, host=spec.host, detail=problem.detail)
+                await delayed(f"a host that answers: {problem.detail}")
+                await self._await_host(session, spec.host, problem)
+            else:
+                await report(ready)
+                return
+
+    async def _await_host(self, session: State, host: str, problem: Problem) -> None:
+        """Wait until the next attempt makes sense. Raises the problem if the host was chosen by name, and is lost."""
+        workspace = self._context.views.workspaces.get(session.workspace_id)
+        if workspace is None or workspace.prepared is None:
+            await trio.sleep(HOST_TRY_S)  # another host may take it
+        elif await await_answer(self._context, host):
+            await trio.sleep(HOST_TRY_S)
+        elif session.settings.host == host:
+            raise problem
 
     async def _workspace(self, session_id: str, spec: WorkspaceSpec) -> SessionCommand:
         workspace_id = spec.workspace_id

@@ -12,6 +12,7 @@ import structlog
 
 from fleet.actors.context import Context
 from fleet.actors.effects.diffs import DiffEffects
+from fleet.actors.effects.moves import await_answer
 from fleet.actors.effects.port_ranges import PortRanges
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here
@@ -77,7 +78,11 @@ class Setups:
             if end.code == 0:
                 await self._record(effect, complete=True)
         except Problem as problem:
-            await report(ReportSetupEnded(exit_code=None, code=problem.code, detail=problem.detail, at_ms=self._now()))
+            lost = problem.code == "host_unreachable" and not await self._host_answers(effect.workspace_id)
+            failed = ReportSetupEnded(
+                exit_code=None, code=problem.code, detail=problem.detail, host_lost=lost, at_ms=self._now()
+            )
+            await report(failed)
             return
         if end.code == 0:
             baseline = await self._baseline(session_id)
@@ -85,6 +90,10 @@ class Setups:
         else:
             detail = _failure("set-up", end, SETUP_S, written.text)
             await report(ReportSetupEnded(exit_code=end.code, code="setup_failed", detail=detail, at_ms=self._now()))
+
+    async def _host_answers(self, workspace_id: str) -> bool:
+        """Wait until the host answers or is lost, and return whether it answers: what ran there has ended."""
+        return await await_answer(self._context, self._context.host_of(workspace_id).name)
 
     async def _await_permission(self, effect: e.SetUpWorkspace, report: ReportBack[SessionCommand]) -> None:
         recipe, trusted = effect.recipe, self._context.views.trust

@@ -16,6 +16,7 @@ from fleet.core.workspace.commands import ReportLeftovers, WorkspaceCommand
 from fleet.core.workspace.state import Leftover
 from fleet.errors import Problem
 from fleet.events.envelope import Cause
+from fleet.ports import PreservedWork
 
 _log = structlog.get_logger(__name__)
 
@@ -55,15 +56,23 @@ class Leftovers:
         """Keep what is newer in a directory, and remove it; a problem is logged, and the next call tries again."""
         name = left.spec.host
         try:
-            removals = self._context.at(name).removals
-            kept = await removals.keep(left.spec)
-            await removals.remove(left.spec, kept)
-            is_newer = kept.commit is not None and (left.saved is None or kept.commit != left.saved.commit)
-            report = ReportLeftovers(host=name, kept=kept if is_newer else None, at_ms=self._context.clock.now_ms())
+            kept = await self._remove(left)
+            report = ReportLeftovers(host=name, kept=kept, at_ms=self._context.clock.now_ms())
             await self._context.actors.workspaces.ask(workspace_id, Deliver[WorkspaceCommand](report, _CAUSE))
             await forget_workspace(self._context, workspace_id, _CAUSE)
         except Problem as problem:
             _log.warning("leftovers_not_removed", host=name, workspace=workspace_id, detail=problem.detail)
+
+    async def _remove(self, left: Leftover) -> PreservedWork | None:
+        """Remove the directory, and return the work in it that is newer than what was saved."""
+        host = self._context.at(left.spec.host)
+        if not left.made:
+            await host.workspaces.discard(left.spec)
+            return None
+        kept = await host.removals.keep(left.spec)
+        await host.removals.remove(left.spec, kept)
+        is_newer = kept.commit is not None and (left.saved is None or kept.commit != left.saved.commit)
+        return kept if is_newer else None
 
     def _runs_in(self, workspace_id: str, host: str) -> bool:
         """Return whether a session may still use the workspace through a process of this host."""

@@ -59,6 +59,8 @@ def setup_ended(end: ReportSetupEnded, state: State) -> Events:
     if end.code is None:
         return (ended,)
     failed = ProvisionFailed(step="setup", code=end.code, detail=end.detail, at_ms=end.at_ms)
+    if end.host_lost and state.settings.on_host_loss == "resume" and not state.stopping:
+        return (ended, failed, ResumeRequested(at_ms=end.at_ms))
     return with_consequences((ended, failed), state, end.at_ms, None)
 
 

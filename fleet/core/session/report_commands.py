@@ -33,12 +33,16 @@ class ReportSetupOutput(Command, frozen=True, kw_only=True):
 
 
 class ReportSetupEnded(Command, frozen=True, kw_only=True):
-    """The set-up is over; `code` is a problem code where it failed. `baseline` is the directory's tree after it."""
+    """The set-up is over; `code` is a problem code where it failed. `baseline` is the directory's tree after it.
+
+    `host_lost`: it has ended with its host.
+    """
 
     exit_code: int | None
     code: str | None
     detail: str
     baseline: str | None = None
+    host_lost: bool = False
 
 
 class ReportInstanceReady(Command, frozen=True, kw_only=True):

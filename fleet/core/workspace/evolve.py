@@ -111,7 +111,7 @@ def _left_there(state: State) -> tuple[Leftover, ...]:
     """Return what is left on hosts once the workspace is no longer on its present one."""
     if state.spec is None or any(left.spec.host == state.spec.host for left in state.left):
         return state.left
-    return (*state.left, Leftover(state.spec, state.saved))
+    return (*state.left, Leftover(state.spec, state.saved, state.prepared is not None))
 
 
 def _left_removed(state: State, event: events.LeftoversRemoved) -> StatePatch:

@@ -27,10 +27,14 @@ class Teardown(msgspec.Struct, frozen=True):
 
 
 class Leftover(msgspec.Struct, frozen=True):
-    """Its directory on a host from which it has moved: by which spec it was made, and what had been saved of it."""
+    """Its directory on a host from which it has moved: by which spec it was made, and what had been saved of it.
+
+    `made`: it was complete. Otherwise no session has worked there.
+    """
 
     spec: WorkspaceSpec = msgspec.field(name="order")
     saved: PreservedWork | None
+    made: bool = True
 
 
 class State(msgspec.Struct, frozen=True):

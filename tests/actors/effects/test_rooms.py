@@ -9,7 +9,8 @@ from fleet.actors.caller import Caller
 from fleet.actors.usecases.sessions import NewSession
 from fleet.core.session.state import State
 from fleet.core.session.values import SessionSettings
-from fleet.errors import Rejected
+from fleet.errors import Problem, Rejected
+from fleet.limits import HOST_TRIES_S
 from fleet.ports import LOCAL
 from tests.fakes.cluster import FakeCluster
 from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
@@ -163,3 +164,45 @@ async def test_work_of_a_turn_that_is_terminated_is_saved_too(wide: Door) -> Non
     assert workspace is not None
     assert workspace.saved is not None
     assert workspace.saved.ref is None  # the turn had written nothing
+
+
+async def test_workspace_is_made_on_another_host_when_the_chosen_one_stops_to_answer(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    cluster.machines["n1"].lost_calls = 1.0
+    session = await create(wide, worktree())
+    assert (session.phase, host_of(wide, session)) == ("idle", "n2")
+    workspace = wide.fleet.views.workspaces.get(session.workspace_id)
+    assert workspace is not None
+    assert [(left.spec.host, left.made) for left in workspace.left] == [("n1", False)]
+    cluster.machines["n1"].lost_calls = 0.0
+    await trio.sleep(10)
+    workspace = wide.fleet.views.workspaces.get(session.workspace_id)
+    assert workspace is not None
+    assert (workspace.left, cluster.machines["n1"].disk.checkouts) == ((), {})
+
+
+async def test_session_waits_for_a_host_that_was_chosen_by_name_and_says_so(cluster: FakeCluster, wide: Door) -> None:
+    node = cluster.machines["n1"]
+    node.lost_calls = 1.0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(create, wide, worktree(host="n1"))
+        await trio.sleep(40)
+        waiting = wide.fleet.views.sessions.get(wide.fleet.views.sessions.ids()[-1])
+        assert waiting is not None
+        assert (waiting.phase, "waits for a host that answers" in waiting.evidence) == ("created", True)
+        node.lost_calls = 0.0
+    ready = wide.fleet.views.sessions.get(waiting.id)
+    assert ready is not None
+    assert (ready.phase, host_of(wide, ready)) == ("idle", "n1")
+
+
+async def test_creation_fails_with_the_reason_when_no_host_answers_for_long(cluster: FakeCluster, wide: Door) -> None:
+    for node in cluster.nodes:
+        node.lost_calls = 1.0
+    with pytest.raises(Problem):  # the request ends, and the creation continues
+        await create(wide, worktree())
+    with trio.fail_after(HOST_TRIES_S + 120):
+        failed = await wide.fleet.views.sessions.wait(wide.fleet.views.sessions.ids()[-1], lambda s: s.phase == "error")
+    assert failed.failure is not None
+    assert (failed.failure.code, failed.failure.step) == ("host_unreachable", "workspace")
