@@ -105,10 +105,13 @@ class Connections:
         finally:
             del self._clients[instance_id], self._nurseries[instance_id]
 
-    def load(self, instance_id: str, directory: str) -> None:
-        """Let an instance load a directory in the background; do nothing if it is not connected."""
+    def load(self, instance_id: str, directory: str, opencode_id: str | None = None) -> None:
+        """Let an instance load a directory in the background, and create OpenCode's session there if an id is given.
+
+        Do nothing if it is not connected.
+        """
         if instance_id in self._clients:
-            self._nurseries[instance_id].start_soon(self._clients[instance_id].load, directory)
+            self._nurseries[instance_id].start_soon(self._clients[instance_id].load, directory, opencode_id)
 
     def current(self, instance_id: str) -> OpenCode | None:
         """Return the client; None if the instance is not connected."""

@@ -27,8 +27,12 @@ class OpenCode(Protocol):
         """
         ...
 
-    async def load(self, directory: str) -> None:
-        """Load what OpenCode needs for `directory`, which its first request there would do. Never reports a failure."""
+    async def load(self, directory: str, session_id: str | None = None) -> None:
+        """Load what OpenCode needs for `directory`, which its first request there would do. Never reports a failure.
+
+        With `session_id` it also creates this session there, for the `create_session` that follows, in versions that
+        accept an id.
+        """
         ...
 
     async def read_session(self, session_id: str) -> OpenCodeSession | None:

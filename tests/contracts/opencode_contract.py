@@ -211,7 +211,7 @@ class OpenCodeContract:
     async def test_creates_a_session_once(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode:
             own_id = side.new_id("ses")
-            await opencode.load(side.directory)
+            await opencode.load(side.directory, own_id)
             created = await opencode.create_session(own_id, side.directory, "First")
             again = await opencode.create_session(own_id, side.directory, "First")
             assert created == again == await opencode.read_session(own_id)

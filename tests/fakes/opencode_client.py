@@ -1,7 +1,7 @@
 """The fake OpenCode's protocol: requests that take time and may be lost, and the event stream, to one process."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Literal
 
 import msgspec
@@ -97,9 +97,15 @@ class FakeOpenCode:
             self._process.show_session(session, change)
             return wire.session(msgspec.json.encode(session))
 
-    async def load(self, directory: str) -> None:
+    async def load(self, directory: str, session_id: str | None = None) -> None:
         self._world.loaded.append((self._process.instance_id, directory))
         await trio.sleep(0.05)
+        if session_id is not None and release(self._world.version) >= (1, 17, 19):
+            with suppress(Problem):
+                async with self._request() as store:
+                    if session_id not in store.sessions:
+                        session = store.create(session_id, directory, "New session", self._world.now_ms())
+                        self._process.show_session(session, "created")
 
     async def read_session(self, session_id: str) -> OpenCodeSession | None:
         async with self._request() as store:

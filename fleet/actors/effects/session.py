@@ -181,13 +181,13 @@ class SessionEffects:
         )
 
     def _load_ahead(self, session: State, directory: str) -> None:
-        """Let the process that the session will probably share load the directory, which takes as long as all of this.
+        """Let the process that the session will probably share create OpenCode's session, at the same time as all this.
 
         The directory must be complete, with no set-up to come.
         """
         instance = self._placement.shared_with(session)
         if instance is not None:
-            self._context.connections.load(instance.id, directory)
+            self._context.connections.load(instance.id, directory, session.opencode.session_id or None)
 
     def _check_stays(self, directory: str, workspace_id: str) -> None:
         """Raise `Problem` workspace_gone if the directory is inside another workspace that is being removed.

@@ -14,6 +14,7 @@ import trio
 from fleet.adapters.git.clone_config import Entry, entries_of
 from fleet.adapters.git.command import run
 from fleet.adapters.git.files import read_file
+from fleet.adapters.git.side_by_side import both
 from fleet.limits import NOT_CARRIED_LISTED_MAX
 from fleet.ports import NotCarried, Source, WorkspaceSpec
 
@@ -30,8 +31,10 @@ _OF_NO_MATTER: Final = re.compile(
 
 async def lacking(source: Source, spec: WorkspaceSpec) -> tuple[NotCarried, ...]:
     """Return what the finished checkout of `spec` lacks. Raises `Problem` git_failed."""
-    entries = await entries_of(source.git_directory or source.repository or source.directory)
-    found = [filters_left(entries), await _lfs(spec.directory), await _submodules(spec.directory)]
+    entries, lfs = await both(
+        entries_of(source.git_directory or source.repository or source.directory), _lfs(spec.directory)
+    )
+    found = [filters_left(entries), lfs, await _submodules(spec.directory)]
     if spec.strategy == "clone":
         hooks = await trio.to_thread.run_sync(hooks_in, Path(source.repository or "", "hooks"))
         left = {entry.key for entry in entries if entry.is_own and not entry.is_carried}

@@ -10,7 +10,7 @@ and files above `TREE_FILE_BYTES_MAX`; an unreadable file keeps its last known c
 
 import os
 import stat
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import trio
 from fleet.adapters.git.checkout_location import Place
 from fleet.adapters.git.files import exists
 from fleet.adapters.git.ignore_rules import IGNORED_AND_TRACKED, Rules, rules_of
+from fleet.adapters.git.side_by_side import side_by_side
 from fleet.adapters.git.snapshot_repository import SnapshotRepository
 from fleet.errors import Problem
 from fleet.limits import TREE_FILE_BYTES_MAX, TREE_NEW_BYTES_MAX, TREE_NEW_FILES_MAX
@@ -53,7 +54,7 @@ async def update_index(
     changed: dict[str, bool] = {}
     new: list[str] = []
     rules: list[Rules] = []
-    await _side_by_side(
+    await side_by_side(
         *([partial(_find_changed, store, place, changed)] if known else []),
         partial(_find_new, store, place, new),
         partial(_find_rules, place, before, rules, exact=not bounded),
@@ -108,24 +109,6 @@ async def _find_new(store: SnapshotRepository, place: Place, into: list[str]) ->
 
 async def _find_rules(place: Place, before: Rules | None, into: list[Rules], *, exact: bool) -> None:
     into.append(await rules_of(place, before, exact=exact))
-
-
-async def _side_by_side(*actions: Callable[[], Awaitable[None]]) -> None:
-    """Run all actions in parallel; the first problem cancels the others and is raised itself, not in a group."""
-    problems: list[Problem] = []
-
-    async def act(action: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await action()
-        except Problem as problem:
-            problems.append(problem)
-            nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        for action in actions:
-            nursery.start_soon(act, action)
-    if problems:
-        raise problems[0]
 
 
 def _classify(top: str, names: Iterable[str], bounded: bool) -> _Found:

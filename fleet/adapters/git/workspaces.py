@@ -21,6 +21,7 @@ from fleet.adapters.git.includes import carry
 from fleet.adapters.git.not_carried import lacking
 from fleet.adapters.git.pristine_check import remove_if_blank
 from fleet.adapters.git.repository import condition, is_commit, read_source, resolve, why_no_repository
+from fleet.adapters.git.side_by_side import both
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
 from fleet.keyed_locks import Locks
@@ -73,15 +74,14 @@ class GitWorkspaces:
         repository = await self.repository_of(source)
         branch = await branches.check_name(repository, spec.branch)
         await branches.check_not_empty(source, repository)
-        refs = await branches.refs_near(repository, branch)
+        refs, listed = await both(branches.refs_near(repository, branch), _registrations(spec, repository))
         if f"refs/heads/{branch}" not in refs:
             await branches.base_commit(source, spec.base_ref)
             branches.check_place(refs, branch)
         elif spec.base_ref is not None:
             await branches.base_commit(source, spec.base_ref)
             raise branches.refuse_existing(branch, spec.base_ref)
-        if spec.strategy == "worktree":
-            worktrees.check_not_checked_out(await worktrees.registrations(repository), branch, spec.directory)
+        worktrees.check_not_checked_out(listed, branch, spec.directory)
 
     async def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         """Make the workspace, or finish one that a crash left incomplete; copy the requested ignored files.
@@ -102,9 +102,9 @@ class GitWorkspaces:
                 made = await worktrees.make(source, repository, spec, branch)
             else:
                 await clones.make(source, repository, spec, branch)
-        not_carried = await carry(source.top, spec.directory)
+        not_carried, lacks = await both(carry(source.top, spec.directory), lacking(source, spec))
         directory = await trio.to_thread.run_sync(_same_subdirectory, source, spec.directory)
-        left = [*await lacking(source, spec), *not_carried]
+        left = [*lacks, *not_carried]
         if directory is None:
             left.insert(0, no_subdirectory(source))
         if made is None:
@@ -240,6 +240,11 @@ class GitWorkspaces:
 
 _ABSENT: Final = frozenset(("directory_missing", "not_a_directory"))
 """The refusals of a missing directory; other refusals do not mean that it is missing."""
+
+
+async def _registrations(spec: WorkspaceSpec, repository: str) -> tuple[worktrees.Registration, ...]:
+    """Return the worktrees that may have the branch: a clone shares no branch with them."""
+    return await worktrees.registrations(repository) if spec.strategy == "worktree" else ()
 
 
 def _refuse_branch_of_existing(spec: WorkspaceSpec) -> None:

@@ -18,6 +18,7 @@ from fleet.adapters.git.command import attempt, run
 from fleet.adapters.git.files import exists, make_directory, remove_tree
 from fleet.adapters.git.pristine_check import dirty, require_nothing_staged, require_untouched
 from fleet.adapters.git.repository import read_refs, read_source
+from fleet.adapters.git.side_by_side import both
 from fleet.errors import Rejected
 from fleet.ports import Source, WorkspaceSpec
 
@@ -68,7 +69,9 @@ async def make(source: Source, repository: str, spec: WorkspaceSpec, branch: str
     Raises `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
     git_failed.
     """
-    listed = await registrations(repository)
+    listed, refs = await both(
+        registrations(repository), branches.refs_near(repository, branch, note_ref(spec.workspace_id))
+    )
     registration = next((each for each in listed if each.path == spec.directory), None)
     if registration is not None and not registration.torn and not await exists(f"{spec.directory}/.git"):
         await _write_again(repository, spec.directory)
@@ -77,7 +80,6 @@ async def make(source: Source, repository: str, spec: WorkspaceSpec, branch: str
             return None
     if registration is not None and await _is_finished(repository, registration):
         return None
-    refs = await branches.refs_near(repository, branch, note_ref(spec.workspace_id))
     await _clear(repository, spec, branch, registration, refs)
     check_not_checked_out(listed, branch, spec.directory)
     commit = await _ensure_branch(source, repository, spec, branch, refs)

@@ -7,8 +7,9 @@ depends on it.
 """
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -42,6 +43,33 @@ USERNAME: Final = "opencode"
 _OWN_SESSION_IDS_SINCE: Final = (1, 17, 19)
 
 
+class _Begun:
+    """A request that was begun ahead of the call that needs its result."""
+
+    def __init__(self) -> None:
+        self._has_ended = trio.Event()
+        self._has_succeeded = False
+
+    async def run(self, request: Callable[[], Awaitable[object]]) -> None:
+        try:
+            self._has_succeeded = await _quietly(request)
+        finally:
+            self._has_ended.set()
+
+    async def succeeded(self) -> bool:
+        await self._has_ended.wait()
+        return self._has_succeeded
+
+
+async def _quietly(request: Callable[[], Awaitable[object]]) -> bool:
+    """Send the request and return whether it succeeded."""
+    try:
+        await request()
+    except Problem:
+        return False
+    return True
+
+
 class OpenCodeClient:
     """`fleet.ports.OpenCode` for the process at `endpoint`."""
 
@@ -49,6 +77,7 @@ class OpenCodeClient:
         self._endpoint = endpoint
         self._http = http
         self._authorization = authorization
+        self._created_ahead: dict[str, _Begun] = {}
 
     async def health(self) -> str:
         """Read `/global/health`, which starts nothing and needs no database."""
@@ -57,17 +86,32 @@ class OpenCodeClient:
 
     async def create_session(self, session_id: str, directory: str, title: str) -> OpenCodeSession:
         """Create the session with Fleet's id if the version accepts one; the PATCH sets the title and reads it back."""
-        if release(self._endpoint.version) < _OWN_SESSION_IDS_SINCE:
+        if not self._accepts_ids:
             return await self._session("POST", "/session", directory, {"title": title})
-        order = {"id": session_id, "location": {"directory": directory}}
-        response = await self._send("POST", "/api/session", directory, order)
-        created = self._read(response, wire.created_session_id)
-        return await self._session("PATCH", f"/session/{created}", None, {"title": title})
+        begun = self._created_ahead.pop(session_id, None)
+        if begun is None or not await begun.succeeded():
+            await self._create(session_id, directory)
+        return await self._session("PATCH", f"/session/{session_id}", None, {"title": title})
 
-    async def load(self, directory: str) -> None:
-        """Read `/session/status` of the directory: any request about a directory makes OpenCode load it."""
-        with suppress(Problem):
-            await self.statuses(directory)
+    async def load(self, directory: str, session_id: str | None = None) -> None:
+        """Read `/session/status` of the directory: any request about a directory makes OpenCode load it.
+
+        To create a session OpenCode reads the repository again, so `session_id` lets it do both at the same time.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_quietly, partial(self.statuses, directory))
+            if session_id is not None and self._accepts_ids and session_id not in self._created_ahead:
+                self._created_ahead[session_id] = begun = _Begun()
+                nursery.start_soon(begun.run, partial(self._create, session_id, directory))
+
+    @property
+    def _accepts_ids(self) -> bool:
+        return release(self._endpoint.version) >= _OWN_SESSION_IDS_SINCE
+
+    async def _create(self, session_id: str, directory: str) -> None:
+        """Create the session; one that exists stays unchanged."""
+        order = {"id": session_id, "location": {"directory": directory}}
+        self._read(await self._send("POST", "/api/session", directory, order), wire.created_session_id)
 
     async def read_session(self, session_id: str) -> OpenCodeSession | None:
         """Read the session; OpenCode searches its whole store, regardless of the directory."""

@@ -122,6 +122,22 @@ async def test_versions_that_accept_no_id_return_their_own(web: Web) -> None:
     assert web.asked == ["POST /session?directory=%2Fd"]
 
 
+CREATED = whole("200 OK", b'{"data": {"id": "ses_ours"}}')
+NAMED = whole("200 OK", b'{"id": "ses_ours", "directory": "/d", "title": "t"}')
+
+
+@pytest.mark.parametrize(("first", "posts"), [(CREATED, 1), (whole("500 Oh"), 2)])
+async def test_session_that_was_created_ahead_is_only_named(
+    web: Web, client: OpenCodeClient, first: bytes, posts: int
+) -> None:
+    web.found |= {"/session/status": whole("200 OK", b"{}"), "/api/session": first, "/session/ses_ours": NAMED}
+    await client.load("/d", "ses_ours")
+    web.found["/api/session"] = CREATED
+    assert (await client.create_session("ses_ours", "/d", "t")).id == "ses_ours"
+    assert web.asked.count("POST /api/session?directory=%2Fd") == posts
+    assert web.asked[-1] == "PATCH /session/ses_ours"
+
+
 async def test_requests_to_other_versions_are_known_by_their_json(web: Web, client: OpenCodeClient) -> None:
     web.found["/permission"] = whole("200 OK", json.dumps([{"id": "per", "sessionID": "ses"}]).encode())
     web.found["/question"] = whole("200 OK", b"[]")
