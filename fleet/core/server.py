@@ -26,12 +26,14 @@ LoginBy = Literal["link", "token"]
 class ServerStarted(Event, frozen=True, kw_only=True):
     """A server started on this data directory. `configuration` is a digest: two starts with the same have equal ones.
 
-    Later events were written by this `version` of Fleet, up to the next start.
+    Later events were written by this `version` of Fleet, up to the next start. `contradicted_head` is the position of a
+    signed head that the log has contradicted at this start or before: it was changed without Fleet.
     """
 
     run_id: str
     version: str
     configuration: str
+    contradicted_head: int | None = None
 
 
 class ServerStopped(Event, frozen=True, kw_only=True):
@@ -156,6 +158,7 @@ class StartServer(Command, frozen=True, kw_only=True):
     run_id: str
     version: str
     configuration: str
+    contradicted_head: int | None = None
 
 
 class StopServer(Command, frozen=True, kw_only=True):
@@ -224,7 +227,11 @@ def _start(command: StartServer, state: State) -> tuple[ServerEvent, ...]:
     if before is not None and before.run_id == command.run_id:
         return ()
     started = ServerStarted(
-        run_id=command.run_id, version=command.version, configuration=command.configuration, at_ms=command.at_ms
+        run_id=command.run_id,
+        version=command.version,
+        configuration=command.configuration,
+        contradicted_head=command.contradicted_head,
+        at_ms=command.at_ms,
     )
     if before is None:
         return (started,)

@@ -18,7 +18,7 @@ from fleet.events.envelope import CommandRecord, StateSnapshot
 from fleet.events.export import read_record
 from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import position_key
-from fleet.events.surplus import Surplus, TableSizes
+from fleet.events.surplus import Search, TableSizes
 from fleet.wire.audit import SignedHead
 
 
@@ -147,9 +147,9 @@ class ExportStore:
         """See `RecordStore`. An export has no tables."""
         return None
 
-    def find_surplus(self) -> Surplus | None:
+    def find_surplus(self) -> Search:
         """See `RecordStore`. An export has no tables."""
-        return None
+        return iter(())
 
     def _of(self, stream: str) -> _Stream:
         return self._streams.get(stream) or _Stream()

@@ -31,7 +31,7 @@ from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import STREAM_KEY_TAIL_BYTES, command_key, position_key, stream_prefix
 from fleet.events.signing import SigningKey
 from fleet.events.snapshot_tables import SnapshotTables
-from fleet.events.surplus import Surplus, Tables, TableSizes, find_surplus, sizes_of
+from fleet.events.surplus import Search, Tables, TableSizes, find_surplus, sizes_of
 from fleet.limits import MAP_BYTES_INITIAL, STREAM_HEADS_MAX
 from fleet.private_files import sync_directory
 from fleet.wire.audit import SignedHead
@@ -293,9 +293,9 @@ class LmdbStore:
         """Return the sizes of the tables."""
         return sizes_of(self._read, self._tables)
 
-    def find_surplus(self) -> Surplus | None:
-        """Return an entry that belongs to no event."""
-        return find_surplus(self._read, self._tables)
+    def find_surplus(self) -> Search:
+        """See `RecordStore`."""
+        return find_surplus(lambda: self._read, self._tables)
 
     @property
     def _tables(self) -> Tables:

@@ -12,7 +12,7 @@ import msgspec
 from fleet.events.codec import Header
 from fleet.events.envelope import NO_OWN_CAUSES, Appended, Cause, CommandRecord, OwnCauses, Recorded, StateSnapshot
 from fleet.events.heads import Heads
-from fleet.events.surplus import Surplus, TableSizes
+from fleet.events.surplus import Search, TableSizes
 from fleet.wire.audit import SignedHead
 
 Listener = Callable[[Sequence[Recorded]], None]
@@ -89,8 +89,8 @@ class LogReader(Protocol):
         """Return the sizes of the log's tables, for verification; None where there are none."""
         ...
 
-    def find_surplus(self) -> Surplus | None:
-        """Return an entry of these tables that belongs to no event, for verification."""
+    def find_surplus(self) -> Search:
+        """Find an entry of these tables that belongs to no event, for verification, in steps."""
         ...
 
     def is_erased(self, stream: str) -> bool:

@@ -11,7 +11,7 @@ from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import position_key, positions_of
 from fleet.events.log import up_to
 from fleet.events.registry import EventRegistry
-from fleet.events.surplus import Surplus, TableSizes
+from fleet.events.surplus import Search, TableSizes
 from fleet.limits import REPLAY_PAGE_EVENTS
 from fleet.wire.audit import SignedHead
 
@@ -80,8 +80,8 @@ class RecordStore(Protocol):
         """Return the sizes of its tables, for verification; None where there are no such tables."""
         ...
 
-    def find_surplus(self) -> Surplus | None:
-        """Return an entry of them that belongs to no event, for verification."""
+    def find_surplus(self) -> Search:
+        """Find an entry of them that belongs to no event, for verification, in steps."""
         ...
 
 
@@ -216,6 +216,6 @@ class StoredLog:
         """See `LogReader`."""
         return self._store.table_sizes()
 
-    def find_surplus(self) -> Surplus | None:
+    def find_surplus(self) -> Search:
         """See `LogReader`."""
         return self._store.find_surplus()

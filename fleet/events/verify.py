@@ -5,9 +5,10 @@ seconds. Only the header of an erased record is verified, because its payload no
 the head that Fleet signed, and may be held to heads that were stored elsewhere.
 """
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import NoReturn
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,15 @@ from fleet.events.log import LogReader
 from fleet.events.signing import is_signed
 from fleet.limits import VERIFY_PAGE_EVENTS
 from fleet.wire.audit import SignedHead
+
+_STARTED: Final = "server.started"
+
+
+class _Start(msgspec.Struct, frozen=True):
+    contradicted_head: int | None = None
+
+
+_read_start: Final = msgspec.json.Decoder(_Start).decode
 
 
 class Break(msgspec.Struct, frozen=True):
@@ -79,8 +89,9 @@ def verifying(
                 yield
         position = end + 1
         _prove_end(end, heads, wanted)
+        _prove_contradicted(walk.contradicted, heads)
         if head == end and sizes is not None and sizes != (end, end, walk.commands):
-            _tell_surplus(log, end)
+            yield from _tell_surplus(log, end)
         streams = erasures.found(partial(_last_header, log))
     except (codec.CorruptRecord, Misplaced) as error:
         found = Break(error.position if isinstance(error, Misplaced) else position, str(error))
@@ -89,11 +100,13 @@ def verifying(
     return VerificationResult(head, len(walk.versions), walk.digest, None, erased, heads.last, streams)
 
 
-def _tell_surplus(log: LogReader, end: int) -> NoReturn:
-    found = log.find_surplus()
-    if found is None:
-        raise Misplaced(end, "a table has entries without an event")
-    raise Misplaced(*found)
+def _tell_surplus(log: LogReader, end: int) -> Iterator[None]:
+    """Raise `Misplaced` for the first entry of a table that has no event, in steps."""
+    for found in log.find_surplus():
+        if found is not None:
+            raise Misplaced(*found)
+        yield
+    raise Misplaced(end, "a table has entries without an event")
 
 
 def _erased_before(log: LogReader, header: codec.Header) -> bool:
@@ -159,6 +172,16 @@ def _prove_end(end: int, heads: Heads, wanted: Mapping[int, list[Expected]]) -> 
             raise codec.CorruptRecord(f"the head of event {head.position} is not signed by this log's key")
 
 
+def _prove_contradicted(recorded: Mapping[int, int], heads: Heads) -> None:
+    """Raise `Misplaced` if a start has recorded a contradicted head, and none is stored: someone has removed it."""
+    if heads.contradicted is None:
+        for position, start in recorded.items():
+            what = (
+                f"the server that started at event {start} found a signed head of event {position} that is not of this"
+            )
+            raise Misplaced(position, f"{what} log, and that head was removed since")
+
+
 class _Walk:
     """What was proven so far: the digest of the last record, the versions of the streams, and the last command."""
 
@@ -169,6 +192,7 @@ class _Walk:
         self.digest = codec.GENESIS_DIGEST
         self.versions: dict[str, int] = {}
         self.commands = 0
+        self.contradicted: dict[int, int] = {}  # positions of heads, with the start that recorded it
         self._command_id: str | None = None
         self._command: CommandRecord | None = None
 
@@ -191,6 +215,8 @@ class _Walk:
             raise codec.CorruptRecord(f"{stream} should be at version {version}, the record holds {header.version}")
         if self._indexed(stream, position) != version:
             raise codec.CorruptRecord(f"the index does not lead from {stream} to this event")
+        if header.type == _STARTED and content is not None:
+            self._note_start(position, codec.decode(raw).payload)
         if header.command_id is not None:
             self._prove_command(raw, header, header.command_id)
         if version == 1:
@@ -200,6 +226,12 @@ class _Walk:
         self.digest = digest
         self.versions[stream] = version
         return record
+
+    def _note_start(self, position: int, payload: bytes) -> None:
+        with suppress(msgspec.MsgspecError):
+            contradicted = _read_start(payload).contradicted_head
+            if contradicted is not None:
+                self.contradicted.setdefault(contradicted, position)
 
     def _prove_command(self, raw: bytes, header: codec.Header, command_id: str) -> None:
         if command_id != self._command_id:  # the events of a command follow each other

@@ -291,7 +291,10 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     hosts.HostUndrained: lambda e: f"The host {e.name} takes sessions again",
     hosts.EngineLost: lambda e: f"The engine of the hosts does not answer: {cut(e.evidence)}",
     hosts.EngineBack: lambda e: f"The engine of the hosts answers again; it was away since {rfc3339(e.away_since_ms)}",
-    server.ServerStarted: lambda e: f"The server started: Fleet {e.version}, configuration {e.configuration[:8]}",
+    server.ServerStarted: lambda e: (
+        f"The server started: Fleet {e.version}, configuration {e.configuration[:8]}"
+        + ("" if e.contradicted_head is None else f"; the log is not the one of the signed head {e.contradicted_head}")
+    ),
     server.ServerStopped: lambda _: "The server stopped in order",
     server.ServerCrashed: lambda e: f"The server that started at {rfc3339(e.started_at_ms)} had ended without a stop",
     server.TokenMade: lambda e: f"The token {e.name} was made, for a role of {e.role}",

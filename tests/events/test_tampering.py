@@ -1,62 +1,30 @@
 """Whatever is changed in a data directory, it is found, or it is not used."""
 
 import shutil
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-import lmdb
 import msgspec
 import pytest
-import trio
 
-from fleet.adapters.clock import SystemClock
-from fleet.core.session.decide import SESSION
-from fleet.core.session.events import SessionErased
-from fleet.core.session.state import State
 from fleet.errors import StartupError
 from fleet.events.batch import LogEnd
 from fleet.events.catalog import make_registry
-from fleet.events.codec import GENESIS_DIGEST, decode, digest_of, encode, erase
+from fleet.events.codec import GENESIS_DIGEST, erase
 from fleet.events.envelope import Cause, StateSnapshot
-from fleet.events.heads import Expected
-from fleet.events.lmdb_blobs import LmdbBlobs
-from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
-from fleet.events.signing import SigningKey, read_key
-from fleet.events.snapshots import fingerprint, pack
 from fleet.events.unchanged_log import UnchangedLog
-from fleet.events.verify import Break, VerificationResult, verify
-from fleet.projections.proof import CHAIN, DERIVED, prove_everything
-from fleet.projections.runner import Runner
-from fleet.projections.store import LmdbViewStore, UnchangedViewStore
-from fleet.projections.views import make_views
-from tests.cli.sample_history import write_sample
+from fleet.events.verify import verify
+from fleet.limits import VERIFY_PAGE_EVENTS
+from fleet.projections.proof import CHAIN, DERIVED
+from fleet.projections.store import LmdbViewStore
 from tests.core.sessions import STOPPED
 from tests.events.samples import Counted, open_lmdb
+from tests.events.sound import Put, proven, table_of
 from tests.fakes.memory_log import KEY
 
-Put = Callable[[bytes, bytes | None], None]
 SNAPSHOT = StateSnapshot(2, 2, "counter", b"two")
-
-
-@contextmanager
-def table_of(file: Path, name: str) -> Generator[tuple[dict[bytes, bytes], Put]]:
-    """Open a table of a stopped Fleet, as something else than Fleet could: its entries, and how to change them."""
-    environment = lmdb.open(str(file), subdir=file.is_dir(), lock=False, max_dbs=16)
-    table = environment.open_db(name.encode(), create=False)
-    with environment.begin(write=True, db=table) as transaction:
-        entries = {bytes(key): bytes(value) for key, value in transaction.cursor()}
-
-        def put(key: bytes, value: bytes | None) -> None:
-            if value is None:
-                transaction.delete(key)
-            else:
-                transaction.put(key, value)
-
-        yield entries, put
-    environment.close()
 
 
 # -------------------------------------------------------------------------------------------------- disposable data
@@ -163,44 +131,6 @@ def test_rows_of_another_log_are_folded_again(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------- a whole data directory
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with two sessions, an erased third one, rows of views, snapshots, commands and blobs."""
-    place = tmp_path_factory.mktemp("sound")
-    directory = write_sample(place).data_dir
-    trio.run(grow, directory)
-    return directory
-
-
-async def grow(directory: Path) -> None:
-    with LmdbLog.open(directory, make_registry(), SystemClock()) as log:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(log.run)
-            views = make_views()
-            with closing(LmdbViewStore(directory / "views", log.sealer)) as store:
-                runner = Runner(log, store, views)
-                runner.open()
-                session = next(iter(views.sessions))
-                stream = f"session-{session.id}"
-                schema = fingerprint("session", State, SESSION.revision)
-                position = log.read_stream(stream)[-1].position
-                log.save_snapshot(stream, StateSnapshot(log.stream_version(stream), position, schema, pack(session)))
-                gone = [*STOPPED, SessionErased(at_ms=1)]
-                await log.append("session-gone", 0, gone, Cause("token:alice"), command_id="c", command_digest=b"d")
-                await log.erase("session-gone")
-                await runner.save()
-            log.stop()
-
-
-async def proven(directory: Path, expected: Sequence[Expected] = ()) -> VerificationResult:
-    with (
-        reading_directory(directory, make_registry()) as log,
-        closing(UnchangedViewStore(directory / "views", log.sealer)) as views,
-        LmdbBlobs(directory, read_only=True) as blobs,
-    ):
-        return await prove_everything(log, views, blobs, expected)
 
 
 async def test_sound_directory_is_proven(sound: Path) -> None:
@@ -347,33 +277,15 @@ def test_each_flipped_bit_of_a_record_is_found_at_it_or_right_behind_it(sound: P
                 assert found.position in (flipped.at, flipped.at + 1), (flipped.at, flipped.byte, found)
 
 
-def rewrite(directory: Path, key: SigningKey) -> None:
-    """Change an event, compute the chain again and sign it, as a thief of the key can."""
-    digest, at_ms = GENESIS_DIGEST, 0
-    with table_of(directory / "events.mdb", "records") as (entries, put):
-        for position, stored in sorted(entries.items()):
-            record = decode(stored)
-            actor = "token:mallory" if position == (4).to_bytes(8, "big") else record.header.actor
-            header = msgspec.structs.replace(record.header, actor=actor, previous_digest=digest)
-            rewritten, digest = encode(header, record.salt, record.payload)
-            put(position, erase(rewritten + bytes(16)) if record.erased else rewritten)
-    with table_of(directory / "events.mdb", "meta") as (_, put):
-        put(b"head", msgspec.msgpack.encode(key.sign(len(entries), digest, at_ms)))
-
-
-async def test_rewritten_and_signed_chain_is_found_by_an_anchor_alone(sound: Path, tmp_path: Path) -> None:
-    directory = tmp_path / "data"
-    shutil.copytree(sound, directory)
-    shutil.rmtree(directory / "views")
-    with reading_directory(directory, make_registry()) as log:
-        anchors = [
-            Expected(position, digest_of(log.read_record(position) or b"").hex(), "an anchor") for position in (2, 9)
-        ]
-    key = read_key(directory)
-    assert key is not None
-    rewrite(directory, key)
-    unanchored = await proven(directory)
-    assert "snapshots" in (unanchored.first_break or Break(0, "snapshots")).reason
-    anchored = (await proven(directory, anchors)).first_break
-    assert anchored is not None
-    assert (anchored.position, "an anchor names this event" in anchored.reason) == (9, True)
+async def test_search_for_entries_without_an_event_pauses_and_survives_commits(tmp_path: Path) -> None:
+    async with open_lmdb(tmp_path) as log:
+        await log.append("a", 0, [Counted(n) for n in range(3 * VERIFY_PAGE_EVENTS)], Cause(), command_id="a")
+    with table_of(tmp_path / "events.mdb", "commands") as (_, put):
+        put(b"invented", msgspec.msgpack.encode(("a", 5, 5, b"")))
+    async with open_lmdb(tmp_path) as log:
+        search = log.find_surplus()
+        for _ in range(6):  # three pages of records, and three of the index
+            assert next(search) is None
+            await log.append("b", log.stream_version("b"), [Counted(1)], Cause())
+        found = [each for each in search if each is not None]
+        assert [each.position for each in found] == [5]

@@ -28,7 +28,7 @@ from fleet.events.heads import Heads
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
 from fleet.events.signing import SigningKey
-from fleet.events.surplus import Surplus, TableSizes
+from fleet.events.surplus import Search, Surplus, TableSizes
 from fleet.limits import ERASE_PAGE_EVENTS, PAST_SNAPSHOT_EVENTS
 from fleet.ports import Clock
 from fleet.wire.audit import SignedHead
@@ -48,6 +48,7 @@ class MemoryDisk:
         self.commands: dict[str, CommandRecord] = {}
         self.snapshots: dict[str, StateSnapshot] = {}
         self.head: SignedHead | None = None
+        self.contradicted: SignedHead | None = None
         self.past: dict[str, dict[int, StateSnapshot]] = {}
         self.blobs: dict[str, bytes] = {}
         self.owned: dict[str, dict[str, None]] = {}
@@ -89,7 +90,7 @@ class MemoryLog:
 
     def heads(self) -> Heads:
         """See `Log`."""
-        return Heads(KEY.public, self._disk.head)
+        return Heads(KEY.public, self._disk.head, self._disk.contradicted)
 
     def sign(self, position: int) -> SignedHead | None:
         """See `Log`."""
@@ -175,11 +176,11 @@ class MemoryLog:
         """See `Log`."""
         return TableSizes(len(self._disk.records), sum(map(len, self._positions.values())), len(self._disk.commands))
 
-    def find_surplus(self) -> Surplus | None:
+    def find_surplus(self) -> Search:
         """See `Log`."""
         known = {codec.decode(record).header.command_id for record in self._disk.records}
         found = [each for command_id, each in self._disk.commands.items() if command_id not in known]
-        return Surplus(found[0].position, "a command has a record without an event") if found else None
+        return iter([Surplus(found[0].position, "a command has a record without an event")] if found else [])
 
     def is_erased(self, stream: str) -> bool:
         """See `Log`."""

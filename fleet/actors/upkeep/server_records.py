@@ -143,9 +143,14 @@ class ServerRecords:
     async def _note_start(self) -> None:
         if self._facts is not None:
             run_id, version, configuration, _ = self._facts
+            contradicted = self._context.log.heads().contradicted
             await self._record(
                 server.StartServer(
-                    run_id=run_id, version=version, configuration=configuration, at_ms=self._started_at_ms
+                    run_id=run_id,
+                    version=version,
+                    configuration=configuration,
+                    contradicted_head=None if contradicted is None else contradicted.position,
+                    at_ms=self._started_at_ms,
                 ),
                 _LOCAL,
             )

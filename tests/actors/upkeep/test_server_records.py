@@ -12,6 +12,7 @@ from fleet.events.envelope import Cause
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.tokens import known_tokens
 from fleet.limits import LINK_LIFETIME_S, RECORD_KINDS_MAX, RECORDS_EVERY_S, TOKEN_IDLE_S, TOKEN_LOOK_S
+from tests.fakes.memory_log import KEY
 from tests.gateway.door import Door, Machine
 from tests.gateway.test_tokens import Keys, bearer, browse
 
@@ -51,6 +52,13 @@ async def test_starts_stops_and_crashes_are_recorded(machine: Machine, tmp_path:
             ("server.stopped", "local", {"run_id": "two"}),
             ("server.started", "local", {"run_id": "three", "version": "1.1"}),
         ]
+
+
+async def test_start_records_a_head_that_the_log_contradicts(machine: Machine, tmp_path: Path) -> None:
+    machine.facts = facts(Keys(tmp_path, machine), "one")
+    machine.disk.contradicted = KEY.sign(7, bytes(32), 1)
+    async with machine.fleet() as door:
+        assert told(door, "contradicted_head") == [("server.started", "local", {"contradicted_head": 7})]
 
 
 async def test_tokens_are_recorded_by_name_whoever_made_them(machine: Machine, tmp_path: Path) -> None:

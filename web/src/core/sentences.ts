@@ -204,7 +204,8 @@ const SENTENCES: Table = {
   "engine.lost": data => `The engine of the hosts does not answer: ${oneLine(data.evidence, TEXT_MAX)}`,
   "engine.back": () => "The engine of the hosts answers again",
   "server.started": data =>
-    `The server started: Fleet ${oneLine(data.version)}, configuration ${oneLine(data.configuration).slice(0, 8)}`,
+    `The server started: Fleet ${oneLine(data.version)}, configuration ${oneLine(data.configuration).slice(0, 8)}` +
+    (data.contradicted_head == null ? "" : `; the log is not the one of the signed head ${data.contradicted_head}`),
   "server.stopped": () => "The server stopped in order",
   "server.crashed": data => `The server (Fleet ${oneLine(data.version)}) had ended without a stop`,
   "server.requests-refused": data =>
