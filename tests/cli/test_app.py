@@ -30,7 +30,7 @@ def fleet(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_version() -> None:
+def test_fleet_version_prints_the_version() -> None:
     done = fleet("--version")
     assert (done.returncode, done.stdout) == (0, f"fleet {__version__}\n")
 
@@ -84,7 +84,7 @@ def test_the_doctor_in_json_names_a_taken_port(tmp_path: Path) -> None:
     assert f'"detail": "127.0.0.1:{port}: Address already in use"' in done.stdout
 
 
-def test_rehearsal_serves_until_it_is_told_to_stop() -> None:
+def test_fleet_rehearsal_serves_until_it_is_stopped() -> None:
     program = [sys.executable, "-c", "from fleet.cli import main; main()", "rehearsal"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
@@ -94,7 +94,7 @@ def test_rehearsal_serves_until_it_is_told_to_stop() -> None:
     assert first_line.startswith("The rehearsal model is at http://127.0.0.1:")
 
 
-def test_rehearsal_on_a_taken_port_says_so() -> None:
+def test_fleet_rehearsal_names_a_port_that_is_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = fleet("rehearsal", "--port", port)
@@ -122,7 +122,7 @@ def test_a_server_whose_log_is_json_writes_nothing_else(tmp_path: Path) -> None:
     assert any(line["event"] == "stopping" for line in lines)
 
 
-def test_page_of_the_command_has_each_subcommand() -> None:
+def test_documentation_of_the_command_line_has_each_subcommand() -> None:
     page = (Path(__file__).parents[2] / "docs/cli.md").read_text("utf-8")
     shown = set(re.findall(r"`(?:fleet )?((?:log )?[a-z][a-z-]+)`", page))
     names = {command.name for command in command_line().registered_commands if command.name}

@@ -32,7 +32,7 @@ def frame(kind: str, data: object) -> bytes:
         ("turn-started", FAILED, {"status": "active", "evidence": "tries again \x1b"}, "active: tries again \\x1b"),
     ],
 )
-async def test_a_session_that_fails_or_hangs_says_why(
+async def test_demo_says_why_a_session_fails_or_hangs(
     kind: str, data: object, item: dict[str, object], said: str
 ) -> None:
     def answer(request: httpx.Request) -> httpx.Response:

@@ -31,7 +31,9 @@ ESCAPE = "\x1b]0;owned\x07\x1b[2J"
         ({"long": "".join(f"{n}\n" for n in range(500))}, {"long": "".join(f"{n}\n" for n in range(500) if n % 90)}),
     ],
 )
-def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str], after: dict[str, str]) -> None:
+def test_fleet_diff_prints_a_patch_that_git_applies(
+    tmp_path: Path, before: dict[str, str], after: dict[str, str]
+) -> None:
 
     def git(*arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
@@ -73,7 +75,7 @@ def test_a_patch_is_one_that_git_applies(tmp_path: Path, before: dict[str, str],
     assert {name: text for name, text in found.items() if not name.startswith(".git/")} == after
 
 
-def test_a_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
+def test_patch_of_text_that_is_not_utf_8_has_its_bytes() -> None:
     before, after = (base64.b64encode(content).decode() for content in (b"caf\xe9\n", b"caf\xe8\n"))
     item = DiffItem(
         file="a",
@@ -168,7 +170,7 @@ async def test_a_pager_has_ended_when_the_command_says_that_git_is_missing(
     assert "Traceback" not in done.out
 
 
-async def test_what_git_could_not_apply_is_left_out_of_a_patch_and_named(
+async def test_patch_omits_and_names_files_that_git_could_not_apply(
     line: Line, machine: Machine, tmp_path: Path
 ) -> None:
     session_id = await changed(
@@ -184,14 +186,14 @@ async def test_what_git_could_not_apply_is_left_out_of_a_patch_and_named(
     assert "Binary files" in (await on_terminal(line, "diff", session_id)).out
 
 
-async def test_a_carriage_return_makes_no_line_of_its_own_on_a_terminal(line: Line, machine: Machine) -> None:
+async def test_carriage_return_in_a_diff_starts_no_line_on_a_terminal(line: Line, machine: Machine) -> None:
     evil = b"innocent\r-removed\r\ndiff\x0b--git a/x b/x\x1b[1A\n"
     shown = await on_terminal(line, "diff", await changed(line, machine, {"a.txt": evil}))
     lines = [re.sub(r"\x1b\[\d*(;\d+)*m", "", each) for each in shown.out.replace("\r\n", "\n").splitlines()]
     assert lines[-2:] == ["+innocent\\r-removed\\r", "+diff\\x0b--git a/x b/x\\x1b[1A"]
 
 
-async def test_the_columns_of_the_statistics_stand_below_each_other(line: Line, machine: Machine) -> None:
+async def test_columns_of_diff_statistics_are_aligned(line: Line, machine: Machine) -> None:
     names = ("a.txt", "日本語.txt", f"{'長' * 60}.txt")
     session_id = await changed(line, machine, dict.fromkeys(names, b"one\n"))
     *files, total = (await fleet(line, "diff", session_id, "--stat")).out.splitlines()

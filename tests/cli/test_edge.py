@@ -55,7 +55,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["serve", "--config", "here"], 1),
     ],
 )
-def test_a_current_directory_that_was_deleted(arguments: list[str], code: int | None) -> None:
+def test_deleted_current_directory_causes_no_traceback(arguments: list[str], code: int | None) -> None:
     done = run(*arguments)
     assert "Traceback" not in done.stderr
     assert code is None or done.returncode == code
@@ -70,7 +70,7 @@ def test_a_command_that_needs_the_current_directory_says_that_it_is_gone() -> No
     assert told_at_the_edge(ExceptionGroup("", [missing.value])) == (sentence, 1)
 
 
-def test_what_is_a_sentence_and_what_is_a_defect() -> None:
+def test_expected_errors_are_one_sentence_and_defects_a_traceback() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/data/file")
     assert told_at_the_edge(full) == ("/data/file: No space left on device.", 1)
     assert told_at_the_edge(ExceptionGroup("", [ExceptionGroup("", [StartupError("No.")])])) == ("No.", 1)
@@ -78,7 +78,7 @@ def test_what_is_a_sentence_and_what_is_a_defect() -> None:
     assert told_at_the_edge(ValueError("x")) is None
 
 
-def test_output_that_finds_no_room(tmp_path: Path) -> None:
+def test_output_that_cannot_be_written_is_reported_in_one_sentence(tmp_path: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
@@ -89,7 +89,7 @@ def test_output_that_finds_no_room(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "fleet: File too large.\n")
 
 
-async def test_a_prompt_that_is_no_text(line: Line) -> None:
+async def test_prompt_on_stdin_that_is_not_utf_8_is_refused(line: Line) -> None:
     done = await fleet(line, "new", PLAIN, "--prompt", "-", stdin=b"caf\xe9")
     assert (done.code, done.out) == (2, "")
     assert "standard input is not text in UTF-8: byte 0xe9 at offset 3" in " ".join(done.err.replace("│", "").split())

@@ -68,5 +68,5 @@ async def test_a_new_session_asks_for_a_host_and_for_room(machine: Machine) -> N
 
 
 @pytest.mark.parametrize("given", [["--host", "a", "--host", "b"], ["--host", "a", "--host", "gpu=true"]])
-async def test_a_host_is_a_name_or_labels(line: Line, given: list[str]) -> None:
+async def test_host_option_is_a_name_or_labels(line: Line, given: list[str]) -> None:
     assert (await fleet(line, "new", REPOSITORY, *given)).code == 2

@@ -61,7 +61,7 @@ def of_serve(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     return seen(directory)
 
 
-def test_no_command_looks_for_garbage_among_what_it_imports(of_ls: Seen, of_serve: Seen) -> None:
+def test_commands_do_not_scan_imported_objects_for_garbage(of_ls: Seen, of_serve: Seen) -> None:
     assert max(of_ls.objects, of_serve.objects) < 20_000  # the interpreter's own start; a server has 110,000
 
 
@@ -73,7 +73,7 @@ def test_no_command_looks_for_garbage_among_what_it_imports(of_ls: Seen, of_serv
         *("structlog", "quart", "hypercorn", "lmdb", "psutil", "mcp", "opentelemetry", "prometheus_client", "asyncio"),
     ],
 )
-def test_listing_sessions_does_not_import(of_ls: Seen, module: str) -> None:
+def test_fleet_ls_does_not_import_what_it_does_not_use(of_ls: Seen, module: str) -> None:
     assert "fleet.cli.commands.ls" in of_ls.modules
     assert module not in of_ls.modules
 
@@ -85,6 +85,6 @@ def test_listing_sessions_does_not_import(of_ls: Seen, module: str) -> None:
         *("fleet.diagnosis.doctor", "fleet.diagnosis.process_report", "fleet.cli.connect", "fleet.cli.commands.ls"),
     ],
 )
-def test_a_server_does_not_import(of_serve: Seen, module: str) -> None:
+def test_fleet_serve_does_not_import_what_it_does_not_use(of_serve: Seen, module: str) -> None:
     assert "fleet.composition.server" in of_serve.modules
     assert module not in of_serve.modules

@@ -14,7 +14,7 @@ from tests.events.samples import Opened, sample_registry
 from tests.fakes.clock import FakeClock
 
 
-def test_compaction_says_what_each_file_takes_now(tmp_path: Path) -> None:
+def test_compaction_prints_the_new_size_of_each_file(tmp_path: Path) -> None:
     async def fill() -> None:
         with LmdbLog.open(tmp_path, sample_registry(), FakeClock()) as log:
             async with trio.open_nursery() as nursery:

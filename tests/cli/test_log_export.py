@@ -46,7 +46,7 @@ def test_whole_export_becomes_the_same_log(history: History, tmp_path: Path) -> 
     assert "has a log already" in str(log(*imported).exception)
 
 
-def test_import_is_no_fleet_of_its_own(history: History, tmp_path: Path) -> None:
+def test_imported_log_must_be_restored_before_a_server_starts(history: History, tmp_path: Path) -> None:
     exported(history, tmp_path / "all")
     assert log("import", str(tmp_path / "all"), "--data-dir", str(tmp_path / "data")).exit_code == 0
     with pytest.raises(StartupError, match=r"was imported from .*all.*(?s:.*)restore --in-place"):
@@ -63,7 +63,7 @@ def test_only_plain_files_are_imported_as_contents(history: History, tmp_path: P
     assert json.loads(less.stdout)["contents"] < json.loads(whole.stdout)["contents"]
 
 
-def test_session_is_exported_alone(history: History, tmp_path: Path) -> None:
+def test_single_session_is_exported(history: History, tmp_path: Path) -> None:
     events = exported(history, tmp_path / "one", "--session", history.asking[:13])
     whole = {event["stream"] for event in events if event["data"] != {}}
     assert whole == {f"session-{history.asking}"}
@@ -74,7 +74,7 @@ def test_session_is_exported_alone(history: History, tmp_path: Path) -> None:
     assert "is not a whole log (data was taken out of it)" in str(refused.exception)
 
 
-def test_rules_leave_their_mark(history: History, tmp_path: Path) -> None:
+def test_redaction_rules_mark_what_they_remove(history: History, tmp_path: Path) -> None:
     events = exported(history, tmp_path / "less", "--redact", "transcripts", "--redact", "text:document it")
     marks = {event["type"]: event["redacted"] for event in events if "redacted" in event}
     assert marks["session.part-recorded"] == "transcripts"
@@ -89,13 +89,13 @@ def test_rules_leave_their_mark(history: History, tmp_path: Path) -> None:
     assert log("verify", "--export", str(tmp_path / "less")).exit_code == 1
 
 
-def test_range_is_exported_alone(history: History, tmp_path: Path) -> None:
+def test_range_of_positions_is_exported(history: History, tmp_path: Path) -> None:
     events = exported(history, tmp_path / "part", "--from", "10", "--to", "20")
     assert [event["position"] for event in events if "redacted" not in event] == list(range(10, 21))
 
 
 @pytest.mark.parametrize("rule", ["", "everything", "type:", "text:("])
-def test_wrong_rule_is_refused(rule: str) -> None:
+def test_wrong_redaction_rule_is_refused(rule: str) -> None:
     with pytest.raises(ValueError, match=r"is not a (rule|regular expression)"):
         parse_rule(rule)
 
@@ -143,7 +143,7 @@ async def test_part_of_a_log_with_an_erased_session_proves_itself(line: Line, tm
     assert f"this machine's user ordered the erasure of session-{erased}\n" in told
 
 
-def test_export_that_fails_leaves_nothing(history: History, tmp_path: Path) -> None:
+def test_failed_export_leaves_no_file(history: History, tmp_path: Path) -> None:
     """An export without events, and one of a damaged log, would look like an answer."""
     lines = history.export.read_bytes().splitlines(keepends=True)
     damaged = tmp_path / "damaged.jsonl"

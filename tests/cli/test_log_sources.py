@@ -33,7 +33,7 @@ def shown(*arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_filters_work_without_a_server(history: History, source: tuple[str, str]) -> None:
+def test_log_filters_work_without_a_server(history: History, source: tuple[str, str]) -> None:
     newest = shown("-n", "3", *source)
     assert [event["position"] for event in newest] == [history.head - 2, history.head - 1, history.head]
     (carols,) = shown("--actor", CAROL, "--type", "session.prompt-accepted", *source)
@@ -45,7 +45,7 @@ def test_filters_work_without_a_server(history: History, source: tuple[str, str]
     assert json.loads(log("show", "1", *source).stdout)["position"] == 1
 
 
-def test_a_range_is_named_by_positions_times_or_dates(
+def test_range_of_the_log_is_named_by_positions_times_or_dates(
     history: History, source: tuple[str, str], tmp_path: Path
 ) -> None:
     everything = shown("-n", "200", *source)
@@ -69,7 +69,7 @@ def test_whole_log_is_proven_without_a_server(history: History, source: tuple[st
     assert (done.exit_code, proof["intact"], proof["events"]) == (0, True, history.head)
 
 
-def test_wrong_values_are_reported_as_by_a_server(source: tuple[str, str]) -> None:
+def test_wrong_filters_of_a_local_log_are_reported_as_by_a_server(source: tuple[str, str]) -> None:
     for arguments, said in (
         (["show", "--type", "session.born"], "--type: unknown types"),
         (["show", "--session", "0f"], "no session"),
@@ -87,7 +87,7 @@ def test_wrong_values_are_reported_as_by_a_server(source: tuple[str, str]) -> No
         assert said in done.stderr
 
 
-def test_reading_writes_nothing_and_needs_no_write_access(history: History) -> None:
+def test_reading_a_data_directory_needs_no_write_access(history: History) -> None:
     before = {file.name: sha256(file.read_bytes()).hexdigest() for file in history.data_dir.iterdir()}
     shown("--data-dir", str(history.data_dir))
     assert {file.name: sha256(file.read_bytes()).hexdigest() for file in history.data_dir.iterdir()} == before
@@ -110,7 +110,7 @@ def test_log_that_was_cut_off_names_the_damaged_event(tmp_path: Path, history: H
     assert (tmp_path / "events.mdb").stat().st_size == len(whole) // 2
 
 
-def test_missing_or_foreign_files_are_one_sentence(tmp_path: Path) -> None:
+def test_missing_or_foreign_log_files_are_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "list.jsonl").write_text("[1, 2]\n")
     for source, said in (
         (("--data-dir", str(tmp_path)), "There is no event log in"),
@@ -145,6 +145,6 @@ def test_export_without_some_data_is_read_as_far_as_it_goes(
     assert said in done.output
 
 
-def test_one_log_at_a_time(history: History) -> None:
+def test_data_directory_and_export_together_are_refused(history: History) -> None:
     done = log("show", "--data-dir", str(history.data_dir), "--export", str(history.export))
     assert (done.exit_code, "give one of them" in done.stderr) == (2, True)

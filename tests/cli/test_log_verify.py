@@ -57,7 +57,7 @@ def test_changed_export_is_detected(exported: Path) -> None:
     assert json.loads(fleet("log", "verify", "--json", "--export", str(exported)).stdout)["intact"] is False
 
 
-def test_empty_input_or_missing_file_fails(exported: Path) -> None:
+def test_verify_fails_for_empty_input_and_for_a_missing_file(exported: Path) -> None:
     assert fleet("log", "verify", "--export", "-").returncode == 1  # standard input is empty
     done = fleet("log", "verify", "--export", str(exported.parent / "missing"))
     assert done.returncode == 1

@@ -64,7 +64,7 @@ def test_steps_in_json_name_their_events(history: History) -> None:
     assert second["position"] < first["position"]
 
 
-def test_two_moments_are_compared(history: History) -> None:
+def test_log_between_compares_two_moments(history: History) -> None:
     events = [json.loads(line) for line in history.export.read_text().splitlines()]
     second = next(event["position"] for event in events if event.get("data", {}).get("session_id") == history.aborted)
     for source in (("--data-dir", str(history.data_dir)), ("--export", str(history.export))):

@@ -19,7 +19,7 @@ def lines_of(shown: str) -> list[str]:
 
 
 @pytest.mark.parametrize("columns", [80, 60])
-async def test_what_matters_is_whole_on_a_narrow_terminal(line: Line, columns: int) -> None:
+async def test_important_columns_are_complete_on_a_narrow_terminal(line: Line, columns: int) -> None:
     made = await fleet(line, "new", PLAIN, "--title", LONG, "--prompt", "Say something")
     session_id = made.out.strip()
     await line.door.settled(session_id)
@@ -37,7 +37,7 @@ async def test_what_matters_is_whole_on_a_narrow_terminal(line: Line, columns: i
     assert all(len(row) <= columns for row in rows)
 
 
-async def test_a_pipe_has_every_column_and_whole_titles(line: Line) -> None:
+async def test_output_to_a_pipe_has_every_column_and_complete_titles(line: Line) -> None:
     await fleet(line, "new", PLAIN, "--title", LONG)
     for command in (["ls"], ["top"]):
         *_, head, row = (await fleet(line, *command)).out.splitlines()
@@ -45,5 +45,5 @@ async def test_a_pipe_has_every_column_and_whole_titles(line: Line) -> None:
         assert LONG in row
 
 
-def test_every_status_can_be_asked_for() -> None:
+def test_status_option_of_fleet_ls_has_every_status() -> None:
     assert set(Named) == STATUSES

@@ -77,7 +77,7 @@ async def test_tail_says_that_the_server_is_away_and_that_it_is_back(line: Line,
     assert re.fullmatch(AWAY + r"fleet: the server responds again\.\n", tail.err)
 
 
-async def test_waiting_says_that_the_server_is_away(line: Line) -> None:
+async def test_wait_option_says_that_the_server_is_away(line: Line) -> None:
     session_id = (await fleet(line, "new", PLAIN)).out.strip()
     async with running(line, "prompt", session_id, "hang", "--wait") as wait:
         await wait.until(lambda: "turn 1" in wait.out)

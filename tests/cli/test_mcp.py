@@ -36,7 +36,7 @@ async def refused(fleet: FleetClient, instance_id: str | None, tool: str, **argu
     return str(result.content)
 
 
-async def test_an_agent_makes_waits_for_reads_and_prompts_a_session(line: Line) -> None:
+async def test_agent_creates_waits_for_reads_and_prompts_a_session(line: Line) -> None:
     async with FleetClient(line.url) as fleet:
         made = await call(fleet, None, "create_session", prompt="Say something", directory=REPOSITORY, title="Child")
         assert (made["title"], made["branch"] is not None) == ("Child", True)
@@ -60,7 +60,7 @@ async def test_an_agent_makes_waits_for_reads_and_prompts_a_session(line: Line) 
         assert "directory_missing" in await refused(fleet, None, "create_session", prompt="x", directory="/none")
 
 
-async def test_the_maker_is_the_one_at_work_and_hears_of_the_outcome(line: Line) -> None:
+async def test_working_session_is_the_maker_and_gets_a_message_with_the_outcome(line: Line) -> None:
     async with FleetClient(line.url) as fleet:
         maker = await fleet.create(PLAIN, title="Maker", prompt="bash:90")
         await line.door.fleet.views.sessions.wait(maker.id, lambda s: s.turn is not None)
@@ -108,7 +108,7 @@ async def test_an_argument_that_a_tool_does_not_know_is_refused(line: Line) -> N
         assert all(tool.input_schema["additionalProperties"] is False for tool in listed)
 
 
-async def test_what_is_wrong_is_said_in_sentences_for_an_agent(line: Line) -> None:
+async def test_errors_are_sentences_for_an_agent(line: Line) -> None:
     async with FleetClient(line.url) as fleet:
         wrong = await refused(fleet, None, "create_session", prompt="x", isolation="container")
         assert "isolation is wrong" in wrong
@@ -122,7 +122,7 @@ async def test_what_is_wrong_is_said_in_sentences_for_an_agent(line: Line) -> No
         assert "pydantic" not in wrong
 
 
-async def test_while_a_turn_runs_there_is_no_answer(line: Line) -> None:
+async def test_wait_for_session_returns_no_answer_while_a_turn_runs(line: Line) -> None:
     async with FleetClient(line.url) as fleet:
         made = await call(fleet, None, "create_session", prompt="Say something", **HERE)
         first = (await call(fleet, None, "wait_for_session", session=made["id"]))["answer"]
@@ -135,7 +135,7 @@ async def test_while_a_turn_runs_there_is_no_answer(line: Line) -> None:
         assert (ended["outcome"], ended["answer"] == first) == ("aborted", False)
 
 
-async def test_a_fleet_that_is_not_there_yet_is_told_of_until_it_is(line: Line) -> None:
+async def test_tools_name_an_unreachable_server_until_it_responds(line: Line) -> None:
     await line.stop()
     async with FleetClient(line.url) as fleet, Client(tools(fleet, None)) as client:
         began = trio.current_time()
@@ -147,7 +147,7 @@ async def test_a_fleet_that_is_not_there_yet_is_told_of_until_it_is(line: Line) 
         assert not (await client.call_tool("list_sessions", {})).is_error
 
 
-def test_the_server_starts_without_a_fleet(tmp_path: Path) -> None:
+def test_mcp_server_starts_without_a_running_fleet(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     ask = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": INITIALIZE}
@@ -166,6 +166,6 @@ def test_the_server_starts_without_a_fleet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("session_id", ["no such", "x" * 65, "a:b"])
-async def test_a_cause_is_an_id(line: Line, session_id: str) -> None:
+async def test_fleet_session_header_must_be_the_id_of_a_session(line: Line, session_id: str) -> None:
     answer = await line.door.knock("POST", "/api/sessions", {"directory": PLAIN}, Fleet_Session=session_id)
     answer.problem(422, "invalid")

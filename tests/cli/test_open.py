@@ -61,7 +61,7 @@ def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_the_page_opens_in_the_browser(desk: Desk) -> None:
+def test_fleet_open_opens_the_page_in_the_browser(desk: Desk) -> None:
     code, out, err = desk.open()
     assert (code, out) == (0, "")
     assert desk.opened.read_text().strip() == f"{desk.url}/"
@@ -76,13 +76,13 @@ def test_a_session_is_named_by_the_beginning_of_its_id(desk: Desk) -> None:
     assert "there is no session 'nothing'" in err
 
 
-def test_without_a_browser_the_address_is_printed(desk: Desk) -> None:
+def test_fleet_open_prints_the_address_without_a_browser(desk: Desk) -> None:
     code, out, err = desk.open(BROWSER="")
     assert (code, out) == (0, f"{desk.url}/")
     assert "no browser can be opened here" in err
 
 
-def test_a_browser_that_does_not_start_is_none(desk: Desk) -> None:
+def test_fleet_open_prints_the_address_if_the_browser_does_not_start(desk: Desk) -> None:
     assert desk.open(BROWSER="false %s")[1] == f"{desk.url}/"
 
 
@@ -92,7 +92,7 @@ def test_fleet_open_names_the_server_that_it_cannot_reach(desk: Desk) -> None:
     assert "127.0.0.1:1" in err
 
 
-def test_where_a_token_is_needed_the_address_logs_in_once(tmp_path: Path) -> None:
+def test_fleet_open_uses_a_login_link_where_a_token_is_needed(tmp_path: Path) -> None:
     with serving(tmp_path) as url:
         desk = Desk(tmp_path, url)
         session_id = desk.session()

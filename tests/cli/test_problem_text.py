@@ -26,12 +26,12 @@ async def test_a_wrong_value_names_its_option_and_ends_with_2(line: Line, comman
     assert (done.code, option in done.err) == (2, True), done.err
 
 
-def test_every_status_can_be_asked_for() -> None:
+def test_help_of_fleet_ls_lists_every_status() -> None:
     shown = CliRunner().invoke(command_line(), ["ls", "--help"], env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"}).output
     assert all(status in shown for status in STATUSES)
 
 
-async def test_what_helps_is_a_command_and_no_request(line: Line) -> None:
+async def test_hints_of_errors_name_commands_instead_of_requests(line: Line) -> None:
     session_id = (await fleet(line, "new", PLAIN)).out.strip()
     await fleet(line, "stop", session_id)
     late = await fleet(line, "prompt", session_id, "Late")
@@ -44,7 +44,7 @@ async def test_what_helps_is_a_command_and_no_request(line: Line) -> None:
     assert "Bearer" not in stranger.err
 
 
-async def test_what_is_not_fleet_is_called_so(line: Line) -> None:
+async def test_another_program_on_the_port_is_reported_as_no_fleet(line: Line) -> None:
     async def serve(stream: trio.SocketStream) -> None:
         async with stream:
             await stream.receive_some(65536)
@@ -66,21 +66,21 @@ async def test_what_is_not_fleet_is_called_so(line: Line) -> None:
     assert "ConnectError" not in secure.err
 
 
-async def test_ctrl_c_under_wait_says_that_the_session_goes_on(line: Line) -> None:
+async def test_ctrl_c_under_wait_says_that_the_session_continues(line: Line) -> None:
     session_id = (await fleet(line, "new", PLAIN)).out.strip()
     done = await on_terminal(line, "prompt", session_id, "hang", "--wait", interrupt_at=b"turn 1")
     assert done.code == 130
     assert f"fleet: the session continues; `fleet abort {session_id}` stops its turn." in done.out
 
 
-async def test_ctrl_c_at_a_question_is_ctrl_c(line: Line) -> None:
+async def test_ctrl_c_at_a_question_ends_the_command(line: Line) -> None:
     session_id = (await fleet(line, "new", PLAIN, "--title", "Kept")).out.strip()
     done = await on_terminal(line, "rm", session_id, interrupt_at=b"for good?")
     assert done.code == 130
     assert (await fleet(line, "show", session_id)).code == 0
 
 
-async def test_waiting_says_each_thing_once(line: Line) -> None:
+async def test_wait_option_prints_each_event_once(line: Line) -> None:
     for text in ("Say it", "fail"):
         done = await fleet(line, "new", PLAIN, "--prompt", text, "--wait")
         *_, before, last = done.err.splitlines()

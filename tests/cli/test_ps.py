@@ -110,14 +110,14 @@ def serving(root: Path) -> Generator[str]:
             assert server.wait(60) == 0, said.read_text()
 
 
-def test_where_no_fleet_ever_ran(tmp_path: Path) -> None:
+def test_fleet_ps_without_a_data_directory_says_that_no_fleet_ever_ran(tmp_path: Path) -> None:
     done = ps(tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert "No Fleet has ever run" in done.stderr
     assert not (tmp_path / "data").exists()
 
 
-def test_what_became_of_each_is_read_from_the_log(tmp_path: Path) -> None:
+def test_fleet_ps_reads_the_end_of_each_process_from_the_log(tmp_path: Path) -> None:
     lost = [*started("two", GONE), InstanceLost(exit=Exit(signal=9), evidence="the process is gone", at_ms=2500)]
     write_log(tmp_path, one=stopped("one"), two=[*lost, RemnantsKilled(steps=(), at_ms=2600)])
     done = ps(tmp_path)
@@ -129,14 +129,14 @@ def test_what_became_of_each_is_read_from_the_log(tmp_path: Path) -> None:
     assert "no session uses it; term 4000000; sweep 4000001" in one_became
 
 
-def test_json_has_the_words_of_the_http_interface(tmp_path: Path) -> None:
+def test_fleet_ps_in_json_has_the_fields_of_the_api(tmp_path: Path) -> None:
     write_log(tmp_path, one=stopped("one"))
     (item,) = msgspec.json.decode(ps(tmp_path, "--json").stdout)
     assert (item["id"], item["status"], item["stopReason"], item["memoryBytes"]) == ("one", "stopped", "unused", None)
     assert item["steps"] == [{"step": "term", "pids": [4_000_000]}, {"step": "sweep", "pids": [4_000_001]}]
 
 
-def test_a_process_that_goes_on_without_its_server_is_no_orphan(tmp_path: Path) -> None:
+def test_process_that_continues_without_its_server_is_no_orphan(tmp_path: Path) -> None:
     with marked(tmp_path, "one") as identity:
         write_log(tmp_path, one=started("one", identity))
         assert "it runs without a server" in ps(tmp_path).stdout
@@ -144,7 +144,7 @@ def test_a_process_that_goes_on_without_its_server_is_no_orphan(tmp_path: Path) 
         assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_an_orphan_is_named_and_ends_with_1(tmp_path: Path) -> None:
+def test_fleet_ps_names_an_orphan_and_ends_with_1(tmp_path: Path) -> None:
     write_log(tmp_path, one=stopped("one"))
     with marked(tmp_path, "one") as orphan, marked(tmp_path, "never-heard-of") as stranger:
         done = ps(tmp_path, "--orphans")
@@ -156,7 +156,7 @@ def test_an_orphan_is_named_and_ends_with_1(tmp_path: Path) -> None:
     assert ps(tmp_path, "--orphans").stdout == ""
 
 
-def test_a_server_that_runs_is_asked(tmp_path: Path) -> None:
+def test_fleet_ps_asks_a_running_server(tmp_path: Path) -> None:
     write_log(tmp_path, one=stopped("one"))
     offline = ps(tmp_path, "--json").stdout
     with serving(tmp_path) as url:

@@ -38,14 +38,14 @@ def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
 
 
 @given(st.text(st.one_of(st.sampled_from("\x1b[]0;mPX\\\x07\x9b\x9d\r\n\t2J\u202e"), st.characters()), max_size=60))
-def test_nothing_dangerous_is_left_however_it_is_put_together(text: str) -> None:
+def test_no_combination_of_control_characters_reaches_the_terminal(text: str) -> None:
     assert not DANGEROUS & set(plain(text))
     assert plain(plain(text)) == plain(text)
     assert not {"\n", "\t"} & set(line_of(text))
 
 
 @given(st.text(st.one_of(st.sampled_from("\x1b[]0;m\x07\x9b\r"), st.characters()), max_size=60))
-def test_a_console_prints_no_control_of_others(text: str) -> None:
+def test_safe_console_prints_no_control_characters_from_outside(text: str) -> None:
     out = io.StringIO()
     console = SafeConsole(file=out)
     table = Table(text, title=text)
@@ -55,7 +55,7 @@ def test_a_console_prints_no_control_of_others(text: str) -> None:
     assert not DANGEROUS & set(out.getvalue())
 
 
-def test_json_is_what_it_was_and_harmless() -> None:
+def test_json_output_keeps_its_values_without_control_characters() -> None:
     value = {"text": "\x1b[31m \x9b2J \u202e é \x7f"}
     for text in (json_of(value), json_of(value, lines=True)):
         assert json.loads(text) == value
@@ -63,6 +63,6 @@ def test_json_is_what_it_was_and_harmless() -> None:
         assert "é" in text
 
 
-def test_a_long_text_without_an_end_takes_no_time() -> None:
+def test_long_unterminated_sequence_is_escaped_quickly() -> None:
     for piece in ("\x1b]0;", "\x1bP", "\x1b[", "\x9b0;"):
         assert len(plain(piece * 200_000)) < 3_000_000

@@ -23,7 +23,7 @@ async def make(line: Line, *options: str) -> str:
     return done.out.strip()
 
 
-async def test_a_session_is_made_watched_listed_and_ended(line: Line) -> None:
+async def test_session_is_created_followed_listed_and_ended(line: Line) -> None:
     done = await fleet(
         line,
         "new",
@@ -80,7 +80,7 @@ async def test_a_session_is_made_watched_listed_and_ended(line: Line) -> None:
     assert (await fleet(line, "show", session_id)).code == 1
 
 
-async def test_show_names_what_did_not_come_along(line: Line, machine: Machine) -> None:
+async def test_show_names_files_that_were_not_carried_into_the_workspace(line: Line, machine: Machine) -> None:
     machine.files.repositories[REPOSITORY].not_carried = (NotCarried("hooks", f"No hooks came along.{ESCAPE}"),)
     made = (await fleet(line, "new", REPOSITORY, "--isolation", "clone")).out.strip()
     shown = (await fleet(line, "show", made)).out
@@ -96,7 +96,7 @@ async def test_the_exit_code_tells_the_outcome(line: Line, text: str, code: int)
     assert json.loads(done.out)["turns"] == 1
 
 
-async def test_a_turn_that_is_aborted_is_no_success(line: Line) -> None:
+async def test_exit_code_of_an_aborted_turn_is_not_0(line: Line) -> None:
     session_id = await make(line)
     async with trio.open_nursery() as nursery:
 
@@ -108,7 +108,7 @@ async def test_a_turn_that_is_aborted_is_no_success(line: Line) -> None:
         assert (await fleet(line, "prompt", session_id, "hang", "--wait")).code == 4
 
 
-async def test_show_says_why_prompts_do_not_go(line: Line) -> None:
+async def test_show_says_why_prompts_wait(line: Line) -> None:
     session_id = await make(line, "--prompt", "hang")
     await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
     assert (await fleet(line, "prompt", session_id, "and then that")).code == 0
@@ -117,7 +117,7 @@ async def test_show_says_why_prompts_do_not_go(line: Line) -> None:
     assert "queue      1 waits; the last turn was aborted: a further prompt lets them go" in shown
 
 
-async def test_what_waits_is_shown_and_answered(line: Line) -> None:
+async def test_open_requests_are_shown_and_answered(line: Line) -> None:
     permission, question = await make(line, "--prompt", "ask"), await make(line, "--prompt", "question")
     for session_id in (permission, question):
         await line.door.fleet.views.sessions.wait(session_id, lambda s: bool(s.requests))
@@ -153,7 +153,7 @@ def _apart(one: str, two: str) -> int:
     return next(at for at in range(len(one)) if one[at] != two[at]) + 1
 
 
-async def test_the_log_the_history_and_top(line: Line) -> None:
+async def test_log_history_and_top_show_a_session(line: Line) -> None:
     session_id = await make(line, "--title", "Searched", "--prompt", "Something rare")
     await line.door.settled(session_id)
     events = [json.loads(each) for each in (await fleet(line, "log", "show", "--json", "-n", "5")).out.splitlines()]
@@ -205,7 +205,7 @@ async def test_tail_ends_with_130_at_ctrl_c(line: Line) -> None:
     assert "\x1b[" in done.out  # coloured
 
 
-async def test_a_reader_that_goes_is_no_error(line: Line) -> None:
+async def test_closed_output_pipe_is_no_error(line: Line) -> None:
     await make(line, "--prompt", "Say something")
     read = await trio.run_process(
         ["sh", "-c", '"$@" tail --once --json | head -n 1; true', "sh", *PROGRAM],
@@ -219,7 +219,7 @@ async def test_a_reader_that_goes_is_no_error(line: Line) -> None:
 
 
 @pytest.mark.parametrize("more", [["--json"], []])
-async def test_tail_ends_with_its_reader_though_nothing_happens(line: Line, more: list[str]) -> None:
+async def test_tail_ends_with_its_reader_without_further_events(line: Line, more: list[str]) -> None:
     session_id = await make(line, "--prompt", "Say something")
     await line.door.settled(session_id)
     process = await trio.lowlevel.open_process(
@@ -256,7 +256,7 @@ async def test_no_server_says_how_to_start_one(line: Line) -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:3000", "ftp://x", "http://", "http://[::1"])
-async def test_a_wrong_address_is_told(line: Line, url: str) -> None:
+async def test_wrong_server_address_is_reported(line: Line, url: str) -> None:
     done = await fleet(line, "ls", "--url", url)
     assert (done.code, "address" in done.err, "Traceback" in done.err) == (2, True, False)
 
@@ -285,7 +285,7 @@ async def test_the_token_comes_from_the_environment_or_a_file(line: Line, tmp_pa
 
 
 @pytest.mark.parametrize("token", ["ü", "a\nb", "a b", " ", "\x1b[2J"])
-async def test_what_is_no_token_is_told_wherever_it_comes_from(line: Line, tmp_path: Path, token: str) -> None:
+async def test_invalid_token_is_reported_from_every_source(line: Line, tmp_path: Path, token: str) -> None:
     (tmp_path / "token").write_text(token)
     for more, place in (({"FLEET_TOKEN": token}, "FLEET_TOKEN"), ({"FLEET_TOKEN_FILE": str(tmp_path / "token")}, "/")):
         done = await fleet(line, "ls", **more)
@@ -314,7 +314,7 @@ async def test_hostile_titles_and_prompts_reach_no_terminal(line: Line) -> None:
         assert "\x1b[2J" not in done.out
 
 
-async def test_signs_that_the_locale_lacks_are_shown_as_escapes(line: Line) -> None:
+async def test_characters_that_the_locale_lacks_are_shown_as_escapes(line: Line) -> None:
     session_id = await make(line, "--title", "日本 🙂", "--prompt", "Say naïve")
     await line.door.settled(session_id)
     around = environment(line, LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
@@ -329,7 +329,7 @@ async def test_signs_that_the_locale_lacks_are_shown_as_escapes(line: Line) -> N
     assert json.loads(await run("show", session_id, "--json"))["title"] == "日本 🙂"
 
 
-async def test_waiting_without_a_prompt_makes_no_sense(line: Line) -> None:
+async def test_empty_prompts_wrong_models_and_wait_without_a_prompt_are_refused(line: Line) -> None:
     for arguments in (
         ["new", PLAIN, "--wait"],
         ["new", PLAIN, "--prompt", " "],
@@ -370,7 +370,7 @@ async def test_always_names_the_other_sessions_that_it_holds_for(line: Line) -> 
     assert f"OpenCode does not ask other sessions in the same directory either: {second}." in done.err
 
 
-async def test_a_prompt_beyond_the_budget_says_so_at_once(line: Line) -> None:
+async def test_prompt_to_a_session_with_an_exceeded_budget_says_so_at_once(line: Line) -> None:
     made = await fleet(line, "new", PLAIN, "--prompt", "work", "--tokens", "1", "--wait")
     assert made.code == 0
     with trio.fail_after(120):
@@ -383,7 +383,7 @@ async def test_a_prompt_beyond_the_budget_says_so_at_once(line: Line) -> None:
     assert (item.status, item.queued, item.queue_paused is None) == ("idle", 1, False)
 
 
-async def test_a_prompt_behind_a_turn_that_runs_says_so(line: Line) -> None:
+async def test_prompt_behind_a_running_turn_says_so(line: Line) -> None:
     made = await fleet(line, "new", PLAIN, "--prompt", "hang")
     done = await fleet(line, "prompt", made.out.strip(), "more")
     assert (done.code, done.err) == (0, "fleet: the prompt waits: a turn runs.\n")

@@ -9,7 +9,7 @@ from tests.client.line import Line
 from tests.gateway.door import PLAIN
 
 
-async def test_a_session_that_paused_for_its_budget_goes_on_by_the_command_that_the_inbox_names(line: Line) -> None:
+async def test_command_in_the_inbox_continues_a_session_paused_for_its_budget(line: Line) -> None:
     paused = await fleet(line, "new", PLAIN, "--title", "One", "--usd", "0", "--tokens", "9000", "-p", "Hi", "--wait")
     session_id = paused.out.strip()
     assert paused.code == 5
@@ -40,7 +40,7 @@ async def test_a_session_gets_another_title_other_tags_and_no_budget(line: Line)
     assert (nothing.code, "nothing to set" in nothing.err) == (2, True)
 
 
-async def test_a_prompt_that_waits_is_taken_back_by_the_id_that_show_prints(line: Line) -> None:
+async def test_waiting_prompt_is_withdrawn_by_the_id_that_show_prints(line: Line) -> None:
     session_id = (await fleet(line, "new", PLAIN, "--prompt", "hang")).out.strip()
     await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None)
     for text in ("First\nof two lines", "Second"):
@@ -55,6 +55,6 @@ async def test_a_prompt_that_waits_is_taken_back_by_the_id_that_show_prints(line
 
 
 @pytest.mark.parametrize(("text", "command"), [("fail", "fleet resume {}"), ("ask", "fleet answer {} once|always")])
-async def test_the_inbox_names_a_command_for_each(line: Line, text: str, command: str) -> None:
+async def test_inbox_names_a_command_for_each_entry(line: Line, text: str, command: str) -> None:
     session_id = (await fleet(line, "new", PLAIN, "--prompt", text, "--wait")).out.strip()
     assert command.format(session_id[:13]) in (await fleet(line, "inbox")).out

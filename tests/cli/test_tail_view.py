@@ -91,11 +91,11 @@ TOOL = recorded("t", "tool", tool="bash", state={"status": "completed", "input":
         ([event("message-recorded", message_id="m", role="user"), begun("x", "text", "Do it")], []),
     ],
 )
-def test_every_word_is_shown_once_and_in_order(frames: list[Frame], lines: list[str]) -> None:
+def test_tail_prints_every_word_once_and_in_order(frames: list[Frame], lines: list[str]) -> None:
     assert told(*frames) == lines
 
 
-def test_what_a_sub_agent_says_is_shown_when_it_is_whole_with_a_mark() -> None:
+def test_text_of_a_sub_agent_is_printed_with_a_mark_when_complete() -> None:
     growing = PartChanged(SESSION, OTHER, {"id": "s", "messageID": "n", "type": "text", "text": "Lo"})
     more = Delta(SESSION, OTHER, "n", "s", "text", "ok")
     whole = recorded("s", "text", "Look\nthere")
@@ -111,19 +111,19 @@ def test_what_a_sub_agent_says_is_shown_when_it_is_whole_with_a_mark() -> None:
     assert told(*frames) == ["MARK", "  | Look", "  | there", "ER"]
 
 
-def test_a_question_is_shown_with_its_choices() -> None:
+def test_tail_prints_a_question_with_its_choices() -> None:
     question = {"question": "Which colour?", "options": [{"label": "Red"}, {"label": "Blue"}]}
     asked = event("request-opened", kind="question", body={"questions": [question]})
     assert told(asked) == ["? Which colour? (Red, Blue) (fleet answer)"]
 
 
-def test_a_session_has_the_same_colour_in_every_run() -> None:
+def test_tail_prints_a_session_in_the_same_colour_in_every_run() -> None:
     out = io.StringIO()
     StreamPrinter(SafeConsole(file=out, force_terminal=True), {SESSION: "One"}).print(event("resumed", at_ms=1))
     assert out.getvalue().startswith("\x1b[92mOne ")
 
 
-def test_a_permission_is_asked_for_with_all_that_would_run() -> None:
+def test_tail_prints_a_permission_request_with_the_whole_command() -> None:
     body = {"permission": "bash", "patterns": ["ls \x1b]0;; evil \x07"]}
     assert told(event("request-opened", kind="permission", body=body)) == [
         "? may it: bash ls \\x1b]0;; evil \\x07 (fleet answer)"

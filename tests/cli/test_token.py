@@ -30,7 +30,7 @@ def modes(directory: Path) -> set[int]:
     return {stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir() if path.is_file()}
 
 
-def test_a_secret_is_shown_once_and_kept_as_a_digest(tmp_path: Path) -> None:
+def test_token_secret_is_shown_once_and_stored_as_a_digest(tmp_path: Path) -> None:
     secret = token(tmp_path, "new", "--role", "viewer", "--name", "wall", "--expires", "30d")
     assert secret.startswith("fleet_")
     data = tmp_path / "data"
@@ -57,7 +57,7 @@ def test_token_names_are_unique_and_valid(tmp_path: Path) -> None:
     assert "revoked" in refused(tmp_path, "link", "operator-1")
 
 
-def test_invalid_expiry_is_refused(tmp_path: Path) -> None:
+def test_invalid_expiry_of_a_token_is_refused(tmp_path: Path) -> None:
     for expires in ("30", "tomorrow", "0d", "-1d", "2020-01-01", "99999w99", "1y"):
         assert "--expires" in refused(tmp_path, "new", "--role", "viewer", "--expires", expires), expires
     assert json.loads(token(tmp_path, "ls", "--json")) == []
@@ -75,7 +75,7 @@ def test_damaged_token_file_is_reported_and_not_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_a_start_that_others_could_reach_needs_a_token(tmp_path: Path, host: str) -> None:
+def test_server_on_a_reachable_address_does_not_start_without_a_token(tmp_path: Path, host: str) -> None:
     serve = ("serve", "--host", host, "--port", "0", "--data-dir", str(tmp_path / "data"))
     done = fleet(*serve, XDG_CONFIG_HOME=str(tmp_path))
     assert done.returncode == 1
@@ -89,7 +89,7 @@ def test_a_start_that_others_could_reach_needs_a_token(tmp_path: Path, host: str
     assert access["state"] == "failed"
 
 
-def test_a_link_leads_to_the_server_alone(tmp_path: Path) -> None:
+def test_login_link_refuses_a_page_outside_of_the_server(tmp_path: Path) -> None:
     token(tmp_path, "new", "--role", "viewer", "--name", "wall")
     at = ("--url", "http://localhost:3000", "--data-dir", str(tmp_path / "data"))
     for next_ in ("https://evil.example/", "//evil.example", "inbox", "/\\evil.example", ""):

@@ -22,7 +22,7 @@ def program(code: str, tmp_path: Path, *options: str) -> tuple[list[str], dict[s
     return [sys.executable, "-c", code, *serve], clean | {"XDG_CONFIG_HOME": str(tmp_path)}
 
 
-def test_a_server_sends_its_traces_and_its_lines_have_their_ids(tmp_path: Path) -> None:
+def test_server_exports_traces_and_its_log_lines_have_trace_ids(tmp_path: Path) -> None:
     with Receiver(200).listening() as receiver:
         options = ("--log-format", "json", "--traces", f"http://127.0.0.1:{receiver.port}")
         command, environment = program(MAIN, tmp_path, *options)
@@ -48,7 +48,7 @@ def test_a_server_sends_its_traces_and_its_lines_have_their_ids(tmp_path: Path) 
     assert line["trace_id"] == request.trace_id.hex()
 
 
-def test_without_the_libraries_it_says_what_to_install(tmp_path: Path) -> None:
+def test_server_without_the_libraries_for_traces_says_what_to_install(tmp_path: Path) -> None:
     without = "import sys; sys.modules['opentelemetry.sdk'] = None; " + MAIN
     command, environment = program(without, tmp_path, "--traces", "http://127.0.0.1:9")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)

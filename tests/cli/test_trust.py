@@ -10,7 +10,7 @@ from tests.gateway.door import REPOSITORY, Machine
 RECIPE = Recipe("d1", "npm ci\nnpm run build\x1b]0;; evil \x07", "docker compose down", submodules=True)
 
 
-async def test_commands_are_shown_allowed_listed_and_revoked(machine: Machine, line: Line) -> None:
+async def test_set_up_commands_are_shown_allowed_listed_and_revoked(machine: Machine, line: Line) -> None:
     nothing = await fleet(line, "trust", REPOSITORY)
     assert (nothing.code, nothing.out) == (1, "")
     assert "setup_missing" in nothing.err
@@ -33,7 +33,7 @@ async def test_commands_are_shown_allowed_listed_and_revoked(machine: Machine, l
     assert (await fleet(line, "trust")).out == "No commands of a repository are allowed.\n"
 
 
-async def test_a_session_whose_set_up_waits_goes_on_with_it_or_without_it(machine: Machine, line: Line) -> None:
+async def test_session_with_a_waiting_set_up_continues_with_it_or_without_it(machine: Machine, line: Line) -> None:
     machine.scripts.recipe = RECIPE
     first = await fleet(line, "new", REPOSITORY, "-i", "worktree", "--prompt", "Do it", "--wait")
     assert first.code == 5, first.err

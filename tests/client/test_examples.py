@@ -56,12 +56,12 @@ def judge(test: doctest.DocTest, example: doctest.Example, said: str) -> None:
 
 
 @pytest.mark.parametrize("test", examples(FleetClient, AuditLog, Session, Socket, Webhook))
-async def test_an_example_is_true(test: doctest.DocTest, fleet: FleetClient) -> None:
+async def test_docstring_example_of_the_client_is_correct(test: doctest.DocTest, fleet: FleetClient) -> None:
     await run(test, {"fleet": fleet})
 
 
 @pytest.mark.parametrize("test", examples(SyncFleetClient, SyncSession, SyncSocket))
-async def test_an_example_of_the_facade_is_true(test: doctest.DocTest, line: Line) -> None:
+async def test_docstring_example_of_the_sync_client_is_correct(test: doctest.DocTest, line: Line) -> None:
     def script() -> None:
         with sync_client(line.url) as sync:
             names: dict[str, Any] = {"sync": sync}
@@ -74,12 +74,12 @@ async def test_an_example_of_the_facade_is_true(test: doctest.DocTest, line: Lin
     await trio.to_thread.run_sync(script)
 
 
-def test_there_are_examples() -> None:
+def test_client_docstrings_have_examples() -> None:
     assert len(examples(FleetClient, AuditLog, Session, Socket, Webhook)) >= 7
     assert len(examples(SyncFleetClient, SyncSession, SyncSocket)) >= 3
 
 
-def test_the_facade_has_every_method() -> None:
+def test_sync_client_has_every_method_of_the_client() -> None:
     def public(kind: type[Any]) -> set[str]:
         return {name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))}
 

@@ -29,7 +29,7 @@ async def answering(answer: bytes) -> AsyncGenerator[str]:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_session_from_beginning_to_end(fleet: FleetClient, line: Line) -> None:
+async def test_client_drives_a_session_from_creation_to_end(fleet: FleetClient, line: Line) -> None:
     session = await fleet.create(
         REPOSITORY, title="All", isolation_strategy="worktree", branch="all", tags=["a"], budget=BudgetBody(usd=5)
     )
@@ -72,7 +72,7 @@ async def test_a_session_from_beginning_to_end(fleet: FleetClient, line: Line) -
     assert line.door.fleet.views.sessions.get(forked.id) is None
 
 
-async def test_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
+async def test_client_reads_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
     parent = await fleet.create(PLAIN, title="Parent")
     child = await fleet.create(PLAIN, prompt="Say something", on_complete=parent.id)
     await child.wait()
@@ -119,7 +119,7 @@ async def test_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
     assert (await fleet.history("something")).total >= 1
 
 
-async def test_a_write_that_the_line_cuts_short_happens_once(fleet: FleetClient, line: Line) -> None:
+async def test_write_over_a_cut_connection_happens_once(fleet: FleetClient, line: Line) -> None:
     session = await fleet.create(PLAIN)
     line.cut()
     line.cut_after = 10  # of the answer: the server has done it by then
@@ -133,7 +133,7 @@ async def test_a_write_that_the_line_cuts_short_happens_once(fleet: FleetClient,
     assert item.turns == 1
 
 
-async def test_a_create_whose_answer_is_lost_gives_it_later(fleet: FleetClient, line: Line) -> None:
+async def test_create_whose_response_is_lost_returns_the_session_on_retry(fleet: FleetClient, line: Line) -> None:
     async with trio.open_nursery() as nursery:
         made: list[str] = []
 
@@ -147,7 +147,7 @@ async def test_a_create_whose_answer_is_lost_gives_it_later(fleet: FleetClient, 
     assert [each.id for each in await fleet.sessions()] == made
 
 
-async def test_a_prompt_waits_for_a_server_that_starts_again(fleet: FleetClient, line: Line) -> None:
+async def test_prompt_waits_for_a_restarting_server(fleet: FleetClient, line: Line) -> None:
     session = await fleet.create(PLAIN)
     await line.stop()
     async with trio.open_nursery() as nursery:
@@ -161,7 +161,7 @@ async def test_a_prompt_waits_for_a_server_that_starts_again(fleet: FleetClient,
     assert (await session.read()).turns == 1
 
 
-async def test_a_key_of_the_callers_own_outlives_the_client(line: Line) -> None:
+async def test_idempotency_key_of_the_caller_outlives_the_client(line: Line) -> None:
     async with FleetClient(line.url) as one:
         first = await one.create(PLAIN, key="mine")
     async with FleetClient(line.url) as other:
@@ -171,7 +171,7 @@ async def test_a_key_of_the_callers_own_outlives_the_client(line: Line) -> None:
     assert (refused.value.code, refused.value.status) == ("idempotency_conflict", 422)
 
 
-async def test_no_server_is_an_error_after_the_time_that_was_given(line: Line) -> None:
+async def test_missing_server_is_an_error_after_the_retry_time(line: Line) -> None:
     await line.stop()
     async with FleetClient(line.url, retry_for_s=3) as fleet:
         begin = trio.current_time()
@@ -183,7 +183,7 @@ async def test_no_server_is_an_error_after_the_time_that_was_given(line: Line) -
             await anext(fleet.events())
 
 
-async def test_errors_have_types_and_say_what_to_do(fleet: FleetClient) -> None:
+async def test_client_errors_have_types_and_say_what_to_do(fleet: FleetClient) -> None:
     nowhere = fleet.session(NOWHERE)
     with pytest.raises(NotFound) as missing:
         await nowhere.read()
@@ -205,7 +205,7 @@ async def test_errors_have_types_and_say_what_to_do(fleet: FleetClient) -> None:
             await session.files(path)
 
 
-async def test_a_server_that_is_busy_is_asked_again_and_then_given_up() -> None:
+async def test_client_retries_a_busy_server_until_the_retry_time_is_over() -> None:
     busy = (
         b"HTTP/1.1 503 Busy\r\nRetry-After: 2\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\r\n"
         b'{"code": "overloaded", "detail": "Later", "status": 503, "hint": "Wait"}'
@@ -227,7 +227,7 @@ async def test_response_of_another_program_is_an_error(head: bytes) -> None:
     assert refused.value.code == "unreadable"
 
 
-async def test_the_token_goes_with_every_request() -> None:
+async def test_client_sends_its_token_with_every_request() -> None:
     seen: list[bytes] = []
 
     async def serve(stream: trio.SocketStream) -> None:
@@ -248,12 +248,12 @@ async def test_the_token_goes_with_every_request() -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:3000", "ftp://localhost", "http://", ""])
-async def test_invalid_address_is_refused_at_once(url: str) -> None:
+async def test_client_refuses_an_invalid_address_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="not the address of a server"):
         FleetClient(url)
 
 
 @pytest.mark.parametrize("token", ["", " ", "a\nb", "ü", "a\n"])
-async def test_invalid_token_is_refused_at_once(token: str) -> None:
+async def test_client_refuses_an_invalid_token_at_once(token: str) -> None:
     with pytest.raises(ValueError, match="one word"):
         FleetClient(token=token)

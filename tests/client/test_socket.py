@@ -49,7 +49,7 @@ def told(seen: list[Event]) -> list[tuple[int, str]]:
     return [(event.position, event.type) for event in seen]
 
 
-async def test_many_streams_share_one_connection(fleet: FleetClient, line: Line) -> None:
+async def test_many_streams_share_one_websocket(fleet: FleetClient, line: Line) -> None:
     sessions = [await fleet.create(PLAIN, title=str(number)) for number in range(30)]
     begin = line.door.fleet.log.head()
     connections = line.connections
@@ -79,7 +79,9 @@ async def test_many_streams_share_one_connection(fleet: FleetClient, line: Line)
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_no_gap_and_no_repeat_over_cuts_and_restarts(fleet: FleetClient, line: Line, seed: int) -> None:
+async def test_websocket_streams_have_no_gap_and_no_repeat_over_cuts_and_restarts(
+    fleet: FleetClient, line: Line, seed: int
+) -> None:
     chance = random.Random(seed)
     sessions = [await fleet.create(PLAIN) for _ in range(3)]
     wanted: dict[str, str | None] = {session.id: session.id for session in sessions} | {"": None}
@@ -117,7 +119,7 @@ async def test_no_gap_and_no_repeat_over_cuts_and_restarts(fleet: FleetClient, l
     assert line.connections > 6
 
 
-async def test_a_cursor_goes_from_one_connection_to_the_next(fleet: FleetClient, line: Line) -> None:
+async def test_cursor_of_a_stream_continues_on_the_next_websocket(fleet: FleetClient, line: Line) -> None:
     session = await fleet.create(PLAIN)
     async with fleet.socket() as socket, socket.events([session.id], after=0) as events:
         first = await events_until(events, "session.created")
@@ -128,7 +130,7 @@ async def test_a_cursor_goes_from_one_connection_to_the_next(fleet: FleetClient,
     assert told(first + rest) == logged(line, session.id)[: len(first + rest)]
 
 
-async def test_a_server_that_lags_is_asked_again_from_the_cursor(
+async def test_stream_that_the_server_ended_for_lag_continues_from_its_cursor(
     fleet: FleetClient, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await fleet.create(PLAIN)
@@ -150,7 +152,7 @@ async def test_a_server_that_lags_is_asked_again_from_the_cursor(
     assert snapshots == 1
 
 
-async def test_a_slow_reader_holds_up_nobody_and_misses_no_event(
+async def test_slow_reader_delays_no_other_stream_and_misses_no_event(
     fleet: FleetClient, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet.client.socket.CLIENT_BUFFER_FRAMES_MAX", 8)
@@ -165,7 +167,7 @@ async def test_a_slow_reader_holds_up_nobody_and_misses_no_event(
     assert told(seen) == logged(line)
 
 
-async def test_a_frame_larger_than_the_buffer_is_no_hindrance(
+async def test_frame_larger_than_the_buffer_is_received(
     fleet: FleetClient, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet.client.socket.CLIENT_BUFFER_BYTES_MAX", 1)
@@ -177,7 +179,7 @@ async def test_a_frame_larger_than_the_buffer_is_no_hindrance(
     assert told(seen) == logged(line)
 
 
-async def test_signals_add_up_to_the_finished_part(fleet: FleetClient) -> None:
+async def test_websocket_signals_add_up_to_the_finished_part(fleet: FleetClient) -> None:
     session = await fleet.create(PLAIN)
     painted: dict[str, str] = {}
     async with fleet.socket() as socket, socket.events(session.id) as events:
@@ -190,7 +192,7 @@ async def test_signals_add_up_to_the_finished_part(fleet: FleetClient) -> None:
     assert any(painted.values())
 
 
-async def test_errors_are_of_the_stream_that_they_concern(fleet: FleetClient, line: Line) -> None:
+async def test_error_of_one_stream_does_not_end_the_others(fleet: FleetClient, line: Line) -> None:
     session = await fleet.create(PLAIN)
     async with fleet.socket() as socket, socket.events(session.id) as events:
         with pytest.raises(NotFound) as missing:
@@ -211,7 +213,7 @@ async def test_errors_are_of_the_stream_that_they_concern(fleet: FleetClient, li
         assert "the limit is" in full.value.detail
 
 
-async def test_an_error_of_the_block_is_no_group(fleet: FleetClient) -> None:
+async def test_error_in_the_socket_block_is_not_wrapped_in_a_group(fleet: FleetClient) -> None:
     with pytest.raises(ZeroDivisionError):
         async with fleet.socket() as socket, socket.events():
             raise ZeroDivisionError
@@ -222,7 +224,7 @@ async def test_an_error_of_the_block_is_no_group(fleet: FleetClient) -> None:
     assert scope.cancelled_caught
 
 
-async def test_a_socket_that_ends_ends_its_streams(fleet: FleetClient, line: Line) -> None:
+async def test_closed_socket_ends_its_streams(fleet: FleetClient, line: Line) -> None:
     ended = trio.Event()
 
     async def follow(stream: Stream[Frame]) -> None:
@@ -246,7 +248,7 @@ async def test_a_socket_that_ends_ends_its_streams(fleet: FleetClient, line: Lin
     assert line.door.fleet.inflight.readers() == 0
 
 
-async def test_a_stream_that_is_left_is_left_at_the_server_too(fleet: FleetClient, line: Line) -> None:
+async def test_closed_stream_is_unsubscribed_at_the_server(fleet: FleetClient, line: Line) -> None:
     readers = line.door.fleet.inflight.readers
     async with fleet.socket() as socket, socket.events():
         async with socket.events():
@@ -260,7 +262,7 @@ async def test_a_stream_that_is_left_is_left_at_the_server_too(fleet: FleetClien
         assert readers() == 1
 
 
-async def test_a_long_silence_is_a_lost_connection(fleet: FleetClient, line: Line) -> None:
+async def test_websocket_that_is_silent_for_long_counts_as_lost(fleet: FleetClient, line: Line) -> None:
     session = await fleet.create(PLAIN)
     async with fleet.socket() as socket, socket.events() as events, trio.open_nursery() as nursery:
         assert isinstance(await anext(events), Snapshot)
@@ -269,7 +271,7 @@ async def test_a_long_silence_is_a_lost_connection(fleet: FleetClient, line: Lin
             await events_until(events, "session.edited")
 
 
-async def test_no_server_is_an_error_after_the_time_that_was_given(line: Line) -> None:
+async def test_socket_without_a_server_is_an_error_after_the_retry_time(line: Line) -> None:
     async with FleetClient(line.url, retry_for_s=3) as fleet, fleet.socket() as socket:
         streams = [socket.events(after=0) for _ in range(20)]
         for stream in streams:
@@ -302,7 +304,7 @@ async def test_no_server_is_an_error_after_the_time_that_was_given(line: Line) -
         (b"", "unreachable"),
     ],
 )
-async def test_what_is_no_fleet_is_told_as_such(answer: bytes, code: str) -> None:
+async def test_socket_to_another_program_is_an_error(answer: bytes, code: str) -> None:
     async with answering(answer) as url, FleetClient(url, retry_for_s=0) as fleet, fleet.socket() as socket:
         with pytest.raises(FleetError) as refused, trio.fail_after(120):
             await anext(socket.events(after=0))

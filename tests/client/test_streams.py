@@ -25,7 +25,9 @@ async def read(stream: Stream[Frame], seen: list[Event], until: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_no_gap_and_no_repeat_over_cuts_and_restarts(fleet: FleetClient, line: Line, seed: int) -> None:
+async def test_sse_stream_has_no_gap_and_no_repeat_over_cuts_and_restarts(
+    fleet: FleetClient, line: Line, seed: int
+) -> None:
     chance = random.Random(seed)
     session = await fleet.create(PLAIN)
     seen: list[Event] = []
@@ -59,7 +61,7 @@ async def read_while(stream: Stream[Frame], seen: list[Event], over: object) -> 
                 seen.append(frame)
 
 
-async def test_a_stream_that_was_opened_misses_nothing_from_then_on(fleet: FleetClient, line: Line) -> None:
+async def test_open_stream_misses_no_later_event(fleet: FleetClient, line: Line) -> None:
     async with fleet.events() as events:
         line.cut()  # before a single event came
         session = await fleet.create(PLAIN)
@@ -70,7 +72,7 @@ async def test_a_stream_that_was_opened_misses_nothing_from_then_on(fleet: Fleet
     assert events.position == 1
 
 
-async def test_signals_add_up_to_the_finished_part(fleet: FleetClient) -> None:
+async def test_sse_signals_add_up_to_the_finished_part(fleet: FleetClient) -> None:
     session = await fleet.create(PLAIN)
     painted: dict[str, str] = {}
     async with session.events() as events:
@@ -84,7 +86,7 @@ async def test_signals_add_up_to_the_finished_part(fleet: FleetClient) -> None:
     assert any(painted.values())
 
 
-async def test_a_lost_connection_is_reported_once_and_waited_for(line: Line) -> None:
+async def test_lost_connection_of_a_stream_is_reported_once_and_restored(line: Line) -> None:
     told: list[str] = []
     async with FleetClient(line.url, retry_for_s=1) as client:
         client.on_loss(lambda failure: told.append("back" if failure is None else failure.code), retry_for_s=math.inf)
@@ -104,7 +106,7 @@ async def test_a_lost_connection_is_reported_once_and_waited_for(line: Line) -> 
     assert told == ["unreachable", "back"] * 2
 
 
-async def test_notifications_are_followed(fleet: FleetClient) -> None:
+async def test_client_follows_notifications(fleet: FleetClient) -> None:
     session = await fleet.create(PLAIN)
     async with fleet.follow_notifications() as told:
         await session.prompt("Say something")
@@ -112,7 +114,7 @@ async def test_notifications_are_followed(fleet: FleetClient) -> None:
     assert (notification.session_id, notification.kind) == (session.id, "finished")
 
 
-async def test_a_long_silence_is_a_lost_connection(fleet: FleetClient, line: Line) -> None:
+async def test_sse_stream_that_is_silent_for_long_counts_as_lost(fleet: FleetClient, line: Line) -> None:
     session = await fleet.create(PLAIN)
     async with fleet.events() as events, trio.open_nursery() as nursery:
         assert isinstance(await anext(events), Snapshot)
@@ -124,7 +126,7 @@ async def test_a_long_silence_is_a_lost_connection(fleet: FleetClient, line: Lin
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
-async def test_frames_are_read_in_pieces_of_any_size_and_with_any_text(size: int) -> None:
+async def test_sse_frames_are_read_in_pieces_of_any_size(size: int) -> None:
     text = "line\u2028separator\u0085next\x1c\\n"
     body = b'{"sessionId":"s","messageId":"m","partId":"p","field":"text","delta":"%s"}' % text.encode()
     raw = b": heartbeat\n\nevent: delta\ndata: " + body + b"\n\nid: 7\nevent: x\ndata: {}\n\nevent: new\ndata: 1\n\n"

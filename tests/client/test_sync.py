@@ -56,17 +56,17 @@ async def run(line: Line, script: str) -> "subprocess.CompletedProcess[bytes]":
     return await trio.to_thread.run_sync(lambda: subprocess.run(program, capture_output=True, timeout=300, check=False))
 
 
-async def test_an_interrupt_calls_off_what_was_waited_for(line: Line) -> None:
+async def test_interrupt_cancels_a_blocking_call(line: Line) -> None:
     done = await interrupted(line, "session.wait()")
     assert (done.stdout, done.stderr, done.returncode) == (b"interrupted\n", b"", 0)
 
 
-async def test_interrupt_closes_a_stream_that_was_read(line: Line) -> None:
+async def test_interrupt_closes_a_blocking_stream(line: Line) -> None:
     read = "\n        ".join(("with session.events() as events:", "    for _ in events:", "        pass"))
     done = await interrupted(line, read)
     assert (done.stdout, done.stderr, done.returncode) == (b"interrupted\n", b"", 0)
 
 
-async def test_an_interrupt_while_a_stream_is_being_opened_leaves_no_connection(line: Line) -> None:
+async def test_interrupt_while_a_stream_opens_leaves_no_connection(line: Line) -> None:
     done = await run(line, INTERRUPTED_START)
     assert (done.stdout, done.stderr, done.returncode) == (b"interrupted\n", b"", 0)

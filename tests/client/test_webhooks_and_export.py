@@ -13,7 +13,7 @@ from tests.client.line import Line
 from tests.gateway.door import PLAIN
 
 
-async def test_a_webhook_from_beginning_to_end(fleet: FleetClient, line: Line) -> None:
+async def test_client_creates_tests_and_deletes_a_webhook(fleet: FleetClient, line: Line) -> None:
     made = await fleet.register_webhook("https://hooks.example/x", events=["session.finished"], description="CI")
     assert made.secret.startswith("whsec_")
     webhook = fleet.webhook(made.webhook.id)
@@ -63,7 +63,7 @@ async def test_an_export_verifies_after_any_number_of_interruptions(fleet: Fleet
     assert report.head is not None
 
 
-async def test_an_export_keeps_to_its_range(fleet: FleetClient, line: Line) -> None:
+async def test_export_has_only_its_range(fleet: FleetClient, line: Line) -> None:
     assert [each async for each in fleet.export()] == []
     await fleet.create(PLAIN)
     lines = [each async for each in fleet.export(after=1, through=3)]
@@ -73,7 +73,7 @@ async def test_an_export_keeps_to_its_range(fleet: FleetClient, line: Line) -> N
     assert ahead.value.field == "through"
 
 
-async def test_the_facade_exports_too(fleet: FleetClient, line: Line) -> None:
+async def test_sync_client_exports_the_log(fleet: FleetClient, line: Line) -> None:
     await fleet.create(PLAIN)
 
     def script() -> list[bytes]:

@@ -63,7 +63,7 @@ SAMPLES: dict[type[Any], st.SearchStrategy[Any]] = {
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
 @hypothesis.settings(max_examples=15)
 @hypothesis.given(st.data())
-def test_each_event_is_read_as_it_was_written(event: type[Any], data: st.DataObject) -> None:
+def test_every_event_type_survives_encoding_and_decoding(event: type[Any], data: st.DataObject) -> None:
     written = data.draw(SAMPLES[event] if event in SAMPLES else st.from_type(event))
     payload = msgspec.json.encode(written)
     read = msgspec.json.decode(payload, type=event)
@@ -71,7 +71,7 @@ def test_each_event_is_read_as_it_was_written(event: type[Any], data: st.DataObj
     assert msgspec.json.encode(read) == payload
 
 
-def test_a_body_is_kept_byte_for_byte() -> None:
+def test_raw_body_in_an_event_is_stored_byte_for_byte() -> None:
     body = b'{"text" : "\\u00e4",  "n": 1.0e3}'
     event = PartRecorded(part_id="prt_1", message_id="msg_1", type="text", at_ms=1, body=raw(body))
     read = msgspec.json.decode(msgspec.json.encode(event), type=PartRecorded)
@@ -104,7 +104,7 @@ def _read_back(event: object) -> object:
 )
 @hypothesis.settings(max_examples=40)
 @hypothesis.given(st.data())
-def test_each_state_and_log_is_read_as_it_was_written(
+def test_states_and_logs_survive_encoding_and_decoding(
     decider: Decider[Any, Any, Any, Any], state_type: type[Any], commands: Any, check: Any, data: st.DataObject
 ) -> None:
     state, log = walk(data, decider, commands, check)

@@ -50,18 +50,18 @@ def undrain(name: str = "node1") -> m.UndrainHost:
     return m.UndrainHost(name=name, at_ms=8)
 
 
-def test_a_host_that_answers_is_recorded_with_what_it_is() -> None:
+def test_host_that_responds_is_recorded_with_its_description() -> None:
     host = after(UP).hosts["node1"]
     assert (host.phase, host.since_ms, host.facts) == ("up", 1, m.facts_of(NODE))
 
 
-def test_heartbeats_are_in_no_event() -> None:
+def test_heartbeats_of_a_host_are_not_logged() -> None:
     busier = HostUp(replace(NODE, memory_free_bytes=1, disk_free_bytes=2, clock_ms=99))
     assert decided(after(UP), busier) == ()
     assert decided(after(UP), HostUp(replace(NODE, name=LOCAL))) == ()
 
 
-def test_a_new_agent_is_an_event_and_changes_no_phase() -> None:
+def test_new_agent_of_a_host_is_logged_and_changes_no_phase() -> None:
     restarted = HostUp(replace(NODE, epoch="e2", version="1.1"))
     state = after(UP, drain(), restarted)
     assert state.hosts["node1"].facts == m.facts_of(restarted.info)
@@ -69,7 +69,7 @@ def test_a_new_agent_is_an_event_and_changes_no_phase() -> None:
     assert state.draining == {"node1"}
 
 
-def test_silence_loss_and_return_carry_their_evidence() -> None:
+def test_silence_loss_and_return_of_a_host_carry_their_evidence() -> None:
     silent = after(UP, SILENT).hosts["node1"]
     assert (silent.phase, silent.since_ms, silent.evidence) == ("silent", 2, "no answer for 10 s")
     lost = after(UP, SILENT, LOST)
@@ -79,7 +79,7 @@ def test_silence_loss_and_return_carry_their_evidence() -> None:
     assert (back.phase, back.since_ms, back.evidence) == ("up", 4, "")
 
 
-def test_a_host_returns_with_a_new_agent() -> None:
+def test_lost_host_returns_with_a_new_agent() -> None:
     events = decided(after(UP, SILENT), HostUp(replace(NODE, epoch="e2")))
     assert [type(event) for event in events] == [m.HostReturned, m.HostSeen]
 
@@ -96,13 +96,13 @@ def test_a_host_returns_with_a_new_agent() -> None:
         ((), EngineUp()),
     ],
 )
-def test_news_that_is_known_or_of_an_unknown_host_is_not_recorded(
+def test_repeated_reports_and_reports_of_unknown_hosts_are_not_logged(
     before: tuple[HostEvent, ...], news: HostEvent
 ) -> None:
     assert decided(after(*before), news) == ()
 
 
-def test_the_engine_is_lost_and_back() -> None:
+def test_loss_and_return_of_the_engine_of_the_hosts_are_logged() -> None:
     lost = after(UP, EngineDown("the sidecar ended"))
     assert lost.engine_lost is not None
     assert (lost.engine_lost.evidence, lost.hosts["node1"].phase) == ("the sidecar ended", "up")
@@ -110,21 +110,21 @@ def test_the_engine_is_lost_and_back() -> None:
     assert after(UP, EngineDown("x"), EngineUp()).engine_lost is None
 
 
-def test_draining_outlives_silence_and_ends_with_undrain() -> None:
+def test_drained_host_stays_drained_over_a_silence_until_undrain() -> None:
     assert after(UP, drain(), SILENT, UP).draining == {"node1"}
     assert after(UP, drain(), undrain()).draining == set()
     assert decided(after(UP, drain()), drain()) == decided(after(UP), undrain()) == ()
 
 
 @pytest.mark.parametrize(("name", "code"), [("nowhere", "host_not_found"), (LOCAL, "host_local")])
-def test_neither_an_unknown_host_nor_the_servers_machine_is_drained(name: str, code: str) -> None:
+def test_unknown_hosts_and_the_servers_machine_cannot_be_drained(name: str, code: str) -> None:
     for command in (drain(name), undrain(name)):
         with pytest.raises(Rejected) as caught:
             decided(after(UP), command)
         assert caught.value.code == code
 
 
-def test_the_host_that_was_lost_first_is_forgotten_where_they_are_too_many() -> None:
+def test_above_the_limit_of_hosts_the_one_lost_first_is_forgotten() -> None:
     state = after(UP, LOST)
     state = replace(state, hosts={**state.hosts, **{str(n): m.KnownHost(str(n)) for n in range(HOSTS_KNOWN_MAX - 1)}})
     grown = fold(m.HOSTS, state, decided(state, HostUp(replace(NODE, name="node2"))))

@@ -39,7 +39,7 @@ over = pytest.mark.parametrize("history", ENDED.values(), ids=ENDED.keys())
 always = pytest.mark.parametrize("history", (ALIVE | ENDED).values(), ids=(ALIVE | ENDED).keys())
 
 
-def test_starts_step_by_step_each_logged_before_the_next() -> None:
+def test_instance_starts_in_steps_each_logged_before_the_next() -> None:
     story = given(INSTANCE, "i1").when(i.START).then(*i.REQUESTED).pending("spawn")
     assert story.effects == (SpawnProcess("spawn", "i1", "/src"),)
     story = story.when(i.SPAWNED).then(InstanceSpawned(identity=i.IDENTITY, at_ms=i.AT)).pending("await")
@@ -49,17 +49,19 @@ def test_starts_step_by_step_each_logged_before_the_next() -> None:
 
 
 @pytest.mark.parametrize("command", [i.attach("s1"), i.detach("s1"), i.stop(), i.SPAWNED, i.GONE, i.informed("s1")])
-def test_is_not_there_before_it_is_started(command: InstanceCommand) -> None:
+def test_commands_to_an_instance_that_was_never_started_are_refused(command: InstanceCommand) -> None:
     given(INSTANCE, "i1").when(command).then_rejected("instance_not_found", says="i1")
 
 
 @always
-def test_is_started_once(history: tuple[InstanceEvent, ...]) -> None:
+def test_instance_is_started_once(history: tuple[InstanceEvent, ...]) -> None:
     given(INSTANCE, "i1", *history).when(i.START).then()
 
 
 @alive
-def test_others_attach_each_once_and_move_with_their_directory(history: tuple[InstanceEvent, ...]) -> None:
+def test_sessions_attach_to_an_instance_once_each_and_a_move_changes_their_directory(
+    history: tuple[InstanceEvent, ...],
+) -> None:
     before = given(INSTANCE, "i1", *history)
     story = before.when(i.attach("s2")).then(i.attached("s2")).when(i.attach("s2")).then()
     story = story.when(i.attach("s2", "/else")).then(i.attached("s2", "/else"))
@@ -68,13 +70,13 @@ def test_others_attach_each_once_and_move_with_their_directory(history: tuple[In
 
 
 @over
-def test_no_session_attaches_to_an_instance_that_ends(history: tuple[InstanceEvent, ...]) -> None:
+def test_session_cannot_attach_to_an_instance_that_is_ending(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history)
     story.when(i.attach("s3")).then_rejected("instance_not_found", says=story.state.phase)
 
 
 @alive
-def test_the_last_one_out_stops_it(history: tuple[InstanceEvent, ...]) -> None:
+def test_instance_stops_when_the_last_session_detaches(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history, i.attached("s2"))
     story = story.when(i.detach("s2")).then(i.detached("s2"))
     assert story.state.phase not in OVER
@@ -88,7 +90,9 @@ def test_a_session_that_is_not_attached_cannot_detach(history: tuple[InstanceEve
 
 
 @pytest.mark.parametrize("history", [i.REQUESTED, i.RUNS])
-def test_a_failed_start_is_cleaned_up_and_its_sessions_are_informed(history: tuple[InstanceEvent, ...]) -> None:
+def test_instance_that_fails_to_start_is_cleaned_up_and_informs_its_sessions(
+    history: tuple[InstanceEvent, ...],
+) -> None:
     story = given(INSTANCE, "i1", *history).when(i.START_FAILED)
     story = story.then(InstanceStartFailed(code="opencode_exited", detail="exit code 1", at_ms=i.AT)).pending(
         "stop", "inform:s1"
@@ -99,7 +103,7 @@ def test_a_failed_start_is_cleaned_up_and_its_sessions_are_informed(history: tup
     story.when(i.informed("s1")).then(i.detached("s1")).pending()
 
 
-def test_silence_is_not_death() -> None:
+def test_unreachable_instance_is_not_taken_for_lost() -> None:
     story = given(INSTANCE, "i1", *i.SERVES).when(i.SILENT)
     story = story.then(InstanceUnreachable(evidence="no answer for 15 s", at_ms=i.AT)).pending("operate")
     assert (story.state.phase, story.state.evidence) == ("unreachable", "no answer for 15 s")
@@ -110,7 +114,9 @@ def test_silence_is_not_death() -> None:
 
 @alive
 @pytest.mark.parametrize("reason", ["unused", "shutdown"])
-def test_an_ordered_stop_is_reported_as_orderly(history: tuple[InstanceEvent, ...], reason: StopReason) -> None:
+def test_requested_stop_of_an_instance_is_reported_as_orderly(
+    history: tuple[InstanceEvent, ...], reason: StopReason
+) -> None:
     story = given(INSTANCE, "i1", *history).when(i.stop(reason))
     story = story.then(InstanceStopRequested(reason=reason, at_ms=i.AT)).pending("stop", "inform:s1")
     inform = story.effects[1]
@@ -137,7 +143,7 @@ def test_a_process_that_responds_again_is_not_stopped_as_hung(history: tuple[Ins
     assert before.when(i.stop("hung")).then().effects == before.effects
 
 
-def test_a_stop_knows_what_to_abort_and_where() -> None:
+def test_stop_of_an_instance_lists_the_conversations_to_abort_and_their_directories() -> None:
     story = given(INSTANCE, "i1", *i.SHARED, i.attached("s3")).when(i.stop())
     stop = story.effects[0]
     assert stop == StopProcess("stop", "i1", i.IDENTITY, i.ENDPOINT, ("/trees/w1", "/trees/w2"))
@@ -166,7 +172,7 @@ def test_a_lost_process_is_cleaned_up_and_its_sessions_are_informed(history: tup
     assert story.state.phase == "lost"
 
 
-def test_a_silent_host_explains_why_the_process_does_not_answer() -> None:
+def test_instance_on_a_silent_host_names_the_host_as_the_reason() -> None:
     silent = InstanceUnreachable(evidence="its host n1 does not answer", at_ms=i.AT)
     for history in (i.SERVES, i.UNREACHABLE):
         story = given(INSTANCE, "i1", *history).when(i.HOST_SILENT).then(silent).pending("operate")
@@ -176,7 +182,7 @@ def test_a_silent_host_explains_why_the_process_does_not_answer() -> None:
 
 
 @pytest.mark.parametrize("history", [*ALIVE.values(), i.STOPPING])
-def test_with_its_host_an_instance_is_lost_and_nothing_is_left_to_stop_there(
+def test_instance_is_lost_with_its_host_and_needs_no_stop(
     history: tuple[InstanceEvent, ...],
 ) -> None:
     lost = InstanceLost(exit=Exit(), evidence="its host n1 is lost", host_lost=True, at_ms=i.AT)
@@ -187,14 +193,14 @@ def test_with_its_host_an_instance_is_lost_and_nothing_is_left_to_stop_there(
     story.when(i.HOST_LOST).then().when(i.STOPPED).then()
 
 
-def test_a_process_that_never_was_ready_could_not_be_started_because_of_its_host() -> None:
+def test_start_of_an_instance_fails_if_its_host_is_lost_first() -> None:
     story = given(INSTANCE, "i1", *i.RUNS).when(i.HOST_LOST)
     assert story.state.failure_code == "host_unreachable"
     assert given(INSTANCE, "i1", *i.SERVES).when(i.HOST_LOST).state.failure_code is None
 
 
 @over
-def test_a_session_is_informed_of_an_end_once(history: tuple[InstanceEvent, ...]) -> None:
+def test_session_is_informed_once_of_the_end_of_its_instance(history: tuple[InstanceEvent, ...]) -> None:
     story = given(INSTANCE, "i1", *history).when(i.informed("s1")).then(i.detached("s1"))
     assert "inform:s1" not in {effect.key for effect in story.effects}
     story.when(i.informed("s1")).then()
@@ -202,19 +208,21 @@ def test_a_session_is_informed_of_an_end_once(history: tuple[InstanceEvent, ...]
 
 @over
 @pytest.mark.parametrize("report", [i.SPAWNED, i.READY, i.START_FAILED, i.SILENT, i.ANSWERING, i.GONE])
-def test_late_reports_change_nothing(history: tuple[InstanceEvent, ...], report: InstanceCommand) -> None:
-    given(INSTANCE, "i1", *history).when(report).then()
-
-
-@alive
-@pytest.mark.parametrize("report", [i.STOPPED, i.informed("s1")])
-def test_reports_of_an_end_that_was_not_ordered_change_nothing(
+def test_late_reports_to_an_instance_change_nothing(
     history: tuple[InstanceEvent, ...], report: InstanceCommand
 ) -> None:
     given(INSTANCE, "i1", *history).when(report).then()
 
 
-def test_a_permanent_permission_is_recorded_once() -> None:
+@alive
+@pytest.mark.parametrize("report", [i.STOPPED, i.informed("s1")])
+def test_reports_of_an_instance_stop_that_was_not_requested_change_nothing(
+    history: tuple[InstanceEvent, ...], report: InstanceCommand
+) -> None:
+    given(INSTANCE, "i1", *history).when(report).then()
+
+
+def test_permission_that_is_always_allowed_is_recorded_once() -> None:
     allowed = PermissionAllowed(
         session_id="s1",
         request_id="r1",
@@ -229,15 +237,15 @@ def test_a_permanent_permission_is_recorded_once() -> None:
     given(INSTANCE, "i1", *i.OVER).when(i.ALLOW).then()
 
 
-def test_a_second_identity_is_not_taken() -> None:
+def test_instance_ignores_a_second_process_identity() -> None:
     given(INSTANCE, "i1", *i.RUNS).when(i.SPAWNED).then()
 
 
-def test_nothing_serves_that_has_no_identity() -> None:
+def test_instance_without_a_process_identity_cannot_become_ready() -> None:
     given(INSTANCE, "i1", *i.REQUESTED).when(i.READY).then().pending("spawn")
 
 
-def test_a_log_that_contradicts_the_table_is_refused() -> None:
+def test_instance_log_that_contradicts_the_transition_table_is_refused() -> None:
     with pytest.raises(ImpossibleEvent, match="InstanceReady in an instance that is stopped"):
         given(INSTANCE, "i1", *i.OVER, InstanceReady(endpoint=i.ENDPOINT, at_ms=i.AT))
 

@@ -43,7 +43,7 @@ def manifest(*files: ChangedFile) -> Manifest:
 # ----------------------------------------------------------------------------------------------------- what is kept
 
 
-def test_contents_find_their_digests_again() -> None:
+def test_manifest_names_contents_by_their_digests() -> None:
     added = FileChange("a", "added", 1, 0, False, False, None, b"A", None, "100755")
     moved = FileChange("c", "modified", 2, 3, True, True, b"B", b"C", "100644", "100644", "b")
     deleted = FileChange("d", "deleted", 0, 1, False, False, b"", None, "120000", None)
@@ -112,7 +112,7 @@ def test_contents_find_their_digests_again() -> None:
         "changed, then renamed to where one had gone",
     ),
 )
-def test_two_turns_make_one_diff(
+def test_diffs_of_two_turns_combine_into_one(
     first: tuple[ChangedFile, ...], second: tuple[ChangedFile, ...], both: tuple[ChangedFile, ...]
 ) -> None:
     assert composed(Manifest(first), Manifest(second)) == Manifest(both)
@@ -125,7 +125,7 @@ def test_a_mode_counts_as_a_change() -> None:
     assert composed(executable, back) == Manifest()
 
 
-def test_of_contents_that_were_cut_the_rest_may_differ() -> None:
+def test_truncated_contents_count_as_changed_even_if_their_beginnings_are_equal() -> None:
     cut = manifest(changed("a", "1", "1", is_truncated=True))
     assert composed(cut, Manifest()) == composed(Manifest(), cut) == cut
     gone = manifest(replace(changed("b", "1", None), is_truncated=True))
@@ -133,7 +133,7 @@ def test_of_contents_that_were_cut_the_rest_may_differ() -> None:
     assert composed(come, gone) == Manifest()
 
 
-def test_line_counts_are_added_up_and_binary_stays_binary() -> None:
+def test_combined_diff_adds_line_counts_and_keeps_binary_files_binary() -> None:
     binary = replace(changed("a", "2", "3", counts=(1, 1)), is_binary=True)
     (file,) = composed(manifest(changed("a", "1", "2", counts=(4, 2))), manifest(binary)).files
     assert (file.additions, file.deletions, file.is_binary) == (5, 3, True)
@@ -199,13 +199,15 @@ def test_the_diffs_of_all_turns_are_the_diff_of_the_first_and_the_last_content(
 
 @settings(max_examples=100)
 @given(st.data(), st.lists(directories, min_size=4, max_size=4))
-def test_it_does_not_matter_which_turns_are_put_together_first(data: st.DataObject, history: list[Files]) -> None:
+def test_order_of_combining_diffs_does_not_matter(data: st.DataObject, history: list[Files]) -> None:
     one, two, three = (data.draw(diffs(before, after)) for before, after in pairwise(history))
     assert by_path(composed(composed(one, two), three)) == by_path(composed(one, composed(two, three)))
 
 
 @given(st.data(), directories, directories)
-def test_a_turn_that_changed_nothing_changes_nothing(data: st.DataObject, before: Files, after: Files) -> None:
+def test_turn_without_changes_leaves_the_combined_diff_as_it_is(
+    data: st.DataObject, before: Files, after: Files
+) -> None:
     diff = data.draw(diffs(before, after))
     assert composed(diff, Manifest()) == composed(Manifest(), diff) == diff
 
@@ -246,7 +248,7 @@ texts = st.lists(st.sampled_from((b"a\n", b"b\n", b"c\n", b"\n", b"a\r\n")), max
 
 @settings(max_examples=300)
 @given(texts, texts)
-def test_no_fewer_lines_would_do(old: list[bytes], new: list[bytes]) -> None:
+def test_line_counts_are_the_smallest_possible(old: list[bytes], new: list[bytes]) -> None:
     common = longest_common(old, new)
     assert line_counts(b"".join(old), b"".join(new)) == (len(new) - common, len(old) - common)
 
@@ -263,6 +265,6 @@ def test_lines_of_texts_that_are_too_long_or_too_different_are_not_counted() -> 
     assert line_counts(text, b"".join(rows[moved + 1 :] + rows[: moved + 1])) is None
 
 
-def test_many_equal_lines_are_counted_in_no_time() -> None:
+def test_many_equal_lines_are_counted_quickly() -> None:
     half = DIFF_COUNT_LINES_MAX // 2
     assert line_counts(b"\n" * half, b"\n" * (half - 3)) == (0, 3)

@@ -25,12 +25,12 @@ names = st.from_regex(r"[a-z .\-]{1,8}", fullmatch=True).filter(lambda name: nam
         ("/etc", [], False),
     ],
 )
-def test_inside(path: str, roots: list[str], inside: bool) -> None:
+def test_is_inside_compares_whole_path_components(path: str, roots: list[str], inside: bool) -> None:
     assert is_inside(path, roots) is inside
 
 
 @given(st.lists(names, max_size=4), st.lists(names, max_size=4))
-def test_inside_is_a_prefix_of_components(root: list[str], path: list[str]) -> None:
+def test_is_inside_means_a_prefix_of_path_components(root: list[str], path: list[str]) -> None:
     expected = path[: len(root)] == root
     assert is_inside("/" + "/".join(path), ["/" + "/".join(root)]) is expected
 
@@ -54,12 +54,12 @@ def test_paths_are_nested_if_one_is_inside_the_other(first: list[str], second: l
         ("x" * 300, "x" * SLUG_CHARS_MAX),
     ],
 )
-def test_slug(title: str, expected: str) -> None:
+def test_slug_of_a_title(title: str, expected: str) -> None:
     assert slug(title) == expected
 
 
 @given(st.text())
-def test_a_slug_is_a_safe_part_of_any_name(title: str) -> None:
+def test_slug_is_safe_in_branch_and_file_names(title: str) -> None:
     made = slug(title)
     assert re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", made)
     assert len(made) <= SLUG_CHARS_MAX

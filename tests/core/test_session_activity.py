@@ -56,11 +56,11 @@ from tests.core.given import given
         ([], None),
     ],
 )
-def test_a_part_shows_one_line(part: object, shown: Activity | None) -> None:
+def test_activity_of_a_message_part_is_one_line(part: object, shown: Activity | None) -> None:
     assert of_part(msgspec.json.encode(part), 9) == shown
 
 
-def test_a_body_that_is_not_json_shows_nothing() -> None:
+def test_activity_of_a_body_that_is_not_json_is_empty() -> None:
     assert of_part(b"{", 9) is None
     assert of_request(b"{", 9) == Activity("request", "", 9)
     assert context_of(b"{", 9) is None
@@ -86,12 +86,12 @@ def test_a_body_that_is_not_json_shows_nothing() -> None:
         ({"questions": [{"question": "Which?"}, {"question": "Why?"}]}, Activity("request", "Which?; Why?", 9)),
     ],
 )
-def test_a_request_shows_what_it_asks_for(request_body: object, shown: Activity) -> None:
+def test_activity_of_a_request_says_what_it_asks_for(request_body: object, shown: Activity) -> None:
     assert of_request(msgspec.json.encode(request_body), 9) == shown
 
 
 @generate(st.text())
-def test_a_line_is_short_and_one_line(text: str) -> None:
+def test_activity_line_is_short_and_has_no_line_break(text: str) -> None:
     for line in (head(text), last_line(text)):
         assert len(line) <= HEAD_CHARS
         assert len(line.splitlines()) <= 1
@@ -114,7 +114,7 @@ def after(*events: SessionEvent) -> State:
     return given(SESSION, "s1", *s.ACTIVE, *events).state
 
 
-def test_the_last_line_is_of_the_prompt_then_of_the_newest_answer() -> None:
+def test_activity_is_of_the_prompt_first_then_of_the_newest_answer() -> None:
     state = after()
     assert state.last_line is not None
     assert (state.last_line.kind, state.last_line.text) == ("prompt", state.asked)
@@ -145,7 +145,7 @@ def test_the_context_size_is_that_of_the_newest_answer_with_tokens() -> None:
     assert context_of(msgspec.json.encode({"tokens": {"input": 1e300, "output": -5}}), 1) == ContextSize(10**12, 1)
 
 
-def test_answers_are_remembered_but_not_without_bound() -> None:
+def test_remembered_answers_to_requests_have_a_limit() -> None:
     events: list[SessionEvent] = [s.request(f"r{n}") for n in range(REQUESTS_REMEMBERED_MAX + 2)]
     events += [
         RequestAnswered(request_id=f"r{n}", answer=Answer("once"), at_ms=s.AT, actor="local")

@@ -42,7 +42,7 @@ def budget_set(budget: Budget | None) -> BudgetSet:
     return BudgetSet(budget=budget, at_ms=s.AT)
 
 
-def test_a_turn_that_uses_up_the_budget_runs_to_its_end_and_then_the_queue_waits() -> None:
+def test_turn_that_exceeds_the_budget_finishes_before_the_queue_pauses() -> None:
     story = given(SESSION, "s1", *s.limited(ONE, *s.ACTIVE), s.accepted("p2"))
     story = story.when(s.transcript(s.message("msg_a", cost_usd=1.0))).pending("follow:1:i1")
     assert not any(isinstance(event, BudgetExceeded) for event in story.events)
@@ -77,25 +77,25 @@ def test_a_budget_that_is_set_while_a_turn_runs_counts_at_its_end() -> None:
     story.pending("follow:1:i1").when(s.turn_ended(1)).then(s.ended(1, "finished"), EXCEEDED).pending()
 
 
-def test_a_turn_that_failed_pauses_too() -> None:
+def test_failed_turn_that_exceeds_the_budget_pauses_the_queue() -> None:
     story = given(SESSION, "s1", *SPENT).when(s.turn_failed(1))
     story = story.then(TurnFailed(number=1, code="APIError", detail="no credit", at_ms=s.AT), EXCEEDED).pending()
     story = story.when(s.submit("p2")).then(s.accepted("p2")).pending()
     story.when(set_budget(None)).then(budget_set(None), s.started(2, "p2", "x")).pending("deliver:2:i1")
 
 
-def test_what_a_late_message_costs_counts_before_the_next_turn() -> None:
+def test_cost_of_a_late_message_counts_before_the_next_turn() -> None:
     story = given(SESSION, "s1", *s.limited(ONE, *s.FINISHED)).when(s.transcript(s.message("msg_a", cost_usd=1.0)))
     story.when(s.submit("p2")).then(s.accepted("p2"), EXCEEDED).pending()
 
 
-def test_what_is_held_back_for_another_reason_stays_so() -> None:
+def test_queue_paused_for_another_reason_stays_paused_after_a_new_budget() -> None:
     held = (*SPENT, s.accepted("p2"), AbortRequested(number=1, at_ms=s.AT), s.ended(1, "aborted"), EXCEEDED)
     story = given(SESSION, "s1", *held).when(set_budget(None)).then(budget_set(None)).pending()
     story.when(s.submit("p3")).then(s.accepted("p3"), s.started(2, "p2", "p3"))
 
 
-def test_a_session_without_room_from_the_start_does_not_begin() -> None:
+def test_session_created_with_an_exceeded_budget_does_not_start_its_prompt() -> None:
     none = Budget(tokens=0)
     story = given(SESSION, "s1", *s.limited(none, *s.ON_INSTANCE), s.accepted("p1")).when(s.conversation_open())
     story.then(s.OPENED, BudgetExceeded(what="0 of 0 tokens are used", at_ms=s.AT)).pending()
@@ -121,7 +121,7 @@ COMING_UP: dict[str, tuple[SessionEvent, ...]] = {
 
 @pytest.mark.parametrize("steps", COMING_UP.values(), ids=COMING_UP.keys())
 @pytest.mark.parametrize("history", [s.limited(ONE, *s.HALF_OPEN), (*SPENT_IN_ERROR, s.detached())])
-def test_another_budget_starts_nothing_while_the_session_comes_up(
+def test_new_budget_starts_no_turn_during_provisioning(
     history: tuple[SessionEvent, ...], steps: tuple[SessionEvent, ...]
 ) -> None:
     before = given(SESSION, "s1", *history, s.accepted("p2"), *steps)
@@ -129,7 +129,7 @@ def test_another_budget_starts_nothing_while_the_session_comes_up(
     assert story.effects == before.effects
 
 
-def test_another_budget_starts_nothing_where_the_resume_failed_half_way() -> None:
+def test_new_budget_starts_no_turn_after_a_resume_that_failed_half_way() -> None:
     history = (*SPENT_IN_ERROR, s.detached(), s.accepted("p2"), *COMING_UP["resumed, instance ready"])
     story = given(SESSION, "s1", *history).when(s.provision_failed("conversation", "session_gone"))
     story.then(s.failed("conversation", "session_gone")).when(set_budget(None)).then(budget_set(None)).pending()
@@ -147,12 +147,12 @@ def test_another_budget_starts_nothing_where_the_resume_failed_half_way() -> Non
         (Budget(usd=9, minutes=2.5), "3.0 of 2.5 minutes are used"),
     ],
 )
-def test_dollars_tokens_of_all_kinds_and_minutes_count(budget: Budget, words: str | None) -> None:
+def test_budget_counts_dollars_minutes_and_tokens_of_all_kinds(budget: Budget, words: str | None) -> None:
     state = State("s1", usage=SessionUsage(cost_usd=2.0, tokens=Tokens(1, 2, 3, 4, 5)), running_ms=180_000)
     assert used_up(state, budget) == words
 
 
-def test_only_minutes_in_which_a_turn_runs_count() -> None:
+def test_budget_counts_only_minutes_in_which_a_turn_runs() -> None:
     minute = 60_000
     ran = ReportTurnEnded(
         number=1, outcome="finished", evidence="three signs", at_ms=s.AT + 2 * minute, fresh=s.fresh("x")
@@ -164,7 +164,7 @@ def test_only_minutes_in_which_a_turn_runs_count() -> None:
     assert story.state.running_ms == 3 * minute
 
 
-def test_minutes_without_a_process_and_before_an_answer_do_not_count() -> None:
+def test_budget_does_not_count_minutes_without_a_process_or_waiting_for_a_person() -> None:
     minute = 60_000
     story = given(SESSION, "s1", *s.ACTIVE, SessionDisconnected(instance_id="i1", evidence="gone", at_ms=s.AT + minute))
     assert story.state.running_ms == minute
@@ -179,7 +179,7 @@ def test_minutes_without_a_process_and_before_an_answer_do_not_count() -> None:
     assert story.state.running_ms == 2 * minute
 
 
-def test_a_pause_is_over_with_another_budget_and_the_evidence_says_so() -> None:
+def test_new_budget_ends_a_pause_and_the_evidence_says_so() -> None:
     story = given(SESSION, "s1", *s.limited(ONE, *s.ACTIVE), s.paid(1.0)).when(s.turn_ended(1))
     assert story.state.evidence.startswith("paused")
     assert "another budget" in story.when(set_budget(Budget(usd=9))).state.evidence

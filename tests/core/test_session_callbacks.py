@@ -157,7 +157,7 @@ def test_the_instance_end_of_a_reported_idle_child_is_no_outcome(end: SessionCom
     assert outcomes(story) == []
 
 
-def test_each_prompt_leads_to_another_callback() -> None:
+def test_each_prompt_to_a_child_leads_to_its_own_callback() -> None:
     story = child(*s.ACTIVE).when(s.turn_ended(1)).when(delivered(1))
     assert not story.state.callbacks.owed
     story = story.when(s.submit("p2"))
@@ -234,12 +234,12 @@ def test_a_delivered_or_dropped_callback_does_not_change_again(last: SessionComm
 
 
 @pytest.mark.parametrize("report", [delivered(7), undelivered(7), dropped(7)])
-def test_reports_of_no_callback_change_nothing(report: SessionCommand) -> None:
+def test_reports_about_an_unknown_callback_change_nothing(report: SessionCommand) -> None:
     run(child(*s.IDLE), 1).when(report).then().pending("callback:1")
 
 
 @pytest.mark.parametrize("history", [s.STOPPED, s.COMPLETED, s.DISCONNECTED, s.FAILED])
-def test_a_callback_is_delivered_wherever_the_child_is_by_then(history: tuple[SessionEvent, ...]) -> None:
+def test_callback_is_delivered_in_every_later_phase_of_the_child(history: tuple[SessionEvent, ...]) -> None:
     ordered = CallbackOrdered(number=1, outcome="finished", text="text", at_ms=s.AT)
     child(*history, ordered).pending("callback:1").when(delivered(1)).pending()
 

@@ -37,7 +37,7 @@ def test_a_session_is_provisioned_step_by_step_and_waits_for_a_prompt() -> None:
     assert (story.state.phase, story.state.opencode.instance_ids) == ("idle", ("i1",))
 
 
-def test_sends_its_initial_prompt_as_soon_as_it_can() -> None:
+def test_session_sends_its_initial_prompt_when_provisioned() -> None:
     story = given(SESSION, "s1").when(s.create(initial=s.submit("p1"))).then(*s.CREATED, s.accepted("p1"))
     story = story.pending("workspace").when(s.workspace_ready()).when(s.instance_ready())
     story = story.when(s.conversation_open("now")).then(s.OPENED, s.started(1, "p1", "now")).pending("deliver:1:i1")
@@ -54,7 +54,7 @@ def test_a_session_accepts_prompts_while_it_is_provisioned(
     assert story.effects == before
 
 
-def test_is_created_once() -> None:
+def test_session_is_created_once() -> None:
     for history in (*s.LIVING.values(), s.STOPPED):
         given(SESSION, "s1", *history).when(s.create(initial=s.submit("p9"))).then()
 
@@ -67,14 +67,14 @@ def test_is_created_once() -> None:
         (EditSession(at_ms=s.AT, title="\n"), "title is empty"),
     ],
 )
-def test_has_a_title_of_some_length(command: SessionCommand, says: str) -> None:
+def test_session_title_must_have_a_valid_length(command: SessionCommand, says: str) -> None:
     story = given(SESSION, "s1", *(() if isinstance(command, CreateSession) else s.IDLE))
     story = story.when(command).then_rejected("invalid", says=says)
     assert story.rejected is not None
     assert story.rejected.field == "title"
 
 
-def test_is_not_created_with_an_empty_prompt() -> None:
+def test_session_is_not_created_with_an_empty_prompt() -> None:
     given(SESSION, "s1").when(s.create(initial=s.submit(text=" "))).then_rejected("prompt_empty")
 
 
@@ -82,7 +82,7 @@ def test_is_not_created_with_an_empty_prompt() -> None:
     "command",
     [s.submit(), AbortTurn(at_ms=s.AT), ResumeSession(at_ms=s.AT), StopSession(at_ms=s.AT), s.workspace_ready()],
 )
-def test_is_not_there_before_it_is_created(command: SessionCommand) -> None:
+def test_commands_to_a_session_that_was_never_created_are_refused(command: SessionCommand) -> None:
     given(SESSION, "s1").when(command).then_rejected("session_not_found", says="s1")
 
 
@@ -100,7 +100,7 @@ def test_a_failed_creation_names_the_step_and_the_reason(
 
 @each_step
 @pytest.mark.parametrize("retry", ["resume", "prompt"])
-def test_a_failed_step_is_tried_again_from_the_first(
+def test_resume_after_a_failed_creation_retries_all_steps(
     step: ProvisionStep, history: tuple[SessionEvent, ...], retry: str
 ) -> None:
     story = given(SESSION, "s1", *history, s.failed(step))
@@ -118,20 +118,22 @@ def test_a_failed_step_is_tried_again_from_the_first(
 
 
 @each_step
-def test_the_initial_prompt_survives_a_failure(step: ProvisionStep, history: tuple[SessionEvent, ...]) -> None:
+def test_initial_prompt_survives_a_failed_creation(step: ProvisionStep, history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history, s.accepted("p1"), s.failed(step)).when(ResumeSession(at_ms=s.AT))
     story = story.when(s.workspace_ready()).when(s.instance_ready("i2")).when(s.conversation_open())
     story.when(s.settled("now")).then(SessionSettled(evidence="nothing runs", at_ms=s.AT), s.started(1, "p1", "now"))
 
 
-def test_an_instance_that_dies_before_the_conversation_is_open_fails_the_step() -> None:
+def test_creation_fails_if_the_instance_ends_before_the_conversation_is_open() -> None:
     story = given(SESSION, "s1", *s.ON_INSTANCE).when(s.instance_ended())
     story = story.then(s.failed("conversation", "opencode_exited", ended_early("why")), s.detached()).pending()
     assert (story.state.phase, story.state.opencode.instance_id) == ("error", None)
 
 
 @each_step
-def test_late_reports_of_other_steps_are_ignored(step: ProvisionStep, history: tuple[SessionEvent, ...]) -> None:
+def test_late_reports_of_other_provisioning_steps_are_ignored(
+    step: ProvisionStep, history: tuple[SessionEvent, ...]
+) -> None:
     reports: dict[ProvisionStep, SessionCommand] = {
         "workspace": s.workspace_ready(),
         "instance": s.instance_ready(),
@@ -143,7 +145,7 @@ def test_late_reports_of_other_steps_are_ignored(step: ProvisionStep, history: t
             story = story.when(report).then().when(s.provision_failed(other)).then()
 
 
-def test_what_the_agent_says_before_the_conversation_is_ours_is_not_recorded() -> None:
+def test_messages_before_the_conversation_is_open_are_not_recorded() -> None:
     given(SESSION, "s1", *s.CREATED).when(s.transcript(s.message("msg_a"))).then()
 
 
@@ -159,6 +161,6 @@ def test_title_and_tags_can_be_changed_in_every_phase() -> None:
         assert (story.state.settings.title, story.state.settings.tags) == ("New", ())
 
 
-def test_a_log_that_contradicts_the_table_is_refused() -> None:
+def test_session_log_that_contradicts_the_transition_table_is_refused() -> None:
     with pytest.raises(ImpossibleEvent, match="PromptDelivered in a session that is created"):
         given(SESSION, "s1", *s.CREATED, PromptDelivered(message_id="msg_p1", at_ms=s.AT))

@@ -18,7 +18,7 @@ def delayed(reason: str, *, is_long: bool = False) -> TurnDelayed:
     return TurnDelayed(number=1, reason=reason, at_ms=s.AT, is_long=is_long)
 
 
-def test_a_reason_is_the_evidence_until_another_one_comes() -> None:
+def test_reason_of_a_delayed_turn_is_its_evidence_until_the_next_reason() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(report("")).then()
     story = story.when(report("bash has run for 1 min")).then(delayed("bash has run for 1 min"))
     assert story.state.evidence == "turn 1: bash has run for 1 min"
@@ -27,18 +27,18 @@ def test_a_reason_is_the_evidence_until_another_one_comes() -> None:
     assert story.state.evidence == "turn 1: OpenCode works on"
 
 
-def test_a_long_delay_notifies_a_person_once_a_turn() -> None:
+def test_long_delay_notifies_a_person_once_for_each_turn() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(report("a")).when(report("a", is_long=True))
     story = story.then(delayed("a", is_long=True)).when(report("b", is_long=True)).then(delayed("b"))
     assert [(each.kind, each.text) for each in story.state.notifications] == [("delayed", "a")]
 
 
 @pytest.mark.parametrize("history", [s.ABORTING, s.WAITING, s.FINISHED, s.LOST_TURN, s.STOPPED])
-def test_a_turn_that_is_over_or_waits_for_a_person_has_no_such_reason(history: tuple[SessionEvent, ...]) -> None:
+def test_ended_or_waiting_turn_has_no_reason_of_a_delay(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(report("a", is_long=True)).then()
 
 
-def test_a_reason_of_another_turn_is_ignored() -> None:
+def test_reason_of_a_delay_of_another_turn_is_ignored() -> None:
     given(SESSION, "s1", *s.ACTIVE).when(report("a", number=2)).then()
 
 

@@ -28,7 +28,7 @@ def recorded(number: int = 1, files: int = 2, name: str = "t2") -> ChangesRecord
     )
 
 
-def test_the_first_baseline_holds() -> None:
+def test_first_baseline_of_the_diff_stays() -> None:
     first = ReportWorkspaceReady(
         workspace_id="w1", directory="/trees/w1", branch="fleet/title", at_ms=s.AT, baseline="t0"
     )
@@ -52,7 +52,7 @@ def test_a_baseline_that_could_not_be_taken_is_taken_by_a_resume() -> None:
     assert (story.state.snapshots.baseline, story.state.snapshots.newest) == ("t9", "t9")
 
 
-def test_the_tree_of_a_turn_is_taken_once_before_its_prompt_is_sent() -> None:
+def test_tree_of_a_turn_is_recorded_once_before_its_prompt_is_sent() -> None:
     story = (
         given(SESSION, "s1", *s.SENDING)
         .when(tree())
@@ -65,16 +65,16 @@ def test_the_tree_of_a_turn_is_taken_once_before_its_prompt_is_sent() -> None:
 
 
 @pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING, s.FINISHED, s.LOST_TURN, s.STOPPED, s.CREATED])
-def test_what_is_sent_or_over_needs_no_tree(history: tuple[SessionEvent, ...]) -> None:
+def test_prompt_that_was_sent_and_turn_that_ended_need_no_tree(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(tree()).then()
 
 
-def test_the_tree_of_another_turn_is_not_taken() -> None:
+def test_tree_of_another_turn_is_ignored() -> None:
     given(SESSION, "s1", *s.SENDING).when(tree(2)).then()
 
 
 @pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING, s.ABORTING, s.LOST_TURN])
-def test_what_the_turn_has_changed_is_recorded_before_it_ends(history: tuple[SessionEvent, ...]) -> None:
+def test_changes_of_a_turn_are_recorded_before_it_ends(history: tuple[SessionEvent, ...]) -> None:
     before = given(SESSION, "s1", *history)
     story = before.when(s.changes()).then(recorded())
     assert (story.state.snapshots.newest, story.state.snapshots.manifest, story.state.snapshots.totals) == (
@@ -113,7 +113,7 @@ def test_changes_outlive_the_turn_and_name_sessions_that_worked_at_the_same_time
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.IDLE, s.FINISHED, s.FAILED, s.COMPLETED, s.RESUMED, s.STOPPED])
-def test_changes_of_no_turn_are_not_recorded(history: tuple[SessionEvent, ...]) -> None:
+def test_changes_without_a_turn_are_not_recorded(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(s.changes()).then()
 
 

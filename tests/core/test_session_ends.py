@@ -36,7 +36,7 @@ ended = pytest.mark.parametrize(("phase", "history"), ENDED.items(), ids=ENDED.k
 # --------------------------------------------------------------------------------------------------- instances that go
 
 
-def test_idle_and_shut_down_on_purpose_is_completed() -> None:
+def test_idle_session_is_completed_when_its_instance_stops_in_order() -> None:
     story = given(SESSION, "s1", *s.FINISHED).when(s.instance_ended(orderly=True))
     story = story.then(SessionCompleted(instance_id="i1", evidence="why", at_ms=s.AT)).pending()
     assert (story.state.phase, story.state.opencode.instance_id, story.state.ended_at_ms) == ("completed", None, s.AT)
@@ -50,7 +50,9 @@ def test_idle_and_shut_down_on_purpose_is_completed() -> None:
         *((h, o) for h in (s.SENDING, s.ACTIVE, s.WAITING, s.ABORTING) for o in (True, False)),
     ],
 )
-def test_death_or_a_shutdown_in_the_middle_disconnects(history: tuple[SessionEvent, ...], orderly: bool) -> None:
+def test_session_is_disconnected_when_its_instance_is_lost_or_stops_during_a_turn(
+    history: tuple[SessionEvent, ...], orderly: bool
+) -> None:
     before = given(SESSION, "s1", *history)
     story = before.when(s.instance_ended(orderly=orderly)).then(s.disconnected()).pending()
     assert (story.state.phase, story.state.opencode.instance_id, story.state.evidence) == ("disconnected", None, "why")
@@ -61,14 +63,14 @@ def test_the_end_of_the_instance_during_the_check_of_a_resumed_session_disconnec
     given(SESSION, "s1", *s.RESUMED).when(s.instance_ended("i2", orderly=True)).then(s.disconnected("i2"))
 
 
-def test_in_error_the_instance_may_go() -> None:
+def test_session_in_error_stays_in_error_when_its_instance_ends() -> None:
     story = given(SESSION, "s1", *s.FAILED).when(s.instance_ended(orderly=True)).then(s.detached()).pending()
     assert (story.state.phase, story.state.opencode.instance_id) == ("error", None)
     story.when(s.submit("p2")).then(s.accepted("p2"), ResumeRequested(at_ms=s.AT)).pending("workspace")
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.SENDING, s.ACTIVE, s.WAITING, s.RESUMED])
-def test_a_lost_host_disconnects_and_the_session_waits_for_a_person_or_is_resumed(
+def test_lost_host_disconnects_its_sessions_which_wait_for_a_person_or_resume(
     history: tuple[SessionEvent, ...],
 ) -> None:
     instance = "i2" if history is s.RESUMED else "i1"
@@ -90,7 +92,7 @@ def test_a_creation_whose_host_is_lost_fails_or_begins_again() -> None:
 
 
 @pytest.mark.parametrize("history", [s.SENDING, s.ACTIVE, s.WAITING, s.ABORTING])
-def test_on_another_host_the_turn_is_over_and_its_prompt_is_not_run_again(history: tuple[SessionEvent, ...]) -> None:
+def test_turn_that_ended_with_its_host_is_not_run_again_on_another_host(history: tuple[SessionEvent, ...]) -> None:
     resumed = (s.disconnected(), ResumeRequested(at_ms=s.AT), s.WORKSPACE, s.attached("i2"))
     story = given(SESSION, "s1", *history, s.accepted("p2"), *resumed)
     opening = story.effects[0]
@@ -104,7 +106,7 @@ def test_on_another_host_the_turn_is_over_and_its_prompt_is_not_run_again(histor
         story.when(s.settled()).then(SessionSettled(evidence="nothing runs", at_ms=s.AT)).pending()
 
 
-def test_the_parent_hears_of_a_turn_that_ended_with_its_host() -> None:
+def test_parent_gets_a_callback_about_a_turn_that_ended_with_its_host() -> None:
     resumed = (s.disconnected(), ResumeRequested(at_ms=s.AT), s.WORKSPACE, s.attached("i2"))
     story = given(SESSION, "s1", *s.child(*s.ACTIVE), *resumed).when(s.conversation_open(restored=True))
     assert [each.outcome for each in story.state.callbacks.sent] == ["interrupted"]
@@ -134,7 +136,7 @@ def test_a_prompt_that_waits_when_a_turn_ends_on_a_drained_host_runs_on_the_next
     alone.then(s.ended(1, "finished"))  # the upkeep moves an idle session
 
 
-def test_a_parent_hears_nothing_before_the_prompts_that_travel_have_run() -> None:
+def test_parent_gets_no_callback_before_the_prompts_that_moved_have_run() -> None:
     history = s.child(*s.ACTIVE, s.accepted("p2"))
     story = given(SESSION, "s1", *history).when(replace(s.turn_ended(1), moves="n1 is drained"))
     assert story.state.callbacks.sent == ()
@@ -154,7 +156,7 @@ def test_a_second_report_of_the_end_of_an_instance_changes_nothing(history: tupl
 
 
 @pytest.mark.parametrize("situation", s.LIVING)
-def test_each_session_can_be_terminated(situation: str) -> None:
+def test_session_can_be_terminated_in_every_phase(situation: str) -> None:
     before = given(SESSION, "s1", *s.LIVING[situation])
     story = before.when(StopSession(at_ms=s.AT)).then(TERMINATED).pending("end")
     assert story.effects == (e.EndSession("end", before.state.opencode.instance_id, "ses_1", "/trees/w1"),)
@@ -175,7 +177,7 @@ def test_termination_aborts_the_turn_and_withdraws_waiting_prompts() -> None:
     assert (story.state.queue.prompts, story.state.last_outcome) == ((), "aborted")
 
 
-def test_nothing_new_begins_while_it_is_terminated() -> None:
+def test_terminating_session_starts_no_turn() -> None:
     story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), TERMINATED)
     story = story.when(s.turn_ended(1)).then(s.ended(1, "finished")).pending("end")
     story = story.when(s.submit("p3")).then_rejected("session_stopped", says="terminated")
@@ -198,7 +200,7 @@ def test_the_end_of_the_instance_during_termination_only_detaches_it(history: tu
     assert story.when(OVER).state.phase == "stopped"
 
 
-def test_the_report_of_an_end_that_was_not_ordered_is_ignored() -> None:
+def test_report_of_a_stop_that_was_not_requested_is_ignored() -> None:
     given(SESSION, "s1", *s.ACTIVE).when(OVER).then()
 
 
@@ -248,7 +250,7 @@ def test_an_ended_session_can_be_resumed(phase: str, history: tuple[SessionEvent
 
 
 @ended
-def test_a_prompt_may_bring_the_session_back(phase: str, history: tuple[SessionEvent, ...]) -> None:
+def test_prompt_with_resume_resumes_an_ended_session(phase: str, history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history).when(s.submit("p2", resume=True))
     story = story.then(s.accepted("p2"), ResumeRequested(at_ms=s.AT)).pending("workspace")
     story = story.when(s.submit("p3", resume=True)).then(s.accepted("p3")).when(s.workspace_ready())
@@ -356,13 +358,13 @@ def test_a_new_conversation_is_made_under_its_own_id() -> None:
     assert (story.state.opencode.session_id, story.state.opencode.earlier_session_ids) == ("ses_2", ("ses_1",))
 
 
-def test_a_new_conversation_leaves_the_turn_of_the_old_one() -> None:
+def test_new_conversation_ends_the_turn_of_the_old_one() -> None:
     story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), s.disconnected()).when(ANEW)
     assert [type(event) for event in story.events] == [TurnEnded, ResumeRequested]
     assert (story.state.turn, story.state.last_outcome, story.state.queue.paused) == (None, "interrupted", True)
 
 
-def test_a_conversation_that_may_still_run_is_not_left_yet() -> None:
+def test_conversation_that_may_still_run_is_not_replaced() -> None:
     history = (*s.FINISHED, SessionCompleted(instance_id="i1", evidence="why", at_ms=s.AT, leaves=True))
     given(SESSION, "s1", *history).when(ANEW).then_rejected("session_not_ready")
 
@@ -372,7 +374,7 @@ def test_a_session_that_has_not_ended_keeps_its_conversation(history: tuple[Sess
     given(SESSION, "s1", *history).when(ANEW).then_rejected("session_active")
 
 
-def test_a_lost_conversation_takes_no_prompt_until_it_is_found_or_left() -> None:
+def test_session_with_a_lost_conversation_refuses_prompts_until_it_is_found_or_replaced() -> None:
     lost = TurnFailed(number=1, code="session_gone", detail="no", at_ms=s.AT)
     story = given(SESSION, "s1", *s.ACTIVE, lost).when(s.submit("p2", resume=True))
     story = story.then_rejected("session_gone", says='"fresh": true')

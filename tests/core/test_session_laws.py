@@ -352,7 +352,7 @@ def test_a_session_keeps_its_laws(data: st.DataObject) -> None:
 
 @settings(max_examples=60)
 @given(st.data())
-def test_each_session_can_be_ended(data: st.DataObject) -> None:
+def test_session_can_be_ended_from_every_reachable_state(data: st.DataObject) -> None:
     state, _ = walk(data, SESSION, commands, check)
     assume(state.phase != "erased")
     story: tuple[SessionCommand, ...] = (
@@ -372,7 +372,7 @@ def test_each_session_can_be_ended(data: st.DataObject) -> None:
 
 @settings(max_examples=60)
 @given(st.data())
-def test_each_session_can_be_brought_back_to_work(data: st.DataObject) -> None:
+def test_session_can_work_again_from_every_reachable_state(data: st.DataObject) -> None:
     """A prompt with `resume` starts a turn, or one has to end first: nothing that a session meets is a dead end.
 
     Where OpenCode has lost the conversation, the session begins a new one first.

@@ -53,7 +53,7 @@ EXCEEDED = BudgetExceeded(what="1 of 1 USD are used", at_ms=s.AT)
         ),
     ],
 )
-def test_events_that_need_a_person_make_a_notification(
+def test_event_that_needs_a_person_makes_a_notification(
     history: tuple[SessionEvent, ...], event: SessionEvent, kind: str, text: str
 ) -> None:
     assert told(given(SESSION, "s1", *history, event).state) == [(1, kind, text, False)]
@@ -87,7 +87,7 @@ def test_only_the_named_notifications_are_marked_as_read() -> None:
     assert all(seen for *_, seen in told(story.state))
 
 
-def test_the_newest_are_kept_and_numbers_are_not_given_twice() -> None:
+def test_newest_notifications_are_kept_and_numbers_are_never_reused() -> None:
     requests = [s.request(f"r{n}") for n in range(NOTIFICATIONS_MAX + 3)]
     state = given(SESSION, "s1", *s.ACTIVE, *requests).state
     assert [n.number for n in state.notifications] == list(range(4, NOTIFICATIONS_MAX + 4))
@@ -121,7 +121,7 @@ def test_a_late_report_of_a_delay_changes_nothing(history: tuple[SessionEvent, .
 
 
 @pytest.mark.parametrize("arguments", ["", "two words"])
-def test_a_command_is_a_prompt_whose_text_may_be_empty(arguments: str) -> None:
+def test_command_of_opencode_is_a_prompt_whose_text_may_be_empty(arguments: str) -> None:
     command = SubmitPrompt(prompt_id="p1", text=arguments, at_ms=s.AT, fresh=s.fresh(), command="review")
     story = given(SESSION, "s1", *s.IDLE).when(command)
     story = story.then(PromptAccepted(prompt_id="p1", text=arguments, at_ms=s.AT, command="review"), s.started(1, "p1"))
@@ -130,7 +130,7 @@ def test_a_command_is_a_prompt_whose_text_may_be_empty(arguments: str) -> None:
     assert (effect.prompt.command, effect.prompt.text) == ("review", arguments)
 
 
-def test_a_command_waits_its_turn_like_any_prompt() -> None:
+def test_command_of_opencode_waits_in_the_queue_as_a_prompt_does() -> None:
     command = SubmitPrompt(prompt_id="p2", text="", at_ms=s.AT, fresh=s.fresh(), command="review")
     story = (
         given(SESSION, "s1", *s.ACTIVE)

@@ -52,7 +52,7 @@ def test_a_prompt_to_an_idle_session_starts_a_turn_at_once() -> None:
     story.pending("follow:1:i1").when(ReportPromptDelivered(message_id="msg_p1", at_ms=s.AT)).then()
 
 
-def test_each_part_of_a_prompt_has_an_id_of_its_own() -> None:
+def test_parts_of_a_prompt_have_different_ids() -> None:
     command = SubmitPrompt(
         prompt_id="p1",
         text="look",
@@ -88,7 +88,7 @@ def test_each_part_of_a_prompt_has_an_id_of_its_own() -> None:
     )
 
 
-def test_part_ids_keep_their_length_and_differ() -> None:
+def test_ids_of_prompt_parts_differ_and_have_the_same_length() -> None:
     ids = NewTurnIds("msg_1", "prt_abcdef").part_ids(1 + ATTACHMENTS_MAX)
     assert len(set(ids)) == 1 + ATTACHMENTS_MAX
     assert {len(one) for one in ids} == {len("prt_abcdef")}
@@ -132,7 +132,7 @@ def test_a_running_prompt_cannot_be_withdrawn() -> None:
     given(SESSION, "s1", *s.ACTIVE).when(WithdrawPrompt(prompt_id="p1", at_ms=s.AT)).then_rejected("prompt_not_found")
 
 
-def test_the_queue_has_a_limit() -> None:
+def test_queue_of_prompts_has_a_limit_in_number() -> None:
     full = queue_of(*(f"p{n}" for n in range(2, 2 + QUEUE_PROMPTS_MAX)))
     story = given(SESSION, "s1", *full).when(s.submit("p2")).then()
     story = story.when(s.submit("more")).then_rejected("queue_full", says="wait for a turn to end")
@@ -141,7 +141,7 @@ def test_the_queue_has_a_limit() -> None:
     story.when(WithdrawPrompt(prompt_id="p5", at_ms=s.AT)).when(s.submit("more")).then(s.accepted("more"))
 
 
-def test_the_queue_has_a_limit_in_bytes_too() -> None:
+def test_queue_of_prompts_has_a_limit_in_bytes() -> None:
     large = Attachment("text/plain", "large.txt", "x" * (QUEUE_BYTES_MAX // 2))
     story = given(SESSION, "s1", *s.ACTIVE)
     for name in ("p2", "p3"):
@@ -165,13 +165,13 @@ def test_the_queue_has_a_limit_in_bytes_too() -> None:
         ),
     ],
 )
-def test_a_prompt_has_content_within_limits(command: SubmitPrompt, code: str, field: str) -> None:
+def test_empty_or_oversized_prompt_is_refused(command: SubmitPrompt, code: str, field: str) -> None:
     story = given(SESSION, "s1", *s.IDLE).when(command).then_rejected(code)
     assert story.rejected is not None
     assert story.rejected.field == field
 
 
-def test_attachments_alone_are_a_prompt_and_the_limits_are_reached() -> None:
+def test_prompt_may_have_only_attachments_up_to_the_limits() -> None:
     given(SESSION, "s1", *s.ACTIVE).when(
         SubmitPrompt(prompt_id="p2", text="", at_ms=s.AT, fresh=s.fresh(), attachments=(PICTURE,) * ATTACHMENTS_MAX)
     ).then(PromptAccepted(prompt_id="p2", text="", at_ms=s.AT, attachments=(PICTURE,) * ATTACHMENTS_MAX)).when(
@@ -214,19 +214,19 @@ def test_a_prompt_after_the_abort_is_not_paused() -> None:
 
 
 @pytest.mark.parametrize("history", [s.SENDING, s.ACTIVE, s.WAITING])
-def test_an_abort_is_ordered_once_and_the_turn_is_followed_to_its_end(history: tuple[SessionEvent, ...]) -> None:
+def test_abort_is_requested_once_and_the_turn_is_observed_to_its_end(history: tuple[SessionEvent, ...]) -> None:
     before = given(SESSION, "s1", *history)
     story = before.when(AbortTurn(at_ms=s.AT)).then(AbortRequested(number=1, at_ms=s.AT))
     assert story.state.phase == before.state.phase
     story.pending(before.effects[0].key, "stop:1:i1").when(AbortTurn(at_ms=s.AT)).then()
 
 
-def test_an_aborted_turn_is_never_called_finished() -> None:
+def test_aborted_turn_never_has_the_outcome_finished() -> None:
     story = given(SESSION, "s1", *s.ABORTING).when(s.turn_ended(1, "finished")).then(s.ended(1, "aborted"))
     assert story.state.last_outcome == "aborted"
 
 
-def test_a_turn_is_followed_under_the_id_that_opencode_has_given_its_message() -> None:
+def test_turn_is_observed_under_the_message_id_that_opencode_assigned() -> None:
     story = given(SESSION, "s1", *s.SENDING).when(
         ReportPromptDelivered(message_id="msg_p1", at_ms=s.AT, kept_as="msg_own")
     )
@@ -242,7 +242,7 @@ RUNS = ("active", "active, sending", "waiting_input", "created, to be set up")
 
 
 @pytest.mark.parametrize("situation", [name for name in s.LIVING if name not in RUNS])
-def test_there_is_nothing_to_abort_where_nothing_runs(situation: str) -> None:
+def test_abort_without_a_running_turn_is_refused(situation: str) -> None:
     given(SESSION, "s1", *s.LIVING[situation]).when(AbortTurn(at_ms=s.AT)).then()
 
 
@@ -290,11 +290,11 @@ def test_no_request_outlives_its_turn(end: SessionCommand) -> None:
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.FAILED, s.COMPLETED, s.DISCONNECTED, s.STOPPED, s.CREATED])
-def test_a_request_counts_only_while_something_runs(history: tuple[SessionEvent, ...]) -> None:
+def test_request_of_an_idle_session_is_ignored(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(s.request_opened("r1")).then()
 
 
-def test_a_resumed_session_settles_though_a_stale_request_is_listed() -> None:
+def test_resumed_session_becomes_idle_although_opencode_lists_a_stale_request() -> None:
     story = given(SESSION, "s1", *s.RESUMED).when(s.request_opened("r1")).pending("settle:i2").when(s.settled())
     assert (story.state.phase, story.state.requests) == ("idle", ())
 

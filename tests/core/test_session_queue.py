@@ -41,7 +41,7 @@ def steer(name: str = "p2") -> SteerPrompt:
     return SteerPrompt(prompt_id=name, at_ms=s.AT, fresh=s.fresh("s"))
 
 
-def test_a_prompt_that_waits_gets_another_text_and_keeps_its_place() -> None:
+def test_edited_prompt_keeps_its_place_in_the_queue() -> None:
     story = (
         given(SESSION, "s1", *WAITING_TWO).when(edit()).then(PromptEdited(prompt_id="p2", text="do that", at_ms=s.AT))
     )
@@ -56,13 +56,13 @@ def test_a_prompt_that_waits_gets_another_text_and_keeps_its_place() -> None:
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.FAILED, s.COMPLETED, s.LOST_TURN, s.RESUMING])
-def test_a_prompt_is_edited_whatever_keeps_it_waiting(history: tuple[SessionEvent, ...]) -> None:
+def test_waiting_prompt_can_be_edited_for_every_reason_of_its_wait(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history, s.accepted("p2")).when(edit()).then(
         PromptEdited(prompt_id="p2", text="do that", at_ms=s.AT)
     )
 
 
-def test_an_edit_leaves_attachments_agent_and_model() -> None:
+def test_edit_of_a_prompt_keeps_attachments_agent_and_model() -> None:
     picture = Attachment("image/png", "a.png", "data:image/png;base64,AA")
     accepted = PromptAccepted(
         prompt_id="p2", text="x", at_ms=s.AT, attachments=(picture,), agent="plan", model=Model("p", "m")
@@ -80,12 +80,12 @@ def test_an_edit_leaves_attachments_agent_and_model() -> None:
     ("text", "code"),
     [("  ", "prompt_empty"), ("x" * (PROMPT_TEXT_BYTES_MAX + 1), "too_large"), ("do that", "prompt_not_found")],
 )
-def test_an_edit_that_is_refused_changes_nothing(text: str, code: str) -> None:
+def test_refused_edit_of_a_prompt_changes_nothing(text: str, code: str) -> None:
     name = "p9" if code == "prompt_not_found" else "p2"
     given(SESSION, "s1", *WAITING_TWO).when(edit(name, text)).then_rejected(code)
 
 
-def test_an_edit_does_not_fill_the_queue_beyond_its_bound() -> None:
+def test_edit_of_a_prompt_cannot_exceed_the_limit_of_the_queue() -> None:
     long = replace(s.accepted("p2"), text="x" * MIB)
     many = tuple(replace(long, prompt_id=f"q{n}") for n in range(QUEUE_BYTES_MAX // MIB - 1))
     story = given(SESSION, "s1", *s.ACTIVE, *many, replace(s.accepted("p2"), text="x" * MIB))
@@ -101,7 +101,7 @@ def test_a_prompt_that_runs_or_has_run_cannot_be_edited() -> None:
 
 
 @pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING])
-def test_a_prompt_that_waits_is_sent_into_the_turn_that_runs(history: tuple[SessionEvent, ...]) -> None:
+def test_waiting_prompt_is_sent_into_the_running_turn(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history, s.accepted("p2"), s.accepted("p3")).when(steer("p3"))
     story = story.then(
         TurnSteered(number=1, prompt_id="p3", message_id="msg_s", part_ids=("prt_s00",), at_ms=s.AT)
@@ -117,7 +117,7 @@ def test_a_prompt_that_waits_is_sent_into_the_turn_that_runs(history: tuple[Sess
     story.when(s.turn_ended(1, ids="x")).then(s.ended(1, "finished"), s.started(2, "p2", "x"))
 
 
-def test_a_steering_prompt_takes_its_attachments_along() -> None:
+def test_steering_prompt_keeps_its_attachments() -> None:
     accepted = PromptAccepted(
         prompt_id="p2", text="x", at_ms=s.AT, attachments=(Attachment("image/png", "a.png", "data:,"),) * 2
     )
@@ -136,7 +136,7 @@ def test_a_steering_prompt_that_the_turn_s_end_overtook_begins_the_next_turn_und
 
 
 @pytest.mark.parametrize("command", [edit(), steer()])
-def test_what_may_have_been_sent_is_not_changed_and_not_sent_into_another_turn(command: SessionCommand) -> None:
+def test_prompt_that_opencode_may_hold_is_neither_changed_nor_sent_into_a_turn(command: SessionCommand) -> None:
     given(SESSION, "s1", *RETURNED).when(command).then_rejected("prompt_sent", says="OpenCode may hold it")
     running = (*RETURNED, s.accepted("p5"), PromptWithdrawn(prompt_id="p5", reason="withdrawn", at_ms=s.AT))
     given(SESSION, "s1", *running).when(WithdrawPrompt(prompt_id="p2", at_ms=s.AT)).then(s.withdrawn("p2", "withdrawn"))
@@ -161,7 +161,7 @@ def test_a_prompt_that_cannot_steer_a_turn_stays_in_the_queue(history: tuple[Ses
     assert story.state == before
 
 
-def test_a_command_is_a_turn_of_its_own() -> None:
+def test_command_of_opencode_is_a_turn_of_its_own() -> None:
     command = replace(s.accepted("p2"), command="review")
     given(SESSION, "s1", *s.ACTIVE, command).when(steer()).then_rejected("invalid", says="/review is a command")
     given(SESSION, "s1", *s.ACTIVE, command).when(edit(text="")).then(PromptEdited(prompt_id="p2", text="", at_ms=s.AT))
@@ -182,7 +182,7 @@ TAKEN_UP = (
 """The turn was cut off with its process, and is looked for on another one."""
 
 
-def test_a_prompt_waits_until_a_resumed_turn_was_seen_running() -> None:
+def test_prompt_waits_until_a_resumed_turn_is_known_to_run() -> None:
     story = given(SESSION, "s1", *TAKEN_UP).when(s.submit("p2", steer=True)).then(s.accepted("p2"))
     story.when(steer()).then_rejected("turn_not_steerable", says="has not been seen to work on it")
     earlier = replace(s.paid(0, name="msg_b"), created_ms=s.AT - 1)
@@ -193,7 +193,7 @@ def test_a_prompt_waits_until_a_resumed_turn_was_seen_running() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["interrupted", "finished"])
-def test_a_prompt_given_after_a_turn_was_cut_off_runs_whatever_became_of_the_turn(outcome: TurnOutcome) -> None:
+def test_prompt_after_an_interrupted_turn_runs_with_every_outcome_of_that_turn(outcome: TurnOutcome) -> None:
     end = s.turn_ended(1, outcome, ids="x")
     given(SESSION, "s1", *TAKEN_UP, s.accepted("p2")).when(end).then(s.ended(1, outcome), s.started(2, "p2", "x"))
     waited = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), *TAKEN_UP[len(s.ACTIVE) :]).when(end)

@@ -42,7 +42,7 @@ def test_an_answer_is_sent_and_the_session_waits_until_opencode_closes_the_reque
     assert story.pending("follow:1:i1").state.phase == "active"
 
 
-def test_each_request_has_an_answer_of_its_own() -> None:
+def test_each_open_request_gets_its_own_answer() -> None:
     story = given(SESSION, "s1", *s.WAITING, s.request("r2")).when(answer("r2", REJECT))
     story = story.then(answered("r2", REJECT)).pending("follow:1:i1", "answer:r2").when(answer("r1"))
     story = story.then(answered("r1")).pending("follow:1:i1", "answer:r1", "answer:r2")
@@ -78,14 +78,16 @@ def test_a_question_is_answered_or_refused(how: Answer) -> None:
         (ASKED, "q1", Answer("once", answers=(("a",),)), "answers"),
     ],
 )
-def test_an_answer_fits_its_request(history: tuple[SessionEvent, ...], name: str, how: Answer, field: str) -> None:
+def test_answer_of_the_wrong_kind_is_refused(
+    history: tuple[SessionEvent, ...], name: str, how: Answer, field: str
+) -> None:
     story = given(SESSION, "s1", *history).when(answer(name, how)).then_rejected("invalid", says="is answered with")
     assert story.rejected is not None
     assert story.rejected.field == field
 
 
 @pytest.mark.parametrize("given_answers", [(), (("a",),), (("a",), ("b",), ("c",))])
-def test_a_question_is_answered_in_all_of_its_parts(given_answers: tuple[tuple[str, ...], ...]) -> None:
+def test_answer_to_a_question_must_have_all_of_its_parts(given_answers: tuple[tuple[str, ...], ...]) -> None:
     body = b'{"questions":[{"question":"one?"},{"question":"two?"}]}'
     two = RequestOpened(request_id="q2", opencode_id="ses_1", kind="question", at_ms=s.AT, body=raw(body))
     story = given(SESSION, "s1", *s.ACTIVE, two).when(answer("q2", Answer(answers=given_answers)))
@@ -141,7 +143,7 @@ def test_only_the_newest_settled_requests_are_remembered() -> None:
     assert story.state.settled_requests == tuple(names[3:])
 
 
-def test_a_request_of_a_sub_agent_counts_as_well() -> None:
+def test_request_of_a_sub_agent_makes_the_session_wait() -> None:
     request = OpenRequest("r1", "ses_sub", "question", b'{"questions":[]}')
     story = given(SESSION, "s1", *s.ACTIVE).when(ReportRequestOpened(request=request, at_ms=s.AT))
     story = story.then(

@@ -74,11 +74,11 @@ def test_a_session_that_was_prompted_since_keeps_its_instance() -> None:
     story.pending("deliver:2:i1")
 
 
-def test_a_prompt_after_the_retirement_is_refused_and_names_resume() -> None:
+def test_prompt_to_a_completed_session_is_refused_and_names_resume() -> None:
     given(SESSION, "s1", *s.RETIRED).when(s.submit("p2")).then_rejected("session_completed", says='"resume": true')
 
 
-def test_a_session_that_is_being_terminated_is_not_retired() -> None:
+def test_terminating_session_is_not_completed_for_idleness() -> None:
     given(SESSION, "s1", *s.FINISHED, StopRequested(at_ms=s.AT)).when(s.retire()).then().pending("end")
 
 
@@ -114,7 +114,7 @@ def test_a_termination_ends_a_pending_detachment() -> None:
     story.when(LEFT).then()
 
 
-def test_a_silent_instance_is_left_when_it_has_shown_that_nothing_runs() -> None:
+def test_session_detaches_from_a_silent_instance_once_nothing_runs_there() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(at_ms=s.AT)).when(SILENT)
     story = story.then(s.ended(1, "aborted", "terminated"), SessionStopped(evidence="silent", at_ms=s.AT, leaves=True))
     assert story.pending("leave:i1").effects == (e.DetachInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
@@ -122,7 +122,7 @@ def test_a_silent_instance_is_left_when_it_has_shown_that_nothing_runs() -> None
     story.when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending().when(ERASE).then(ERASED)
 
 
-def test_a_session_that_leaves_can_be_terminated_again() -> None:
+def test_detaching_session_can_be_terminated_again() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(at_ms=s.AT)).when(SILENT).when(StopSession(at_ms=s.AT))
     assert story.pending("end").effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
     story.when(SILENT).then(SessionStopped(evidence="silent", at_ms=s.AT, leaves=True)).pending("leave:i1")
@@ -131,20 +131,20 @@ def test_a_session_that_leaves_can_be_terminated_again() -> None:
     ).pending()
 
 
-def test_an_instance_that_ended_meanwhile_is_not_left() -> None:
+def test_session_does_not_detach_from_an_instance_that_has_ended() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(at_ms=s.AT)).when(s.instance_ended())
     story.when(SILENT).pending()
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.COMPLETED, s.STOPPED])
-def test_a_report_of_a_detachment_that_was_not_ordered_changes_nothing(history: tuple[SessionEvent, ...]) -> None:
+def test_report_of_a_detachment_that_was_not_requested_changes_nothing(history: tuple[SessionEvent, ...]) -> None:
     given(SESSION, "s1", *history).when(LEFT).then()
 
 
 # ------------------------------------------------------------------------------------------------------------- erasure
 
 
-def test_a_stopped_session_is_erased_and_nothing_is_known_of_it_but_that() -> None:
+def test_erased_session_has_no_data_but_that_it_was_erased() -> None:
     rich = s.child(
         *s.limited(Budget(usd=1), *s.STOPPED), CallbackOrdered(number=1, outcome="stopped", text="text", at_ms=s.AT)
     )
@@ -168,12 +168,12 @@ def test_a_session_that_has_not_stopped_cannot_be_erased(situation: str) -> None
     ],
     ids=("comes back", "ends again", "a prompt waits", "has an instance"),
 )
-def test_a_stopped_session_with_something_left_to_end_is_not_erased(more: tuple[SessionEvent, ...]) -> None:
+def test_stopped_session_with_an_unfinished_end_is_not_erased(more: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *s.STOPPED, *more).when(ERASE).then_rejected("session_not_ready", says="terminate it")
     story.when(StopSession(at_ms=s.AT)).when(ReportSessionStopped(evidence="over", at_ms=s.AT)).when(ERASE).then(ERASED)
 
 
-def test_erased_is_the_end() -> None:
+def test_erased_session_rejects_every_command() -> None:
     story = given(SESSION, "s1", *s.ERASED)
     story.when(s.create()).then().pending("erase")
     commands: tuple[SessionCommand, ...] = (
@@ -195,7 +195,7 @@ def test_erased_is_the_end() -> None:
 
 
 @pytest.mark.parametrize("event", get_args(SessionEvent), ids=lambda event: event.__name__)
-def test_nothing_happens_to_an_erased_session(event: type[SessionEvent]) -> None:
+def test_no_event_is_possible_in_an_erased_session(event: type[SessionEvent]) -> None:
     assert TABLE["erased", event] is None
 
 

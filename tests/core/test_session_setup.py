@@ -52,7 +52,7 @@ def test_a_set_up_waits_for_permission_then_runs_and_the_session_continues() -> 
     assert story.state.snapshots.baseline == "t2"
 
 
-def test_a_baseline_that_turns_were_measured_against_stays() -> None:
+def test_baseline_of_earlier_turns_stays_after_another_set_up() -> None:
     story = (
         given(SESSION, "s1", *s.RESUMED[:-2])
         .when(ReportSetupEnded(exit_code=0, code=None, detail="", at_ms=s.AT, baseline="t2"))
@@ -61,7 +61,7 @@ def test_a_baseline_that_turns_were_measured_against_stays() -> None:
     assert story.state.snapshots.baseline is None
 
 
-def test_a_failure_is_an_error_that_resume_tries_again() -> None:
+def test_failed_set_up_is_an_error_and_resume_repeats_it() -> None:
     story = given(SESSION, "s1", *RUNS).when(s.setup_ended(1, "setup_failed")).then(*FAILED[-2:]).pending()
     assert how(story.state) == ("failed", None, "error")
     assert story.state.failure is not None
@@ -72,12 +72,12 @@ def test_a_failure_is_an_error_that_resume_tries_again() -> None:
     assert how(story.state) == ("required", "setup", "error")
 
 
-def test_prompts_wait_while_it_is_set_up() -> None:
+def test_prompts_wait_during_the_set_up() -> None:
     given(SESSION, "s1", *RUNS).when(s.submit("p1")).then(s.accepted("p1")).pending("setup")
 
 
 @pytest.mark.parametrize("history", [s.TO_SET_UP, HELD, RUNS])
-def test_an_abort_ends_it(history: tuple[SessionEvent, ...]) -> None:
+def test_abort_ends_a_running_set_up(history: tuple[SessionEvent, ...]) -> None:
     said = "the set-up was aborted"
     ended = (
         SetupEnded(exit_code=None, detail=said, at_ms=s.AT),
@@ -94,7 +94,7 @@ def test_an_abort_ends_it(history: tuple[SessionEvent, ...]) -> None:
         story = story.when(late).then()
 
 
-def test_the_end_of_the_session_ends_it() -> None:
+def test_termination_of_the_session_ends_its_set_up() -> None:
     story = given(SESSION, "s1", *RUNS).when(StopSession(at_ms=s.AT)).pending("end")
     assert how(story.state) == ("failed", None, "created")
 
@@ -107,7 +107,7 @@ def test_a_person_can_skip_the_set_up() -> None:
     assert how(story.when(s.workspace_ready()).pending("instance").state) == ("skipped", "instance", "error")
 
 
-def test_nothing_is_skipped_that_runs_or_does_not_wait() -> None:
+def test_only_a_waiting_set_up_can_be_skipped() -> None:
     given(SESSION, "s1", *RUNS).when(SkipSetup(at_ms=s.AT)).then_rejected("session_not_ready", says="abort")
     for history in (s.CREATED, s.IDLE, s.STOPPED):
         given(SESSION, "s1", *history).when(SkipSetup(at_ms=s.AT)).then_rejected("setup_not_waiting")

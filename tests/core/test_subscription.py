@@ -20,13 +20,13 @@ def events(after: int, through: int) -> list[Event]:
     return [Event(position) for position in range(after + 1, through + 1)]
 
 
-def test_it_is_live_where_nothing_is_left_to_read() -> None:
+def test_subscription_without_unread_events_is_live_at_once() -> None:
     assert LogSubscription[Event](0, 0, 10, ROOMY).caught_up
     assert LogSubscription[Event](5, 5, 10, ROOMY).phase is SubscriptionPhase.LIVE
     assert LogSubscription[Event](9, 5, 10, ROOMY).phase is SubscriptionPhase.LIVE
 
 
-def test_it_catches_up_and_then_lives_from_pushes() -> None:
+def test_subscription_catches_up_from_the_log_and_then_uses_pushed_events() -> None:
     machine: LogSubscription[Event] = LogSubscription(2, 6, 10, ROOMY)
     phases = [machine.phase]
     for low, high in ((2, 4), (4, 6)):
@@ -40,7 +40,7 @@ def test_it_catches_up_and_then_lives_from_pushes() -> None:
     assert (machine.caught_up, machine.cursor) == (True, 8)
 
 
-def test_a_push_while_catching_up_must_be_read_from_the_log_too() -> None:
+def test_event_pushed_during_the_catch_up_is_read_from_the_log() -> None:
     machine: LogSubscription[Event] = LogSubscription(0, 2, 10, ROOMY)
     machine.push(2, 3, events(2, 3))
     phases: list[SubscriptionPhase] = []
@@ -50,7 +50,7 @@ def test_a_push_while_catching_up_must_be_read_from_the_log_too() -> None:
     assert phases == [SubscriptionPhase.CATCHING_UP, SubscriptionPhase.LIVE]
 
 
-def test_past_expected_and_future_pushes() -> None:
+def test_subscription_handles_repeated_expected_and_early_pushes() -> None:
     machine: LogSubscription[Event] = LogSubscription(0, 0, 10, ROOMY)
     machine.push(0, 3, events(0, 3))
     machine.push(0, 2, events(0, 2))
@@ -62,7 +62,7 @@ def test_past_expected_and_future_pushes() -> None:
     assert machine.phase is SubscriptionPhase.LIVE
 
 
-def test_a_full_buffer_is_forgotten_and_read_from_the_log() -> None:
+def test_subscription_with_a_full_buffer_reads_from_the_log_again() -> None:
     machine: LogSubscription[Event] = LogSubscription(0, 0, 3, ROOMY)
     machine.push(0, 3, events(0, 3))
     assert machine.waiting == 3
@@ -72,7 +72,7 @@ def test_a_full_buffer_is_forgotten_and_read_from_the_log() -> None:
     assert machine.phase is SubscriptionPhase.CATCHING_UP
 
 
-def test_large_events_fill_the_buffer_too_but_a_single_one_always_has_room() -> None:
+def test_buffer_of_a_subscription_is_limited_in_bytes_but_holds_any_single_event() -> None:
     machine: LogSubscription[Event] = LogSubscription(0, 0, 3, 10)
     machine.push(0, 1, [Event(1, 100)])
     assert machine.take() == [Event(1, 100)]
@@ -83,7 +83,7 @@ def test_large_events_fill_the_buffer_too_but_a_single_one_always_has_room() -> 
     assert (machine.phase, machine.waiting, machine.cursor) == (SubscriptionPhase.SATURATED, 0, 3)
 
 
-def test_events_that_do_not_match_move_the_cursor() -> None:
+def test_events_that_do_not_match_move_the_cursor_of_a_subscription() -> None:
     machine: LogSubscription[Event] = LogSubscription(0, 0, 3, ROOMY)
     machine.push(0, 5, [])
     machine.skip(7)
@@ -109,7 +109,7 @@ STEPS = st.lists(
     st.tuples(st.integers(1, 6), st.integers(1, 20)),
     st.sampled_from([1, 2, 3]),
 )
-def test_nothing_is_missed_or_repeated(
+def test_subscription_neither_misses_nor_repeats_events(
     steps: list[Step], after: int, head: int, bounds: tuple[int, int], every: int
 ) -> None:
     """A log grows by commits, whose pushes come, get lost or come again, while pages are read and applied late."""

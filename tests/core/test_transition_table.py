@@ -28,7 +28,7 @@ class Broken: ...
 EVENTS = (Pressed, Broken)
 
 
-def test_reads_what_is_drawn() -> None:
+def test_transition_table_is_read_from_its_text() -> None:
     table = read_table("event off on\nPressed on off\nBroken x =", LAMP, EVENTS)
     assert table == {("off", Pressed): "on", ("on", Pressed): "off", ("off", Broken): None, ("on", Broken): "on"}
 
@@ -48,7 +48,7 @@ def test_reads_what_is_drawn() -> None:
         ("a cell names no phase", "event off on\nPressed on dim\nBroken x ="),
     ],
 )
-def test_refuses_a_table_that_is_not_total(why: str, text: str) -> None:
+def test_transition_table_that_is_not_total_is_refused(why: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         read_table(text, LAMP, EVENTS)
 
@@ -61,7 +61,7 @@ TABLES: list[tuple[Mapping[tuple[Any, type[Any]], Any], tuple[str, ...], tuple[t
 
 
 @pytest.mark.parametrize(("table", "phases", "events"), TABLES)
-def test_each_phase_answers_each_event(
+def test_transition_tables_define_every_event_in_every_phase(
     table: Mapping[tuple[Any, type[Any]], Any], phases: tuple[str, ...], events: tuple[type[Any], ...]
 ) -> None:
     assert set(table) == {(phase, event) for phase in phases for event in events}
@@ -69,7 +69,7 @@ def test_each_phase_answers_each_event(
 
 
 @pytest.mark.parametrize(("table", "phases", "events"), TABLES)
-def test_each_phase_but_the_first_is_reached(
+def test_transition_tables_reach_every_phase(
     table: Mapping[tuple[Any, type[Any]], Any], phases: tuple[str, ...], events: tuple[type[Any], ...]
 ) -> None:
     entered = {to for (phase, _), to in table.items() if to not in (None, phase)}
@@ -77,7 +77,7 @@ def test_each_phase_but_the_first_is_reached(
 
 
 @pytest.mark.parametrize(("table", "phases", "events"), TABLES)
-def test_nothing_happens_to_what_does_not_exist_but_its_beginning(
+def test_only_the_first_event_applies_to_an_absent_aggregate(
     table: Mapping[tuple[Any, type[Any]], Any], phases: tuple[str, ...], events: tuple[type[Any], ...]
 ) -> None:
     assert [event for event in events if table["absent", event] is not None] == [events[0]]

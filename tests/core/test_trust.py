@@ -22,7 +22,7 @@ def after(*commands: m.TrustCommand) -> m.State:
     return state
 
 
-def test_only_that_content_in_that_repository_is_allowed() -> None:
+def test_commands_are_allowed_by_content_and_repository() -> None:
     state = after(allow())
     assert state.allows(SHOP, "d1")
     assert not state.allows(SHOP, "d2")
@@ -30,7 +30,7 @@ def test_only_that_content_in_that_repository_is_allowed() -> None:
     assert not state.allows(None, "d1")
 
 
-def test_a_content_is_allowed_once() -> None:
+def test_commands_of_a_repository_are_allowed_once() -> None:
     assert m.decide(allow(), after(allow())) == ()
 
 
@@ -49,13 +49,13 @@ def test_trust_is_revoked_by_content_or_by_repository(digest: str | None, left: 
         (allow("d3", problem="line 1: no TOML"), "setup_invalid"),
     ],
 )
-def test_what_was_never_allowed_and_bad_files_are_refused(command: m.TrustCommand, code: str) -> None:
+def test_unknown_commands_and_invalid_files_are_refused(command: m.TrustCommand, code: str) -> None:
     with pytest.raises(Rejected) as caught:
         m.decide(command, after(allow()))
     assert caught.value.code == code
 
 
-def test_the_number_of_allowed_contents_has_a_limit() -> None:
+def test_number_of_allowed_commands_has_a_limit() -> None:
     state = after(*(allow(str(n)) for n in range(TRUSTED_MAX)))
     with pytest.raises(Rejected) as caught:
         m.decide(allow("more"), state)

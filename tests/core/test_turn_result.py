@@ -24,7 +24,7 @@ def test_a_turn_whose_process_died_between_two_steps_has_not_finished(
 
 
 @pytest.mark.parametrize(("finish", "process_since_ms"), [("stop", 1001), ("length", 1001), ("tool-calls", 999)])
-def test_a_turn_that_its_process_outlived_or_that_came_to_an_end_has_finished(
+def test_turn_has_finished_if_its_process_lives_or_its_last_message_is_final(
     finish: str, process_since_ms: int
 ) -> None:
     verdict = turn_result([step(finish)], idle_s=0, aborting=False, error=None, process_since_ms=process_since_ms)
@@ -46,13 +46,13 @@ def judged(
     return turn_result(turn, idle_s=idle_s, aborting=aborting, error=error)
 
 
-def test_all_that_was_answered_after_the_prompt_belongs_to_its_turn() -> None:
+def test_all_answers_after_a_prompt_belong_to_its_turn() -> None:
     compacted = [said("a1"), said("p1", "user"), said("a2"), said("summary", "user"), said("a3")]
     assert [answer.id for answer in answers(compacted, "p1")] == ["a2", "a3"]
     assert answers(compacted[:2], "p1") == []
 
 
-def test_where_the_prompt_is_out_of_sight_all_answers_are_its_own() -> None:
+def test_all_answers_belong_to_the_turn_if_its_prompt_is_not_listed() -> None:
     assert [answer.id for answer in answers([said("a1"), said("a2")], "p1")] == ["a1", "a2"]
 
 
@@ -68,7 +68,7 @@ def test_an_error_fails_the_turn(message: str | None, detail: str) -> None:
     assert judged([broken("APIError", message)]) == TurnResult("failed", detail, "APIError")
 
 
-def test_the_last_message_decides() -> None:
+def test_last_message_decides_the_outcome_of_a_turn() -> None:
     verdict = judged([broken("APIError"), step("stop")])
     assert verdict is not None
     assert verdict.outcome == "finished"
@@ -76,14 +76,16 @@ def test_the_last_message_decides() -> None:
 
 @pytest.mark.parametrize("last", [step(None, None), step("stop", None), step(None)])
 @pytest.mark.parametrize(("aborting", "outcome"), [(False, "interrupted"), (True, "aborted")])
-def test_an_unfinished_message_gets_its_time(last: MessageInfo, aborting: bool, outcome: str) -> None:
+def test_unfinished_message_is_waited_for_before_the_outcome_is_decided(
+    last: MessageInfo, aborting: bool, outcome: str
+) -> None:
     assert judged([last], idle_s=TURN_INCOMPLETE_GRACE_S - 0.1, aborting=aborting) is None
     verdict = judged([last], idle_s=TURN_INCOMPLETE_GRACE_S, aborting=aborting)
     assert verdict is not None
     assert verdict.outcome == outcome
 
 
-def test_an_abort_before_the_first_answer_gets_its_time() -> None:
+def test_abort_before_the_first_answer_is_waited_for() -> None:
     assert judged([], idle_s=TURN_INCOMPLETE_GRACE_S - 0.1, aborting=True) is None
     verdict = judged([], idle_s=TURN_INCOMPLETE_GRACE_S, aborting=True)
     assert verdict is not None
@@ -97,7 +99,7 @@ def test_an_error_without_an_answer_fails_the_turn(message: str, detail: str) ->
     assert judged([], idle_s=TURN_INCOMPLETE_GRACE_S, error=error) == TurnResult("failed", detail, "UnknownError")
 
 
-def test_silence_alone_is_waited_for() -> None:
+def test_turn_without_answer_or_error_is_waited_for() -> None:
     assert judged([], idle_s=TURN_START_GRACE_S - 0.1) is None
     verdict = judged([], idle_s=TURN_START_GRACE_S)
     assert verdict is not None

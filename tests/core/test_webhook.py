@@ -42,7 +42,7 @@ REPORTS: tuple[WebhookCommand, ...] = (
 )
 
 
-def test_it_follows_the_log_and_orders_each_message_once() -> None:
+def test_webhook_reads_the_log_and_sends_each_message_once() -> None:
     story = given(WEBHOOK, "w1").when(w.REGISTER).then(w.REGISTERED).pending("follow")
     story = story.when(w.note(12)).then(w.ordered(1, 12)).pending("follow", "deliver 1")
     assert story.state.cursor == 12
@@ -52,7 +52,7 @@ def test_it_follows_the_log_and_orders_each_message_once() -> None:
     assert story.state.delivered_at_ms == w.AT
 
 
-def test_progress_without_messages_saves_a_restart_the_way() -> None:
+def test_webhook_records_progress_without_messages_for_the_next_start() -> None:
     story = (
         given(WEBHOOK, "w1", w.REGISTERED)
         .when(AdvanceCursor(position=9_000, at_ms=w.AT))
@@ -62,7 +62,7 @@ def test_progress_without_messages_saves_a_restart_the_way() -> None:
     story.when(AdvanceCursor(position=9_000, at_ms=w.AT)).then()
 
 
-def test_a_failed_attempt_is_followed_by_longer_and_longer_waits() -> None:
+def test_failed_deliveries_are_retried_after_longer_and_longer_waits() -> None:
     story = given(WEBHOOK, "w1", *w.WAITING)
     for attempt, wait_s in enumerate((5, 10, 20, 40), start=1):
         story = story.when(w.fails(1, w.AT + attempt)).then(w.failed(1, w.AT + attempt, wait_s))
@@ -74,12 +74,12 @@ def test_a_failed_attempt_is_followed_by_longer_and_longer_waits() -> None:
     assert story.state.over[0].attempts == 5
 
 
-def test_the_wait_before_a_retry_has_a_maximum() -> None:
+def test_wait_before_a_retry_of_a_delivery_has_a_maximum() -> None:
     story = given(WEBHOOK, "w1", *w.WAITING)
     story.when(w.fails(1, w.AT, 503, pause_s=1e9)).then(w.failed(1, w.AT, 4 * 3600, 503))
 
 
-def test_after_days_without_any_success_it_is_disabled_and_keeps_what_waits() -> None:
+def test_webhook_is_disabled_after_days_without_success_and_keeps_its_messages() -> None:
     late = w.AT + 3 * w.DAY
     story = given(WEBHOOK, "w1", *w.WAITING).when(w.fails(1, late - 1)).then(w.failed(1, late - 1, 5))
     story = story.when(w.fails(1, late)).pending()
@@ -92,7 +92,7 @@ def test_after_days_without_any_success_it_is_disabled_and_keeps_what_waits() ->
     story.when(w.fails(1, late + w.DAY)).then(w.failed(1, late + w.DAY, 5))
 
 
-def test_one_message_that_is_refused_for_days_is_dropped_where_others_are_taken() -> None:
+def test_message_refused_for_days_is_dropped_if_others_are_accepted() -> None:
     late = w.AT + 3 * w.DAY
     story = given(WEBHOOK, "w1", *w.WAITING, w.ordered(2, 14), w.made(2, w.AT + 1))
     story = story.when(w.fails(1, late, 400)).pending("follow")
@@ -111,7 +111,7 @@ def test_messages_about_erased_sessions_are_not_sent() -> None:
     assert (story.state.over[0].outcome, story.state.over[0].attempts) == ("dropped", 0)
 
 
-def test_a_receiver_that_says_so_to_a_test_is_believed_as_well() -> None:
+def test_webhook_is_disabled_when_its_receiver_reports_gone_to_a_test() -> None:
     story = given(WEBHOOK, "w1", w.REGISTERED).when(SendTestMessage(at_ms=w.AT)).when(w.fails(1, w.AT, 410))
     story = story.then(
         w.failed(1, w.AT, 5, 410),
@@ -122,14 +122,14 @@ def test_a_receiver_that_says_so_to_a_test_is_believed_as_well() -> None:
 
 
 @pytest.mark.parametrize("status", [None, 500])
-def test_a_test_that_fails_otherwise_disables_nothing(status: int | None) -> None:
+def test_failed_test_message_does_not_disable_a_webhook(status: int | None) -> None:
     story = given(WEBHOOK, "w1", w.REGISTERED).when(SendTestMessage(at_ms=w.AT)).when(w.fails(1, w.AT, status))
     story.then(
         w.failed(1, w.AT, 5, status), DeliveryDropped(number=1, reason=f"answered {status}", at_ms=w.AT)
     ).pending("follow")
 
 
-def test_a_test_is_sent_once_to_a_disabled_webhook_as_well() -> None:
+def test_test_message_is_sent_once_also_to_a_disabled_webhook() -> None:
     story = given(WEBHOOK, "w1", w.REGISTERED, w.DISABLED).pending()
     story = story.when(SendTestMessage(at_ms=w.AT)).then(w.tried(1)).pending("deliver 1")
     story = story.when(SendTestMessage(at_ms=w.AT)).then()
@@ -140,14 +140,14 @@ def test_a_test_is_sent_once_to_a_disabled_webhook_as_well() -> None:
     story.pending().when(EnableWebhook(at_ms=w.AT)).pending("follow")
 
 
-def test_switching_twice_is_switching_once() -> None:
+def test_switching_a_webhook_to_its_current_state_changes_nothing() -> None:
     story = given(WEBHOOK, "w1", *w.WAITING).when(EnableWebhook(at_ms=w.AT)).then()
     story = story.when(DisableWebhook(at_ms=w.AT)).then(w.DISABLED).pending().when(DisableWebhook(at_ms=w.AT)).then()
     assert not story.state.failed
     story.when(w.fails(1, w.AT)).then().when(w.note(20)).then().when(w.takes(1)).then(w.made(1))
 
 
-def test_one_that_is_deleted_or_never_was_takes_no_orders_and_ignores_reports() -> None:
+def test_absent_webhook_refuses_commands_and_ignores_reports() -> None:
     deleted = (
         given(WEBHOOK, "w1", *w.WAITING).when(DeleteWebhook(at_ms=w.AT)).then(WebhookDeleted(at_ms=w.AT)).pending()
     )
@@ -164,7 +164,7 @@ def test_one_that_is_deleted_or_never_was_takes_no_orders_and_ignores_reports() 
     deleted.when(w.REGISTER).then_rejected("webhook_not_found")
 
 
-def test_only_the_newest_deliveries_are_remembered() -> None:
+def test_only_the_newest_deliveries_of_a_webhook_are_remembered() -> None:
     story = given(WEBHOOK, "w1", w.REGISTERED)
     for number in range(1, WEBHOOK_DELIVERIES_REMEMBERED_MAX + 10):
         story = story.when(w.note(10 + number)).when(w.takes(number))
@@ -210,5 +210,5 @@ def test_a_webhook_keeps_its_laws(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("event", get_args(WebhookEvent))
-def test_each_event_is_possible_somewhere(event: Any) -> None:
+def test_every_webhook_event_is_reachable(event: Any) -> None:
     assert any(target is not None for (_, kind), target in TABLE.items() if kind is event)

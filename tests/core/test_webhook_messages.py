@@ -26,7 +26,7 @@ from tests.core.given import given
 SECRET = secret_of(b"k" * 24)
 
 
-def test_every_notification_and_every_end_can_be_chosen() -> None:
+def test_webhooks_can_select_every_notification_and_every_end() -> None:
     kinds = NotificationKind.__args__  # type: ignore[attr-defined]  # what a Literal is made of
     assert set(MESSAGE_TYPES) == {f"session.{kind}" for kind in kinds} | {"session.completed", "session.stopped"}
     failed = TurnFailed(number=1, code="x", detail="bad key", at_ms=5)
@@ -40,7 +40,7 @@ def test_every_notification_and_every_end_can_be_chosen() -> None:
     assert webhook_payload(Erased()) is None
 
 
-def test_a_message_says_what_happened_to_which_session_and_fits_its_type() -> None:
+def test_webhook_message_has_the_fields_of_its_type() -> None:
     state = given(SESSION, "s1", *s.IDLE).state
     opened = RequestOpened(request_id="r1", opencode_id="ses_1", kind="permission", at_ms=5, body=raw(b"{}"))
     message = msgspec.json.decode(message_body(12, 1_767_225_600_000, opened, state))
@@ -54,7 +54,7 @@ def test_a_message_says_what_happened_to_which_session_and_fits_its_type() -> No
         message_body(12, 1, NotificationsRead(numbers=(1,), at_ms=5), state)
 
 
-def test_the_specifications_own_library_verifies_what_we_sign() -> None:
+def test_reference_library_verifies_signatures_of_webhook_messages() -> None:
     body = b'{"type": "session.finished"}'
     now_s = int(datetime.now(UTC).timestamp())
     headers = dict(signed(SECRET, "msg-1", now_s, body))
@@ -69,7 +69,7 @@ def test_the_specifications_own_library_verifies_what_we_sign() -> None:
 
 
 @pytest.mark.parametrize("size", [24, 32, 64])
-def test_a_secret_is_read_back(size: int) -> None:
+def test_webhook_secret_survives_encoding_and_decoding(size: int) -> None:
     assert key_of(secret_of(b"\xff" * size)) == b"\xff" * size
 
 
@@ -85,13 +85,13 @@ def test_a_secret_is_read_back(size: int) -> None:
         "whsec_ü",
     ],
 )
-def test_what_is_no_secret_is_refused_without_being_repeated(secret: str) -> None:
+def test_invalid_webhook_secret_is_refused_and_not_repeated_in_the_error(secret: str) -> None:
     with pytest.raises(ValueError, match="whsec_ and 24 to 64") as refused:
         key_of(secret)
     assert not secret.removeprefix("whsec_") or secret.removeprefix("whsec_") not in str(refused.value)
 
 
-def test_the_example_of_the_documentation_verifies() -> None:
+def test_signature_example_of_the_documentation_verifies() -> None:
     page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     named: dict[str, Any] = {}

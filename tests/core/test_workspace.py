@@ -43,7 +43,7 @@ def test_an_unknown_workspace_rejects_commands(command: WorkspaceCommand) -> Non
 
 
 @pytest.mark.parametrize("history", [w.PREPARING, w.READY])
-def test_every_claim_is_counted_also_a_repeated_one(history: tuple[WorkspaceEvent, ...]) -> None:
+def test_claims_of_a_workspace_are_counted_also_repeated_ones(history: tuple[WorkspaceEvent, ...]) -> None:
     before = given(WORKSPACE, "w1", *history)
     story = before.when(w.claim("s2")).then(w.claimed("s2")).when(w.claim("s2")).then(w.claimed("s2"))
     story = story.when(w.prepare("s3", replace(w.ORDER, branch="other"))).then(w.claimed("s3"))
@@ -59,7 +59,7 @@ def test_a_failed_workspace_has_the_reason() -> None:
 
 
 @pytest.mark.parametrize("command", [w.claim("s1"), w.prepare("s1")])
-def test_a_failed_workspace_is_retried_with_its_first_order(command: WorkspaceCommand) -> None:
+def test_failed_workspace_is_retried_with_its_first_spec(command: WorkspaceCommand) -> None:
     story = given(WORKSPACE, "w1", *w.FAILED).when(command).then(w.REQUESTED, w.claimed("s1")).pending("prepare")
     assert (story.state.failure_code, story.state.failure_detail) == (None, "")
     story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT))
@@ -72,11 +72,13 @@ def test_another_session_can_retry_a_failed_workspace() -> None:
 
 @pytest.mark.parametrize("history", [w.READY, w.FAILED])
 @pytest.mark.parametrize("report", [w.DONE, w.BROKE])
-def test_late_reports_change_nothing(history: tuple[WorkspaceEvent, ...], report: WorkspaceCommand) -> None:
+def test_late_reports_to_a_workspace_change_nothing(
+    history: tuple[WorkspaceEvent, ...], report: WorkspaceCommand
+) -> None:
     given(WORKSPACE, "w1", *history).when(report).then()
 
 
-def test_a_log_that_contradicts_the_table_is_refused() -> None:
+def test_workspace_log_that_contradicts_the_transition_table_is_refused() -> None:
     with pytest.raises(ImpossibleEvent, match="WorkspaceReady in a workspace that is absent"):
         WORKSPACE.evolve(WORKSPACE.initial("w1"), WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT))
 
@@ -125,7 +127,7 @@ def test_a_workspace_keeps_its_laws(data: st.DataObject) -> None:
     walk(data, WORKSPACE, lambda state: commands | st.builds(w.remove, sessions, st.just(state.claims)), check)
 
 
-def test_work_on_another_host_is_saved_while_it_continues() -> None:
+def test_work_on_another_host_is_saved_while_the_session_continues() -> None:
     ready: tuple[WorkspaceEvent, ...] = (
         WorkspaceRequested(spec=w.ELSEWHERE, at_ms=w.AT),
         w.claimed("s1"),

@@ -55,7 +55,7 @@ def test_a_removed_workspace_does_not_move(history: tuple[WorkspaceEvent, ...]) 
     given(WORKSPACE, "w1", *history).when(w.move(source="local")).then_rejected("workspace_gone")
 
 
-def test_it_does_not_move_to_a_host_that_has_its_older_directory_until_that_is_removed() -> None:
+def test_workspace_does_not_move_to_a_host_that_still_has_its_older_directory() -> None:
     story = given(WORKSPACE, "w1", *w.AWAY, w.moved(), WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT))
     back = w.move(source="n2", host="n1")
     story.when(back).then_rejected("host_unsuitable")
@@ -78,7 +78,7 @@ def test_removal_on_a_lost_host_is_complete_when_its_directory_there_is_removed(
     assert (other.returned, other.kept) == ((returned.ref,), w.KEPT), "it does not continue what had been saved"
 
 
-def test_what_a_removal_preserved_is_newer_than_what_was_saved() -> None:
+def test_work_preserved_by_a_removal_replaces_work_saved_before() -> None:
     removed = given(WORKSPACE, "w1", *w.AWAY, SAVED, w.released(), w.REMOVAL)
     later = WorkPreserved(kept=replace(w.KEPT, commit="later"), at_ms=w.AT)
     assert removed.state.saved == w.KEPT

@@ -64,7 +64,7 @@ def test_a_workspace_that_another_session_claims_is_not_removed() -> None:
     story.when(w.remove("s9", 2)).then().when(w.remove("s2", 2)).then(w.released("s2"), w.REMOVAL)
 
 
-def test_a_workspace_that_was_claimed_since_the_order_is_not_removed() -> None:
+def test_workspace_that_was_claimed_since_the_request_is_not_removed() -> None:
     story = given(WORKSPACE, "w1", *w.READY).when(w.prepare("s1")).then(w.claimed("s1"))
     story = story.when(w.remove("s1", 1)).then().pending()
     assert (story.state.phase, story.state.sessions, story.state.claims) == ("ready", ("s1",), 2)
@@ -90,7 +90,7 @@ def test_a_restored_workspace_without_claims_can_be_removed_again() -> None:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_title_is_given_and_taken_in_any_phase(phase: str) -> None:
+def test_title_of_a_workspace_can_be_set_and_cleared_in_every_phase(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase])
     story = story.when(EditWorkspace(title="Mine", at_ms=w.AT)).then(WorkspaceEdited(title="Mine", at_ms=w.AT))
     assert (story.state.title, story.state.phase) == ("Mine", phase)
@@ -107,7 +107,7 @@ def test_a_clone_is_removed_as_well() -> None:
 
 
 @pytest.mark.parametrize("phase", ["preparing", "failed", "removing", "removed", "restoring"])
-def test_a_workspace_that_is_not_ready_is_only_released(phase: str) -> None:
+def test_release_of_a_workspace_that_is_not_ready_does_not_remove_it(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase])
     claims = ("s1",) if "s1" in story.state.sessions else ()
     after = story.when(w.remove()).then(*(w.released() for _ in claims))
@@ -126,7 +126,7 @@ def test_a_workspace_that_was_claimed_during_preparation_is_kept() -> None:
     story.when(w.DONE).then(WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT)).pending()
 
 
-def test_a_removal_that_fails_leaves_it_as_it_was_and_says_why() -> None:
+def test_failed_removal_leaves_the_workspace_as_it_was_and_says_why() -> None:
     story = given(WORKSPACE, "w1", *w.REMOVING).when(w.STAYS).then(BUSY).pending()
     assert (story.state.phase, story.state.failure_code) == ("ready", "workspace_busy")
     story.when(w.claim("s2")).then(w.claimed("s2"))
@@ -168,7 +168,7 @@ def test_only_a_removed_workspace_can_be_restored(phase: str) -> None:
     given(WORKSPACE, "w1", *PHASES[phase]).when(w.RESTORE).then_rejected("workspace_busy", says=phase)
 
 
-def test_a_workspace_that_was_deleted_is_made_again() -> None:
+def test_workspace_whose_directory_was_deleted_is_made_again() -> None:
     story = given(WORKSPACE, "w1", *w.READY).when(ReportFault(fault="missing", at_ms=w.AT))
     story = story.then(WorkspaceLookedAt(fault="missing", at_ms=w.AT)).pending()
     story = story.when(ReportFault(fault="missing", at_ms=w.AT)).then()
@@ -181,7 +181,7 @@ def test_a_workspace_that_was_deleted_is_made_again() -> None:
 
 
 @pytest.mark.parametrize("phase", ["failed", "removed"])
-def test_the_source_can_be_somewhere_else_after_it_was_moved(phase: str) -> None:
+def test_workspace_gets_a_new_source_after_the_source_was_moved(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase]).when(RebindWorkspace(source_directory="/moved", at_ms=w.AT))
     story = story.then(WorkspaceRebound(source_directory="/moved", at_ms=w.AT)).pending()
     assert story.state.spec == replace(w.ORDER, source_directory="/moved")
@@ -226,7 +226,7 @@ def test_a_removed_workspace_cannot_be_claimed_and_names_the_way_to_restore_it(
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_reports_of_work_that_was_not_ordered_change_nothing(phase: str) -> None:
+def test_reports_to_a_workspace_that_were_not_requested_change_nothing(phase: str) -> None:
     story = given(WORKSPACE, "w1", *PHASES[phase])
     for ordered, reports in REPORTS.items():
         for report in reports if ordered != phase else ():

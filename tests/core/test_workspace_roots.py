@@ -34,17 +34,21 @@ def after(*commands: m.WorkspaceRootCommand) -> m.State:
         (("/etc", "/home/me"), ("/home/me",)),
     ],
 )
-def test_both_have_to_allow_it(chosen: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+def test_directory_must_be_inside_configured_and_chosen_roots(
+    chosen: tuple[str, ...], allowed: tuple[str, ...]
+) -> None:
     assert m.allowed(CONFIGURED, chosen) == allowed
 
 
 @hypothesis.given(some_paths, some_paths, paths)
-def test_a_choice_never_widens(configured: tuple[str, ...], chosen: tuple[str, ...], path: str) -> None:
+def test_chosen_root_never_allows_more_than_the_configuration(
+    configured: tuple[str, ...], chosen: tuple[str, ...], path: str
+) -> None:
     expected = is_inside(path, configured) and (not chosen or is_inside(path, chosen))
     assert is_inside(path, m.allowed(configured, chosen)) == expected
 
 
-def test_roots_are_chosen_once_and_withdrawn() -> None:
+def test_workspace_roots_are_added_once_and_removed() -> None:
     state = after(
         m.AddWorkspaceRoot(path="/a", at_ms=1),
         m.AddWorkspaceRoot(path="/b", at_ms=2),
@@ -57,7 +61,7 @@ def test_roots_are_chosen_once_and_withdrawn() -> None:
     assert refused.value.code == "root_not_found"
 
 
-def test_there_is_a_limit() -> None:
+def test_number_of_workspace_roots_has_a_limit() -> None:
     state = after(*(m.AddWorkspaceRoot(path=f"/{number}", at_ms=number) for number in range(WORKSPACE_ROOTS_MAX)))
     assert m.decide(m.AddWorkspaceRoot(path="/0", at_ms=1), state) == ()
     with pytest.raises(Rejected) as refused:
