@@ -45,9 +45,9 @@ class LogFilter(TypedDict, total=False):
     correlation: str | None
     """The id of the request that caused the event."""
     begin: int | str | None
-    """A date or RFC 3339 time: only events that were recorded then or later."""
+    """A position, a date or RFC 3339 time: only events at it or later."""
     end: int | str | None
-    """A date or RFC 3339 time: only events that were recorded then or earlier."""
+    """A position, a date or RFC 3339 time: only events at it or earlier."""
 
 
 def log_query(asked: LogFilter) -> LogQuery:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final
 
+from fleet.core.hosts import HOSTS_ID
 from fleet.core.instance.events import InstanceRequested
+from fleet.core.server import SERVER_ID
 from fleet.core.session.events import SessionCreated, SessionEdited
 from fleet.core.webhook.events import WebhookRegistered
 from fleet.core.workspace.events import WorkspaceRequested
@@ -13,6 +15,10 @@ from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS
 from fleet.projections.sentences import quoted
 
+_OF_FLEET: Final[Mapping[str, str]] = {
+    f"server-{SERVER_ID}": "the server",
+    f"hosts-{HOSTS_ID}": "the hosts",
+}
 EDITED: Final = "session.edited"
 """The type of the event that gives a session another title."""
 
@@ -33,7 +39,7 @@ def name_of(stream: str, first: Any, edited: Any = None) -> str:
         case Erased():
             return f"erased {stream}"
         case _:
-            return stream
+            return _OF_FLEET.get(stream, stream)
 
 
 def who(actor: str, names: Mapping[str, str]) -> str:
@@ -48,7 +54,7 @@ def who(actor: str, names: Mapping[str, str]) -> str:
             return "Fleet"
         case "policy":
             return f"Fleet ({name})"
-        case "session":
+        case "session" | "workspace":
             return names.get(stream_of(actor) or "", actor)
         case "instance":
             return names.get(stream_of(actor) or "", "an OpenCode process").replace("process", "OpenCode", 1)
@@ -57,9 +63,9 @@ def who(actor: str, names: Mapping[str, str]) -> str:
 
 
 def stream_of(actor: str) -> str | None:
-    """Return the stream of an actor that is a session or a process."""
+    """Return the stream of an actor that is a session, a process or a workspace."""
     kind, _, name = actor.partition(":")
-    return f"{kind}-{name}" if kind in ("session", "instance") else None
+    return f"{kind}-{name}" if kind in ("session", "instance", "workspace") else None
 
 
 def naming(log: LogReader, title_of: Callable[[str], str | None] = lambda _: None) -> Callable[[str], str]:

@@ -60,6 +60,10 @@ def _again(event: server.RepeatedFact) -> str:
     return f", {event.count} times since {rfc3339(event.since_ms)}"
 
 
+def _caller(actor: str | None) -> str:
+    return "clients without access" if actor is None else actor.removeprefix("token:")
+
+
 def _why_refused(event: server.RequestsRefused) -> str:
     return event.code if event.reason is None else f"{event.code}, {event.reason}"
 
@@ -152,6 +156,7 @@ def _copied(event: turn.MessageRecorded | turn.PartRecorded, otherwise: str) -> 
 SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     session.SessionCreated: lambda e: (
         f"The session {quoted(e.settings.title)} was created in {e.source_directory} ({e.settings.strategy})"
+        + ("" if e.settings.origin is None else f", as a fork of session {e.settings.origin.session_id[:13]}")
     ),
     session.SessionEdited: lambda e: f"The session was named {quoted(e.title)}{_tags(e.tags)}",
     session.WorkspaceAttached: lambda e: f"The session works in {e.directory}{_branch(e.branch)}",
@@ -308,7 +313,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     ),
     server.LoggedOut: lambda e: f"A browser of {e.token} was logged out{_again(e)}",
     server.RequestsRefused: lambda e: (
-        f"Refused {_REFUSED[e.request]} of {e.actor or 'clients without access'}: {e.count} ({_why_refused(e)})"
+        f"Refused {_REFUSED[e.request]} of {_caller(e.actor)}: {e.count} ({_why_refused(e)})"
     ),
     server.LogVerified: lambda e: (
         f"The log was verified up to {e.through}{_again(e)}: "

@@ -11,9 +11,12 @@ from typing import Final, NamedTuple
 import msgspec
 import trio
 
+from fleet.core.permission_rules import Asks
+from fleet.core.session.events import SessionCreated, WorkspaceAttached
 from fleet.core.session.turn_events import (
     AbortRequested,
     ChangesRecorded,
+    MessageRecorded,
     PartRecorded,
     RequestAnswered,
     RequestOpened,
@@ -22,6 +25,7 @@ from fleet.core.session.turn_events import (
     TurnStarted,
     TurnSteered,
 )
+from fleet.core.tool_permissions import asks_of, root_of
 from fleet.events.envelope import Recorded
 from fleet.events.log import LogReader
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, WHY_TURN_EVENTS_MAX
@@ -29,13 +33,18 @@ from fleet.projections.names import stream_of
 from fleet.projections.opencode_json import nested, record_of, text
 from fleet.projections.sentences import tool_words
 
+FIRST_EVENTS: Final = 32  # of a stream: a session gets its directory there, a process its pid
 _EDITS: Final = frozenset(("write", "edit", "multiedit", "patch", "apply_patch"))
 _PATHS: Final = ("filePath", "path", "file")
 _TEXTS: Final = ("command", "patchText", "patch")
 
 
 class RecordedCall(NamedTuple):
-    """A finished tool call. `paths` are the files that it names, `text` is its shell command or patch."""
+    """A finished tool call. `paths` are the files that it names, `text` is its shell command or patch.
+
+    `asks` are the permissions that it needed, `agent` is OpenCode's agent that made it, in `conversation`. A call that
+    started a sub-agent has that one's conversation in `starts`. `error` is empty if it succeeded.
+    """
 
     recorded: Recorded
     id: str
@@ -43,22 +52,21 @@ class RecordedCall(NamedTuple):
     words: str
     paths: tuple[str, ...]
     text: str
-    failed: bool
+    asks: tuple[Asks, ...]
+    agent: str
+    conversation: str
+    starts: str
+    error: str
 
     @property
-    def permission(self) -> str:
-        """The name of OpenCode's permission for this tool."""
-        return "edit" if self.tool in _EDITS else self.tool
+    def failed(self) -> bool:
+        """Whether it did not succeed."""
+        return bool(self.error)
 
     @property
     def writes(self) -> bool:
         """Whether the tool changes files, or may."""
         return self.tool in _EDITS or self.tool == "bash"
-
-    @property
-    def subject(self) -> str:
-        """What a pattern of a permission is compared with."""
-        return self.text if self.tool == "bash" else next(iter(self.paths), "")
 
     def names(self, file: str) -> bool:
         """Return whether the call names this file of the session's directory."""
@@ -76,7 +84,10 @@ class RecordedRequest(NamedTuple):
 
 
 class TurnRecord(NamedTuple):
-    """A turn; `end` and `changes` are None while it runs. `requests` are by id; `instance` is the process's stream."""
+    """A turn; `end` and `changes` are None while it runs. `requests` are by id; `instance` is the process's stream.
+
+    `directory` is that of the session.
+    """
 
     started: Recorded
     calls: tuple[RecordedCall, ...]
@@ -86,6 +97,11 @@ class TurnRecord(NamedTuple):
     changes: Recorded | None
     end: Recorded | None
     instance: str | None
+    directory: str | None
+
+    def starter(self, call: RecordedCall) -> RecordedCall | None:
+        """Return the call that started the sub-agent which made this one; None for the session's own agent."""
+        return next((each for each in self.calls if each.starts and each.starts == call.conversation), None)
 
     def call(self, call_id: str) -> RecordedCall | None:
         """Return the tool call with this id of OpenCode's."""
@@ -98,7 +114,7 @@ class TurnRecord(NamedTuple):
 
 async def read_turn(log: LogReader, started: Recorded) -> TurnRecord:
     """Read the turn that begins with this event, up to its end or `WHY_TURN_EVENTS_MAX` events."""
-    found, after, left = _Found(started), started.position, WHY_TURN_EVENTS_MAX
+    found, after, left = _Found(started, place_of(log, started)), started.position, WHY_TURN_EVENTS_MAX
     while left > 0 and (page := log.read_stream(started.stream, after, FEED_PAGE_EVENTS, FEED_PAGE_BYTES)):
         for recorded in page:
             if isinstance(recorded.event, TurnStarted):
@@ -109,9 +125,28 @@ async def read_turn(log: LogReader, started: Recorded) -> TurnRecord:
     return found.record()
 
 
+class TurnPlace(NamedTuple):
+    """Where a session works: its directory, and the root that paths in permissions are relative to."""
+
+    directory: str | None
+    root: str
+
+
+def place_of(log: LogReader, started: Recorded) -> TurnPlace:
+    """Return where the session of this turn works; its first events say so."""
+    first = [each.event for each in log.read_stream(started.stream, 0, FIRST_EVENTS)]
+    created = next((event for event in first if isinstance(event, SessionCreated)), None)
+    directory = next((event.directory for event in first if isinstance(event, WorkspaceAttached)), None)
+    if created is None or directory is None:
+        return TurnPlace(directory, directory or "/")
+    return TurnPlace(directory, root_of(created.settings.strategy, created.source_repository, directory))
+
+
 class _Found:
-    def __init__(self, started: Recorded) -> None:
+    def __init__(self, started: Recorded, place: TurnPlace) -> None:
         self._started = started
+        self._place = place
+        self._agents: dict[str, str] = {}
         self._calls: dict[str, RecordedCall] = {}
         self._requests: dict[str, RecordedRequest] = {}
         self._steered: list[Recorded] = []
@@ -124,8 +159,12 @@ class _Found:
         if recorded.cause.actor.startswith("instance:"):
             self._instance = stream_of(recorded.cause.actor)
         match recorded.event:
+            case MessageRecorded(message_id=message_id, body=body):
+                self._agents[message_id] = text(record_of(body), "agent")
             case PartRecorded(type="tool", part_id=part_id, body=body):
-                self._calls[part_id] = _call(recorded, body)
+                self._calls[part_id] = _call(
+                    recorded, body, self._agents.get(recorded.event.message_id, ""), self._place.root
+                )
             case RequestOpened(request_id=request_id, body=body):
                 self._requests[request_id] = RecordedRequest(recorded, text(nested(record_of(body), "tool"), "callID"))
             case RequestAnswered(request_id=request_id) if request_id in self._requests:
@@ -144,11 +183,19 @@ class _Found:
     def record(self) -> TurnRecord:
         calls, steered, aborts = tuple(self._calls.values()), tuple(self._steered), tuple(self._aborts)
         return TurnRecord(
-            self._started, calls, self._requests, steered, aborts, self._changes, self._end, self._instance
+            self._started,
+            calls,
+            self._requests,
+            steered,
+            aborts,
+            self._changes,
+            self._end,
+            self._instance,
+            self._place.directory,
         )
 
 
-def _call(recorded: Recorded, body: bytes) -> RecordedCall:
+def _call(recorded: Recorded, body: bytes, agent: str, root: str) -> RecordedCall:
     part = record_of(body)
     state = nested(part, "state")
     given = nested(state, "input")
@@ -161,7 +208,11 @@ def _call(recorded: Recorded, body: bytes) -> RecordedCall:
         tool_words(part),
         paths,
         ran,
-        state.get("status") == "error",
+        asks_of(text(part, "tool"), given, root),
+        agent,
+        recorded.event.opencode_id,
+        text(nested(state, "metadata"), "sessionId") if text(part, "tool") == "task" else "",
+        (text(state, "error") or "without a message") if state.get("status") == "error" else "",
     )
 
 

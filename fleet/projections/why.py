@@ -17,7 +17,7 @@ from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS, WHY_STEPS_MAX
 from fleet.projections.sentences import cut, quoted, sentence
 from fleet.projections.turn_record import read_turn
-from fleet.projections.why_turn import OF_TURN, Naming, ReasonStep, ReasonSteps, TurnStory, directory_of, read_one
+from fleet.projections.why_turn import OF_TURN, Naming, ReasonStep, ReasonSteps, TurnStory, read_one
 
 _PEOPLE: Final = ("local", "token:", "session:", "policy:")
 """The actors who ask for something; others report what happened."""
@@ -58,9 +58,9 @@ async def called_paths(log: LogReader, recorded: Recorded) -> set[str]:
     started = await _turn_of(log, recorded)
     if started is None:
         return set()
-    calls, directory = (await read_turn(log, started)).calls, directory_of(log, started)
-    paths = {path for call in calls if call.writes and not call.failed for path in call.paths}
-    return {path.removeprefix(f"{directory}/") for path in paths}
+    turn = await read_turn(log, started)
+    paths = {path for call in turn.calls if call.writes and not call.failed for path in call.paths}
+    return {path.removeprefix(f"{turn.directory}/") for path in paths}
 
 
 def _tell_event(steps: ReasonSteps, recorded: Recorded, log: LogReader) -> None:

@@ -1,14 +1,13 @@
 """Tells what happened in a turn, from an effect to its cause: outcome, changes, tool calls, permissions, process."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from fleet.core.instance.events import InstanceReady, InstanceSpawned, PermissionAllowed, PermissionRulesRead
 from fleet.core.manifest import ChangedFile, decode_manifest
-from fleet.core.permission_rules import Rule, judge_pattern, matches
-from fleet.core.session.events import WorkspaceAttached
+from fleet.core.permission_rules import Judgement, Rule, judge_pattern, matches
 from fleet.core.session.turn_events import (
     AbortRequested,
     ChangesRecorded,
@@ -33,7 +32,7 @@ from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS, WHY_LISTED_MAX
 from fleet.projections.names import stream_of, who
 from fleet.projections.sentences import asked_words, cut, decided_words, sentence
-from fleet.projections.turn_record import RecordedCall, RecordedRequest, TurnRecord, call_id_of
+from fleet.projections.turn_record import FIRST_EVENTS, RecordedCall, RecordedRequest, TurnRecord, call_id_of
 from fleet.wire.enums import WhyKind
 
 Item = TypeVar("Item")
@@ -48,7 +47,6 @@ OF_TURN: Final = (
 
 _ALLOWED: Final = "instance.permission-allowed"
 _RULES_READ: Final = "instance.permission-rules-read"
-_FIRST_EVENTS: Final = 32  # of a stream: a session gets its directory there, a process its pid
 _STATUS: Final = {"added": "created", "deleted": "deleted", "modified": "changed"}
 
 
@@ -95,7 +93,7 @@ class TurnStory:
         self._blobs = blobs
         self._turn = turn
         self._session = steps.name(turn.started.stream)
-        self._directory = directory_of(log, turn.started)
+        self._directory = turn.directory
 
     def tell(self, recorded: Recorded, file: str | None) -> None:
         """Tell what explains this event of the turn; with `file`, what explains the change of that file."""
@@ -128,15 +126,13 @@ class TurnStory:
 
     def _tell_file(self, recorded: Recorded, event: ChangesRecorded, file: str) -> None:
         changed = next((each for each in changed_files(event, self._blobs) if file in (each.file, each.old_file)), None)
-        number = self._turn.started.event.number
-        what = "changed" if changed is None else f"{_STATUS[changed.status]}{_counts(changed)}"
-        self._steps.add(
-            "change", f"{file} was {what} in turn {number} of {self._session}{self._shared(event)}", recorded
-        )
         done = [call for call in self._turn.calls if not call.failed]
-        writers = [call for call in done if call.names(file)] or [call for call in done if call.tool == "bash"]
-        for call in _newest(writers):
-            self._tell_call(call)
+        writers = [call for call in done if call.names(file)]
+        commands = [call for call in done if call.tool == "bash"]
+        where = f"in turn {self._turn.started.event.number} of {self._session}"
+        self._steps.add("change", f"{_changed_words(file, changed)} {where}{self._shared(event)}", recorded)
+        for call in _newest(writers or commands):
+            self._tell_call(call, "" if writers else ", which may have changed it")
 
     def _tell_changes(self, recorded: Recorded, event: ChangesRecorded) -> None:
         files = [each.file for each in changed_files(event, self._blobs)]
@@ -166,16 +162,22 @@ class TurnStory:
 
     # ---------------------------------------------------------------------------------------- tool calls, permissions
 
-    def _tell_call(self, call: RecordedCall) -> None:
-        how = "used" if not call.failed else "failed to use"
-        self._steps.add("tool", self._short(f"The agent {how} the tool {call.words}"), call.recorded)
-        asked = self._turn.asked(call.id)
+    def _tell_call(self, call: RecordedCall, note: str = "") -> None:
+        asked, starter = self._turn.asked(call.id), self._turn.starter(call)
+        reasons = self._unasked(call) if asked is None else []
+        agent = "The agent" if starter is None else f"The sub-agent{f' {call.agent}' if call.agent else ''}"
+        if reasons and all(why.position in self._steps.told for why, _ in reasons):
+            note += "; the same rule applied"
+        told = f"{agent} {'failed to use' if call.failed else 'used'} the tool {call.words}{note}"
+        if call.failed and not reasons and (asked is None or not _rejected(asked)):
+            told += f": {cut(call.error)}"
+        self._steps.add("tool", self._short(told), call.recorded)
         if asked is not None:
             self._tell_asked(asked)
-        elif (rule := self._rule(call)) is not None:
-            self._tell_rule(rule)
-        elif not call.failed:
-            self._tell_configured(call)
+        for why, reason in reasons:
+            self._steps.add("permission", reason, why)
+        if starter is not None:
+            self._tell_call(starter, f", which started the sub-agent {call.agent}".rstrip())
 
     def _tell_asked(self, asked: RecordedRequest) -> None:
         if asked.answered is not None:
@@ -194,10 +196,6 @@ class TurnStory:
         if asked is not None:
             self._tell_asked(asked)
 
-    def _rule(self, call: RecordedCall) -> Recorded | None:
-        """Return the newest "always" rule from before the call that covers it: OpenCode then asked no more."""
-        return next((rule for rule in self._rules(_ALLOWED, call) if self._covers(rule.event, call)), None)
-
     def _rules(self, kind: str, call: RecordedCall) -> Iterator[Recorded]:
         """Yield the process's events of this type from before the call, newest first."""
         stream, before = self._turn.instance, call.recorded.position
@@ -207,37 +205,49 @@ class TurnStory:
                 if header.type == kind:
                     yield read_one(self._log, header.position)
 
-    def _covers(self, rule: PermissionAllowed | Erased, call: RecordedCall) -> bool:
-        if isinstance(rule, Erased):  # data of the process was taken out of this export
-            return False
-        subject = self._short(call.subject)
-        same = (rule.permission, rule.directory) == (call.permission, self._directory)
-        return same and any(matches(subject, pattern) for pattern in rule.patterns)
+    def _unasked(self, call: RecordedCall) -> list[tuple[Recorded, str]]:
+        """Return why OpenCode did not ask for a call: each "always" and the rules of the configuration that decided."""
+        always = list(self._rules(_ALLOWED, call))
+        configured = self._configured(call)
+        rules = () if configured is None else _rules_for(configured.event, call.agent)
+        given: dict[int, Recorded] = {}
+        judged: list[Judgement] = []
+        for asks in call.asks:
+            for pattern in asks.patterns:
+                rule = next(
+                    (each for each in always if _grants(each.event, self._directory, asks.permission, pattern)), None
+                )
+                if rule is None:
+                    judged.append(judge_pattern(asks.permission, pattern, rules))
+                else:
+                    given[rule.position] = rule
+        reasons = [(rule, self._always_words(rule)) for rule in given.values()]
+        if configured is not None and (configuration := _decided(judged, failed=call.failed)):
+            there = configured.event.directory
+            where = "" if there == self._directory else f", as it was read in {there}"
+            reasons.append((configured, f"{configuration}{where}"))
+        return reasons
 
-    def _tell_configured(self, call: RecordedCall) -> None:
-        """Tell the rule of the configuration that allowed a call for which OpenCode did not ask."""
-        for read in self._rules(_RULES_READ, call):
-            if isinstance(read.event, PermissionRulesRead) and read.event.directory == self._directory:
-                rule = judge_pattern(call.permission, self._short(call.subject), _build_rules(read.event)).rule
-                if rule is not None and rule.action == "allow":
-                    allowed = f"{rule.permission} ({rule.pattern})"
-                    self._steps.add("permission", f"OpenCode did not ask: its configuration allows {allowed}", read)
-                return
+    def _configured(self, call: RecordedCall) -> Recorded | None:
+        """Return the rules that the process had for this directory, or else for another one, such as the repository."""
+        read = [each for each in self._rules(_RULES_READ, call) if isinstance(each.event, PermissionRulesRead)]
+        here = (each for each in read if each.event.directory == self._directory)
+        return next(here, next(iter(read), None))
 
-    def _tell_rule(self, rule: Recorded) -> None:
+    def _always_words(self, rule: Recorded) -> str:
         event: PermissionAllowed = rule.event
         given = position_of(rule.cause)
         person = "a person" if given is None else self._steps.who(read_one(self._log, given))
         patterns = cut(", ".join(event.patterns))
         told = f"OpenCode did not ask, because {person} had always allowed {event.permission} ({patterns})"
-        self._steps.add("permission", f"{told} in this directory, until the process ends", rule)
+        return f"{told} in this directory, until the process ends"
 
     # ---------------------------------------------------------------------------------------------------- the process
 
     def _tell_process(self) -> None:
         """Tell which OpenCode process ran the turn."""
         stream = self._turn.instance
-        first = [] if stream is None else self._log.read_stream(stream, 0, _FIRST_EVENTS)
+        first = [] if stream is None else self._log.read_stream(stream, 0, FIRST_EVENTS)
         spawned = next((each for each in first if isinstance(each.event, InstanceSpawned)), None)
         ready = next((each for each in first if isinstance(each.event, InstanceReady)), spawned)
         if spawned is None or ready is None:
@@ -251,24 +261,63 @@ class TurnStory:
         return told if self._directory is None else told.replace(f"{self._directory}/", "")
 
 
-def directory_of(log: LogReader, started: Recorded) -> str | None:
-    """Return the directory of the session; it is in one of its first events."""
-    first = log.read_stream(started.stream, 0, _FIRST_EVENTS)
-    return next((each.event.directory for each in first if isinstance(each.event, WorkspaceAttached)), None)
-
-
-def _build_rules(read: PermissionRulesRead) -> Sequence[Rule]:
-    """Return the rules of OpenCode's agent `build`, or else of its first agent."""
-    agents = sorted(read.agents, key=lambda agent: agent.name != "build")
+def _rules_for(read: PermissionRulesRead, agent: str) -> Sequence[Rule]:
+    """Return the rules of this agent of OpenCode's, or else of `build`, or else of its first agent."""
+    order = {agent: 0, "build": 1}
+    agents = sorted(read.agents, key=lambda each: order.get(each.name, 2))
     try:
         return msgspec.json.decode(agents[0].rules, type=list[Rule]) if agents else ()
     except msgspec.MsgspecError:
         return ()
 
 
+def _grants(rule: PermissionAllowed | Erased, directory: str | None, permission: str, pattern: str) -> bool:
+    """Return whether an "always" covers this; never if data of the process was taken out of this export."""
+    if isinstance(rule, Erased) or (rule.permission, rule.directory) != (permission, directory):
+        return False
+    return any(matches(pattern, each) for each in rule.patterns)
+
+
+def _rule_words(rules: Iterable[Rule]) -> str:
+    """Return rules of the configuration in words, each once."""
+    anything = ("*", "*")
+    return ", ".join(
+        dict.fromkeys(
+            "everything that no other rule names"
+            if (each.permission, each.pattern) == anything
+            else f"{each.permission} ({each.pattern})"
+            for each in rules
+        )
+    )
+
+
 def read_one(log: LogReader, position: int) -> Recorded:
     """Return the event at a position that exists."""
     return log.read_all(position - 1, 1)[0]
+
+
+def _decided(judged: Sequence[Judgement], *, failed: bool) -> str:
+    """Return in words what the configuration decided about a call that was not asked for; "" if that is not clear."""
+    denied = [each.rule for each in judged if each.rule is not None and each.action == "deny"]
+    if denied and failed:
+        return f"OpenCode refused it: its configuration denies {_rule_words(denied)}"
+    allowed = [each.rule for each in judged if each.rule is not None and each.action == "allow"]
+    if not judged or len(allowed) < len(judged):
+        return ""
+    return f"OpenCode did not ask: its configuration allows {_rule_words(allowed)}"
+
+
+def _rejected(asked: RecordedRequest) -> bool:
+    return asked.answered is not None and asked.answered.event.answer.reply == "reject"
+
+
+def _changed_words(file: str, changed: ChangedFile | None) -> str:
+    if changed is None:
+        return f"{file} was changed"
+    if changed.old_file is not None and changed.old_file != changed.file:
+        edited = f" and changed{_counts(changed)}" if changed.additions or changed.deletions else ""
+        return f"{changed.old_file} was renamed to {changed.file}{edited}"
+    return f"{file} was {_STATUS[changed.status]}{_counts(changed)}"
 
 
 def _newest(found: Sequence[Item]) -> Iterator[Item]:
@@ -281,6 +330,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _files(totals: Totals) -> str:
+    if not totals.files:
+        return "no files"
     return f"{totals.files} file{'' if totals.files == 1 else 's'} (+{totals.additions} -{totals.deletions})"
 
 

@@ -39,10 +39,19 @@ from tests.projections.sessions_log import SessionsLog
 ALICE, CAROL, OPENCODE = Cause("token:alice"), Cause("token:carol"), "instance:i"
 
 
-def tool(tool_name: str, call_id: str, **given: str) -> PartRecorded:
-    body = {"type": "tool", "tool": tool_name, "callID": call_id, "state": {"status": "completed", "input": given}}
-    raw = msgspec.Raw(msgspec.json.encode(body))
-    return PartRecorded(part_id=f"prt_{call_id}", message_id="msg", type="tool", body=raw, at_ms=1)
+def tool(tool_name: str, call_id: str, conversation: str = "", **given: str) -> PartRecorded:
+    return called(tool_name, call_id, {"status": "completed", "input": given}, conversation)
+
+
+def failed(tool_name: str, call_id: str, error: str, **given: str) -> PartRecorded:
+    return called(tool_name, call_id, {"status": "error", "error": error, "input": given})
+
+
+def called(tool_name: str, call_id: str, state: dict[str, Any], conversation: str = "") -> PartRecorded:
+    raw = msgspec.Raw(msgspec.json.encode({"type": "tool", "tool": tool_name, "callID": call_id, "state": state}))
+    return PartRecorded(
+        part_id=f"prt_{call_id}", message_id="msg", type="tool", body=raw, opencode_id=conversation, at_ms=1
+    )
 
 
 def asks(request_id: str, call_id: str, permission: str, path: str) -> RequestOpened:
@@ -84,8 +93,11 @@ class Told(SessionsLog):
         )
         return await self.log_one("session-s", started, Cause(cause.actor, f"@{at}"))
 
-    async def changed(self, number: int, started: int, *files: str) -> int:
-        listed = tuple(ChangedFile(file, "added", 2, 0, False, False, None, "x") for file in files)
+    async def changed(self, number: int, started: int, *files: str | ChangedFile) -> int:
+        listed = tuple(
+            ChangedFile(file, "added", 2, 0, False, False, None, "x") if isinstance(file, str) else file
+            for file in files
+        )
         (digest,) = await self.blobs.put("session-s", [encode_manifest(Manifest(listed))])
         changes = ChangesRecorded(
             number=number,
@@ -161,6 +173,83 @@ async def test_configuration_explains_a_call_that_was_not_asked_for(told: Told) 
     steps = await told.why(written)
     assert steps[1] == ("permission", "OpenCode did not ask: its configuration allows edit (*)")
     assert "permission" not in [kind for kind, _ in await told.why(ran)]
+
+
+def ruled(directory: str = "/d", **bash: str) -> PermissionRulesRead:
+    """OpenCode's rules as it gives them: its own first."""
+    rules = [
+        {"permission": "*", "pattern": "*", "action": "allow"},
+        *({"permission": "bash", "pattern": pattern, "action": action} for pattern, action in bash.items()),
+    ]
+    agents = (AgentRules("build", msgspec.Raw(msgspec.json.encode(rules))),)
+    return PermissionRulesRead(directory=directory, agents=agents, at_ms=1)
+
+
+async def test_each_command_of_a_line_has_the_rule_that_allowed_or_denied_it(told: Told) -> None:
+    await told.log_one(
+        "instance-i", ruled(**{"*": "ask", "git status*": "allow", "ls *": "allow", "rm *": "deny"}), Cause()
+    )
+    follows = Cause(OPENCODE, f"@{await told.turn(1, 'Look', ALICE)}")
+    listed = await told.log_one("session-s", tool("bash", "c1", command="git status && ls src > a.txt"), follows)
+    wrote = await told.log_one("session-s", tool("write", "c2", filePath="/d/b.txt"), follows)
+    denied = await told.log_one("session-s", failed("bash", "c3", "a rule prevents it", command="rm a.txt"), follows)
+    broken = await told.log_one("session-s", failed("bash", "c4", "no such file", command="ls missing"), follows)
+    asked = await told.log_one("session-s", tool("bash", "c5", command="touch x"), follows)  # the request is lost
+    assert (await told.why(listed))[1] == (
+        "permission",
+        "OpenCode did not ask: its configuration allows bash (git status*), bash (ls *)",
+    )
+    assert (await told.why(wrote))[1] == (
+        "permission",
+        "OpenCode did not ask: its configuration allows everything that no other rule names",
+    )
+    assert (await told.why(denied))[:2] == [
+        ("tool", "The agent failed to use the tool bash (rm a.txt)"),
+        ("permission", "OpenCode refused it: its configuration denies bash (rm *)"),
+    ]
+    assert (await told.why(broken))[1] == ("permission", "OpenCode did not ask: its configuration allows bash (ls *)")
+    assert "permission" not in [kind for kind, _ in await told.why(asked)]
+    changes = await told.changed(1, listed, "a.txt")
+    assert [sentence for _, sentence in await told.why(changes)][1:4] == [
+        "The agent used the tool bash (touch x)",
+        "The agent used the tool write (b.txt)",
+        "OpenCode did not ask: its configuration allows everything that no other rule names",
+    ]
+
+
+async def test_rules_of_the_repository_explain_a_call_in_its_worktree_and_say_so(told: Told) -> None:
+    await told.log_one("instance-i", ruled("/repository"), Cause())
+    follows = Cause(OPENCODE, f"@{await told.turn(1, 'Look', ALICE)}")
+    wrote = await told.log_one("session-s", tool("write", "c1", filePath="/d/b.txt"), follows)
+    allowed = "OpenCode did not ask: its configuration allows everything that no other rule names"
+    assert (await told.why(wrote))[1] == ("permission", f"{allowed}, as it was read in /repository")
+
+
+async def test_work_of_a_sub_agent_leads_to_the_call_that_started_it(told: Told) -> None:
+    await told.log_one("instance-i", ruled(), Cause())
+    follows = Cause(OPENCODE, f"@{await told.turn(1, 'Delegate', ALICE)}")
+    wrote = await told.log_one("session-s", tool("write", "c1", "child", filePath="/d/four.txt"), follows)
+    started = {"status": "completed", "input": {"description": "four"}, "metadata": {"sessionId": "child"}}
+    task = called("task", "c2", started)
+    await told.log_one("session-s", task, follows)
+    assert [sentence for _, sentence in await told.why(wrote)][:3] == [
+        "The sub-agent used the tool write (four.txt)",
+        "OpenCode did not ask: its configuration allows everything that no other rule names",
+        "The agent used the tool task (four), which started the sub-agent; the same rule applied",
+    ]
+
+
+async def test_renamed_file_is_named_before_and_after(told: Told) -> None:
+    started = await told.turn(1, "Rename", ALICE)
+    moved = tool("bash", "c1", command="git mv old.py new.py")
+    await told.log_one("session-s", moved, Cause(OPENCODE, f"@{started}"))
+    file = ChangedFile("new.py", "modified", 0, 0, False, False, "x", "x", old_file="old.py")
+    changes = await told.changed(1, started, file)
+    for name in ("old.py", "new.py"):
+        assert [sentence for _, sentence in await told.why(changes, name)][:2] == [
+            'old.py was renamed to new.py in turn 1 of session "Limit the login"',
+            "The agent used the tool bash (git mv old.py new.py)",
+        ]
 
 
 async def test_outcome_of_an_aborted_turn_names_who_aborted_and_who_prompted(told: Told) -> None:
