@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -22,6 +23,8 @@ from fleet.events.envelope import Cause
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
+from fleet.gateway.server.tokens import TokenFile, issue
+from fleet.wire.enums import Role
 from fleet.wire.frames import Event
 from tests.core import sessions
 from tests.maintenance.test_restoration import fleet_at
@@ -99,6 +102,24 @@ async def test_every_change_is_refused_with_its_own_code(data: Path) -> None:
             response = await http.request(method, path, json=body)
             assert (response.status_code, response.json()["code"]) == (503, "read_only_server"), response.text
             assert "--read-only" in response.json()["hint"]
+    assert content(data) == before
+
+
+async def test_a_viewer_verifies_and_an_operator_tries_rules_without_a_change(data: Path) -> None:
+    tokens = TokenFile(data)
+    roles: tuple[Role, ...] = ("operator", "viewer")
+    secrets = [tokens.change(partial(issue, name=None, role=role, now_ms=1, expires_at_ms=None)) for role in roles]
+    operator, viewer = ({"Authorization": f"Bearer {secret}"} for secret in secrets)
+    before = content(data)
+    async with reading(data) as http:
+        for _ in range(2):
+            response = await http.get("/log/verify", headers=viewer)
+            assert (response.status_code, response.json()["intact"]) == (200, True), response.text
+        rules = {"permission": {"bash": "ask"}}
+        response = await http.post("/policy/try", headers=operator, json=rules)
+        assert (response.status_code, response.json()["position"]) == (200, 25), response.text
+        refused = await http.post("/policy/try", headers=viewer, json=rules)
+        assert (refused.status_code, refused.json()["code"]) == (403, "read_only")
     assert content(data) == before
 
 

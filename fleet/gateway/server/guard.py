@@ -32,6 +32,8 @@ READS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 """The methods that change nothing (RFC 9110, 9.2.1)."""
 LOGIN_PATH: Final = "/login"
 LOGOUT_PATH: Final = "/logout"
+POLICY_PATH: Final = "/api/policy/try"
+"""This POST has a body and changes nothing."""
 PAGE: Final = "page"
 """The blueprint of the page's own files."""
 SHELL_ENDPOINT: Final = f"{PAGE}.shell"
@@ -105,7 +107,8 @@ class Guard:
         elif connection.method not in READS:
             if connection.path != LOGOUT_PATH:
                 visitor.require_operator()
-                self._require_writable()
+                if connection.path != POLICY_PATH:
+                    self._require_writable()
             _check_media_type(connection)
 
     def _require_writable(self) -> None:
