@@ -265,6 +265,7 @@ TOKEN_LOOK_S: Final = 5.0  # between looks at the token file, which other proces
 RECORDS_EVERY_S: Final = 60.0  # one event for what a client repeats (refused requests, logins, proofs): no full log
 RECORD_KINDS_MAX: Final = 50  # kinds counted apart in that time; others are counted without their actor
 TOKEN_IDLE_S: Final = 3600.0  # the first request with a token after so long is a login: at most 24 events a day each
+RESTORE_LISTED_MAX: Final = 20  # missing workspaces that `fleet restore` prints; `fleet workspaces` has all
 DAMAGED_LISTED_MAX: Final = 20  # damaged streams in the answer of `readyz`
 DAY_S: Final = 86_400
 RETENTION_SWEEP_S: Final = 600.0  # a rule counts in days

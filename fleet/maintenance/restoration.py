@@ -8,8 +8,9 @@ off leaves a directory that does not start, and can be repeated. fleet/cli/comma
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import trio
@@ -35,7 +36,7 @@ from fleet.events.lmdb_log import LmdbLog
 from fleet.events.lmdb_store import LOG_FILE
 from fleet.events.read_only import reading_directory
 from fleet.events.verify import verify
-from fleet.ports import Exit
+from fleet.ports import LOCAL, Exit
 from fleet.private_files import LOCAL_TOKEN, make_private_directory
 from fleet.projections.lives import lives
 
@@ -43,14 +44,26 @@ Moves = Sequence[tuple[str, str]]
 """Directories that were moved: the old and the new absolute path."""
 
 
+class MissingWorkspace(NamedTuple):
+    """A workspace that the log calls ready, whose directory is not on this machine."""
+
+    id: str
+    strategy: str
+    directory: str
+
+
 class Restored(msgspec.Struct, frozen=True):
-    """A restored directory: its new id, its origin, and how many processes were lost and workspaces relocated."""
+    """A restored directory: its new id, its origin, and how many processes were lost and workspaces relocated.
+
+    `missing` are the workspaces without their directory, as worktrees and clones after a restore from a backup.
+    """
 
     directory: str
     id: str
     origin: str
     lost: int
     relocated: int
+    missing: tuple[MissingWorkspace, ...] = ()
 
 
 async def restore_in_place(directory: Path, moved: Moves = ()) -> Restored:
@@ -118,13 +131,14 @@ async def _found(directory: Path, identity: DirectoryIdentity, moved: Moves) -> 
             evidence = f"the data directory was restored from a copy of {identity.place}"
             lost = await _record_lost(log, clock.now_ms(), evidence)
             relocated = await _relocate(log, clock.now_ms(), (*moved, own))
+            missing = tuple(_missing(log))
             log.stop()
         for instance in (directory / "instances").glob("*"):
             shutil.rmtree(instance)
         (directory / LOCAL_TOKEN).unlink(missing_ok=True)
         os.sync()  # the directory starts from now on, so what was copied into it has to survive a power loss
         new = write_identity(directory, SystemIds(clock).uuid7())
-    return Restored(new.place, new.id, identity.place, lost, relocated)
+    return Restored(new.place, new.id, identity.place, lost, relocated, missing)
 
 
 def _own_workspaces(directory: Path, identity: DirectoryIdentity) -> tuple[str, str]:
@@ -160,6 +174,17 @@ async def _relocate(log: LmdbLog, now_ms: int, moved: Moves) -> int:
             await log.append(stream, log.stream_version(stream), events, Cause())
             relocated += 1
     return relocated
+
+
+def _missing(log: LmdbLog) -> Iterator[MissingWorkspace]:
+    """Yield the workspaces on this machine that should have a directory and have none."""
+    for stream in log.streams("workspace-"):
+        state = _workspace(log, stream)
+        made = state.prepared
+        if state.phase != "ready" or state.spec is None or made is None or state.spec.host != LOCAL:
+            continue
+        if not Path(made.directory).exists():
+            yield MissingWorkspace(state.id, state.spec.strategy, made.directory)
 
 
 def _workspace(log: LmdbLog, stream: str) -> workspace_state.State:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import trio
+from typer.testing import CliRunner
 
 from fleet.adapters.clock import SystemClock
+from fleet.cli.app import command_line
 from fleet.core.instance.events import InstanceRequested, InstanceStopRequested, SessionAttached
 from fleet.core.workspace.events import WorkspaceReady, WorkspaceRequested
 from fleet.errors import StartupError
@@ -98,6 +100,19 @@ async def test_workspaces_follow_the_data_directory_and_what_was_moved(original:
     assert (tree[2].spec, tree[2].prepared.directory) == (moved, moved.directory)
     assert tree[2].prepared.repository == "/srv/new/shop/.git"
     assert given[2].spec == WorkspaceSpec("given", "existing", "/srv/new/shop", "/srv/new/shop")
+
+
+def test_workspaces_without_a_directory_are_named(original: Path) -> None:
+    gone, there = original.parent / "gone", original.parent / "there"
+    for copy in (gone, there):
+        shutil.copytree(original, copy)
+    (there / "workspaces/tree").mkdir(parents=True)
+    told = {
+        copy: CliRunner().invoke(command_line(), ["restore", "--in-place", str(copy)]).stdout for copy in (gone, there)
+    }
+    assert f"1 workspace has no directory here:\n  tree  worktree  {gone}/workspaces/tree\n" in told[gone]
+    assert "fleet workspaces restore ID" in told[gone]
+    assert "no directory" not in told[there]
 
 
 def test_a_directory_at_home_is_not_restored(tmp_path: Path) -> None:

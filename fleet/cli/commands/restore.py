@@ -1,9 +1,12 @@
 """`fleet restore` makes a data directory of a backup or a copy (fleet/maintenance/restoration.py)."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fleet.maintenance.restoration import Restored
 
 
 def restore(
@@ -46,7 +49,25 @@ def restore(
     print(plain(f"It came from {done.origin}; {lost} recorded as lost."))
     if done.relocated:
         print(f"{counted(done.relocated, 'workspace has', 'workspaces have')} another place now.")
+    _tell_missing(done)
     print(plain(f"Start it: fleet serve --data-dir {done.directory}"))
+
+
+def _tell_missing(done: "Restored") -> None:
+    """Name the workspaces without a directory, and what helps."""
+    from fleet.cli.sanitize import line_of
+    from fleet.cli.show_view import counted
+    from fleet.limits import RESTORE_LISTED_MAX
+
+    if not done.missing:
+        return
+    print(f"{counted(len(done.missing), 'workspace has', 'workspaces have')} no directory here:")
+    for each in done.missing[:RESTORE_LISTED_MAX]:
+        print(f"  {each.id[:13]}  {each.strategy:<8}  {line_of(each.directory)}")
+    if len(done.missing) > RESTORE_LISTED_MAX:
+        print(f"  and {len(done.missing) - RESTORE_LISTED_MAX} more: fleet workspaces --status missing")
+    print("Once the server runs, `fleet workspaces restore ID` makes a worktree or clone again, at the commit of its")
+    print("branch. A directory that was elsewhere is named by --map OLD=NEW.")
 
 
 def _move(text: str) -> tuple[str, str]:
