@@ -4,10 +4,15 @@ The record has all messages, and all parts that were finished and seen before th
 was not finished then. Sub-agents' own conversations are not restored: they are over, and stay readable in Fleet.
 """
 
+from typing import Literal
+
+import msgspec
+
 from fleet.actors.context import Context
 from fleet.core.session.effects import OpenConversation
+from fleet.core.session.values import ForkPoint
 from fleet.errors import Problem
-from fleet.ports import OpenCode
+from fleet.ports import Message, MessageInfo, OpenCode, Part, RecordedMessage
 from fleet.projections.transcripts import Transcripts
 
 
@@ -17,6 +22,21 @@ class RestoredConversations:
     def __init__(self, context: Context, transcripts: Transcripts) -> None:
         self._context = context
         self._transcripts = transcripts
+
+    async def of_origin(self, origin: ForkPoint, instance_id: str) -> tuple[Message, ...] | None:
+        """Return the recorded messages of a fork's origin; None if the host of the fork's process has them itself.
+
+        Raises `Problem` session_gone if the log has no record of the origin.
+        """
+        session, here = self._context.views.sessions.get(origin.session_id), self._context.host_of_instance(instance_id)
+        opened_by = None if session is None else session.opencode.opened_by
+        if session is not None and (opened_by is None or self._context.host_of_instance(opened_by).name == here.name):
+            return None
+        stream = self._context.views.sessions.stream(origin.session_id)
+        recorded = {} if session is None else await self._transcripts.recorded(stream, origin.opencode_id)
+        if not recorded:
+            raise Problem("session_gone", f"the log has no messages of {origin.opencode_id}, which is forked")
+        return tuple(_message(origin.opencode_id, each) for each in recorded.values())
 
     def is_due(self, effect: OpenConversation) -> bool:
         """Return whether the conversation was opened last on another host than that of the present process."""
@@ -46,3 +66,23 @@ class RestoredConversations:
             said = f"OpenCode imported {len(missing) - lacking} of the {len(missing)} messages of the session"
             raise Problem("opencode_refused", said)
         return session.id
+
+
+class _MessageHead(msgspec.Struct, frozen=True):
+    id: str
+    role: Literal["user", "assistant"]
+
+
+class _PartHead(msgspec.Struct, frozen=True):
+    id: str
+    type: str = ""
+
+
+def _message(opencode_id: str, recorded: RecordedMessage) -> Message:
+    """Return what a copy needs of a message."""
+    info = msgspec.json.decode(recorded.info, type=_MessageHead)
+    parts = ((msgspec.json.decode(raw, type=_PartHead), raw) for raw in recorded.parts)
+    return Message(
+        MessageInfo(info.id, opencode_id, info.role, 0, recorded.info),
+        tuple(Part(part.id, opencode_id, info.id, part.type, True, raw) for part, raw in parts),
+    )

@@ -2,8 +2,8 @@
 
 A workspace stays on its host, unless that is lost or drained (moves.py). A new one goes to a host that has the
 repository already, the one with the fewest sessions first, and else to any that has room. A fork works on the host of
-its origin, where OpenCode has the conversation. The room of a session is reserved under its id, and released when it
-has ended.
+its origin, where OpenCode has the conversation; if that does not answer, on another one. The room of a session is
+reserved under its id, and released when it has ended.
 """
 
 from collections import Counter
@@ -64,7 +64,7 @@ class Rooms:
                 if made is not None and host not in (None, made):  # another session has moved the workspace
                     await self._context.hosts.release(session.id)
                     host = None
-                need = need if made is not None else replace(need, avoid=self._known().draining)
+                need = need if made is not None else self._need(session.settings)
         return replace(spec, host=host)
 
     async def elsewhere(self, session: State, avoid: frozenset[str], delayed: OnDelay) -> str:
@@ -95,7 +95,7 @@ class Rooms:
         return host
 
     async def _reserve(self, session: State, need: Need, delayed: OnDelay, failed: str | None = None) -> str | None:
-        """Reserve room and return the host; None if other hosts are drained than when the wait began.
+        """Reserve room and return the host; None if other hosts are drained or lost than when the wait began.
 
         The host `failed` is the last choice.
         """
@@ -104,7 +104,7 @@ class Rooms:
         order = self._preferred(session) if failed is None else (*self._preferred(session), *self._known().answering)
         preferred = () if need.host else tuple(name for name in order if name not in (*need.avoid, failed))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._until_drained, self._known().draining, nursery.cancel_scope)
+            nursery.start_soon(self._until_changed, self._known(), nursery.cancel_scope)
             try:
                 host = await self._context.hosts.reserve(session.id, need, preferred, delayed)
             except Problem as problem:  # it would leave the nursery in a group
@@ -114,9 +114,10 @@ class Rooms:
             raise refusal
         return host
 
-    async def _until_drained(self, draining: frozenset[str], waiting: trio.CancelScope) -> None:
-        """End the wait for room when a host is drained, or one no longer is."""
-        await self._context.views.hosts.wait(HOSTS_ID, lambda state: state.draining != draining)
+    async def _until_changed(self, known: KnownHosts, waiting: trio.CancelScope) -> None:
+        """End the wait for room when a host is drained or lost, or one no longer is."""
+        before = (known.draining, known.lost)
+        await self._context.views.hosts.wait(HOSTS_ID, lambda state: (state.draining, state.lost) != before)
         waiting.cancel()
 
     def _need(self, settings: SessionSettings) -> Need:
@@ -130,12 +131,11 @@ class Rooms:
         )
 
     def _origin_host(self, settings: SessionSettings) -> str | None:
-        """Return the host of the session that a fork begins with, unless that is lost."""
+        """Return the host of the session that a fork begins with, unless that is away or drained."""
         if settings.origin is None:
             return None
-        known = self._known().hosts
         name = self._context.host_of(settings.origin.workspace_id).name
-        return None if name in known and known[name].phase == "lost" else name
+        return name if self._known().takes_sessions(name) else None
 
     def _made_on(self, workspace_id: str) -> str | None:
         """Return the host on which the workspace is, None if it is still to be made."""

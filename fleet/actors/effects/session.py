@@ -249,8 +249,12 @@ class SessionEffects:
     async def _copied(
         self, instance_id: str, client: OpenCode, origin: ForkPoint, session: OpenCodeSession
     ) -> tuple[Message, ...]:
-        """Copy the messages of its origin into a fork, read them back and return them; a partial copy is completed."""
-        told = await client.read_messages(origin.opencode_id)
+        """Copy the messages of its origin into a fork, read them back and return them; a partial copy is completed.
+
+        OpenCode on another host than the origin's does not have them: then they are those of the log.
+        """
+        recorded = await self._restored.of_origin(origin, instance_id)
+        told = await client.read_messages(origin.opencode_id) if recorded is None else recorded
         kept = tuple(takewhile(lambda message: message.info.id != origin.message_id, told))
         if not kept:
             return ()

@@ -14,6 +14,7 @@ from fleet.actors.caller import Caller
 from fleet.actors.context import Context
 from fleet.actors.effects.workspace_check import missing
 from fleet.actors.usecases.sessions import CommandResult, NewSession, SessionUseCases
+from fleet.core.hosts import HOSTS_ID
 from fleet.core.session.state import State
 from fleet.core.session.turn_events import ChangesRecorded, PromptDelivered, TurnSnapshotTaken, TurnStarted, TurnSteered
 from fleet.core.session.values import ForkPoint
@@ -64,6 +65,7 @@ class Forks:
             branch=None,
             base_ref=None if wanted == "existing" else await self._base(session),
             budget=None,
+            host=self._host(session),
             parent_id=None,
             origin=ForkPoint(session.id, session.opencode.session_id, cut.message_id, session.workspace_id, cut.tree),
         )
@@ -118,6 +120,11 @@ class Forks:
         if self._sessions.session(session.id).turns != session.turns:
             raise Rejected("session_active", "a turn began while the files were read", hint="Try again.")
         return tree
+
+    def _host(self, session: State) -> str | None:
+        """Return the host that the session was created for by name; None if a fork would have to wait for it."""
+        name, known = session.settings.host, self._context.views.hosts.get(HOSTS_ID)
+        return name if name is None or known is None or known.takes_sessions(name) else None
 
     async def _base(self, session: State) -> str | None:
         """Return the commit that the session's workspace started from."""

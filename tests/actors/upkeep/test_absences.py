@@ -156,6 +156,27 @@ async def test_a_session_of_a_lost_host_is_resumed_on_another_with_its_work_and_
     assert len(other.world.store.transcript(moved.opencode.session_id)) > len(before["messages"])
 
 
+@pytest.mark.parametrize("named", [None, "n1"])
+async def test_session_of_a_host_that_is_away_is_forked_on_another_from_what_the_log_has(
+    cluster: FakeCluster, wide: Door, named: str | None
+) -> None:
+    session = await create(wide, host=named)
+    for text in ("write", "turn:3"):
+        await prompt(wide, session, text)
+        await wide.settled(session.id)
+    node = machine_of(cluster, wide, session)
+    node.power_off()
+    await trio.sleep(SILENT_S + 2 if named is None else LOSS_S)
+    forked = (await wide.knock("POST", f"/api/sessions/{session.id}/fork", {})).json["session"]
+    fork = now(wide, await wide.fleet.views.sessions.wait(forked["id"], lambda s: s.phase == "idle"))
+    other = machine_of(cluster, wide, fork)
+    assert other is not node
+    said = [(await transcript(wide, each)).json["messages"] for each in (session, fork)]
+    assert len(said[0]) == len(said[1]) > 2
+    assert other.disk.contents[fork.directory] == node.disk.contents[session.directory]
+    assert (await wide.prompt(fork.id, "hello"))["status"] == "idle"
+
+
 async def test_a_session_may_be_resumed_by_itself(cluster: FakeCluster, wide: Door) -> None:
     session = await create(wide, on_host_loss="resume")
     node = machine_of(cluster, wide, session)
