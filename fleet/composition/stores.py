@@ -25,6 +25,7 @@ from fleet.events.written_by import readable
 from fleet.gateway.server.tokens import TokenFile, local_token
 from fleet.limits import DISK_RESERVE_BYTES, MIB, START_BYTES_MIN
 from fleet.private_files import read_local_token
+from fleet.projections.file_seals import SEAL
 from fleet.projections.projections import Stores
 from fleet.projections.store import LmdbViewStore, UnchangedViewStore
 
@@ -63,7 +64,7 @@ def open_stores(data_dir: Path, traces: "Traces | None") -> Generator[OpenStores
     ):
         identity = read_identity(data_dir) or write_identity(data_dir, SystemIds(SystemClock()).uuid7())
         history, index = (data_dir / "views" / name for name in _SQLITE)
-        stores = Stores(log, blobs, views, history, index, data_dir)
+        stores = Stores(log, blobs, views, history, index, data_dir, log.sealer)
         yield OpenStores(log, stores, TokenFile(data_dir), local, identity.id)
 
 
@@ -80,8 +81,9 @@ def open_read_only(data_dir: Path) -> Generator[OpenStores]:
     ):
         identity = read_identity(data_dir)
         data_id = None if identity is None else identity.id
-        history, index = (scratch / name for name in _SQLITE)
-        stores = Stores(log, blobs, views, history, index, data_dir)
+        # Without the key the seals of the files cannot be checked.
+        history, index = (None if log.sealer is None else scratch / name for name in _SQLITE)
+        stores = Stores(log, blobs, views, history, index, data_dir, log.sealer)
         yield OpenStores(None, stores, TokenFile(scratch), read_local_token(data_dir), data_id)
 
 
@@ -98,7 +100,7 @@ def has_room(data_dir: Path) -> bool:
 @contextmanager
 def _scratch(data_dir: Path) -> Generator[Path]:
     """Copy the files that change while they are read into a temporary directory."""
-    models = (data_dir / "views" / f"{name}{end}" for name in _SQLITE for end in ("", "-wal"))
+    models = (data_dir / "views" / f"{name}{end}" for name in _SQLITE for end in ("", SEAL))
     sources = [data_dir / _TOKENS, *models]
     copied = [file for file in sources if file.exists()]
     needed_bytes = sum(file.stat().st_size for file in copied) + MIB

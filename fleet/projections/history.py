@@ -21,8 +21,10 @@ from fleet.errors import Unavailable
 from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.limits import HISTORY_CATCH_UP_S, HISTORY_LAG_S, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S
+from fleet.projections.file_seals import FileSeal
+from fleet.projections.history_page import HistoryPage
 from fleet.projections.history_query import HistorySearch
-from fleet.projections.history_store import HistoryPage, HistoryStore
+from fleet.projections.history_store import HistoryStore
 
 _logger = structlog.get_logger(__name__)
 
@@ -57,10 +59,13 @@ async def inline(work: Callable[[], T], /) -> T:
 class History:
     """The history of a log, in `file` (None: in memory). `run` fits a `ChildSpec`; `search` from any task."""
 
-    def __init__(self, log: Log, feed: Feed, file: Path | None, *, run_sync: RunSync | None = None) -> None:
+    def __init__(
+        self, log: Log, feed: Feed, file: Path | None, *, run_sync: RunSync | None = None, seal: FileSeal | None = None
+    ) -> None:
         self._log = log
         self._feed = feed
-        self._store = HistoryStore(file)
+        self._store = HistoryStore(file, seal)
+        self._seal = seal
         self._run_sync: RunSync = run_sync or InThread()
         self._position = -1
         self._advanced = trio.Event()
@@ -87,7 +92,14 @@ class History:
         finally:
             self._position = -1
             with trio.CancelScope(shield=True):
-                await self._run_sync(self._store.close)
+                await self._close()
+
+    async def _close(self) -> None:
+        end = None if self._seal is None else self._seal.now()
+        try:
+            await self._run_sync(partial(self._store.close, end))
+        except (sqlite3.Error, OSError) as error:
+            _logger.warning("history_not_sealed", error=str(error))
 
     async def search(self, query: HistorySearch) -> HistoryPage:
         """Return the sessions that `query` finds, newest first.
@@ -120,6 +132,9 @@ class History:
                     own = [recorded for recorded in batch if recorded.stream.startswith("session-")]
                     if own:
                         await self._run_sync(partial(self._store.apply, own, own[-1].position))
+                    if self._store.is_flush_due(caught_up=reader.caught_up):
+                        end = self._seal.now() if self._seal is not None and reader.caught_up else None
+                        await self._run_sync(partial(self._store.flush, end))
                     self._advance(max(self._position, reader.cursor))
                     if reader.caught_up:  # many events together cost little more than one
                         self._wanted = trio.Event()

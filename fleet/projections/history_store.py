@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 from unicodedata import normalize
 
-import msgspec
-
 from fleet.core.session.events import SessionCreated, SessionEdited, SessionErased
 from fleet.core.session.state import TABLE
 from fleet.core.session.turn_events import (
@@ -31,9 +29,12 @@ from fleet.core.session.turn_events import (
     PromptWithdrawn,
     TurnStarted,
 )
+from fleet.events.batch import LogEnd
 from fleet.events.envelope import Erased, Recorded
-from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX
+from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX, INDEX_FLUSH_EVENTS
 from fleet.projections import history_vocabulary as vocabulary
+from fleet.projections.file_seals import FileSeal, remove
+from fleet.projections.history_page import FoundSession, HistoryPage, Snippet
 from fleet.projections.history_query import HistorySearch, match_expression
 from fleet.projections.history_text import Kind, clip, text_of, unmark
 
@@ -62,36 +63,6 @@ CREATE VIRTUAL TABLE words USING fts5(text, tokenize = "unicode61 remove_diacrit
 """
 
 
-class Snippet(msgspec.Struct, frozen=True):
-    """The plain text around a hit, and the positions of the hits in it as [start, end) in code points."""
-
-    kind: Kind
-    text: str
-    hits: tuple[tuple[int, int], ...]
-
-
-class FoundSession(msgspec.Struct, frozen=True):
-    """A found session and, for a search with words, its newest text with a hit. Times are Unix milliseconds."""
-
-    id: str
-    title: str
-    status: str
-    created_at_ms: int
-    updated_at_ms: int
-    snippet: Snippet | None
-
-
-class HistoryPage(msgspec.Struct, frozen=True):
-    """Sessions, newest first, and the total, which a search with words counts up to `HISTORY_COUNT_MAX`.
-
-    `position` is the log position of this result.
-    """
-
-    sessions: tuple[FoundSession, ...]
-    total: int
-    position: int
-
-
 class _Session(NamedTuple):
     number: int
     phase: str
@@ -101,8 +72,11 @@ class _Session(NamedTuple):
 class HistoryStore:
     """The model, in `file`, or in memory for None. Use it in one thread at a time; call `open` first."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None, seal: FileSeal | None = None) -> None:
         self._file = file
+        self._seal = seal
+        self._is_sealed = False
+        self._unflushed = 0
         self._connection: sqlite3.Connection | None = None
 
     @property
@@ -112,11 +86,12 @@ class HistoryStore:
         return self._connection
 
     def open(self, head: int) -> int:
-        """Open the model, and rebuild it when it is missing, damaged, of another version or ahead of the log's `head`.
+        """Open the model, and rebuild it when it is missing, damaged, of another version or log, or ahead of `head`.
 
         Return its position. Raises `sqlite3.Error`, `OSError`.
         """
         if self._connection is None:
+            self._is_sealed = self._seal is not None and self._seal.require()
             try:
                 self._connect()
             except sqlite3.OperationalError:
@@ -127,21 +102,35 @@ class HistoryStore:
         if self.position() > head:
             self.remove()
             self._connect()
-        self._empty_journal()  # a crash may have come between an erasure and this
+        if not self._is_sealed:
+            self._empty_journal()  # a crash may have come between an erasure and this
         return self.position()
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self, end: LogEnd | None = None) -> None:
+        """Close the file; what was written moves from the journal into it. It is sealed, where its end is known."""
         if self._connection is not None:
+            if self._seal is not None:
+                self._seal.drop()
             self._connection.close()
             self._connection = None
+            if self._seal is not None and end is not None:
+                self._seal.put(end)
+
+    def is_flush_due(self, *, caught_up: bool) -> bool:
+        """Return whether `flush` is due: after enough events, and for a model that has caught up and has no seal."""
+        return self._unflushed >= INDEX_FLUSH_EVENTS or (caught_up and self._seal is not None and not self._is_sealed)
+
+    def flush(self, end: LogEnd | None) -> None:
+        """Move what was written from the journal into the file, and seal it, where its end is known."""
+        self._empty_journal()
+        if self._seal is not None and end is not None:
+            self._seal.put(end)
+            self._is_sealed = True
 
     def remove(self) -> None:
         """Delete the model; it can be rebuilt from the log."""
         self.close()
-        if self._file is not None:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+        remove(self._file)
 
     def position(self) -> int:
         """Return the log position of the model."""
@@ -156,7 +145,13 @@ class HistoryStore:
         connection = sqlite3.connect(self._file or ":memory:", check_same_thread=False, isolation_level=None)
         self._connection = connection
         try:
-            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "cache_size = -65536"):
+            for pragma in (
+                "journal_mode = WAL",
+                "synchronous = NORMAL",
+                "secure_delete = ON",
+                "cache_size = -65536",
+                "wal_autocheckpoint = 0",
+            ):
                 connection.execute(f"PRAGMA {pragma}")
             [version] = connection.execute("PRAGMA user_version").fetchone()
             if version not in (0, VERSION):
@@ -191,11 +186,15 @@ class HistoryStore:
             if sql.in_transaction:
                 sql.execute("ROLLBACK")
             raise
+        self._unflushed += len(events)
         if erased:
             self._empty_journal()
 
     def _empty_journal(self) -> None:
         """Move the write-ahead journal into the database: its pages may contain words that were erased since."""
+        if self._seal is not None:
+            self._seal.drop()
+        self._is_sealed, self._unflushed = False, 0
         self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def _take(self, session_id: str, event: Any) -> None:

@@ -42,7 +42,9 @@ from fleet.core.session.turn_events import (
     TurnStarted,
     TurnSteered,
 )
+from fleet.events.batch import LogEnd
 from fleet.events.envelope import Recorded
+from fleet.projections.file_seals import FileSeal, remove
 from fleet.projections.index_queries import Charge, FactKind, IndexedStream, IndexQueries, MarkKind, decode_charge
 from fleet.projections.recorded_parts import attachments_of, subagent_of
 
@@ -98,9 +100,13 @@ _FREE: Final = Charge()
 class IndexStore(IndexQueries):
     """The index, in `file`, or in memory for None. Everything may raise `sqlite3.Error`."""
 
-    def __init__(self, file: Path | None, head: int = 0) -> None:
-        """Open it. It begins empty when it is missing, damaged, of another version or ahead of the log's `head`."""
+    def __init__(self, file: Path | None, head: int = 0, seal: FileSeal | None = None) -> None:
+        """Open it. It begins empty when it is missing, damaged, of another version or ahead of the log's `head`.
+
+        With a `seal` the file gets one with each flush, and at its close.
+        """
         self._file = file
+        self._seal = seal
         self.writes = 0
         try:
             self._open()
@@ -127,16 +133,27 @@ class IndexStore(IndexQueries):
         if version == 0:
             self._sql.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, to compare all rows (replay_index.py)."""
+        return self._sql
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; what was written moves from the journal into it."""
+        if self._seal is not None:
+            self._seal.drop()
         self._sql.close()
 
-    def flush(self) -> None:
-        """Move what was written from the journal into the file. May run in a thread, beside everything else."""
+    def flush(self, end: LogEnd | None) -> None:
+        """Move what was written from the journal into the file, and seal it. May run in a thread, beside all else."""
         if self._file is not None:
+            if self._seal is not None:
+                self._seal.drop()
             with sqlite3.connect(self._file, isolation_level=None) as connection:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             connection.close()
+            if self._seal is not None and end is not None:
+                self._seal.put(end)
 
     # ----------------------------------------------------------------------------------------------------------- write
 
@@ -291,13 +308,6 @@ class IndexStore(IndexQueries):
         if b'"attachments"' in payload:
             for each in attachments_of(event.body):
                 self._fact(stream, "file", each, recorded.position)
-
-
-def remove(file: Path | None) -> None:
-    """Delete an index; it can be made again."""
-    if file is not None:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            file.with_name(file.name + suffix).unlink(missing_ok=True)
 
 
 _TAKE: Final[dict[type[Any], Callable[[IndexStore, IndexedStream, Recorded, Any], None]]] = {

@@ -7,6 +7,7 @@ cannot be read or written is discarded, and made again in memory until the next 
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -17,10 +18,11 @@ from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.events.times import LogTimes
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, INDEX_FLUSH_EVENTS, INDEX_LAG_EVENTS
+from fleet.projections.file_seals import FileSeal, remove
 from fleet.projections.folds import Pages
 from fleet.projections.history import InThread, RunSync
 from fleet.projections.index_queries import IndexedStream, MarkKind
-from fleet.projections.index_store import IndexStore, remove
+from fleet.projections.index_store import IndexStore
 
 _logger = structlog.get_logger(__name__)
 _PREFIX = "session-"
@@ -40,11 +42,16 @@ class Indexed(NamedTuple):
 
 
 class Indexes:
-    """The index over one log, in `file` (None: in memory). Any task may read."""
+    """The index over one log, in `file` (None: in memory). Any task may read.
 
-    def __init__(self, log: Log, file: Path | None = None) -> None:
+    With a `seal` a file that is not of this log is not used.
+    """
+
+    def __init__(self, log: Log, file: Path | None = None, seal: FileSeal | None = None) -> None:
         self._log = log
         self._file = file
+        self._seal = seal
+        self._unchecked = seal is not None
         self._index: IndexStore | None = None
 
     async def read(self, stream: str, query: Callable[[Indexed], Found]) -> Found | None:
@@ -80,9 +87,20 @@ class Indexes:
         except sqlite3.Error as error:
             self._discard(error)
 
+    def check(self) -> None:
+        """Delete a file that is not of this log. It reads all of it, so it runs in a thread, before any read."""
+        if self._unchecked and self._seal is not None:
+            self._unchecked = False
+            try:
+                self._seal.require()
+            except OSError as error:
+                _logger.warning("index_not_checked", error=str(error))
+                self._file = self._seal = None
+
     def _opened(self) -> IndexStore:
         if self._index is None:
-            self._index = IndexStore(self._file, self._log.head())
+            self.check()
+            self._index = IndexStore(self._file, self._log.head(), self._seal)
         return self._index
 
     def _discard(self, why: sqlite3.Error) -> None:
@@ -95,7 +113,7 @@ class Indexes:
             remove(self._file)
         except OSError as error:
             _logger.warning("index_not_removed", error=str(error))
-        self._file = None
+        self._file = self._seal = None
 
     def load_times(self) -> Sequence[tuple[int, int]]:
         """Return the times of the log's blocks. Fits `KeptTimes`."""
@@ -118,13 +136,15 @@ class Indexes:
         if index.writes < INDEX_FLUSH_EVENTS:
             return None
         index.writes = 0
-        return index.flush
+        return partial(index.flush, None if self._seal is None else self._seal.now())
 
-    def close(self) -> None:
-        """Close the file; the next read opens it again."""
-        if self._index is not None:
-            self._index.close()
-            self._index = None
+    def close(self) -> Callable[[], None] | None:
+        """Close the file; the next read opens it again. Return what seals it."""
+        if self._index is None:
+            return None
+        self._index.close()
+        self._index = None
+        return None if self._seal is None else partial(self._seal.put, self._seal.now())
 
 
 class Indexing:
@@ -150,6 +170,7 @@ class Indexing:
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Index until `stopping`, then close the file."""
+        await self._run_sync(self._indexes.check)
         task_status.started()
         try:
             async with trio.open_nursery() as nursery:
@@ -163,15 +184,21 @@ class Indexing:
                     await self._times.extend()
                     await self._flush()
         finally:
-            self._indexes.close()
+            seal = self._indexes.close()
+            if seal is not None:
+                with trio.CancelScope(shield=True):
+                    await self._sealed(seal)
 
     async def _flush(self) -> None:
         flush = self._indexes.flush()
         if flush is not None:
-            try:
-                await self._run_sync(flush)
-            except sqlite3.Error as error:
-                _logger.warning("index_not_flushed", error=str(error))
+            await self._sealed(flush)
+
+    async def _sealed(self, work: Callable[[], None]) -> None:
+        try:
+            await self._run_sync(work)
+        except (sqlite3.Error, OSError) as error:
+            _logger.warning("index_not_flushed", error=str(error))
 
 
 def marked_pages(log: Log, indexes: Indexes, kind: MarkKind) -> Pages:

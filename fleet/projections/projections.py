@@ -9,9 +9,11 @@ import trio
 from fleet.events.blobs import Blobs
 from fleet.events.feed import Feed
 from fleet.events.log import Log
+from fleet.events.seals import Sealer
 from fleet.events.times import LogTimes
 from fleet.projections.activities import Activities
 from fleet.projections.change_records import ChangeRecords
+from fleet.projections.file_seals import FileSeal
 from fleet.projections.folds import Folds
 from fleet.projections.history import History, inline
 from fleet.projections.indexes import Indexes, Indexing
@@ -28,7 +30,7 @@ from fleet.projections.views import Views, make_views
 class Stores(NamedTuple):
     """The stores on disk. The views' rows, the history and the index are disposable.
 
-    A file that is None keeps its content in memory.
+    A file that is None keeps its content in memory. Files need a `sealer` to be used again by the next run.
 
     `directory` is the data directory, None for stores in memory.
     """
@@ -39,6 +41,7 @@ class Stores(NamedTuple):
     history_file: Path | None = None
     index_file: Path | None = None
     directory: Path | None = None
+    sealer: Sealer | None = None
 
 
 class Projections(NamedTuple):
@@ -67,7 +70,7 @@ def open_projections(stores: Stores, now_ms: Callable[[], int], *, threads: bool
     log.listen(inflight.on_commit)
     touched = Touched(log, views, inflight.activities)
     feed = Feed(log)
-    indexes = Indexes(log, stores.index_file)
+    indexes = Indexes(log, stores.index_file, _seal_of(stores, stores.index_file))
     times = LogTimes(log, indexes)
     return Projections(
         views=views,
@@ -81,5 +84,15 @@ def open_projections(stores: Stores, now_ms: Callable[[], int], *, threads: bool
         change_records=ChangeRecords(log, indexes),
         setup_outputs=setup_outputs(log),
         past=past_of(views, log),
-        history=History(log, feed, stores.history_file, run_sync=None if threads else inline),
+        history=History(
+            log,
+            feed,
+            stores.history_file,
+            run_sync=None if threads else inline,
+            seal=_seal_of(stores, stores.history_file),
+        ),
     )
+
+
+def _seal_of(stores: Stores, file: Path | None) -> FileSeal | None:
+    return None if file is None or stores.sealer is None else FileSeal(file, stores.sealer, stores.log)

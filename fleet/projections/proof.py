@@ -1,11 +1,12 @@
 """Proves everything that is stored: the log itself, and what is made from it or named by it.
 
 First the records, with their chain, payloads, versions, index, commands, erasures and heads (events/verify.py). Then
-snapshots and rows of views are compared with a fold of the events (replay.py), and the blobs that events name are read:
-manifests, and the contents that these name. It runs in steps of some milliseconds, so a server continues to work.
+snapshots, rows of views and the index of sessions are compared with a fold of the events (replay.py), and the blobs
+that events name are read: manifests, and the contents that these name. It runs in steps of some milliseconds, so a
+server continues to work.
 """
 
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from typing import Final
 
 import msgspec
@@ -19,10 +20,12 @@ from fleet.events.log import LogReader
 from fleet.events.verify import Break, VerificationResult, verifying
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS
 from fleet.projections.replay import SNAPSHOTS, Parted, Steps, replay_snapshots, replay_views
+from fleet.projections.replay_index import INDEX
 from fleet.projections.store import ViewStore
 
 CHAIN: Final = ("chain", "payloads", "versions", "index", "commands", "erasures", "heads")
 DERIVED: Final = ("snapshots", "views", "blobs", "manifests")
+SESSIONS: Final = "session index"
 _NAMES_BLOBS: Final = "session.changes-recorded"
 
 
@@ -35,21 +38,30 @@ async def prove_chain(
 
 
 async def prove_everything(
-    log: LogReader, views: ViewStore, blobs: Blobs | None, expected: Iterable[Expected] = ()
+    log: LogReader,
+    views: ViewStore,
+    blobs: Blobs | None,
+    expected: Iterable[Expected] = (),
+    *,
+    index: Callable[[], Steps] | None = None,
 ) -> VerificationResult:
     """Verify the records, and if they are intact, everything else. The first break is the one with the lowest position.
 
-    Blobs are read in a worker thread; without a store of `blobs` all are lost.
+    Blobs are read in a worker thread; without a store of `blobs` all are lost. `index` replays the index of sessions
+    (replay_index.py), if it can be read.
     """
     result = await prove_chain(log, None, expected)
     if result.first_break is not None:
         return result
     breaks: list[Break] = []
-    for steps in (replay_snapshots(log, log.head()), replay_views(log, views, log.head())):
+    replays = (replay_snapshots(log, log.head()), replay_views(log, views, log.head()))
+    for steps in replays if index is None else (*replays, index()):
         breaks += [each async for each in _parted(log, steps)]
     breaks += [each async for each in _lost_blobs(log, blobs)]
     first = min(breaks, key=lambda each: each.position, default=None)
-    return msgspec.structs.replace(result, first_break=first, checked=(*CHAIN, *DERIVED))
+    return msgspec.structs.replace(
+        result, first_break=first, checked=(*CHAIN, *DERIVED, *(() if index is None else (SESSIONS,)))
+    )
 
 
 async def _walked(walk: Generator[None, None, VerificationResult]) -> VerificationResult:
@@ -87,7 +99,7 @@ async def _lost_blobs(log: LogReader, blobs: Blobs | None) -> AsyncIterator[Brea
 
 
 def _stream_of(parted: Parted) -> str:
-    return parted.key if parted.projection == SNAPSHOTS else f"{parted.projection}-{parted.key}"
+    return parted.key if parted.projection in (SNAPSHOTS, INDEX) else f"{parted.projection}-{parted.key}"
 
 
 def _is_being_erased(log: LogReader, stream: str) -> bool:

@@ -45,8 +45,8 @@ async def fleet_on(directory: Path) -> AsyncGenerator[tuple[Machine, Door]]:
             closing(LmdbViewStore(directory / "views", log.sealer)) as views,
         ):
             await nursery.start(log.run)
-            sqlite = (directory / "views" / name for name in ("history.sqlite", "index.sqlite"))
-            stores = Stores(log, blobs, views, *sqlite)
+            history, index = (directory / "views" / name for name in ("history.sqlite", "index.sqlite"))
+            stores = Stores(log, blobs, views, history, index, sealer=log.sealer)
             supervision, stopping = machine.supervision(stores), trio.Event()
             async with trio.open_nursery() as running:
                 await running.start(supervision.run, stopping)

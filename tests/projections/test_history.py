@@ -16,8 +16,9 @@ from fleet.core.session.turn_events import MessageRecorded, PartRecorded, Prompt
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.projections.history import History, inline
+from fleet.projections.history_page import HistoryPage
 from fleet.projections.history_query import HistorySearch
-from fleet.projections.history_store import HistoryPage, HistoryStore
+from fleet.projections.history_store import HistoryStore
 from tests.projections.sessions_log import DAY_MS, SessionsLog
 
 

@@ -18,8 +18,8 @@ from fleet.actors.usecases.sessions import CommandResult, NewSession
 from fleet.core.session.values import Answer, Budget, SessionSettings
 from fleet.errors import Problem
 from fleet.ports import Strategy
+from fleet.projections.history_page import HistoryPage
 from fleet.projections.history_query import HistorySearch
-from fleet.projections.history_store import HistoryPage
 from tests.simulation.faults import decide_on_a_set_up, rebind
 from tests.simulation.machine import Machine
 

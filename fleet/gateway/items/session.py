@@ -11,7 +11,7 @@ from fleet.core.session.state import State
 from fleet.gateway.items.states import Surroundings, history_item, last_instance, session_detail, session_item
 from fleet.gateway.items.workspaces import ended as ended_item
 from fleet.limits import FLEET_ITEMS_CACHED, SESSION_DETAILS_CACHED
-from fleet.projections.history_store import Snippet
+from fleet.projections.history_page import Snippet
 from fleet.wire.items import Ended, HistoryItem, SessionDetail, SessionItem
 
 _encode = msgspec.json.Encoder().encode

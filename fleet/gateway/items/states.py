@@ -18,7 +18,7 @@ from fleet.events.verify import VerificationResult
 from fleet.gateway.items.allowances import allowed_to, sharing_with
 from fleet.limits import ERASURES_LISTED_MAX
 from fleet.ports import FoundProcess, Tokens
-from fleet.projections.history_store import Snippet
+from fleet.projections.history_page import Snippet
 from fleet.projections.lives import Life
 from fleet.projections.transcripts import ConversationView
 from fleet.projections.turns import Turn

@@ -1,6 +1,9 @@
 """The log of a directory or an export, with the methods that the client has for the log of a server."""
 
 from collections.abc import AsyncGenerator, Iterable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Unpack
 
 import msgspec
@@ -28,6 +31,7 @@ from fleet.projections.log_query import search_of
 from fleet.projections.moments import position_at
 from fleet.projections.names import naming
 from fleet.projections.proof import prove_chain, prove_everything
+from fleet.projections.replay_index import replay_index
 from fleet.projections.store import ViewStore
 from fleet.projections.why import called_paths, explain, read_event
 from fleet.projections.why_turn import changed_files
@@ -39,8 +43,16 @@ _SESSION = "session-"
 class LocalLog:
     """A log that this process reads. It has the methods of `AuditLog` (client/audit.py), which raise `Problem` here."""
 
-    def __init__(self, reader: LogReader, blobs: Blobs | None = None, views: ViewStore | None = None) -> None:
+    def __init__(
+        self,
+        reader: LogReader,
+        blobs: Blobs | None = None,
+        views: ViewStore | None = None,
+        directory: Path | None = None,
+    ) -> None:
+        """`directory` has the files of views in SQLite."""
         self.reader = reader
+        self._directory = directory
         self.views = views
         self.blobs = blobs
         self.times = LogTimes(reader)
@@ -126,7 +138,12 @@ class LocalLog:
         expected = [Expected(position, digest, GIVEN) for position, digest in expect]
         if chain or at is not None or self.views is None:
             return verification(await prove_chain(self.reader, at, expected))
-        return verification(await prove_everything(self.reader, self.views, self.blobs, expected))
+        with TemporaryDirectory(prefix="fleet-verify-") as scratch:
+            index = None
+            if self._directory is not None:
+                index = partial(replay_index, self.reader, self._directory, Path(scratch), self.reader.head())
+            proven = await prove_everything(self.reader, self.views, self.blobs, expected, index=index)
+        return verification(proven)
 
     async def head(self) -> SignedHead:
         """See `AuditLog`. It is the one that is stored: only a server signs."""

@@ -23,7 +23,9 @@ def replay(
     to: Annotated[
         str | None, typer.Option(help="Only up to this position, time or date; what was stored later is left out.")
     ] = None,
-    projection: Annotated[str | None, typer.Option(help="Only this projection: a view, snapshots or history.")] = None,
+    projection: Annotated[
+        str | None, typer.Option(help="Only this projection: a view, snapshots, history or index.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Rebuild every projection from the log alone, and compare it with what is stored.
@@ -51,9 +53,10 @@ def _findings(log: "LocalLog", data_dir: Path, to: int, only: str | None) -> "It
 
     from fleet.projections.replay import SNAPSHOTS, replay_snapshots, replay_views
     from fleet.projections.replay_history import HISTORY, replay_history
+    from fleet.projections.replay_index import INDEX, replay_index
     from fleet.projections.views import make_views
 
-    known = [*(view.name for view in make_views()), SNAPSHOTS, HISTORY]
+    known = [*(view.name for view in make_views()), SNAPSHOTS, HISTORY, INDEX]
     if only not in (None, *known):
         raise typer.BadParameter(
             f"{only!r} is not a projection; there are {', '.join(known)}", param_hint="--projection"
@@ -65,6 +68,8 @@ def _findings(log: "LocalLog", data_dir: Path, to: int, only: str | None) -> "It
             yield from replay_snapshots(log.reader, to)
         if only in (None, HISTORY):
             yield from replay_history(log.reader, data_dir / "views", Path(scratch), to)
+        if only in (None, INDEX):
+            yield from replay_index(log.reader, data_dir / "views", Path(scratch), to)
 
 
 def _tell(findings: "list[Finding]", *, json: bool) -> int:

@@ -101,7 +101,8 @@ def opened(data_dir: Path | None, export: str | None) -> "Generator[LocalLog]":
             reader = cleanup.enter_context(reading_directory(data_dir, registry))
             blobs = LmdbBlobs(data_dir, read_only=True) if (data_dir / BLOBS_FILE).exists() else None
             views = cleanup.enter_context(closing(UnchangedViewStore(data_dir / "views", reader.sealer)))
-            log = LocalLog(reader, blobs if blobs is None else cleanup.enter_context(blobs), views)
+            views_dir = data_dir / "views"
+            log = LocalLog(reader, blobs if blobs is None else cleanup.enter_context(blobs), views, views_dir)
         with _in_words(export or str(data_dir)):
             yield log
 
