@@ -31,7 +31,7 @@ from fleet.events.catalog import make_registry
 from fleet.events.envelope import Cause
 from fleet.events.lmdb_log import LmdbLog
 from fleet.ports import Endpoint, Exit, ProcessIdentity, StopStep
-from fleet.rehearsal.home import furnish
+from fleet.rehearsal.home import furnish, without_models
 from tests.cli.test_app import fleet
 
 GONE = ProcessIdentity(4_000_000, 1.0, "another boot")
@@ -95,7 +95,7 @@ def serving(root: Path) -> Generator[str]:
     options = ["--port", "0", "--data-dir", str(root / "data"), "--rehearsal", "always"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FLEET_")}
     furnish(root / "config/opencode")
-    own = clean | {"XDG_CONFIG_HOME": str(root / "config")}
+    own = clean | {"XDG_CONFIG_HOME": str(root / "config")} | without_models(root / "models.json")
     said = root / "server.log"
     with said.open("wb") as log, subprocess.Popen([*program, *options], env=own, stdout=log, stderr=log) as server:
         try:

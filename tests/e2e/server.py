@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from fleet.limits import KEEP_ALIVE_S
-from fleet.rehearsal.home import furnish
+from fleet.rehearsal.home import furnish, without_models
 from fleet.rehearsal.script import fenced
 
 T = TypeVar("T")
@@ -87,7 +87,8 @@ class Server:
         home = self.root / "home"
         xdg = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("DATA", "CONFIG", "STATE", "CACHE")}
         path = os.environ["PATH"]
-        return {"PATH": path, "HOME": str(home), **xdg, "LANG": "C.UTF-8", "OPENCODE_DISABLE_MODELS_FETCH": "1"}
+        models = without_models(home / "models.json")
+        return {"PATH": path, "HOME": str(home), **xdg, "LANG": "C.UTF-8", **models}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a server that is expected to end by itself."""

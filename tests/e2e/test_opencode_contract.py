@@ -22,7 +22,7 @@ from fleet.ids import OpenCodePrefix, opencode_id
 from fleet.ports import Endpoint, ProcessIdentity
 from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
-from fleet.rehearsal.home import furnish
+from fleet.rehearsal.home import furnish, without_models
 from fleet.rehearsal.script import fenced
 from tests.contracts.compaction_contract import CompactionContract
 from tests.contracts.copies_contract import CopiesContract
@@ -105,7 +105,7 @@ def served(
 
 def _host(root: Path, binary: Path, model_url: str) -> LocalOpenCodeHost:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENCODE", "XDG_"))}
-    environment = {**kept, "HOME": str(root / "home")}
+    environment = {**kept, "HOME": str(root / "home"), **without_models(root / "home/models.json")}
     return LocalOpenCodeHost(root / "data", str(binary), {**opencode_config(model_url), **PERMISSIONS}, environment)
 
 

@@ -18,7 +18,7 @@ import trio
 
 from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
-from fleet.rehearsal.home import furnish
+from fleet.rehearsal.home import furnish, without_models
 from fleet.rehearsal.script import fenced
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ def opencode(opencode_binary: Path, model_url: str, tmp_path_factory: pytest.Tem
         **xdg,
         "OPENCODE_SERVER_PASSWORD": password,
         "OPENCODE_CONFIG_CONTENT": json.dumps(config),
-        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        **without_models(home / "models.json"),
     }
     log = home / "opencode.log"
     with log.open("wb") as output:

@@ -8,6 +8,7 @@ for streams. Time is virtual.
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 import h11
@@ -21,7 +22,7 @@ from fleet.actors.upkeep.server_records import ServerFacts
 from fleet.adapters.files import LocalFiles
 from fleet.adapters.local_hosts import LocalHosts
 from fleet.events.catalog import make_registry
-from fleet.gateway.app import Gateway, make_app
+from fleet.gateway.app import FleetApp, Gateway, make_app
 from fleet.gateway.live.reader import Streams
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.metrics import Metrics
@@ -157,7 +158,11 @@ class Door:
         self.build = Build() if build is None else build
         self.closing = trio.Event()
         self.streams = Streams()
-        self.app = make_app(fleet, self.streams, Edge(self.guard), Metrics(fleet), self.build)
+
+    @cached_property
+    def app(self) -> FleetApp:
+        """The application that `knock` calls; `listen` makes one of its own."""
+        return make_app(self.fleet, self.streams, Edge(self.guard), Metrics(self.fleet), self.build)
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import psutil
 import pytest
 
-from fleet.rehearsal.home import furnish
+from fleet.rehearsal.home import furnish, without_models
 from tests.e2e.conftest import opencode_binary
 
 SETTINGS = {
@@ -66,7 +66,7 @@ def cluster(opencode_binary: Path) -> Generator[RayCluster]:
             "LANG": "C.UTF-8",
             "HOME": str(root / "home"),
             **{f"XDG_{kind}_HOME": str(root / "home" / kind.lower()) for kind in ("DATA", "CONFIG", "STATE", "CACHE")},
-            "OPENCODE_DISABLE_MODELS_FETCH": "1",
+            **without_models(root / "home/models.json"),
             "FLEET_OPENCODE": str(opencode_binary),
             **SETTINGS,
             "RAY_AUTH_TOKEN_PATH": str(token),

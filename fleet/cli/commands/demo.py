@@ -19,7 +19,7 @@ from rich.console import Console
 
 from fleet.environment import passed_on, remarks
 from fleet.errors import StartupError
-from fleet.rehearsal.home import furnish
+from fleet.rehearsal.home import furnish, without_models
 
 if TYPE_CHECKING:
     import trio
@@ -168,7 +168,7 @@ def _environment(scratch: Path) -> dict[str, str]:
         "HOME": str(home),
         "TMPDIR": str(temporary),  # OpenCode leaves libraries there
         "OPENCODE_DISABLE_AUTOUPDATE": "1",
-        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        **without_models(home / "models.json"),
     }
 
 
