@@ -42,6 +42,7 @@ NAMES: Final[dict[str, type[Any]]] = {
     "session.message-recorded": session_turn_events.MessageRecorded,
     "session.part-recorded": session_turn_events.PartRecorded,
     "session.turn-snapshot-taken": session_turn_events.TurnSnapshotTaken,
+    "session.step-snapshot-taken": session_turn_events.StepSnapshotTaken,
     "session.changes-recorded": session_turn_events.ChangesRecorded,
     "session.request-opened": session_turn_events.RequestOpened,
     "session.request-answered": session_turn_events.RequestAnswered,

@@ -1,11 +1,12 @@
-"""The recorded changes of a session: the manifests and names of its turns, and when its parent was informed.
+"""The recorded changes of a session: its trees, the manifests and names of its turns, when its parent was informed.
 
 The index (indexes.py) names their events, so that a diff at any position reads only the few that it needs.
 """
 
 from typing import NamedTuple
 
-from fleet.core.session.turn_events import ChangesRecorded
+from fleet.core.session.events import SetupEnded, WorkspaceAttached
+from fleet.core.session.turn_events import ChangesRecorded, StepSnapshotTaken, TurnSnapshotTaken
 from fleet.events.envelope import Erased
 from fleet.events.log import Log
 from fleet.projections.indexes import Indexed, Indexes
@@ -16,11 +17,27 @@ class UnknownTurn(Exception):  # noqa: N818 - it says what was asked for
 
 
 class FoundChanges(NamedTuple):
-    """The newest record of changes, those with overlaps, oldest first, and the number of the turn asked for."""
+    """The newest record of changes, those with overlaps, oldest first, and the number of the turn asked for.
+
+    `position` is that of the newest record, 0 for none.
+    """
 
     newest: ChangesRecorded | None = None
     overlapping: tuple[ChangesRecorded, ...] = ()
     number: int | None = None
+    position: int = 0
+
+
+class TakenTree(NamedTuple):
+    """A tree of the session's directory, and the position of its event.
+
+    `part_id` is the tool call of `turn` after which it was taken while that ran; both are None for any other tree.
+    """
+
+    tree: str
+    position: int
+    part_id: str | None = None
+    turn: int | None = None
 
 
 class ChangeRecords:
@@ -46,7 +63,8 @@ class ChangeRecords:
         if turn is None:
             newest = found.store.marks_down(found.stream, "changes", last + 1, 1)
             overlapping = [each for each in found.store.facts(found.stream, "overlaps", "") if each <= last]
-            return FoundChanges(next(iter(self._read(newest)), None), self._read(overlapping))
+            record = next(iter(self._read(newest)), None)
+            return FoundChanges(record, self._read(overlapping), position=0 if record is None else newest[0])
         named = [each for each in found.store.facts(found.stream, "named", turn) if each <= last]
         started = self._log.read_events(named[-1:])
         if not started or isinstance(started[0].event, Erased):
@@ -55,7 +73,23 @@ class ChangeRecords:
         of_turn = [each for each in found.store.facts(found.stream, "changes", str(number)) if each <= last]
         records = self._read(of_turn)
         overlapping_ones = tuple(each for each in records if each.overlaps)
-        return FoundChanges(records[-1] if records else None, overlapping_ones, number)
+        if not records:
+            return FoundChanges(None, (), number)
+        return FoundChanges(records[-1], overlapping_ones, number, of_turn[-1])
+
+    async def tree(self, stream: str, at: int | None = None) -> TakenTree | None:
+        """Return the newest tree of the directory, None where none had been taken."""
+        last = self._log.head() if at is None else at
+        found = await self._indexes.read(stream, lambda each: each.store.marks_down(each.stream, "tree", last + 1, 1))
+        for recorded in self._log.read_events(found or ()):
+            event = recorded.event
+            if isinstance(event, WorkspaceAttached | SetupEnded) and event.baseline is not None:
+                return TakenTree(event.baseline, recorded.position)
+            if isinstance(event, StepSnapshotTaken):
+                return TakenTree(event.tree, recorded.position, event.part_id, event.number)
+            if isinstance(event, TurnSnapshotTaken | ChangesRecorded):
+                return TakenTree(event.tree, recorded.position)
+        return None
 
     def _read(self, positions: list[int]) -> tuple[ChangesRecorded, ...]:
         events = (recorded.event for recorded in self._log.read_events(positions))

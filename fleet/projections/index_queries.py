@@ -8,9 +8,9 @@ import msgspec
 
 from fleet.ports import Tokens
 
-MarkKind = Literal["own", "turn", "changes", "todo"]
+MarkKind = Literal["own", "turn", "changes", "tree", "todo"]
 """`own`: a conversation of the session itself begins; `turn`: see turns.py; `changes`: the changes of a turn were
-recorded; `todo`: a part that may hold the agent's list."""
+recorded; `tree`: a tree of the directory was taken; `todo`: a part that may hold the agent's list."""
 
 FactKind = Literal["prompt", "agent", "file", "named", "changes", "overlaps", "manifest", "callback"]
 """About a prompt, the conversation of a sub-agent, an attachment; the beginning of a turn by its number and its

@@ -29,6 +29,8 @@ from fleet.core.session.events import (
     ResumeRequested,
     SessionCreated,
     SessionResumed,
+    SetupEnded,
+    WorkspaceAttached,
 )
 from fleet.core.session.turn_events import (
     ChangesRecorded,
@@ -37,8 +39,10 @@ from fleet.core.session.turn_events import (
     PromptAccepted,
     PromptDelivered,
     PromptEdited,
+    StepSnapshotTaken,
     TurnEnded,
     TurnFailed,
+    TurnSnapshotTaken,
     TurnStarted,
     TurnSteered,
 )
@@ -48,7 +52,7 @@ from fleet.projections.file_seals import FileSeal, remove
 from fleet.projections.index_queries import Charge, FactKind, IndexedStream, IndexQueries, MarkKind, decode_charge
 from fleet.projections.recorded_parts import attachments_of, subagent_of
 
-VERSION: Final = 3
+VERSION: Final = 4
 """The version of the tables and their content. When it changes, the index is made again."""
 
 _SCHEMA: Final = """
@@ -205,6 +209,15 @@ class IndexStore(IndexQueries):
     def _body(self, stream: IndexedStream, message: str, part: str, position: int) -> None:
         self._sql.execute("INSERT OR IGNORE INTO bodies VALUES (?, ?, ?, ?)", (stream.number, message, part, position))
 
+    def _tree(
+        self,
+        stream: IndexedStream,
+        recorded: Recorded,
+        event: WorkspaceAttached | SetupEnded | TurnSnapshotTaken | StepSnapshotTaken,
+    ) -> None:
+        if isinstance(event, StepSnapshotTaken | TurnSnapshotTaken) or event.baseline is not None:
+            self._mark(stream, "tree", recorded.position)
+
     def _opened(
         self, stream: IndexedStream, recorded: Recorded, _: SessionCreated | ConversationOpened | SessionResumed
     ) -> None:
@@ -232,6 +245,7 @@ class IndexStore(IndexQueries):
     def _changes(self, stream: IndexedStream, recorded: Recorded, event: ChangesRecorded) -> None:
         self._mark(stream, "turn", recorded.position)
         self._mark(stream, "changes", recorded.position)
+        self._mark(stream, "tree", recorded.position)
         self._fact(stream, "changes", str(event.number), recorded.position)
         if event.overlaps:
             self._fact(stream, "overlaps", "", recorded.position)
@@ -315,6 +329,10 @@ _TAKE: Final[dict[type[Any], Callable[[IndexStore, IndexedStream, Recorded, Any]
     ConversationOpened: IndexStore._opened,
     ResumeRequested: IndexStore._opened,
     SessionResumed: IndexStore._opened,
+    WorkspaceAttached: IndexStore._tree,
+    SetupEnded: IndexStore._tree,
+    TurnSnapshotTaken: IndexStore._tree,
+    StepSnapshotTaken: IndexStore._tree,
     PromptAccepted: IndexStore._prompt,
     PromptEdited: IndexStore._prompt,
     TurnStarted: IndexStore._started,

@@ -184,6 +184,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     turn.MessageRecorded: lambda e: f"A message of the {e.role} was {_copied(e, 'recorded')}",
     turn.PartRecorded: lambda e: f"A part ({e.type}) was {_copied(e, '')}" if e.copied else part_words(e.type, e.body),
     turn.TurnSnapshotTaken: lambda e: f"The files before turn {e.number} were recorded",
+    turn.StepSnapshotTaken: lambda e: f"The files of turn {e.number} were recorded after a call of {cut(e.tool)}",
     turn.ChangesRecorded: lambda e: (
         f"The changes of turn {e.number} were recorded; the session has {_files(e.totals.files)} now:"
         f" +{e.totals.additions} -{e.totals.deletions}"

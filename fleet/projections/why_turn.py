@@ -17,6 +17,7 @@ from fleet.core.session.turn_events import (
     RequestAnswered,
     RequestClosed,
     RequestOpened,
+    StepSnapshotTaken,
     TurnContinued,
     TurnDelayed,
     TurnEnded,
@@ -42,6 +43,7 @@ Naming = Callable[[str], str]
 OF_TURN: Final = (
     *(AbortRequested, ChangesRecorded, MessageRecorded, PartRecorded, PromptDelivered, RequestAnswered, RequestClosed),
     *(RequestOpened, TurnContinued, TurnDelayed, TurnEnded, TurnFailed, TurnSnapshotTaken, TurnSteered),
+    StepSnapshotTaken,
 )
 """The events of a turn that has started."""
 

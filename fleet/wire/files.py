@@ -33,8 +33,9 @@ class FileItem(WireItem, kw_only=True):
     """A file or a directory of a session. What is missing of it is counted in `sizeBytes` or `total`.
 
     A directory has `entries`, a file `content`: as text where it is UTF-8, else in base64. Of an earlier moment
-    `asOfTurn` is the turn at whose end it was so, null for what was there before the first turn; `running`: a turn ran
-    at that moment, whose changes are not in it.
+    `asOfPosition` is the event of the log with whose snapshot it was so. `asOfTurn` is the turn at whose end that was,
+    null before the first turn and within a turn; within one, `asOfPart` is the tool call after which it was. `running`:
+    a turn ran at that moment, whose later changes are not in it.
     """
 
     path: str
@@ -45,5 +46,7 @@ class FileItem(WireItem, kw_only=True):
     encoding: Encoding | None = None
     content: str | None = None
     size_bytes: int | None = None
+    as_of_position: int | None = None
     as_of_turn: int | None = None
+    as_of_part: str | None = None
     running: bool = False

@@ -270,8 +270,9 @@ class DiffItem(WireItem, kw_only=True):
     """A changed file, in base64 if a side is not UTF-8. `overlapsWith`: sessions that worked there meanwhile.
 
     The digests are the names of the contents in `GET …/blobs/{digest}`. `fileBytes` is a non-UTF-8 name, in base64.
-    `asOfTurn` is the turn at whose end it was so, null for the state of a turn that runs now. `running`: a turn ran at
-    that moment, so with `asOfTurn` its changes are not in it.
+    `asOfTurn` is the turn at whose end it was so, null for a moment within a turn. `asOfPosition` is the event of the
+    log with whose snapshot it was so, null for now. `running`: a turn ran at that moment, whose later changes are not
+    in it; with `asOfTurn` none of its changes are.
     """
 
     file: str
@@ -292,6 +293,7 @@ class DiffItem(WireItem, kw_only=True):
     file_bytes: str | None = None
     old_file_bytes: str | None = None
     as_of_turn: int | None = None
+    as_of_position: int | None = None
     running: bool = False
 
 

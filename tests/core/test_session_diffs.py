@@ -1,12 +1,19 @@
 """The trees of a session and of its turns, and what they have changed."""
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.core.session.commands import ResumeSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import SessionEvent, WorkspaceAttached
-from fleet.core.session.report_commands import ReportChanges, ReportTurnSnapshot, ReportWorkspaceReady
-from fleet.core.session.turn_events import ChangesRecorded, TurnSnapshotTaken
+from fleet.core.session.report_commands import (
+    ReportChanges,
+    ReportStepSnapshot,
+    ReportTurnSnapshot,
+    ReportWorkspaceReady,
+)
+from fleet.core.session.state import newest_tree
+from fleet.core.session.turn_events import ChangesRecorded, StepSnapshotTaken, TurnSnapshotTaken
 from fleet.core.session.values import Totals
 from tests.core import sessions as s
 from tests.core.given import given
@@ -14,6 +21,10 @@ from tests.core.given import given
 
 def tree(number: int = 1, name: str = "t1") -> ReportTurnSnapshot:
     return ReportTurnSnapshot(number=number, tree=name, at_ms=s.AT)
+
+
+def step(number: int = 1, name: str = "t1") -> ReportStepSnapshot:
+    return ReportStepSnapshot(number=number, part_id="prt_1", tool="edit", tree=name, at_ms=s.AT)
 
 
 def recorded(number: int = 1, files: int = 2, name: str = "t2") -> ChangesRecorded:
@@ -71,6 +82,21 @@ def test_prompt_that_was_sent_and_turn_that_ended_need_no_tree(history: tuple[Se
 
 def test_tree_of_another_turn_is_ignored() -> None:
     given(SESSION, "s1", *s.SENDING).when(tree(2)).then()
+
+
+def test_a_tree_within_a_turn_is_recorded_if_it_differs_from_the_last_one() -> None:
+    story = given(SESSION, "s1", *s.ACTIVE).when(step())
+    taken = StepSnapshotTaken(number=1, part_id="prt_1", tool="edit", tree="t1", at_ms=s.AT)
+    story = story.then(taken).when(step()).then().when(step(name="t2")).then(replace(taken, tree="t2"))
+    assert newest_tree(story.state) == "t2"
+    story = story.when(s.changes(tree="t3")).when(s.turn_ended(1))
+    assert newest_tree(story.state) == "t3"
+
+
+@pytest.mark.parametrize("history", [s.SENDING, s.ABORTING, s.FINISHED, s.LOST_TURN, s.STOPPED])
+def test_a_tree_within_a_turn_is_recorded_only_while_the_turn_runs(history: tuple[SessionEvent, ...]) -> None:
+    given(SESSION, "s1", *history).when(step()).then()
+    given(SESSION, "s1", *s.ACTIVE).when(step(2)).then()
 
 
 @pytest.mark.parametrize("history", [s.ACTIVE, s.WAITING, s.ABORTING, s.LOST_TURN])

@@ -45,6 +45,7 @@ from fleet.core.session.report_commands import (
     ReportSetupHeld,
     ReportSetupOutput,
     ReportSetupStarted,
+    ReportStepSnapshot,
     ReportTurnDelayed,
     ReportTurnSnapshot,
 )
@@ -130,6 +131,14 @@ reports: st.SearchStrategy[SessionCommand] = st.one_of(
         ReportProvisionDelayed, step=steps, reason=st.sampled_from(("in line", "still in line")), at_ms=st.just(s.AT)
     ),
     st.builds(ReportTurnSnapshot, number=numbers, tree=trees, at_ms=st.just(s.AT)),
+    st.builds(
+        ReportStepSnapshot,
+        number=numbers,
+        part_id=st.just("prt_1"),
+        tool=st.just("edit"),
+        tree=trees,
+        at_ms=st.just(s.AT),
+    ),
     st.builds(s.changes, numbers, tree=trees),
     st.builds(ReportDetached, instance_id=instances, at_ms=st.just(s.AT)),
     st.builds(ReportCallbackDelivered, number=numbers, at_ms=st.just(s.AT)),

@@ -18,7 +18,8 @@ class FakeTrees:
         self.disk = disk
 
     async def take(self, workspace_id: str, directory: str) -> str:
-        await trio.lowlevel.checkpoint()
+        self.disk.trees_taken_s.append(trio.current_time())
+        await trio.sleep(self.disk.tree_s)
         files = self._files(directory)
         tree = hashlib.sha1(repr(sorted(files.items())).encode(), usedforsecurity=False).hexdigest()
         self.disk.trees.setdefault(workspace_id, {})[tree] = files

@@ -80,7 +80,8 @@ class FakeDisk:
     tests/fakes/trees.py and removals.py keep, by workspace id. `switched` are branches that
     somebody checked out in a directory since it was made. `busy` names the processes that work in a directory.
     `cut_off` are worktrees whose repository was moved. `remade` counts how often a checkout was lost and made again.
-    `placed` are the hosts of workspaces on other machines, on the disk of the server.
+    `placed` are the hosts of workspaces on other machines, on the disk of the server. A tree takes `tree_s`, and
+    `trees_taken_s` are the times at which one was begun.
     """
 
     directories: set[str] = field(default_factory=set[str])
@@ -98,6 +99,8 @@ class FakeDisk:
     busy: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     remade: Counter[str] = field(default_factory=Counter[str])
     placed: dict[str, str] = field(default_factory=dict[str, str])
+    tree_s: float = 0.0
+    trees_taken_s: list[float] = field(default_factory=list[float])
 
     def add_repository(self, top: str) -> FakeRepository:
         """Add a repository with one commit on `main`."""

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import trio
 
+from fleet.core.session.turn_events import StepSnapshotTaken as Step
 from fleet.core.times import rfc3339
 from fleet.limits import FEED_PAGE_EVENTS
-from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
+from tests.gateway.door import PLAIN, REPOSITORY, Answer, Door, Machine
 from tests.step_load import step_load
 
 Said = dict[str, Any]
@@ -276,3 +277,50 @@ async def test_a_file_is_read_as_it_was_after_a_turn(machine: Machine, door: Doo
         assert (found["content"], found["asOfTurn"], found["running"]) == (f"{number}\n", number, False)
         assert found == (await door.knock("GET", f"{path}/files?at={at}&path=src/a.txt")).json
     assert [e["name"] for e in (await door.knock("GET", f"{path}/files?at={moments[1]}")).json["entries"]] == ["src"]
+
+
+async def test_files_and_diffs_are_read_as_they_were_within_a_turn(machine: Machine, door: Door) -> None:
+    machine.world.disk = machine.files  # so that the agent's files are those of the workspaces
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await door.prompt(item["id"], "turn:4 write")
+    head, path = door.fleet.log.head(), f"/api/sessions/{item['id']}"
+    taken = [each for each in door.fleet.log.read_stream(f"session-{item['id']}") if isinstance(each.event, Step)]
+    assert len(taken) == 4
+    ends = [each.position - 1 for each in taken[1:]]
+    for number, (recorded, end) in enumerate(zip(taken, (*ends, taken[-1].position), strict=True), 1):
+        for at in (recorded.position, end):
+            found = (await door.knock("GET", f"{path}/files/notes.txt?at={at}")).json
+            assert found["content"].count("\n") == number
+            as_of = (recorded.position, recorded.event.part_id, None, True)
+            assert tuple(found[each] for each in ("asOfPosition", "asOfPart", "asOfTurn", "running")) == as_of
+            for query in ("", "&turn=1"):
+                answer = await door.knock("GET", f"{path}/diffs?at={at}{query}")
+                names = ("fleet-as-of-position", "fleet-as-of-turn", "fleet-running")
+                assert [answer.headers.get(name) for name in names] == [str(recorded.position), None, "true"]
+                (notes,) = (each for each in answer.json if each["file"] == "notes.txt")
+                assert (notes["additions"], notes["after"]) == (number, found["content"])
+                assert (await door.knock("GET", f"{path}/blobs/{notes['afterDigest']}")).body.decode() == notes["after"]
+    at_the_end = (await door.knock("GET", f"{path}/files/notes.txt?at={head}")).json
+    assert (at_the_end["asOfTurn"], at_the_end["asOfPart"], at_the_end["running"]) == (1, None, False)
+    machine.files.trees.clear()
+    during = (await door.knock("GET", f"{path}/diffs?at={taken[2].position}")).headers
+    assert ("fleet-as-of-position" not in during, during["fleet-running"]) == (True, "true")
+
+
+async def test_what_a_running_turn_was_read_as_is_read_the_same_later(machine: Machine, door: Door) -> None:
+    machine.world.disk = machine.files
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    paths = [f"/api/sessions/{item['id']}/{each}" for each in ("files/notes.txt?", "diffs?", "diffs?turn=1&")]
+    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "turn:6 write"})
+
+    async def told(at: int) -> list[Answer]:
+        return [await door.knock("GET", f"{path}at={at}") for path in paths]
+
+    said: dict[int, list[bytes]] = {}
+    while (state := door.fleet.views.sessions.get(item["id"])) is not None and state.phase == "active":
+        await trio.sleep(0.1)
+        said.setdefault(head := door.fleet.log.head(), [answer.body for answer in await told(head)])
+    await door.prompt(item["id"], "turn:3 write")
+    assert len({files for files, _, _ in said.values()}) > 4
+    for at, answers in said.items():
+        assert [answer.body for answer in await told(at)] == answers

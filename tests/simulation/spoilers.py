@@ -391,6 +391,7 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("no_turn_starts_over_budget", use_more_than_the_budget),
     ("processes_keep_the_limit", start_too_many),
     ("diffs_are_the_trees", lose_a_diff),
+    ("trees_of_steps_have_what_was_written", workspaces.lose_the_trees),
     ("changes_belong_to_their_turn", lose_a_diff),
     *hosts.SPOILT,
     ("messages_are_ordered_once", order_no_delivery),

@@ -73,3 +73,8 @@ def lose_the_directories(evidence: Evidence) -> None:
 def lose_the_commits(evidence: Evidence) -> None:
     lose_the_checkouts(evidence)
     evidence.directories.kept = {}
+
+
+def lose_the_trees(evidence: Evidence) -> None:
+    evidence.directories = copy.copy(evidence.directories)
+    evidence.directories.trees = {}

@@ -6,6 +6,7 @@ taken just before the prompt is sent, and its diff names the turns that ran at t
 there is no diff, but the turn continues.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -35,6 +36,8 @@ from fleet.core.session.report_commands import ReportChanges, ReportTurnSnapshot
 from fleet.core.session.state import RUNNING, State
 from fleet.errors import Problem
 from fleet.events.blobs import name_of
+from fleet.limits import TREE_TIMES_REMEMBERED_MAX
+from fleet.ports import FileChange
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _log = structlog.get_logger(__name__)
@@ -55,6 +58,7 @@ class DiffEffects:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.live = LiveContents()
+        self._took_s: dict[str, float] = {}
 
     async def baseline(self, workspace_id: str, directory: str) -> str | None:
         """Return the tree of a directory; None if it cannot be taken."""
@@ -64,6 +68,27 @@ class DiffEffects:
         except Problem as problem:
             _log.warning("tree_not_taken", workspace=workspace_id, detail=problem.detail)
             return None
+
+    async def take(self, state: State) -> str:
+        """Take the tree of a session's directory, and remember how long it took. Raises `Problem`."""
+        began_s = trio.current_time()
+        tree = await self._context.host_of(state.workspace_id).trees.take(state.workspace_id, state.directory)
+        self._remember_time(state.workspace_id, trio.current_time() - began_s)
+        return tree
+
+    def took_s(self, workspace_id: str) -> float:
+        """Return how long the last tree of a workspace took; 0 where it is not known, infinity for `note_slow`."""
+        return self._took_s.get(workspace_id, 0.0)
+
+    def note_slow(self, workspace_id: str) -> None:
+        """Note that a tree of a workspace could not be taken in time."""
+        self._remember_time(workspace_id, math.inf)
+
+    def _remember_time(self, workspace_id: str, took_s: float) -> None:
+        self._took_s.pop(workspace_id, None)
+        self._took_s[workspace_id] = took_s
+        if len(self._took_s) > TREE_TIMES_REMEMBERED_MAX:
+            del self._took_s[next(iter(self._took_s))]
 
     async def begin(self, session_id: str, number: int, report: Reporter) -> None:
         """Take the base of a turn in a directory that sessions share; elsewhere the newest tree is the base."""
@@ -99,6 +124,23 @@ class DiffEffects:
         """Return the running turn's current diff. It is not stored."""
         return self._remember(state, await self._now_of_turn(state))
 
+    async def as_of(self, state: State, tree: str, *, of_turn: bool) -> LiveDiff:
+        """Return the diff of a session, or of its turn alone, up to a tree that was taken while the turn ran.
+
+        `state` is that of then. It is not stored. Raises `Problem`: tree_gone, git_failed.
+        """
+        snapshots = state.snapshots
+        is_composed = self._shared(state) or snapshots.baseline is None
+        base = snapshots.baseline
+        if of_turn or is_composed or base is None:
+            base = (state.turn and state.turn.base) or snapshots.newest or tree
+        changes = await self._context.host_of(state.workspace_id).trees.diff(state.workspace_id, base, tree)
+        moment = await _moment(changes)
+        if is_composed and not of_turn:
+            whole = await self._recount(composed(self._recorded(state), moment.manifest), moment.contents)
+            moment = moment._replace(manifest=whole)
+        return self._remember(state, moment)
+
     def _remember(self, state: State, moment: LiveDiff) -> LiveDiff:
         """Keep the contents in memory for `content_of`, unless the session was erased meanwhile."""
         if self._context.views.sessions.get(state.id) is not None:
@@ -126,11 +168,7 @@ class DiffEffects:
         except Problem as problem:
             _log.warning("moment_not_compared", session=state.id, detail=problem.detail)
             return LiveDiff(otherwise, {})
-        digests: list[str] = []
-        for content in contents(changes):
-            digests.append(name_of(content))
-            await trio.lowlevel.checkpoint()  # other tasks run between two large files
-        return LiveDiff(manifest_of(changes, digests), dict(zip(digests, contents(changes), strict=True)))
+        return await _moment(changes)
 
     def manifest(self, digest: str) -> Manifest:
         """Return a manifest that an event names. Raises `Problem` where it was erased."""
@@ -172,7 +210,7 @@ class DiffEffects:
     async def _compare(self, state: State, base: str | None, number: int) -> ReportChanges | None:
         if base is None:
             return None
-        tree = await self._context.host_of(state.workspace_id).trees.take(state.workspace_id, state.directory)
+        tree = await self.take(state)
         of_turn = await self._diff(state, base, tree)
         if self._shared(state) or state.snapshots.baseline is None:
             of_session = await self._recount(composed(self._recorded(state), of_turn), {})
@@ -223,6 +261,14 @@ class DiffEffects:
         if digest is None:
             return None
         return contents_now[digest] if digest in contents_now else self._context.blobs.get(digest)
+
+
+async def _moment(changes: tuple[FileChange, ...]) -> LiveDiff:
+    digests: list[str] = []
+    for content in contents(changes):
+        digests.append(name_of(content))
+        await trio.lowlevel.checkpoint()  # other tasks run between two large files
+    return LiveDiff(manifest_of(changes, digests), dict(zip(digests, contents(changes), strict=True)))
 
 
 def _ran_since(state: State, since_ms: int) -> bool:

@@ -7,7 +7,7 @@ turn. Nothing here is needed after a crash: every fact is read again from OpenCo
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -17,6 +17,7 @@ from fleet.actors.context import Context
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import ReportRequestClosed, ReportRequestOpened, ReportTranscript
+from fleet.core.writing_tools import writing_tool
 from fleet.errors import Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import SUBAGENTS_REMEMBERED_MAX
@@ -39,6 +40,13 @@ from fleet.ports import (
 _log = structlog.get_logger(__name__)
 
 
+class EndedCall(NamedTuple):
+    """A tool call that has ended and may have written."""
+
+    part_id: str
+    tool: str
+
+
 class LiveSession:
     """The signs of activity of one session. Times are trio's, in seconds."""
 
@@ -49,6 +57,7 @@ class LiveSession:
         self.cause = Cause()  # why its turn runs
         self.unrecorded: str | None = None  # the prompt of an aborted turn whose messages a full disk refused
         self.next_turn: int | None = None  # it had not begun when this was set, so its prompt was not sent
+        self._called = trio.Event()
         self.begin()
 
     def begin(self) -> None:
@@ -59,6 +68,7 @@ class LiveSession:
         self.retry: TurnStatus | None = None  # the newest status with the reason
         self.active_s = trio.current_time()
         self._sign = trio.Event()
+        self._call: EndedCall | None = None
 
     def wake(self) -> None:
         """Wake the effect that follows the turn: the turn may have ended."""
@@ -69,6 +79,22 @@ class LiveSession:
         with trio.move_on_after(timeout_s):
             await self._sign.wait()
         self._sign = trio.Event()
+
+    def note_call(self, call: "EndedCall") -> None:
+        """Note that a call has ended that may have written. It replaces an earlier one."""
+        self._call = call
+        self._called.set()
+
+    async def wait_for_call(self) -> None:
+        """Wait for a call that `take_call` has not returned yet."""
+        while self._call is None:
+            self._called = trio.Event()
+            await self._called.wait()
+
+    def take_call(self) -> "EndedCall | None":
+        """Return the newest call since the last time."""
+        call, self._call = self._call, None
+        return call
 
     def unknown_steps(self) -> int:
         """Return how many steps of the turn ended with an unknown reason."""
@@ -182,6 +208,8 @@ class LiveEvents:
         if event.part.finished and info is not None:
             message = Message(info, (event.part,))
             self._tell(session_id, ReportTranscript(messages=(message,), at_ms=self._context.clock.now_ms()))
+            if (tool := writing_tool(event.part)) is not None:
+                conversation.note_call(EndedCall(event.part.id, tool))
         elif not event.part.finished:
             self._context.inflight.part(session_id, event.part)
 

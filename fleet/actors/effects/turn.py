@@ -21,6 +21,7 @@ from fleet.actors.effects.live_events import LiveEvents, LiveSession
 from fleet.actors.effects.moves import why_drained
 from fleet.actors.effects.opencode_messages import read_since, read_subagents, read_tail
 from fleet.actors.effects.saving import save_session
+from fleet.actors.effects.step_trees import StepTrees
 from fleet.actors.effects.workspace_check import missing
 from fleet.actors.runtime.aggregate import ReportBack
 from fleet.actors.runtime.causation import cause_here
@@ -65,6 +66,7 @@ class TurnEffects:
         self._conversations = conversations
         self._changes = changes
         self._delays = Delays(context, conversations)
+        self._steps = StepTrees(context, conversations, changes)
 
     def _now(self) -> int:
         return self._context.clock.now_ms()
@@ -73,9 +75,17 @@ class TurnEffects:
 
     async def follow(self, session_id: str, effect: e.FollowTurn, report: Reporter) -> None:
         """Follow the turn to its end, record its messages, and report the outcome."""
-        conversation = self._conversations.of(session_id)
-        conversation.cause = cause_here()
+        self._conversations.of(session_id).cause = cause_here()
         client = await self._context.connections.wait(effect.instance_id)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._steps.take, session_id, effect.number, report)
+            ended = await self._ended(session_id, client, effect, report)
+            nursery.cancel_scope.cancel()
+        await self._report(session_id, client, effect, ended, report)
+
+    async def _ended(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> TurnResult:
+        """Return the result of the turn when it has ended, or was given up."""
+        conversation = self._conversations.of(session_id)
         idle_since_s: float | None = None
         patience = _patience("turn_unobserved", session_id)
         while True:
@@ -90,8 +100,7 @@ class TurnEffects:
                     patience.succeeded()
                     if given_up is None:
                         continue
-                    await self._report(session_id, client, effect, given_up, report)
-                    return
+                    return given_up
                 idle_since_s = idle_since_s if idle_since_s is not None else trio.current_time()
                 await trio.sleep(TURN_SETTLE_S)
                 messages = await read_tail(client, effect.opencode_id, effect.message_id)
@@ -109,8 +118,7 @@ class TurnEffects:
                 with suppress(Problem):
                     await self.abort_until_idle(client, effect.opencode_id, effect.directory)
                 ended = TurnResult("failed", problem.detail, problem.code)
-            await self._report(session_id, client, effect, ended, report)
-            return
+            return ended
 
     async def _attend(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter

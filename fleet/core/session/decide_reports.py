@@ -9,7 +9,7 @@ from typing import Any, Final
 from fleet.core.session import events as session_events
 from fleet.core.session import report_commands, turn_events
 from fleet.core.session.consequences import Events, setup_ended, with_consequences
-from fleet.core.session.state import RUNNING, State
+from fleet.core.session.state import RUNNING, State, newest_tree
 from fleet.core.session.values import digest, raw
 from fleet.ports import Message, Tokens
 
@@ -281,6 +281,18 @@ def _turn_tree(command: report_commands.ReportTurnSnapshot, state: State) -> Eve
     return (turn_events.TurnSnapshotTaken(number=command.number, tree=command.tree, at_ms=command.at_ms),)
 
 
+def _step_tree(command: report_commands.ReportStepSnapshot, state: State) -> Events:
+    turn = state.turn
+    if turn is None or not _turn_is(command.number, state) or turn.aborting or not turn.delivered:
+        return ()
+    if command.tree == newest_tree(state):
+        return ()
+    taken = turn_events.StepSnapshotTaken(
+        number=command.number, part_id=command.part_id, tool=command.tool, tree=command.tree, at_ms=command.at_ms
+    )
+    return (taken,)
+
+
 def _changes(command: report_commands.ReportChanges, state: State) -> Events:
     if state.turn is None or state.turn.number != command.number:
         return ()
@@ -333,6 +345,7 @@ def _callback_dropped(command: report_commands.ReportCallbackDropped, state: Sta
 _NOT_FOR_THE_END: Final = (
     report_commands.ReportTranscript,
     report_commands.ReportTurnSnapshot,
+    report_commands.ReportStepSnapshot,
     report_commands.ReportChanges,
     report_commands.ReportRequestOpened,
 )
@@ -368,6 +381,7 @@ REPORTS: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     report_commands.ReportInstanceEnded: _instance_ended,
     report_commands.ReportSessionStopped: _ended,
     report_commands.ReportTurnSnapshot: _turn_tree,
+    report_commands.ReportStepSnapshot: _step_tree,
     report_commands.ReportChanges: _changes,
     report_commands.ReportDetached: _left,
     report_commands.ReportCallbackDelivered: _callback_delivered,

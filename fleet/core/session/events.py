@@ -236,6 +236,7 @@ SessionEvent = (
     | turn_events.MessageRecorded
     | turn_events.PartRecorded
     | turn_events.TurnSnapshotTaken
+    | turn_events.StepSnapshotTaken
     | turn_events.ChangesRecorded
     | turn_events.RequestOpened
     | turn_events.RequestAnswered

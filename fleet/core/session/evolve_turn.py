@@ -157,6 +157,10 @@ def _turn_tree_taken(state: State, event: turn_events.TurnSnapshotTaken) -> Stat
     return {"turn": state.turn and replace(state.turn, base=event.tree)}
 
 
+def _step_tree_taken(state: State, event: turn_events.StepSnapshotTaken) -> StatePatch:
+    return {"turn": state.turn and replace(state.turn, step_tree=event.tree)}
+
+
 def _changes_recorded(state: State, event: turn_events.ChangesRecorded) -> StatePatch:
     turn = state.turn
     if turn is not None and turn.number == event.number and turn.base is None:
@@ -265,6 +269,7 @@ TURN_CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     turn_events.MessageRecorded: _message_recorded,
     turn_events.PartRecorded: _part_recorded,
     turn_events.TurnSnapshotTaken: _turn_tree_taken,
+    turn_events.StepSnapshotTaken: _step_tree_taken,
     turn_events.ChangesRecorded: _changes_recorded,
     turn_events.RequestOpened: _request_opened,
     turn_events.RequestAnswered: _request_answered,

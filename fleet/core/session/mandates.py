@@ -15,6 +15,7 @@ from fleet.core.session.turn_events import (
     MessageRecorded,
     PartRecorded,
     PromptAccepted,
+    StepSnapshotTaken,
     TurnEnded,
     TurnSnapshotTaken,
     TurnStarted,
@@ -47,7 +48,7 @@ def _of_event(event: SessionEvent, state: State) -> str | None:
             return _END
         case TurnEnded() if state.provisioning is not None:  # it is found to have been left on another host
             return _turn(event.number)
-        case TurnSnapshotTaken() | ChangesRecorded():
+        case TurnSnapshotTaken() | StepSnapshotTaken() | ChangesRecorded():
             return _turn(event.number)
         case MessageRecorded() | PartRecorded() if state.stopping:  # read by the effect that ends the session
             return _turn(state.turns)

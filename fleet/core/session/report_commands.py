@@ -98,6 +98,15 @@ class ReportTurnSnapshot(Command, frozen=True, kw_only=True):
     tree: str
 
 
+class ReportStepSnapshot(Command, frozen=True, kw_only=True):
+    """The tree of the directory, taken after the call `part_id` of `tool` while the turn runs."""
+
+    number: int
+    part_id: str
+    tool: str
+    tree: str
+
+
 class ReportChanges(Command, frozen=True, kw_only=True):
     """The changes of the turn and of the whole session so far; the manifests are blobs (fleet/core/manifest.py).
 
@@ -219,6 +228,7 @@ Report = (
     | ReportPromptDelivered
     | ReportTranscript
     | ReportTurnSnapshot
+    | ReportStepSnapshot
     | ReportChanges
     | ReportRequestOpened
     | ReportRequestClosed

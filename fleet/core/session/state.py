@@ -29,6 +29,7 @@ __all__ = [
     "Turn",
     "initial",
     "is_held",
+    "newest_tree",
     "status_of",
 ]
 
@@ -54,6 +55,7 @@ class Turn(msgspec.Struct, frozen=True):
     """The running turn, or the unfinished one of a lost instance. `steering` are prompts that are being sent into it.
 
     `delay` is why it does not progress; `delay_told`: a person was notified of a delay; `delay_is_long`: of this one.
+    `base` is the tree right before its prompt was sent, where it was taken, `step_tree` the newest one since.
     `resumed_at_ms` is when it was resumed on another process; it is 0 once that process was seen working on it.
     """
 
@@ -69,6 +71,7 @@ class Turn(msgspec.Struct, frozen=True):
     delay: str = ""
     delay_told: bool = False
     delay_is_long: bool = False
+    step_tree: str | None = None
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -260,6 +263,12 @@ class State(msgspec.Struct, frozen=True):
 def is_held(state: State) -> bool:
     """Return whether the set-up of its workspace waits until a person allows its commands."""
     return state.provisioning == "setup" and state.setup is not None and state.setup.status == "held"
+
+
+def newest_tree(state: State) -> str | None:
+    """Return the newest tree of its directory, None if none could be taken."""
+    turn = state.turn
+    return (turn and (turn.step_tree or turn.base)) or state.snapshots.newest
 
 
 def is_long_delayed(state: State) -> bool:

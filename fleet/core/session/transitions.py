@@ -55,6 +55,7 @@ TABLE: Final = read_table(
     MessageRecorded      x        x        =              =              =             =          =        =             =        x
     PartRecorded         x        x        =              =              =             =          =        =             =        x
     TurnSnapshotTaken    x        x        =              =              x             x          x        x             x        x
+    StepSnapshotTaken    x        x        =              =              x             x          x        x             x        x
     ChangesRecorded      x        x        =              =              =             =          =        =             =        x
     RequestOpened        x        x        waiting_input  =              x             x          x        x             x        x
     RequestAnswered      x        x        x              =              x             x          x        x             x        x

@@ -100,6 +100,18 @@ class TurnSnapshotTaken(Event, frozen=True, kw_only=True):
     tree: str
 
 
+class StepSnapshotTaken(Event, frozen=True, kw_only=True):
+    """The tree of the directory while the turn runs, taken after the call `part_id` of `tool`.
+
+    It differs from the tree before. Changes of a call that ran when it was taken may be in it.
+    """
+
+    number: int
+    part_id: str
+    tool: str
+    tree: str
+
+
 class ChangesRecorded(Event, frozen=True, kw_only=True):
     """The changes of the turn and of the whole session so far: manifests in the blob store (fleet/core/manifest.py).
 

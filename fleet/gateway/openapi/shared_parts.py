@@ -85,6 +85,11 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "required": False,
         "schema": {"type": "integer", "minimum": 1},
     },
+    "Fleet-As-Of-Position": {
+        "description": "The event with whose snapshot of the files the diff was so; missing for the present state.",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 1},
+    },
     "Fleet-Running": {
         "description": "Whether a turn ran at that moment: what it changed is in the diff only without `at`.",
         "schema": {"type": "string", "enum": ["true", "false"]},

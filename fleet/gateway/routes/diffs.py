@@ -17,8 +17,9 @@ from fleet.actors.effects.diffs import LiveDiff
 from fleet.actors.fleet import Fleet
 from fleet.core.manifest import ChangedFile, Manifest, encode_manifest
 from fleet.core.session.state import RUNNING
+from fleet.core.session.state import State as Session
 from fleet.core.session.turn_events import ChangesRecorded
-from fleet.errors import Rejected
+from fleet.errors import Problem, Rejected
 from fleet.events.blobs import name_of
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import SESSION
@@ -38,7 +39,7 @@ endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
 @endpoint(
     "GET /diffs",
-    gives=json(list[DiffItem], headers=("Fleet-Tree", "Fleet-As-Of-Turn", "Fleet-Running")),
+    gives=json(list[DiffItem], headers=("Fleet-Tree", "Fleet-As-Of-Turn", "Fleet-As-Of-Position", "Fleet-Running")),
     refuses=(*SESSION, "changes_gone", "tree_gone", "tree_too_large", "directory_missing", "git_failed"),
 )
 async def read_diffs(fleet: Fleet, session_id: str, query: DiffQuery, moment: Moment | None) -> Response:
@@ -47,8 +48,9 @@ async def read_diffs(fleet: Fleet, session_id: str, query: DiffQuery, moment: Mo
     From the moment when the workspace was ready to the end of the last turn, or to now while one runs; `turn` takes
     one turn alone. What shell commands did is in it. It can be read when the workspace is gone. With
     `contents=false` the files alone are listed, and `GET /api/sessions/{session_id}/blobs/{digest}` has each side
-    of one. `Fleet-Tree` differs where the diff does. With `at` it is the diff at the end of the last turn before;
-    `Fleet-As-Of-Turn` names that turn, and `Fleet-Running` is `true` where a later turn ran at that moment.
+    of one. `Fleet-Tree` differs where the diff does. With `at` it is the diff at the last snapshot until then, whose
+    event is `Fleet-As-Of-Position`: at the end of the turn `Fleet-As-Of-Turn`, or, without that, within the turn that
+    ran at that moment. `Fleet-Running` is `true` where one ran.
     """
     position = fleet.log.head()
     at = None if moment is None else moment.position
@@ -57,6 +59,8 @@ async def read_diffs(fleet: Fleet, session_id: str, query: DiffQuery, moment: Mo
     headers = {"Fleet-Tree": name_of(encode_manifest(manifest)), "Fleet-Running": str(taken.running).lower()}
     if taken.as_of_turn is not None:
         headers["Fleet-As-Of-Turn"] = str(taken.as_of_turn)
+    if taken.position is not None:
+        headers["Fleet-As-Of-Position"] = str(taken.position)
     return await answer_list(items, position=position, headers=headers)
 
 
@@ -86,17 +90,21 @@ Overlaps = Callable[[ChangedFile], list[str]]
 
 
 class _Taken(NamedTuple):
-    """The turn at whose end a diff was so, None for the state of a running one; and whether a turn ran then."""
+    """The turn at whose end a diff was so, None for the state of a running one; and whether a turn ran then.
+
+    `position` is that of the event of its last tree, None for now and before the first one.
+    """
 
     as_of_turn: int | None
     running: bool
+    position: int | None = None
 
 
 async def _diff(fleet: Fleet, session_id: str, query: DiffQuery, at: int | None) -> tuple[LiveDiff, Overlaps, _Taken]:
     """Return the diff that was asked for, with the contents of it that are not stored, and the overlaps by file."""
     stream = fleet.views.sessions.stream(fleet.sessions.session(session_id, query.instance_id).id)
     try:
-        newest, overlapping, number = await fleet.change_records.find(stream, query.turn, at)
+        newest, overlapping, number, position = await fleet.change_records.find(stream, query.turn, at)
     except UnknownTurn:
         raise Rejected("invalid", f"the session has no turn {query.turn}", field="turn") from None
     state = fleet.sessions.session(session_id, query.instance_id)  # not older than its records
@@ -111,10 +119,25 @@ async def _diff(fleet: Fleet, session_id: str, query: DiffQuery, at: int | None)
         earlier = await _overlaps(fleet, overlapping)
         return await fleet.changes.now(state), lambda file: _united(earlier(file), now), live
     earlier = await _overlaps(fleet, overlapping)
+    if running and then is not None and (within := await _within(fleet, then, at, of_turn=number is not None)):
+        return within[0], earlier, within[1]
     if newest is None:
         return LiveDiff(Manifest(), {}), earlier, _Taken(None, running)
     manifest = fleet.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
-    return LiveDiff(manifest, {}), earlier, _Taken(newest.number, running)
+    return LiveDiff(manifest, {}), earlier, _Taken(newest.number, running, position)
+
+
+async def _within(fleet: Fleet, then: Session, at: int | None, *, of_turn: bool) -> tuple[LiveDiff, _Taken] | None:
+    """Return the diff up to the last tree that was taken in the turn that ran; None where none was, or it is gone."""
+    stream = fleet.views.sessions.stream(then.id)
+    taken = await fleet.change_records.tree(stream, at)
+    if taken is None or then.turn is None or taken.turn != then.turn.number:
+        return None
+    try:
+        found = await fleet.changes.as_of(then, taken.tree, of_turn=of_turn)
+    except Problem:
+        return None
+    return found, _Taken(None, running=True, position=taken.position)
 
 
 async def _overlaps(fleet: Fleet, records: Sequence[ChangesRecorded]) -> Overlaps:
@@ -159,6 +182,7 @@ def _item(
         file_bytes=file.file_bytes,
         old_file_bytes=file.old_file_bytes,
         as_of_turn=taken.as_of_turn,
+        as_of_position=taken.position,
         running=taken.running,
     )
 

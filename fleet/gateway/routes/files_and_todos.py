@@ -1,8 +1,8 @@
 """The routes for the agent's to-do list and the files of its workspace.
 
 The list is the newest one of the recorded transcript, so that it can be read when OpenCode is gone. Files are read as
-they are at this moment, inside the workspace only (adapters/files.py), or as they were at the end of a turn, from its
-tree (adapters/git/tree_files.py).
+they are at this moment, inside the workspace only (adapters/files.py), or as they were at an earlier one, from the last
+tree that had been taken then (adapters/git/tree_files.py).
 """
 
 import base64
@@ -56,7 +56,8 @@ async def read_directory(fleet: Fleet, session: Session, query: SessionFilesQuer
     """List the session's directory, or read what is at `path`.
 
     What is there now; `GET /api/sessions/{session_id}/diffs` has what was there. With `at` it is what was there at the
-    end of the last turn before, which can be read as long as its snapshot exists.
+    last snapshot until then: of the end of a turn, or within one after a tool call. `asOfPosition` is the position of
+    the snapshot in the log. It can be read as long as the snapshot exists.
     """
     return answer(await _read(fleet, session, query.path, moment))
 
@@ -75,8 +76,8 @@ async def read_file(
 ) -> Response:
     """Read a file, or list a directory, of the session's workspace.
 
-    As it is now, or with `at` as it was at the end of the last turn before. Nothing outside of the workspace is read,
-    not even through links. Other content than UTF-8 is base64.
+    As it is now, or with `at` as it was at the last snapshot until then, as for the list. Nothing outside of the
+    workspace is read, not even through links. Other content than UTF-8 is base64.
     """
     return answer(await _read(fleet, session, path, moment))
 
@@ -93,15 +94,17 @@ async def _read(fleet: Fleet, state: Session, path: str, moment: Moment | None) 
 
 async def _read_earlier(fleet: Fleet, state: Session, path: str, at: int) -> FileItem:
     """Read from the newest tree that had been taken at a log position."""
-    earlier = await fleet.past.sessions.one(state.id, at)
-    tree = None if earlier is None else (earlier.turn and earlier.turn.base) or earlier.snapshots.newest
-    if earlier is None or tree is None:
+    stream = fleet.views.sessions.stream(state.id)
+    taken = await fleet.change_records.tree(stream, at)
+    if taken is None:
         raise Problem("tree_gone", f"No snapshot of the files had been taken at position {at}")
-    found = await fleet.context.host_of(state.workspace_id).trees.read(state.workspace_id, tree, path)
-    newest = (await fleet.change_records.find(fleet.views.sessions.stream(state.id), at=at)).newest
+    found = await fleet.context.host_of(state.workspace_id).trees.read(state.workspace_id, taken.tree, path)
+    newest = (await fleet.change_records.find(stream, at=at)).newest
+    earlier = await fleet.past.sessions.one(state.id, at)
     item = _item(path, found)
-    item.as_of_turn = None if newest is None else newest.number
-    item.running = earlier.phase in RUNNING
+    item.as_of_position, item.as_of_part = taken.position, taken.part_id
+    item.as_of_turn = None if newest is None or taken.part_id is not None else newest.number
+    item.running = earlier is not None and earlier.phase in RUNNING
     return item
 
 

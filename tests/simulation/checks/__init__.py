@@ -79,6 +79,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     bounds.no_turn_starts_over_budget,
     bounds.processes_keep_the_limit,
     diffs.diffs_are_the_trees,
+    diffs.trees_of_steps_have_what_was_written,
     diffs.changes_belong_to_their_turn,
     hosts.no_session_runs_at_two_places,
     hosts.no_process_outlives_its_lease,

@@ -8,6 +8,7 @@ from fleet.core.session.turn_events import (
     ChangesRecorded,
     PromptAccepted,
     PromptDelivered,
+    StepSnapshotTaken,
     TurnDelayed,
     TurnEnded,
     TurnFailed,
@@ -17,7 +18,7 @@ from fleet.core.session.turn_events import (
 from fleet.events.envelope import Recorded
 from tests.simulation.evidence import Evidence
 
-OF_A_TURN = TurnSnapshotTaken | TurnDelayed | ChangesRecorded | TurnEnded | TurnFailed
+OF_A_TURN = TurnSnapshotTaken | StepSnapshotTaken | TurnDelayed | ChangesRecorded | TurnEnded | TurnFailed
 
 
 def turns_lead_to_their_prompts(evidence: Evidence) -> Iterator[str]:

@@ -7,7 +7,14 @@ import msgspec
 
 from fleet.core.session.events import SetupEnded, WorkspaceAttached
 from fleet.core.session.state import State
-from fleet.core.session.turn_events import ChangesRecorded, TurnEnded, TurnSnapshotTaken, TurnStarted
+from fleet.core.session.turn_events import (
+    ChangesRecorded,
+    PartRecorded,
+    StepSnapshotTaken,
+    TurnEnded,
+    TurnSnapshotTaken,
+    TurnStarted,
+)
 from tests.fakes.memory_blobs import MemoryBlobs
 from tests.simulation.evidence import Evidence
 
@@ -34,6 +41,30 @@ def diffs_are_the_trees(evidence: Evidence) -> Iterator[str]:
                 if _manifest(evidence, event.turn_manifest) != expected:
                     yield f"session {session.id}: the diff of turn {event.number} is not {sorted(expected)}"
                 tree = event.tree
+
+
+def trees_of_steps_have_what_was_written(evidence: Evidence) -> Iterator[str]:
+    """A tree within a turn follows a recorded call, has what that has written, and is not the one before again."""
+    writers = {written.message_id: written for written in evidence.world.written}
+    for session in evidence.views.sessions:
+        trees = evidence.directories.trees.get(session.workspace_id, {})
+        calls: dict[str, str] = {}
+        newest: str | None = None
+        for event in (recorded.event for recorded in evidence.stream(f"session-{session.id}")):
+            if isinstance(event, PartRecorded) and b'"completed"' in bytes(event.body):
+                calls[event.part_id] = event.message_id
+            elif isinstance(event, TurnStarted | ChangesRecorded):
+                newest = None
+            if not isinstance(event, StepSnapshotTaken):
+                continue
+            of = f"the tree of turn {event.number} of {session.id} after {event.part_id}"
+            if event.tree not in trees or event.tree == newest:
+                yield f"{of} is not kept, or the one before"
+            newest = event.tree
+            answer = evidence.world.store.messages.get(calls.get(event.part_id, ""))
+            written = None if answer is None else writers.get(answer.info["parentID"])
+            if written is not None and event.tool == "write" and written.name not in trees.get(event.tree, {}):
+                yield f"{of} is without {written.name}"
 
 
 def _difference(before: dict[str, bytes], after: dict[str, bytes]) -> Sides:

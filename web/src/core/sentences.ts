@@ -90,6 +90,8 @@ const SENTENCES: Table = {
   "session.message-recorded": data => `A message of the ${data.role} was ${data.copied ? COPIED : "recorded"}`,
   "session.part-recorded": data => (data.copied ? `A part (${data.type}) was ${COPIED}` : part(data.type, data.body)),
   "session.turn-snapshot-taken": data => `A snapshot of the files before turn ${data.number} was taken`,
+  "session.step-snapshot-taken": data =>
+    `A snapshot of the files in turn ${data.number} was taken after a call of ${oneLine(data.tool, TEXT_MAX)}`,
   "session.changes-recorded": data =>
     `Turn ${data.number} ended with ${counted(data.totals.files ?? 0, "changed file")} in all: +${data.totals.additions ?? 0} −${data.totals.deletions ?? 0}`,
   "session.request-opened": data =>

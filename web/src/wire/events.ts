@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:f3af0a685c119b81e5aa636102543e35eb1e3dad81cb13d5799aa072a0b6c7f8
-// holds   sha256:52abc5ea8e12a074116c5c6abbc043fd4ab65108142da0a569974c8889b34761
+// made of sha256:92ae6b97754b9bd164c512ab51d1919fe99fdfe49ab8571a7d1f780bbaed2d5f
+// holds   sha256:316203bcff37ad37ca4732b382ba649af7969146443ef25b141441eee21544b5
 
 import type {
   CommandFrame,
@@ -86,6 +86,7 @@ import type {
   SessionSetupOutput,
   SessionSetupSkipped,
   SessionSetupStarted,
+  SessionStepSnapshotTaken,
   SessionStopRequested,
   SessionStopped,
   SessionTurnContinued,
@@ -166,6 +167,7 @@ export interface EventData {
   readonly "session.message-recorded": SessionMessageRecorded;
   readonly "session.part-recorded": SessionPartRecorded;
   readonly "session.turn-snapshot-taken": SessionTurnSnapshotTaken;
+  readonly "session.step-snapshot-taken": SessionStepSnapshotTaken;
   readonly "session.changes-recorded": SessionChangesRecorded;
   readonly "session.request-opened": SessionRequestOpened;
   readonly "session.request-answered": SessionRequestAnswered;
@@ -291,6 +293,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "session.message-recorded",
   "session.part-recorded",
   "session.turn-snapshot-taken",
+  "session.step-snapshot-taken",
   "session.changes-recorded",
   "session.request-opened",
   "session.request-answered",
