@@ -1,4 +1,4 @@
-"""Moves workspaces to another host, when theirs is lost, or is drained and none of their sessions runs there any more.
+"""Moves workspaces to another host when their host is lost, or is drained and no session of theirs runs there any more.
 
 A lost host has no process of Fleet: the lease of each has ended (core/hosts.py). So a session never works at two
 places. The workspace is made on the other host from the work that was saved last; on a drained host, it is saved again
@@ -27,7 +27,7 @@ from fleet.ports import LOCAL, OnDelay, WorkspaceSpec
 
 
 class Moves:
-    """Decides on which host the workspace of a session is from now on."""
+    """Chooses the host of a session's workspace before the session works there."""
 
     def __init__(self, context: Context, rooms: Rooms) -> None:
         self._context = context
@@ -37,7 +37,7 @@ class Moves:
         """Reserve room for the session where its workspace is or will be, and return the spec with that host.
 
         It waits for the host and for room if necessary, and decides again when the host is lost or drained meanwhile.
-        A workspace of which nothing is known to exist leaves a host that does not answer. Raises as `Rooms.place`.
+        A workspace that was never made moves away from a host that does not answer. Raises as `Rooms.place`.
         """
         while True:
             workspace = self._context.views.workspaces.get(spec.workspace_id)
@@ -65,7 +65,7 @@ class Moves:
         return await self._moved(session, workspace, host, claims, self._why_left(source) or "")
 
     async def _place_again(self, session: State, workspace: Workspace, delayed: OnDelay) -> WorkspaceSpec | None:
-        """Let a workspace that could not be made be made where there is room; None as `_move`."""
+        """Move a workspace that could not be made to a host with room; None as `_move`."""
         source = workspace.spec
         if source is None:
             return None
@@ -85,7 +85,7 @@ class Moves:
         return spec if spec is not None and spec.host == host else None
 
     async def _left(self, workspace_id: str, host: str, delayed: OnDelay) -> None:
-        """Wait until no session uses the workspace through a process of this host."""
+        """Wait until no process of this host works for a session of the workspace."""
         while self._runs(workspace_id, host):
             await delayed(f"the sessions that still work in its workspace on {host}, which is drained")
             await trio.sleep(TURN_RECHECK_S)
@@ -117,7 +117,7 @@ class Moves:
             nursery.start_soon(watch)
             try:
                 done = await work()
-            except Exception as raised:  # it is raised below, as it is and not in a group
+            except Exception as raised:  # raised below, outside of the nursery, which would wrap it in a group
                 error = raised
             nursery.cancel_scope.cancel()
         if error is not None:

@@ -1,4 +1,4 @@
-"""Reserves room for sessions on hosts: it chooses the host of a new workspace, and releases room that none needs.
+"""Reserves room for sessions on hosts: it chooses the host of a new workspace, and releases room that is not needed.
 
 A workspace stays on its host, unless that is lost or drained (moves.py). A new one goes to a host that has the
 repository already, the one with the fewest sessions first, and else to any that has room. A fork works on the host of
@@ -107,7 +107,7 @@ class Rooms:
             nursery.start_soon(self._until_changed, self._known(), nursery.cancel_scope)
             try:
                 host = await self._context.hosts.reserve(session.id, need, preferred, delayed)
-            except Problem as problem:  # it would leave the nursery in a group
+            except Problem as problem:  # the nursery would wrap it in a group
                 refusal = problem
             nursery.cancel_scope.cancel()
         if refusal is not None:
@@ -115,7 +115,7 @@ class Rooms:
         return host
 
     async def _until_changed(self, known: KnownHosts, waiting: trio.CancelScope) -> None:
-        """End the wait for room when a host is drained or lost, or one no longer is."""
+        """End the wait for room when a host is drained, undrained, lost or back."""
         before = (known.draining, known.lost)
         await self._context.views.hosts.wait(HOSTS_ID, lambda state: (state.draining, state.lost) != before)
         waiting.cancel()
@@ -181,7 +181,7 @@ class Rooms:
         for session_id in await self._context.hosts.slots():
             if not self._is_needed(session_id):
                 async with self._slots.hold(session_id):
-                    if not self._is_needed(session_id):  # nor has it been resumed meanwhile
+                    if not self._is_needed(session_id):  # and it was not resumed meanwhile
                         await self._context.hosts.release(session_id)
 
     def _is_needed(self, session_id: str) -> bool:

@@ -1,6 +1,6 @@
-"""Saves the work of workspaces on other hosts: it comes to the server's machine before a turn is reported as over.
+"""Saves the work of workspaces on other hosts: it is copied to the server's machine before a turn is reported as ended.
 
-So nothing that was reported done is lost with a host. What was committed, and the files as they are, are in the
+So no work that was reported as done is lost with a host. What was committed, and the files as they are, are in the
 source's repository under a ref of Fleet's; the workspace records which.
 """
 
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 async def save_session(context: Context, session_id: str) -> None:
-    """Save the session's workspace; what git refuses is logged, and holds nothing up."""
+    """Save the session's workspace. A refusal by git is logged, and delays nothing."""
     session = context.views.sessions.get(session_id)
     try:
         if session is not None:

@@ -156,13 +156,13 @@ def turn_away(inbox: "Inbox[Command, Reply]", problem: Callable[[], Problem]) ->
 
 def stopped(name: str) -> Unavailable:
     """Return the problem for a message that waited for a stopped actor: it was not handled."""
-    return Unavailable("stopping", f"{name} was stopped before it took the command; nothing has happened")
+    return Unavailable("stopping", f"{name} was stopped before it handled the command: nothing was changed")
 
 
 def _interrupted(name: str, command: Any) -> Unavailable:
     return Unavailable(
         "interrupted",
-        f"{name} went down while it handled {command_name(command)}; it may have happened",
-        hint="Read the state to see whether it happened before you send it again",
+        f"{name} failed while it handled {command_name(command)}: the change may have been made",
+        hint="Read the state before you send it again: it shows whether the change was made",
         retry_after_s=1,
     )

@@ -64,7 +64,7 @@ def _problem_in(raised: BaseException) -> Problem:
         raise unwinding from None
     first = leaves[0]
     if bugs:
-        return Problem("internal", "Fleet met an unexpected error; its log has the details")
+        return Problem("internal", "an unexpected error occurred in Fleet; the server's log has the details")
     return problem_of(first) if isinstance(first, OSError) else cast("Problem", first)
 
 

@@ -78,12 +78,12 @@ class Mailbox(Generic[M, C]):
     def put(self, message: M) -> None:
         """Add a message. Raises `Unavailable` overloaded when full, stopping when closed."""
         if self._closed:
-            raise Unavailable("stopping", f"{self.name} takes no more messages: it is shutting down")
+            raise Unavailable("stopping", f"{self.name} accepts no more messages: it is shutting down")
         if len(self._messages) >= self._size_max:
             self._refused += 1
             raise Unavailable(
                 "overloaded",
-                f"{self._size_max} messages wait for {self.name} already",
+                f"{self._size_max} messages already wait for {self.name}, which is the limit",
                 hint="Wait a moment and send it again",
                 retry_after_s=1,
             )
@@ -98,7 +98,9 @@ class Mailbox(Generic[M, C]):
         """
         if len(self._control) >= MAILBOX_CONTROL_MAX:
             self._refused += 1
-            raise Unavailable("overloaded", f"{MAILBOX_CONTROL_MAX} control messages wait for {self.name} already")
+            raise Unavailable(
+                "overloaded", f"{MAILBOX_CONTROL_MAX} control messages already wait for {self.name}, which is the limit"
+            )
         self._control.append(message)
         if self._receiver is not None:
             self._wake()

@@ -104,8 +104,8 @@ class Ref(Generic[Command, Reply]):
             return await _reply(message)
         raise Unavailable(
             "timed_out",
-            f"{self.name} did not answer {command_name(command)} within {timeout:g} s; it may still happen",
-            hint="Read the state to see whether it happened before you send it again",
+            f"{self.name} did not answer {command_name(command)} within {timeout:g} s: the change may still be made",
+            hint="Read the state before you send it again: it shows whether the change was made",
             retry_after_s=1,
         )
 

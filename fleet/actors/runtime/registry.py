@@ -189,11 +189,11 @@ class ActorRegistry(Generic[Command, Reply]):
         if entry is not None:
             return entry
         if self._nursery is None:
-            raise Unavailable("stopping", f"The registry of {self.name} does not run: {id} cannot be reached")
+            raise Unavailable("stopping", f"the registry of {self.name} does not run: {id} cannot be reached")
         if len(self._entries) >= self._active_max:
             raise Unavailable(
                 "overloaded",
-                f"{self._active_max} {self.name} are active already",
+                f"{self._active_max} {self.name} are active, which is the limit",
                 hint="Wait until some of them are idle",
                 retry_after_s=5,
             )
@@ -271,7 +271,7 @@ def _failed(name: str, damage: str | None) -> Unavailable:
         return Unavailable("event_damaged", damage)
     return Unavailable(
         "interrupted",
-        f"{name} cannot be activated; nothing has happened",
-        hint="See Fleet's log for the reason, then try again",
+        f"{name} cannot be started: nothing was changed",
+        hint="Read the reason in the server's log, then try again",
         retry_after_s=5,
     )

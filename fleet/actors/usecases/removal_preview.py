@@ -57,7 +57,7 @@ class RemovalPreviews:
         with trio.move_on_after(REMOVAL_WAIT_S):
             found = await self._workspace(session, workspace, workspace.spec, wanted=cleanup or permanent)
             return EndingPreview(session, found, permanent and (force or not found.blocked))
-        raise Unavailable("timed_out", "looking at the workspace takes too long", retry_after_s=10)
+        raise Unavailable("timed_out", "the inspection of the workspace takes too long", retry_after_s=10)
 
     async def _workspace(
         self, session: Session, workspace: State, spec: WorkspaceSpec, *, wanted: bool

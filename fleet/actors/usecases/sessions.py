@@ -312,7 +312,7 @@ class SessionUseCases:
             return await self._context.views.sessions.wait(session_id, until)
         raise Unavailable(
             "timed_out",
-            f"session {session_id} is not {what} after {timeout_s:.0f} s; it goes on, look at its status",
+            f"session {session_id} is not {what} after {timeout_s:.0f} s: the work continues, read its status",
             extra={"sessionId": session_id},
             retry_after_s=5,
         )

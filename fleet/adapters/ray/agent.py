@@ -53,7 +53,7 @@ class HostAgent:
     async def call(self, port: str, method: str, body: bytes, limit_s: float | None) -> bytes:
         """Carry out a call and return the encoded answer; see `calls.carry_out`."""
         done: concurrent.futures.Future[bytes] = concurrent.futures.Future()
-        done.set_running_or_notify_cancel()  # from now on only the job sets it
+        done.set_running_or_notify_cancel()  # from here on only the job of the loop sets it
         scope = trio.CancelScope()
 
         async def job() -> None:

@@ -1,4 +1,4 @@
-"""The server's side of the sidecar: sends orders, waits for answers, and starts the sidecar again when it ends.
+"""The server's side of the sidecar: it sends orders, waits for answers, and restarts the sidecar when it ends.
 
 While there is no sidecar, every order raises `Unavailable` engine_down at once, and so do those that wait for answers
 when it ends. A cancelled order is cancelled on the host, too. Orders have no deadline here: the caller knows whether a
@@ -78,7 +78,7 @@ class Engine:
         return self._link is not None
 
     async def order(self, work: Work) -> bytes:
-        """Have an order carried out and return its encoded result.
+        """Send an order to the sidecar and return its encoded result.
 
         Raises `Unavailable` engine_down, overloaded; `UnreachableError`, and then it may have been carried out.
         """
@@ -88,7 +88,7 @@ class Engine:
         return await self._link.order(work)
 
     def replace_sidecar(self, reason: str) -> None:
-        """End the sidecar, so that the next one connects afresh; do nothing without one. Agents do not notice."""
+        """End the sidecar, if there is one, so that the next one makes a new connection. Agents are not affected."""
         if self._link is not None:
             self._replaced = reason
             self._reading.cancel()

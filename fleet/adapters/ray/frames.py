@@ -41,7 +41,7 @@ class Dismiss(msgspec.Struct, frozen=True, tag=True):
 class Nodes(msgspec.Struct, frozen=True, tag=True):
     """List the machines of the cluster, and what is reserved if asked for: the answer is a `Cluster`.
 
-    Ray keeps reservations that were given back, and reading all of them takes 30 us each.
+    Ray keeps reservations that were released, and reading all of them takes 30 us each.
     """
 
     with_slots: bool = False
@@ -61,7 +61,7 @@ class Reserve(msgspec.Struct, frozen=True, tag=True):
 
 
 class Release(msgspec.Struct, frozen=True, tag=True):
-    """Give the room of a slot back."""
+    """Release the room of a slot."""
 
     slot: str
 

@@ -35,7 +35,7 @@ class Reservations:
         self._change = trio.Event()
 
     def see(self, cluster: Cluster) -> None:
-        """Take note of the cluster as it is; if it has changed, those that wait try again."""
+        """Store the current cluster; if it has changed, waiting placements try again."""
         nodes = {node.labels[HOST_LABEL]: node for node in cluster.nodes if HOST_LABEL in node.labels}
         is_changed = cluster != self._cluster
         self._cluster, self._nodes = cluster, nodes
@@ -44,12 +44,12 @@ class Reservations:
             self.changed()
 
     def changed(self) -> None:
-        """Let those that wait try again."""
+        """Let waiting placements try again."""
         self._change.set()
         self._change = trio.Event()
 
     def forget(self) -> None:
-        """What is reserved has to be read again: the engine has ended, or an order in doubt."""
+        """Read the reservations again at the next use: the engine has ended, or the result of an order is not known."""
         self._slots = None
 
     async def _order(self, work: Work) -> bytes:
@@ -60,7 +60,7 @@ class Reservations:
             raise
 
     async def _look(self) -> dict[str, Slot]:
-        """Look at the cluster, and return what is reserved."""
+        """Read the cluster, and return its reservations."""
         slots = self._slots
         cluster = frames.decode_cluster(await self._order(frames.Nodes(with_slots=slots is None)))
         self.see(msgspec.structs.replace(cluster, slots={}))
@@ -130,7 +130,7 @@ class Reservations:
         if (held := _held(slot, slots)) is not None:
             return held
         if floating in slots:
-            await self._ask(floating, need, need.labels, 0.0)  # it may have got its machine
+            await self._ask(floating, need, need.labels, 0.0)  # it may have a machine by now
         for name in self._candidates(slot, need, preferred):
             if await self._try(slot, need, name):
                 return name
@@ -192,7 +192,7 @@ class Reservations:
     # ------------------------------------------------------------------------------------------------- held and given
 
     async def release(self, slot: str) -> None:
-        """Give the room of a slot back. Raises `Unavailable` engine_down."""
+        """Release the room of a slot. Raises `Unavailable` engine_down."""
         async with self._placing:
             for name in [each for each in await self._look() if each.rpartition("@")[0] == slot]:
                 await self._release(name)

@@ -1,4 +1,4 @@
-"""What an agent serves of its own: its machine, the scripts that run there, and tunnels to programs there."""
+"""The ports that only an agent has: its machine, the scripts that run there, and tunnels to programs there."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -135,7 +135,7 @@ class OwnScripts:
 class OwnTunnels:
     """`machine.Tunnel`, on this machine.
 
-    A server that is gone hangs up no more: the next `dial` closes connections for which no call came for a while.
+    A server that has ended closes no connection: the next `dial` closes those without a call for some time.
     """
 
     def __init__(self) -> None:

@@ -80,7 +80,7 @@ class RayBackend:
         )
 
     def dismiss(self, order: Dismiss) -> None:
-        """End the agent; what it has started behind guards runs on."""
+        """End the agent; processes that it started behind guards continue."""
         if (agent := self._agents.pop(order.host, None) or self._find(order.host)) is not None:
             self._ray.kill(agent)
 
@@ -177,7 +177,7 @@ def main(address: str, namespace: str, opener: str) -> None:
         relay.send(Connected(ray.__version__))
         relay.serve(RayBackend(ray, namespace, opener))
     reports.flush()
-    os._exit(0)  # at once: Ray's own end may wait for a cluster that is away
+    os._exit(0)  # at once: Ray's own end may wait for a cluster that does not answer
 
 
 def _connected(address: str, namespace: str) -> Any:

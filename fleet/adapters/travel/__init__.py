@@ -2,7 +2,7 @@
 
 A host has the same adapters as the server (fleet/adapters/git), on its own disk. The classes here ask them, move the
 objects that each side lacks (courier.py), and translate places. The server has everything: after `take` and `keep` it
-needs the host no more for diffs, files of the past, forks and restores. `travelling` makes all three.
+does not need the host for diffs, files of the past, forks and restores. `travelling` makes all three.
 """
 
 from fleet.adapters.travel.composition import HostAdapters, Travelling, travelling

@@ -1,7 +1,7 @@
 """The courier: brings repositories and trees to a host, and what was made there back to the server.
 
-Each way, the receiver says what it has and gets the rest in pieces. It accepts only what is complete. Otherwise
-everything is sent again; after `PARCEL_TRIES_MAX` attempts the transfer has failed, and nothing has changed.
+In both directions, the receiver says what it has and gets the rest in pieces. It accepts only what is complete.
+Otherwise everything is sent again; after `PARCEL_TRIES_MAX` attempts the transfer has failed, and nothing has changed.
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -156,7 +156,7 @@ class Courier:
 
     @asynccontextmanager
     async def _fetched(self, packed: Packed) -> AsyncGenerator[tuple[bool, Path | None]]:
-        """Yield whether a parcel of the host has arrived whole, and its file; None if nothing had to be sent."""
+        """Yield whether a parcel of the host has arrived complete, and its file; None if nothing had to be sent."""
         parcel = packed.parcel
         if parcel is None:
             yield True, None

@@ -74,7 +74,7 @@ class SocketConnection:
                     nursery.cancel_scope.cancel()
             except Exception:
                 _log.exception("websocket_failed")
-                code, reason = _BUG, "Fleet met an unexpected error; its log has the details"
+                code, reason = _BUG, "an unexpected error occurred in Fleet; the server's log has the details"
             finally:
                 for subscription in self._subscriptions.values():
                     await subscription.close()

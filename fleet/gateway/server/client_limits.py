@@ -80,7 +80,7 @@ class Visit:
         if self.peer.streams >= STREAMS_PER_CLIENT_MAX:
             return Rejected(
                 "too_many_streams",
-                f"this address has {STREAMS_PER_CLIENT_MAX} open streams, and no more are allowed",
+                f"this address has {STREAMS_PER_CLIENT_MAX} open streams, which is the limit",
                 hint="Follow all sessions over one stream, or close those without a reader.",
                 retry_after_s=_SOON_S,
             )

@@ -95,7 +95,9 @@ async def _of_bug(error: Exception) -> Response:
     if isinstance(problem, Problem):
         return problem_response(problem)
     _log.error("request_failed", exc_info=real)
-    return problem_response(Problem("internal", "Fleet met an unexpected error; its log has the details"))
+    return problem_response(
+        Problem("internal", "an unexpected error occurred in Fleet; the server's log has the details")
+    )
 
 
 def _single(error: BaseException | None) -> BaseException | None:

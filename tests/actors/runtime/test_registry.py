@@ -192,7 +192,7 @@ async def test_active_actors_are_bounded() -> None:
     world = World(active_max=1)
     async with running(world) as registry:
         assert await registry.ask("x", "count") == 1
-        with pytest.raises(Unavailable, match="1 counter are active already"):
+        with pytest.raises(Unavailable, match="1 counter are active, which is the limit"):
             registry.tell("y", "count")
         assert await registry.ask("x", "count") == 2
 

@@ -1,4 +1,4 @@
-/** The state of the connection, always in sight: what the page shows is as true as this. */
+/** The state of the connection, always visible: the page is only as current as its connection. */
 import type { ReactNode } from "react";
 import { age } from "../core/text.ts";
 import { useNow } from "../state/clock.ts";

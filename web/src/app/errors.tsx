@@ -1,4 +1,4 @@
-/** What is shown where a whole page fails; `widgets/boundary.tsx` is for its parts. */
+/** The page that is shown when a whole page fails; `widgets/boundary.tsx` is for its parts. */
 import type { ErrorComponentProps } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { said } from "../state/trouble.ts";

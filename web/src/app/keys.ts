@@ -16,7 +16,7 @@ const BINDINGS: readonly Parsed[] = [...(KEYMAP as readonly Binding[])]
   .sort((one, other) => PRECEDENCE.indexOf(one.where) - PRECEDENCE.indexOf(other.where))
   .flatMap(binding => binding.keys.map(keys => ({ binding, single: isSingle(keys), presses: parseKeybinding(keys) })));
 
-/** Whether typing there writes: single letters belong to it. A checkbox takes Space alone, a slider its arrows. */
+/** Whether the element takes text: then single letters are input. A checkbox takes Space alone, a slider its arrows. */
 function isField(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target instanceof HTMLInputElement && /^(?:checkbox|radio|button|range)$/.test(target.type)) return false;
@@ -27,7 +27,7 @@ function isField(target: EventTarget | null): boolean {
   );
 }
 
-/** Whether a control takes the key itself: a focused button takes Space, a menu takes letters. */
+/** Whether a control uses the key itself: a focused button uses Space, a menu uses letters. */
 function isOwned(event: KeyboardEvent): boolean {
   const target = event.target instanceof Element ? event.target : null;
   if (target?.closest("[role=menu],[role=listbox],[role=dialog],[role=alertdialog]"))

@@ -18,7 +18,7 @@ import { sendNotifications } from "./notifications.ts";
 
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
-/** Whether the server lets this browser in; a server that does not answer is no refusal. */
+/** Whether the server accepts this browser; a server that does not answer is no refusal. */
 async function admitted(): Promise<boolean> {
   try {
     const answer = await fetch("/api/caller");
@@ -39,7 +39,7 @@ const fleet: Fleet = {
 
 const ASK_AGAIN_MS = 1_000;
 
-/** Ask who this is and what the server is: another server, or another person, may be there after an absence. */
+/** Ask for the user and the server: after an absence, both may be others. */
 async function ask(): Promise<void> {
   try {
     const [caller, info] = await Promise.all([read(api.GET("/api/caller")), read(api.GET("/api/info"))]);
@@ -47,14 +47,14 @@ async function ask(): Promise<void> {
     fleet.caller.set(caller.body);
     fleet.info.set(info.body);
   } catch {
-    // Without an answer nobody may change anything here.
+    // Without an answer the page allows no change.
     setTimeout(() => isPresent.get() && void ask(), ASK_AGAIN_MS);
   }
 }
 
 let wasLost = false;
 
-/** The server is there, or there again: what was read before may be old, and what could not be read can be read now. */
+/** The server is reachable, or reachable again: earlier data may be old, and failed reads can succeed now. */
 function arrived(): void {
   void ask();
   if (wasLost) void queries.invalidateQueries();

@@ -1,4 +1,4 @@
-/** The dialogs that open over any page: palette, keys, new session. Each is loaded when it is opened first. */
+/** The dialogs that open over any page: palette, keys, new session. Each is loaded when it is first opened. */
 import { useNavigate, useRouter, useRouterState } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense, useRef, useState } from "react";
 import { useActions } from "../state/actions.ts";
@@ -16,7 +16,7 @@ const NewSession = lazy(
   part(() => import("../features/new-session/dialog.tsx").then(module => ({ default: module.NewSessionDialog }))),
 );
 
-/** Where the dialog for a new session was opened: closing it leads back there. */
+/** Where the dialog for a new session was opened: closing it returns there. */
 function useBehind(): string {
   const href = useRouterState({ select: state => state.location.href });
   const behind = useRef("/");

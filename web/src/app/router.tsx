@@ -1,4 +1,4 @@
-/** The addresses of the page. What is shown stands in the address, so that every view is a link. */
+/** The addresses of the page. The address names everything that is shown, so that every view is a link. */
 import {
   createRootRoute,
   createRoute,
@@ -21,7 +21,7 @@ function oneOf<Value extends string>(value: unknown, values: readonly Value[]): 
   return values.find(each => each === value);
 }
 
-/** Return those that are there: what is not set does not stand in the address. */
+/** Return the parameters that are set: the address has no others. */
 function given<Search extends Record<string, unknown>>(search: Search): Partial<Search> {
   return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined)) as Partial<Search>;
 }
@@ -160,7 +160,7 @@ export const router = createRouter({
     settings,
     login,
   ]),
-  // What stands in the address is text: `1e5` is a word, and `turn=2` needs no quotes.
+  // Parameters of the address are text: `1e5` is a word, and `turn=2` needs no quotes.
   parseSearch: parseSearchWith(value => value),
   stringifySearch: stringifySearchWith(String),
   defaultPreload: "intent",

@@ -1,4 +1,4 @@
-/** What stands around every page: navigation, the top bar, the connection, the dialogs that open from anywhere. */
+/** The frame of every page: navigation, the top bar, the connection, the dialogs that open from anywhere. */
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import { Activity, Clock, Cpu, Inbox, LayoutList, Plus, ScrollText, Search, Settings } from "lucide-react";
 import { lazy, type ReactNode, Suspense, useEffect } from "react";
@@ -92,7 +92,7 @@ function TopBar(): ReactNode {
   );
 }
 
-/** Offers the ways from one session to another. */
+/** Registers the actions that lead from one session to another. */
 function useSessionKeys(): void {
   const { sessions } = useFleet().fleet;
   const navigate = useNavigate();
@@ -114,7 +114,7 @@ function useSessionKeys(): void {
   ]);
 }
 
-/** Offers what works on every page. */
+/** Registers the actions of every page. */
 function useEverywhere(): void {
   const navigate = useNavigate();
   const mayChange = useMayChange();

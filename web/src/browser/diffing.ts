@@ -1,4 +1,4 @@
-/** Asks the diff worker, which starts with the first question and is one for the whole page. */
+/** Asks the diff worker. The page has one, which starts with the first question. */
 import type { Compared } from "../core/line-diff.ts";
 import type { PatchFile } from "../core/patch.ts";
 import { startWorker } from "./trusted-types.ts";
@@ -38,7 +38,7 @@ function ask<Result>(request: CompareRequest): Promise<Result> {
 
 export type Sides = Pick<CompareRequest, "before" | "after" | "isCut">;
 
-/** Compare two contents; null is a side that is not there. */
+/** Compare two contents; null is a side that does not exist. */
 export function compareContents(sides: Sides, ignoreBlanks: boolean): Promise<Compared> {
   return ask({ ...sides, ignoreBlanks, patch: null });
 }

@@ -27,7 +27,7 @@ function database(): Promise<IDBDatabase> {
   return opened;
 }
 
-/** Open the store ahead: a page that is being left has no time for it. */
+/** Open the store early: a page that is being closed has no time for it. */
 export async function openDrafts(): Promise<void> {
   await database().catch(() => undefined); // a browser without storage: drafts last as long as the page
 }
@@ -43,7 +43,7 @@ export async function readDraft(sessionId: string): Promise<Draft> {
 
 let isClosed = false;
 
-/** Save no draft any more until the page is loaded again: the person whose it would be has left. */
+/** Save no more drafts until the page is loaded again: their author has logged out. */
 export function closeDrafts(): void {
   isClosed = true;
 }

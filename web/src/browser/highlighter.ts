@@ -1,4 +1,4 @@
-/** Asks the worker that reads code, and remembers what it has said: rows come and go as one scrolls. */
+/** Asks the worker that highlights code, and keeps its answers: scrolling removes rows and shows them again. */
 import { type Answered, type Asked, type CodeLine, HIGHLIGHT_CHARS_MAX } from "../core/code.ts";
 import { startWorker } from "./trusted-types.ts";
 import address from "./workers/highlight.ts?worker&url";
@@ -32,7 +32,7 @@ function theWorker(): Worker | null {
   return worker;
 }
 
-/** Return what is known of this code already; undefined where it has to be asked. */
+/** Return the known answer for this code; undefined if the worker has to be asked. */
 export function knownLines(code: string, language: string): readonly CodeLine[] | null | undefined {
   if (code.length > HIGHLIGHT_CHARS_MAX) return null;
   return remembered.get(keyOf(code, language));

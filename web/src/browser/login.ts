@@ -1,12 +1,12 @@
-/** Where a person goes on after the login. The address may come from a link of somebody else: it is not trusted. */
+/** Where a person continues after the login. The address may come from another person's link: it is not trusted. */
 
 const HERE = "http://here.invalid";
 const ADDRESS_CHARS_MAX = 1_000;
 
 /**
- * Return the address as a path of this page, null for one that a browser takes for another place.
+ * Return the address as a path of this page, null if a browser would leave the page with it.
  *
- * Browsers leave tabs and newlines out, take `\` for `/`, and `//host` for a host: so the browser's own reading counts.
+ * Browsers drop tabs and newlines, read `\` as `/`, and `//host` as a host: so the browser's own parser decides.
  */
 export function ownPath(address: string): string | null {
   if (!address.startsWith("/") || address.length > ADDRESS_CHARS_MAX || !URL.canParse(address, HERE)) return null;
@@ -14,7 +14,7 @@ export function ownPath(address: string): string | null {
   return origin !== HERE || pathname.startsWith("//") ? null : pathname + search + hash;
 }
 
-/** Return where to go on from an address: there, if it is a place of this page; from the login, where its link led. */
+/** Return where to continue: at the address, if it is one of this page; from the login, where its link led. */
 export function nextOf(path: string, search: string): string {
   const next = path === "/login" ? new URLSearchParams(search).get("next") : path + search;
   return ownPath(next ?? "/") ?? "/";

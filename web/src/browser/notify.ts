@@ -21,7 +21,7 @@ export async function setNotify(isOn: boolean): Promise<NotifyState> {
   return notifyState();
 }
 
-/** Hold the right to notify while the page is open; returns when another tab has gone and it is this one's turn. */
+/** Hold the right to notify while the page is open; returns when this tab has got it from a closed one. */
 export function whenItIsOurTurn(begin: () => void): void {
   void navigator.locks?.request(LOCK, () => {
     begin();

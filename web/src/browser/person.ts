@@ -1,6 +1,6 @@
 /**
- * What this browser keeps for the person who is logged in: drafts, reviews, and where they were last. It goes when they
- * log out, and when somebody else comes in.
+ * What this browser keeps for the person who is logged in: drafts, reviews, and where they were last. It is removed when they
+ * log out, and when another person logs in.
  */
 import { clearDrafts, closeDrafts } from "./drafts.ts";
 import { clearReviews } from "./reviews.ts";
@@ -9,7 +9,7 @@ import { readSetting, writeSetting } from "./storage.ts";
 const WHOSE = "caller";
 const OF_A_PERSON = ["recent", "folded", WHOSE];
 
-/** Forget it all. Other tabs, which may still hold a draft, save none any more. */
+/** Remove all of it. Other tabs, which may still hold a draft, save no more drafts. */
 export async function forgetPerson(): Promise<void> {
   closeDrafts();
   clearReviews();
@@ -18,8 +18,8 @@ export async function forgetPerson(): Promise<void> {
 }
 
 /**
- * Note who is here. Return whether that is somebody else than before, so that the page has to begin anew: what was kept
- * is forgotten then. The user of this machine, who needs no token, is the same person with one.
+ * Record the person. Return whether it is another one than before, so that the page has to start again: the kept data
+ * is removed then. The user of this machine, who needs no token, is the same person with one.
  */
 export async function isSomebodyElse(actor: string): Promise<boolean> {
   const before = readSetting(WHOSE);

@@ -40,7 +40,7 @@ export function clearReviews(): void {
   for (const sessionId of reviewedSessions()) writeReview(sessionId, null);
 }
 
-/** Hear of changes that other tabs make. Return what ends it. */
+/** Listen to changes by other tabs. Return the function that ends this. */
 export function onReviewElsewhere(changed: (sessionId: string) => void): () => void {
   const listener = (event: StorageEvent): void => {
     if (event.key?.startsWith(PREFIX)) changed(event.key.slice(PREFIX.length));

@@ -1,4 +1,4 @@
-/** Carries out what the machine in `core/connection.ts` orders: one WebSocket, its pings, its way back. */
+/** Carries out what the machine in `core/connection.ts` decides: one WebSocket, its pings, its reconnection. */
 import { type Connection, type Happening, initial, type Order, step } from "../core/connection.ts";
 import type { ClientFrame, ServerFrame } from "../wire/types.ts";
 
@@ -9,10 +9,10 @@ export type SocketEvents = {
   /** A connection is open: subscribe now. */
   readonly opened: () => void;
   readonly frame: (frame: ServerFrame) => void;
-  /** The connection is gone; commands that had no reply are not decided. */
+  /** The connection is lost; the result of commands without a reply is not known. */
   readonly lost: () => void;
   readonly changed: (connection: Connection) => void;
-  /** Ask over HTTP whether the server lets this browser in; a WebSocket does not say why it was refused. */
+  /** Ask over HTTP whether the server accepts this browser; a WebSocket does not say why it was refused. */
   readonly admitted: () => Promise<boolean>;
 };
 
@@ -56,7 +56,7 @@ export class Socket {
     return true;
   }
 
-  /** Everything that was subscribed to is caught up, or something has to be fetched again. */
+  /** All subscriptions have caught up, or one has to be fetched again. */
   caughtUp(isLive: boolean): void {
     this.#happen({ type: isLive ? "caught-up" : "fell-behind" });
   }

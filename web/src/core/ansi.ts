@@ -1,4 +1,4 @@
-/** Terminal output as runs of text with colours: SGR sequences become names of colours, all other sequences go. */
+/** Terminal output as runs of text with colours: SGR sequences become names of colours, all other sequences are removed. */
 import { plain, unstyled } from "./text.ts";
 
 export type Run = { readonly text: string; readonly colour: string | null; readonly isBold: boolean };
@@ -9,7 +9,7 @@ const SGR = /\u001b\[([0-9;:]*)m/g;
 
 type Pen = { colour: string | null; isBold: boolean };
 
-/** Return the runs of an output. A line that a carriage return has written over shows what stands there at the end. */
+/** Return the runs of an output. A line that carriage returns have overwritten shows its last content. */
 export function runsOf(output: string): readonly Run[] {
   const text = overwritten(output);
   const runs: Run[] = [];
@@ -33,7 +33,7 @@ function add(runs: Run[], text: string, pen: Pen): void {
   else runs.push({ text: shown, ...pen });
 }
 
-/** Progress bars write one line again and again: keep what each line was last. */
+/** Progress bars write one line again and again: keep the last content of each line. */
 function overwritten(output: string): string {
   if (!output.includes("\r")) return output;
   return output
@@ -54,13 +54,13 @@ function changed(pen: Pen, codes: string): Pen {
     else if (code === 39) next = { ...next, colour: null };
     else if (code >= 30 && code <= 37) next = { ...next, colour: COLOURS[code - 30] ?? null };
     else if (code >= 90 && code <= 97) next = { ...next, colour: COLOURS[code - 90] ?? null };
-    // 256 colours and true colours, of text and ground: their numbers are none of ours.
+    // 256 colours and true colours, of text and background: the numbers after them are no codes of their own.
     else if (code === 38 || code === 48) index += numbers[index + 1] === 2 ? 4 : 2;
   }
   return next;
 }
 
-/** Return the last `max` lines, and how many stand before them. */
+/** Return the last `max` lines, and the number of lines before them. */
 export function lastLines(text: string, max: number): { readonly text: string; readonly hidden: number } {
   const whole = text.replace(/\n+$/, "");
   let from = whole.length;
@@ -74,7 +74,7 @@ export function lastLines(text: string, max: number): { readonly text: string; r
   return { text: whole.slice(from + 1), hidden: count(whole, from) + 1 };
 }
 
-/** Return the first `max` lines, and how many stand behind them. */
+/** Return the first `max` lines, and the number of lines after them. */
 export function firstLines(text: string, max: number): { readonly text: string; readonly hidden: number } {
   const whole = text.replace(/\n+$/, "");
   let from = -1;

@@ -3,7 +3,7 @@
  *
  * Parsing a whole answer again at each word costs more and more. So only the open tail is lexed: every block but the last
  * is closed, and closed blocks keep their text, so that their rendering is kept too. The last one may still change its kind
- * (a line becomes a heading, a list goes on). Blocks are known by their index.
+ * (a line becomes a heading, a list continues). Blocks are known by their index.
  */
 import { blockTokens } from "./lex.ts";
 
@@ -11,7 +11,7 @@ export type Blocks = { readonly source: string; readonly closed: readonly string
 
 export const NO_BLOCKS: Blocks = { source: "", closed: [], open: "" };
 
-/** Return the blocks of `source`; `before` are those of what it was. A source that does not go on from there starts over. */
+/** Return the blocks of `source`; `before` are those of what it was. A source that does not continue the old one starts from the beginning. */
 export function blocksOf(source: string, before: Blocks = NO_BLOCKS): Blocks {
   if (source === before.source) return before;
   const goesOn = source.startsWith(before.source);
@@ -25,7 +25,7 @@ export function blocksOf(source: string, before: Blocks = NO_BLOCKS): Blocks {
 
 /** Cut a text at its top-level blocks. Nothing is lost: the pieces put together are the text. */
 function cut(text: string): readonly string[] {
-  // A definition may stand anywhere and is needed everywhere: such a text stays whole.
+  // A definition may be anywhere and is needed everywhere: a text with one is not cut.
   if (/^ {0,3}\[[^\]]+\]:/m.test(text)) return [text];
   const pieces: string[] = [];
   for (const token of blockTokens(text) ?? []) {

@@ -1,4 +1,4 @@
-/** Code with colours: what the worker that reads it is asked, what it answers, and which language a file is in. */
+/** Highlighted code: the questions to the worker, its answers, and the language of a file. */
 
 /** The kinds of tokens, as the style sheet names them. */
 export const TOKEN_KINDS = [

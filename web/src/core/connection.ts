@@ -1,9 +1,9 @@
 /**
- * The connection to the server, as a pure machine: what happens and the time go in, the next state and orders come out.
+ * The connection to the server, as a pure machine: events and the time go in, the next state and actions come out.
  *
  * An open socket proves nothing: a laptop that slept, a proxy that died and a server that hangs all look open. So the page
- * pings every 10 s, gives an answer 5 s, and takes a jump of the clock as a sign that it slept. `browser/socket.ts` carries
- * the orders out.
+ * pings every 10 s, waits 5 s for an answer, and takes a jump of the clock as a sign that it slept. `browser/socket.ts` carries
+ * the actions out.
  */
 
 /** What the page shows: `behind` is connected but not caught up; `denied` needs a login; `away` has no server. */
@@ -13,9 +13,9 @@ export type Connection = {
   readonly phase: Phase;
   /** Since when the phase holds, in ms. */
   readonly sinceMs: number;
-  /** Since when there has been no connection, in ms; attempts that fail do not make it younger. */
+  /** Since when there has been no connection, in ms; failed attempts do not change it. */
   readonly lostMs: number | null;
-  /** When the server was last heard, in ms; 0 for never. */
+  /** When the last frame of the server arrived, in ms; 0 for never. */
   readonly heardMs: number;
   /** Failed attempts in a row. */
   readonly attempts: number;
@@ -23,7 +23,7 @@ export type Connection = {
   readonly pingMs: number | null;
   /** When the next attempt is due, in ms. */
   readonly retryMs: number | null;
-  /** The last look at the clock, in ms. */
+  /** When the clock was last read, in ms. */
   readonly tickMs: number;
 };
 
@@ -43,11 +43,11 @@ export const PING_EVERY_MS = 10_000;
 export const PONG_WITHIN_MS = 5_000;
 export const SLEPT_MS = 20_000;
 export const OPEN_WITHIN_MS = 10_000;
-/** An attempt that is younger is not begun anew. */
+/** An attempt that is younger is not repeated. */
 const FRESH_MS = 2_000;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
-/** WebSocket close code of a token that is not good (any more). */
+/** WebSocket close code of a token that is not valid, or no longer valid. */
 const POLICY_VIOLATION = 1008;
 
 export function initial(nowMs: number): Connection {
@@ -63,7 +63,7 @@ export function initial(nowMs: number): Connection {
   };
 }
 
-/** Return the next state and what is to be done. `random` is in [0, 1). */
+/** Return the next state and the actions. `random` is in [0, 1). */
 export function step(
   state: Connection,
   happening: Happening,

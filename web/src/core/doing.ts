@@ -5,7 +5,7 @@ import { oneLine } from "./text.ts";
 export type Doing = {
   /** What kind of line it is: `ask` waits for a person, `trouble` went wrong, `prompt` is what a person wrote. */
   readonly kind: "ask" | "trouble" | "tool" | "thought" | "prompt" | "text" | "none";
-  /** Stands before the text: a tool's name, who speaks. */
+  /** The text before it: a tool's name, or who speaks. */
   readonly lead: string;
   readonly text: string;
 };
@@ -37,7 +37,7 @@ const NAMED = {
   prompt: { kind: "prompt", lead: "you" },
 } as const;
 
-/** For how long a tool has been running, in ms; null where none runs, or only since a moment. */
+/** For how long a tool has been running, in ms; null if none runs, or it has just started. */
 export function toolMs({ status, activity }: SessionItem, nowMs: number): number | null {
   if (status !== "active" || activity?.kind !== "tool") return null;
   const ms = nowMs - Date.parse(activity.at);
@@ -46,7 +46,7 @@ export function toolMs({ status, activity }: SessionItem, nowMs: number): number
 
 const MOMENT_MS = 10_000;
 
-/** Return how much of which budget is used: the one that is closest to its end. */
+/** Return how much of which budget is used: the one with the least left. */
 export function budgetOf(item: SessionItem): { readonly used: number; readonly words: string } | null {
   const { budget } = item;
   if (budget === null) return null;

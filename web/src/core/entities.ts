@@ -1,4 +1,4 @@
-/** Character references of HTML, as Markdown may have them. A name that is not in the table stays as it is written. */
+/** Character references of HTML, which Markdown allows. A name that is not in the table stays as written. */
 import { plain } from "./text.ts";
 
 const NAMED: Readonly<Record<string, string>> = {
@@ -60,7 +60,7 @@ export function decoded(text: string): string {
   });
 }
 
-/** Whether the character is one that a person sees, by the same rule as any text. */
+/** Whether the character is visible, by the same rule as in any text. */
 function isShown(code: number): boolean {
   if (code > CODE_POINT_MAX || code === 0x1b) return false;
   const character = String.fromCodePoint(code);

@@ -1,7 +1,7 @@
 /**
  * The filter of the list: words, and terms like `status:working repo:shop -tag:old`.
  *
- * Every term must hold; a comma inside a term means "or"; a minus before it means "not"; quotes hold blanks together. A
+ * Every term must hold; a comma inside a term means "or"; a minus before it means "not"; quotes keep blanks in one term. A
  * value matches from its beginning (`tag:ui` finds `ui-kit`), a repository, branch or model anywhere. A term that cannot be
  * read is left out and named in `trouble`: half a filter is better than an empty list.
  */

@@ -2,8 +2,8 @@
  * The order of the list: which sessions are shown, in which group, and where.
  *
  * Every session that is shown is in exactly one group, once. A child stands below its parent where both are in one group,
- * and by itself elsewhere: a child that needs a person must not hide below a parent that does not. What streams (text,
- * costs, changes) moves no row unless the list is sorted by it.
+ * and by itself elsewhere: a child that needs a person must not hide below a parent that does not. Streamed changes (text,
+ * costs, diffs) move no row unless the list is sorted by them.
  */
 import type { SessionItem } from "../wire/types.ts";
 import { type Filter, matches, placeOf } from "./filter.ts";
@@ -19,7 +19,7 @@ export type View = { readonly filter: Filter; readonly group: GroupBy; readonly 
 /** Sessions that ended longer ago than this are in the history alone, in ms. */
 export const ENDED_SHOWN_MS = 24 * 3_600_000;
 
-/** A session's place in a group: below how many others it stands. */
+/** A session's place in a group: the number of its ancestors there. */
 export type Place = { readonly id: string; readonly depth: number };
 
 export type Cluster = {
@@ -30,7 +30,7 @@ export type Cluster = {
   readonly needing: number;
 };
 
-/** All of a session that decides where it stands. */
+/** The facts of a session that decide its place. */
 type Facts = {
   readonly id: string;
   readonly parentId: string | null;
@@ -64,7 +64,7 @@ export class Arrangement {
     const recent = facts.filter(each => !(each.endedMs < nowMs - ENDED_SHOWN_MS));
     this.total = recent.length;
     const shown = recent.filter(each => each.isMatch);
-    // A family is named after its oldest, whom the filter may have left out.
+    // A family has the id of its oldest session, which the filter may hide.
     const decisive = this.#view.group === "parent" ? [...shown, ...facts] : shown;
     if (isSame(decisive, this.#decisive)) return this.#clusters;
     this.#decisive = decisive;
@@ -86,7 +86,7 @@ export class Arrangement {
   }
 }
 
-/** Return the old facts where the new ones say the same. */
+/** Return the old facts if the new ones are equal. */
 function keep(before: Facts | undefined, now: Facts): Facts {
   if (before === undefined) return now;
   const keys = Object.keys(now) as (keyof Facts)[];
@@ -120,7 +120,7 @@ function clusterOf(item: SessionItem, state: Group, group: GroupBy): string {
   return group === "tag" ? (item.tags[0] ?? "") : "";
 }
 
-/** `changed` is when the state changed, not when anything did: a session that writes stays where it is. */
+/** `changed` is when the state changed, and not when the item did: a session that writes keeps its place. */
 function orderOf(item: SessionItem, sort: SortBy): number | string {
   if (sort === "title") return item.title.toLowerCase();
   if (sort === "cost") return -item.costUsd;
@@ -176,7 +176,7 @@ function ancestorOf(facts: Facts, byId: ReadonlyMap<string, Facts>, within: (par
   return root;
 }
 
-/** Put children below their parents. A family stands where the first of it stands. */
+/** Put children below their parents. A family has the place of its first session. */
 function nested(sorted: readonly Facts[]): readonly Place[] {
   const byId = new Map(sorted.map(each => [each.id, each]));
   const children = new Map<string, Facts[]>();
@@ -200,7 +200,7 @@ function nested(sorted: readonly Facts[]): readonly Place[] {
         ancestorOf(each, byId, () => true),
         0,
       );
-    place(each, 0); // a session whose ancestors go round in a circle: it is shown all the same
+    place(each, 0); // a session whose ancestors form a circle: it is shown, too
   }
   return places;
 }

@@ -1,4 +1,4 @@
-/** Guesses of how high the rows of a transcript are, in pixels, for those that were never in sight: the nearer, the calmer. */
+/** Guesses of how high the rows of a transcript are, in pixels, for rows that were never visible. A good guess keeps the scroll position stable. */
 import type { Part } from "../wire/opencode.ts";
 import type { Row } from "./rows.ts";
 import { saidIn } from "./rows.ts";

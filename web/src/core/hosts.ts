@@ -1,4 +1,4 @@
-/** The hosts: how each looks, what a person must know of them at once, and what a session asks for. */
+/** The hosts: how each is shown, what a person must know of them at once, and what a session asks for. */
 import type { EngineItem, HostItem } from "../wire/api.ts";
 import type { SessionItem } from "../wire/types.ts";
 import { bytes, counted, oneLine } from "./text.ts";
@@ -23,7 +23,7 @@ export function lookOfHost(host: HostItem): HostLook {
   return LOOKS[host.status] ?? { shape: "?", word: host.status, tone: "away" };
 }
 
-/** Return the host of a session where it is worth a word: another machine than the server's. */
+/** Return the host of a session if it is not the server's machine. */
 export function elsewhere(item: SessionItem): string | null {
   return item.host === null || item.host === LOCAL ? null : item.host;
 }
@@ -62,7 +62,7 @@ function silentTrouble(host: HostItem): HostTrouble {
   };
 }
 
-/** Return the free memory of the whole, as far as it is known. */
+/** Return the free and the total memory, as far as they are known. */
 export function memoryOf(host: HostItem): string {
   if (host.memoryBytes === null) return "–";
   return host.memoryFreeBytes === null

@@ -1,8 +1,8 @@
 /**
  * Lines of a diff, folded where nothing changes, in slices of bounded size, with an index that finds any line.
  *
- * A diff is a list of runs: so many lines that both sides have, then so many that go, then so many that come. Line
- * numbers count from 1; 0 stands for "not on this side".
+ * A diff is a list of runs: a number of common lines, then of removed lines, then of added lines. Line
+ * numbers count from 1; 0 means "not on this side".
  */
 
 export type Side = "before" | "after";
@@ -18,7 +18,7 @@ export type LineDiff = {
 
 export type Row = { readonly kind: "same" | "del" | "add" | "pair"; readonly before: number; readonly after: number };
 
-/** Lines that nothing changes, which are not shown. `gap` is its index, first lines count from 1. */
+/** Unchanged lines, which are not shown. `gap` is its index, first lines count from 1. */
 export type Fold = {
   readonly type: "fold";
   readonly key: string;
@@ -26,7 +26,7 @@ export type Fold = {
   readonly before: number;
   readonly after: number;
   readonly count: number;
-  /** Whether a change stands above and below, from which it can be opened. */
+  /** Whether there is a change above and below, from which it can be opened. */
   readonly hasAbove: boolean;
   readonly hasBelow: boolean;
 };
@@ -40,7 +40,7 @@ export type Openings = ReadonlyMap<number, Opened>;
 
 export const CONTEXT_LINES = 3;
 export const EXPAND_LINES = 20;
-/** So few hidden lines take no more room than what would say that they are hidden. */
+/** So few hidden lines take no more room than the note that they are hidden. */
 const FOLD_MIN = 2;
 /** How high a line is as long as it is not wrapped. */
 export const LINE_PX = 20;
@@ -84,7 +84,7 @@ function sliceOf(rows: readonly Row[]): Slice {
   return { type: "slice", key: `s${first?.before ?? 0}.${first?.after ?? 0}`, rows };
 }
 
-/** Return what of a gap is hidden; null where all of it is shown. */
+/** Return the hidden part of a gap; null if all of it is shown. */
 function foldOf(gap: Gap, isLast: boolean, openings: Openings): Fold | null {
   const opened = openings.get(gap.gap);
   const top = Math.max(gap.gap === 0 ? 0 : CONTEXT_LINES, opened?.top ?? 0);
@@ -135,7 +135,7 @@ export function opened(
 
 export type Place = { readonly item: number; readonly row: number };
 
-/** Return where a line stands; null where the side has no such line. A line in a fold has `row` -1. */
+/** Return the place of a line; null if the side has no such line. A line in a fold has `row` -1. */
 export function placeOf(items: readonly Item[], side: Side, line: number): Place | null {
   for (let item = 0; item < items.length; item += 1) {
     const each = items[item];
@@ -152,7 +152,7 @@ export function placeOf(items: readonly Item[], side: Side, line: number): Place
   return null;
 }
 
-/** Return the openings that bring a line of a fold into sight, with its neighbours. */
+/** Return the openings that show a line of a fold, with its neighbours. */
 export function revealed(openings: Openings, fold: Fold, side: Side, line: number): Openings {
   const fromTop = line - fold[side] + 1;
   const fromBottom = fold.count - fromTop + 1;
@@ -186,7 +186,7 @@ export function partnersOf(diff: LineDiff): Partners {
   return partners;
 }
 
-/** A line that the reader stands on. */
+/** The line of the reader's cursor. */
 export type Spot = { readonly side: Side; readonly line: number };
 
 /** Return the name of a line as react-diff-view has it: each line of a diff has one of its own. */
@@ -195,7 +195,7 @@ export function keyOf(row: Row, side: Side): string {
   return side === "before" ? `D${row.before}` : `I${row.after}`;
 }
 
-/** Return the key of a line that is shown; null where it is folded away or not there. */
+/** Return the key of a line that is shown; null if it is folded or does not exist. */
 export function keyAt(items: readonly Item[], { side, line }: Spot): string | null {
   const place = placeOf(items, side, line);
   const item = place && items[place.item];
@@ -203,7 +203,7 @@ export function keyAt(items: readonly Item[], { side, line }: Spot): string | nu
   return row ? keyOf(row, side) : null;
 }
 
-/** Return the spot so many rows further, past folds; the side is kept where the row has it. */
+/** Return the spot so many rows further, past folds, on the same side if the row has it. */
 export function moved(items: readonly Item[], spot: Spot, by: number, prefers: Side): Spot {
   const rows = items.flatMap(item => (item.type === "slice" ? item.rows : []));
   const at = rows.findIndex(row => row[spot.side] === spot.line);

@@ -1,4 +1,4 @@
-/** The last things that a transcript says, each as a short text: for a look that is no transcript. */
+/** The last messages of a transcript, each as a short text, for views that show no transcript. */
 import { record, text } from "../wire/opencode.ts";
 import { oneLine, plain } from "./text.ts";
 
@@ -33,7 +33,7 @@ function lineOf(info: unknown, value: unknown): Line | null {
   return { id, kind: isPrompt ? "prompt" : "text", lead: isPrompt ? "you" : "", text: plain(tail(words, isPrompt)) };
 }
 
-/** A prompt says what it is about at its beginning, an answer at its end. */
+/** The important part of a prompt is its beginning, that of an answer its end. */
 function tail(words: string, isPrompt: boolean): string {
   if (words.length <= TEXT_MAX) return words;
   return isPrompt ? `${words.slice(0, TEXT_MAX)}…` : `…${words.slice(-TEXT_MAX)}`;

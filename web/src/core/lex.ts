@@ -1,8 +1,8 @@
 /**
- * Markdown as tokens, whatever is in it.
+ * Markdown as tokens, for every input.
  *
- * The lexer takes quadratic time for some texts without an end of paragraph, and its stack has an end: what would go too
- * deep or take too long stays the text that it is. No answer of an agent may hold up the page.
+ * The lexer takes quadratic time for some texts without an end of paragraph, and its stack is limited: a text that would nest too
+ * deep or take too long stays plain text. No answer of an agent may block the page.
  */
 import { Lexer, type Token } from "marked";
 
@@ -40,7 +40,7 @@ function lexed(text: string): Lexer | null {
     lexer.blockTokens(text.replace(/\r\n|\r/g, "\n"), lexer.tokens);
     return lexer;
   } catch (error) {
-    if (error instanceof RangeError) return null; // the stack is at its end
+    if (error instanceof RangeError) return null; // the stack has overflowed
     throw error;
   }
 }

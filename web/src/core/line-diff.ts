@@ -1,4 +1,4 @@
-/** Two texts in, lines and runs out: what the diff worker does. */
+/** Compares two texts for the diff worker: texts in, lines and runs out. */
 import { diffArrays } from "diff";
 import type { LineDiff, Run, Side } from "./hunks.ts";
 
@@ -11,7 +11,7 @@ export type Text = {
 };
 
 export type Compared = LineDiff & {
-  /** Whether comparing took too long: all lines of one side go, all of the other come. */
+  /** Whether comparing took too long: all lines of one side count as removed, all of the other as added. */
   readonly isWhole: boolean;
   readonly endsWell: Readonly<Record<Side, boolean>>;
   /** Whether all lines of a side end with CRLF; they keep the CR here. */
@@ -19,7 +19,7 @@ export type Compared = LineDiff & {
   readonly isForeign: boolean;
 };
 
-/** Longer is not compared: the reader waits. */
+/** A longer comparison is given up: the reader waits for it. */
 export const COMPARE_MS = 500;
 /** Compare two texts line by line. */
 export function compare(before: Text, after: Text, ignoreBlanks: boolean): Compared {
@@ -57,7 +57,7 @@ function numbered(before: Text, after: Text, ignoreBlanks: boolean): readonly [n
 
 /** Return the runs, null where it takes longer than `COMPARE_MS`. */
 function runsOf(old: readonly number[], now: readonly number[]): readonly Run[] | null {
-  // What only one side has is in no common line: without it, files that differ a lot are compared as fast as others.
+  // A line that only one side has is no common line. Without these lines, very different files are compared quickly.
   const oldSet = new Set(old);
   const nowSet = new Set(now);
   const keptOld = indexes(old, nowSet);

@@ -1,4 +1,4 @@
-/** The filters of the log, as they are typed: what the server can take, and what is said of the rest. */
+/** The filters of the log, as they are typed: which ones the server accepts, and what is wrong with the others. */
 import { EVENT_TYPES } from "../wire/events.ts";
 
 const KNOWN: ReadonlySet<string> = new Set(EVENT_TYPES);
@@ -9,7 +9,7 @@ export function sessionFault(typed: string): string | null {
   return SESSION.test(typed) ? null : "Choose a session, or paste a whole id.";
 }
 
-/** Return what is wrong with types of events that are parted by commas; null where all are known. */
+/** Return what is wrong with types of events, separated by commas; null if all are known. */
 export function typeFault(typed: string): string | null {
   const unknown = typed.split(",").filter(each => !KNOWN.has(each));
   return unknown.length === 0

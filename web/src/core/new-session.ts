@@ -77,7 +77,7 @@ export function strategyOf(draft: Draft, isGit: boolean | null): Strategy {
   return draft.strategy ?? "worktree";
 }
 
-/** Return what is wrong with a field, by field; nothing where all is well. */
+/** Return the errors by field; none if the form is complete. */
 export function faults(draft: Draft): Readonly<Partial<Record<keyof Draft, string>>> {
   const found: Partial<Record<keyof Draft, string>> = {};
   if (draft.directory.trim() === "") found.directory = "Choose the directory in which the session works.";

@@ -1,11 +1,11 @@
 /** Work on many things, a few at a time. */
 
-/** How the work on one thing went: `refused` says why not, null where it was done. */
+/** The outcome for one id: `refused` says why it failed, null if it succeeded. */
 export type Outcome = { readonly id: string; readonly refused: string | null };
 
 /**
- * Work on each, at most `width` at a time, and return all outcomes in the order of the ids. A refusal stops nothing.
- * `words` says an error in words.
+ * Work on each, at most `width` at a time, and return all outcomes in the order of the ids. A refusal does not stop the others.
+ * `words` turns an error into a text.
  */
 export async function forEach(
   ids: readonly string[],

@@ -1,9 +1,9 @@
-/** What the box for prompts understands: `/` commands, `@` files, the limits of files, the commands that are sent. */
+/** The syntax of the box for prompts: `/` commands, `@` files, the limits of files, and the commands that are sent. */
 
 export type Trigger = {
   readonly kind: "command" | "file";
   readonly query: string;
-  /** Where what is typed of it begins and ends, the sign included. */
+  /** Where the typed part begins and ends, the sign included. */
   readonly from: number;
   readonly to: number;
 };
@@ -19,7 +19,7 @@ export function triggerAt(text: string, caret: number): Trigger | null {
   return { kind: "file", query, from: caret - query.length - 1, to: caret };
 }
 
-/** Put what was chosen where it was being typed. Return the text and where the caret stands then. */
+/** Replace the typed part by the choice. Return the text and the new position of the caret. */
 export function completed(text: string, trigger: Trigger, value: string): readonly [string, number] {
   const put = trigger.kind === "command" ? `/${value} ` : `@${value} `;
   const rest = text.slice(trigger.to);

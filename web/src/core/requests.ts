@@ -1,4 +1,4 @@
-/** Permission requests and questions: OpenCode's JSON, read narrowly. What is not understood is shown as it came. */
+/** Permission requests and questions: OpenCode's JSON, parsed strictly. Unknown parts are shown as received. */
 import { list, record, text } from "../wire/opencode.ts";
 import type { InboxItem } from "../wire/types.ts";
 

@@ -1,9 +1,9 @@
 /**
  * Comments on lines of a diff, for the agent. They are kept by what the lines say, not by their numbers.
  *
- * A comment knows the text that it is about and up to two lines above and below. Where that text is found again, the
- * comment moves with it; where it is not, the comment is stale and says so. Where the text stands more than once, a
- * neighbour has to agree, so that a comment never jumps to some other `}`.
+ * A comment knows the text that it is about and up to two lines above and below. If that text is found again, the
+ * comment moves with it; if not, the comment is stale and says so. If the text is there more than once, a
+ * neighbouring line has to match, so that a comment never jumps to another `}`.
  */
 import type { Side } from "./hunks.ts";
 
@@ -19,7 +19,7 @@ export type Comment = {
   readonly below: readonly string[];
   /** What it says; empty as long as it was never saved. */
   readonly text: string;
-  /** What is being written, null where nobody writes. It is kept with each key, so that a reload loses nothing. */
+  /** The text that is being written, null if none is. It is saved with each key, so that a reload loses nothing. */
   readonly draft: string | null;
   readonly atMs: number;
   readonly state: "open" | "resolved" | "sent";
@@ -31,7 +31,7 @@ export const COMMENT_CHARS_MAX = 8_000;
 export const QUOTE_LINES_MAX = 60;
 const QUOTE_LINE_CHARS_MAX = 500;
 const AROUND_LINES = 2;
-/** A text of fewer signs than this says nothing of where it stands. */
+/** A shorter text does not identify its place. */
 const TELLING_CHARS = 4;
 
 export type Anchor = Pick<Comment, "side" | "from" | "to" | "quote" | "above" | "below">;
@@ -55,7 +55,7 @@ function cut(line: string): string {
   return line.length <= QUOTE_LINE_CHARS_MAX ? line : line.slice(0, QUOTE_LINE_CHARS_MAX);
 }
 
-/** Return where the text of a comment stands now; null where it is not found, or cannot be told from others. */
+/** Return the current place of the text of a comment; null if it is not found, or is ambiguous. */
 export function findAnchor(anchor: Anchor, lines: readonly string[]): Found | null {
   const first = anchor.quote[0];
   if (first === undefined) return null;
@@ -86,7 +86,7 @@ function isAt(texts: readonly string[], lines: readonly string[], at: number): b
   });
 }
 
-/** Return how many neighbours stand where they stood; those that stand next to it count double, blank ones little. */
+/** Return a score for unchanged neighbours; direct neighbours count double, blank ones little. */
 function score(anchor: Anchor, lines: readonly string[], at: number): number {
   const worth = (text: string | undefined, index: number, distance: number): number => {
     if (text === undefined || lines[index] === undefined || cut(lines[index]) !== text) return 0;
@@ -105,7 +105,7 @@ export function unsent(comments: readonly Comment[]): readonly Comment[] {
   return comments.filter(comment => comment.state === "open" && comment.text !== "");
 }
 
-/** Return `src/a.py:12` or `src/a.py:12-14`, with a word for lines that went. */
+/** Return `src/a.py:12` or `src/a.py:12-14`, with a word for removed lines. */
 export function placeName(comment: Comment, found: Found | null): string {
   const { from, to } = found ?? comment;
   const lines = from === to ? `${from}` : `${from}-${to}`;

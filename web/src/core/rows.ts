@@ -69,7 +69,7 @@ function partRow(part: Part): Row {
   return { kind: "part", key: part.id, messageId: part.messageId };
 }
 
-/** Whether a person has said it: OpenCode adds what it says itself. */
+/** Whether a person wrote the part: OpenCode adds parts of its own. */
 export function isSaid(part: Part): boolean {
   return (
     (part.kind === "text" && !part.isSynthetic && part.text !== "") || part.kind === "file" || part.kind === "unknown"

@@ -17,7 +17,7 @@ export class SentPrompts {
     if (known !== undefined) this.#waiting.set(promptId, { ...known, text });
   }
 
-  /** Return the text of a prompt that is sent now; null for one that was not heard of. */
+  /** Return the text of a prompt that is sent now; null for an unknown one. */
   take(promptId: string): string | null {
     const prompt = this.#waiting.get(promptId);
     this.#waiting.delete(promptId);

@@ -1,5 +1,5 @@
 /**
- * Each event of the log as one sentence: what happened, for a person who was not there.
+ * Each event of the log as one sentence: what happened, for a person who did not see it.
  *
  * The table has a row for every type of event that the server has; a type that is missing is an error of the compiler. An event of a
  * newer server, or one that was erased, still gets a sentence.

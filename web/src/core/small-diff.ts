@@ -3,7 +3,7 @@
 export type PatchLine = { readonly kind: "add" | "del" | "same" | "gap"; readonly text: string };
 export type Patch = { readonly lines: readonly PatchLine[]; readonly additions: number; readonly deletions: number };
 
-/** Read a unified patch of one file; what it is not sure of it leaves out. */
+/** Read a unified patch of one file; lines that cannot be read with certainty are left out. */
 export function readPatch(patch: string): Patch {
   const lines: PatchLine[] = [];
   let isIn = false;
@@ -23,7 +23,7 @@ function kindOf(line: string): "add" | "del" | "same" {
   return line.startsWith("-") ? "del" : "same";
 }
 
-/** Return the change of a text to another, as lines that go and lines that come; equal lines at both ends are left out. */
+/** Return the change of a text to another, as removed and added lines; equal lines at both ends are left out. */
 export function replaced(before: string, after: string): Patch {
   const old = linesOf(before);
   const fresh = linesOf(after);

@@ -1,4 +1,4 @@
-/** What a status is called, which shape and colour it has, and where it stands in the list. One table for the whole page. */
+/** The name, shape, colour and place in the list of each status. One table for the whole page. */
 import type { SessionItem, Status } from "../wire/types.ts";
 
 export type Tone = "working" | "needs" | "idle" | "done" | "error" | "away" | "starting";
@@ -19,24 +19,24 @@ const LOOKS: Readonly<Record<Status, Look>> = {
 
 export const STATUSES = Object.keys(LOOKS) as readonly Status[];
 
-/** Return how a status looks. One that this page does not know is shown as it came: the server may be newer. */
+/** Return how a status looks. An unknown one is shown as received: the server may be newer. */
 export function lookOf(status: string): Look {
   return LOOKS[status as Status] ?? { word: status, shape: "?", tone: "away", group: "idle" };
 }
 
-/** Whether a person has to do something before the session goes on. */
+/** Whether a person has to do something before the session continues. */
 export function needsYou(item: SessionItem): boolean {
   return (
     lookOf(item.status).group === "needs" || item.openRequests > 0 || (item.queuePaused !== null && item.queued > 0)
   );
 }
 
-/** Return the group in which the session stands. */
+/** Return the group of the session. */
 export function groupOf(item: SessionItem): Group {
   return needsYou(item) ? "needs" : lookOf(item.status).group;
 }
 
-/** Return what the isolation strategy is called where there is room for a word or two. */
+/** Return a short name of the isolation strategy. */
 export function strategyWord(strategy: SessionItem["isolationStrategy"]): string {
   return strategy === "existing" ? "in place" : strategy;
 }
@@ -58,7 +58,7 @@ export function hasProcess(item: Pick<SessionItem, "status" | "setup">): boolean
   return isInTurn(item) || item.status === "idle";
 }
 
-/** Whether the session has ended and can be brought back. */
+/** Whether the session has ended and can be resumed. */
 export function hasEnded(status: Status): boolean {
   return status === "completed" || status === "stopped" || status === "disconnected";
 }

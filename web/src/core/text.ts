@@ -1,4 +1,4 @@
-/** Small pure helpers for what stands on the page: ages, sizes, money, counts. */
+/** Pure functions that format ages, sizes, money and counts for the page. */
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -72,11 +72,11 @@ export function baseName(path: string): string {
 
 /**
  * Characters that make a text look like another one, as ranges of hexadecimal code points: the second set of control
- * characters, those that nobody sees, those that turn the direction of writing, tags, halves of characters.
+ * characters, invisible ones, those that change the direction of writing, tags, halves of characters.
  */
 const DECEPTIVE_RANGES =
   "80-9f ad 34f 61c 115f-1160 17b4-17b5 180e 200b 200e-200f 2028-202e 2060-206f 3164 d800-dfff feff ffa0 e0000-e007f";
-/** Joiners belong to Persian and to emoji; beside ASCII they hide. */
+/** Joiners are needed in Persian and in emoji; beside ASCII they are hidden characters. */
 const HIDDEN_JOINER = "(?<=[ -~])[\\u200c\\u200d]|[\\u200c\\u200d](?=[ -~])";
 const DECEPTIVE = new RegExp(
   `[${DECEPTIVE_RANGES.split(" ")
@@ -89,7 +89,7 @@ const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences of terminals
 const ANSI = /(?:\u001b\[|\u009b)[0-9;:?<=>]*[ -/]*[@-~]|\u001b(?:\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_])/g;
 
-/** Return the output of a terminal without its escape sequences. Of a command or a name they are a part that is seen. */
+/** Return the output of a terminal without its escape sequences. In a command or a name they stay visible instead. */
 export function unstyled(output: string): string {
   return output.replace(ANSI, "");
 }
@@ -118,7 +118,7 @@ export function oneLine(text: string, max = 200): string {
   return line.length <= max ? line : `${line.slice(0, max - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
-/** Return the last line that says something, a progress bar as it stands at the end; empty where there is none. */
+/** Return the last line that says something, a progress bar in its last state; empty if there is none. */
 export function lastLine(text: string): string {
   return (
     plain(text)

@@ -3,7 +3,7 @@ import type { TurnItem } from "../wire/types.ts";
 
 export type Tick = { readonly position: number; readonly label: string };
 
-/** Return the ticks from the session's begin to the end of the log, each position once, ascending. */
+/** Return the ticks from the session's first event to the end of the log, each position once, ascending. */
 export function ticksOf(begin: number, end: number, turns: readonly TurnItem[]): readonly Tick[] {
   const ticks = new Map<number, string>([[begin, "created"]]);
   for (const turn of turns) {
@@ -17,7 +17,7 @@ export function ticksOf(begin: number, end: number, turns: readonly TurnItem[]):
     .map(([position, label]) => ({ position, label }));
 }
 
-/** Return where a position stands on the bar, from 0 to 1. */
+/** Return the place of a position on the bar, from 0 to 1. */
 export function placeOf(position: number, ticks: readonly Tick[]): number {
   const last = ticks.length - 1;
   if (last <= 0) return 1;

@@ -1,4 +1,4 @@
-/** What a tool call is about, on one line: its name, its subject, and what came of it. */
+/** What a tool call is about, on one line: its name, its subject, and its result. */
 import { list, number, record, type Todo, type ToolPart, text, todosOf } from "../wire/opencode.ts";
 import { counted } from "./text.ts";
 
@@ -69,7 +69,7 @@ function compactJson(input: Readonly<Record<string, unknown>>): string {
   return Object.keys(input).length === 0 ? "" : JSON.stringify(input);
 }
 
-/** Return what came of it: an exit code, how many were found. Nothing where that is as it should be. */
+/** Return the result: an exit code, the number of matches. Empty if there is nothing unusual. */
 export function resultOf(part: ToolPart): string {
   const { metadata } = part;
   switch (kindOf(part)) {
@@ -107,7 +107,7 @@ export function todosIn(part: ToolPart): readonly Todo[] {
 
 const SHELL_NOTES = /\n*<shell_metadata>\n?([\s\S]*?)\n?<\/shell_metadata>\s*$/;
 
-/** What a command put out, and what OpenCode notes at its end in an envelope: that it was aborted, or took too long. */
+/** The output of a command, and OpenCode's note at its end: that it was aborted, or took too long. */
 export function shellOutput(part: ToolPart): { readonly text: string; readonly notes: string } {
   const found = SHELL_NOTES.exec(part.output);
   return found === null

@@ -1,10 +1,10 @@
 /**
- * What was said in one conversation: pages of REST, logged events, snapshots and signals in; messages with their parts out.
+ * The messages of one conversation: pages of REST, logged events, snapshots and signals in; messages with their parts out.
  *
- * Every message and part is as the newest that was heard of it: each holds the log position from which it is, and an older
- * one never replaces it, in whatever order pages and events come. What is being written has no position: a snapshot replaces
- * all of it, and the logged part has the last word. It holds a window of the conversation, `before` and `after` say from
- * where to read on; what happens beyond the window is not kept.
+ * Every message and part has its newest known content: each holds the log position of that content, and an older
+ * one never replaces it, in any order of pages and events. Unfinished parts have no position: a snapshot replaces
+ * all of them, and the logged part replaces the snapshot. It holds a window of the conversation, `before` and `after` say from
+ * where to continue reading; changes outside of the window are not kept.
  */
 import type { SessionTurnStarted, SessionTurnSteered } from "../wire/api.ts";
 import { type Info, infoOf, type Part, partOf, record, text } from "../wire/opencode.ts";
@@ -17,13 +17,13 @@ export type Page = {
   readonly pagination: { readonly before: string | null; readonly after: string | null; readonly total: number };
 };
 
-/** Where a page stands: the newest, next to what is held, or somewhere else. */
+/** The place of a page: the newest, next to the window, or elsewhere. */
 export type Place = "tail" | "before" | "after" | "around";
 
 export type Changes = {
   readonly parts: ReadonlySet<string>;
   readonly messages: ReadonlySet<string>;
-  /** Messages or parts came, went, or changed their order. */
+  /** Messages or parts were added, removed, or changed their order. */
   readonly isReordered: boolean;
 };
 
@@ -121,7 +121,7 @@ export class Transcript {
     this.position = Math.max(this.position ?? 0, position);
   }
 
-  /** Take a part whose long strings are not cut; it is no newer than what is held. */
+  /** Store a part whose long strings are not cut; it is no newer than the held one. */
   takeWhole(json: unknown): void {
     const part = partOf(json);
     const held = this.#parts.get(part.messageId)?.get(part.id);
@@ -351,7 +351,7 @@ export class Transcript {
     return one < other ? -1 : 1;
   }
 
-  /** Whether a message of that time belongs into the window. */
+  /** Whether a message of that time belongs to the window. */
   #isInside(createdMs: number): boolean {
     const ids = this.position === null ? [] : this.messages();
     const first = ids[0];

@@ -1,4 +1,4 @@
-/** Files as a tree of folders, with sums. A folder that holds one folder and nothing else stands on one line with it. */
+/** Files as a tree of folders, with sums. A folder that holds only one other folder shares a line with it. */
 
 export type Counted = { readonly file: string; readonly additions: number; readonly deletions: number };
 
@@ -84,13 +84,13 @@ export type TreeRow<Item extends Counted> = {
   readonly node: TreeNode<Item>;
   /** 1 for the outermost. */
   readonly level: number;
-  /** Where it stands among its siblings, from 1. */
+  /** Its place among its siblings, from 1. */
   readonly place: number;
   readonly siblings: number;
   readonly isOpen: boolean;
 };
 
-/** Return the rows that can be seen: those in `closed` folders (by path) are left out. */
+/** Return the visible rows: those in `closed` folders (by path) are left out. */
 export function rowsOf<Item extends Counted>(
   nodes: readonly TreeNode<Item>[],
   closed: ReadonlySet<string>,

@@ -1,4 +1,4 @@
-/** What differs within a line that was changed: ranges of words, and a line cut into pieces of one look each. */
+/** The differences within a changed line: ranges of words, and the line in pieces with one style each. */
 
 /** From, and up to: offsets in a line. */
 export type Range = readonly [from: number, to: number];
@@ -6,7 +6,7 @@ export type WordChanges = { readonly before: readonly Range[]; readonly after: r
 
 const LINE_CHARS_MAX = 1_000;
 const WORDS_MAX = 160;
-/** Lines that have less than this part of their words in common are another line each: marks would be noise. */
+/** Lines with less than this share of common words count as different lines: marks would be noise. */
 const ALIKE_MIN = 0.3;
 const WORD = /[\p{L}\p{N}_]+|\s+|[^\p{L}\p{N}_\s]/gu;
 

@@ -1,4 +1,4 @@
-/** Reads over REST: typed by the server's own document, with problems as errors and the position of each answer. */
+/** Reads over REST: typed by the server's OpenAPI document, with problems as errors and the log position of each answer. */
 import createClient from "openapi-fetch";
 import type { paths } from "../wire/api.ts";
 import type { Problem } from "../wire/types.ts";
@@ -44,10 +44,10 @@ function fetchInTime(request: Request | string): Promise<Response> {
 
 export const api = createClient<paths>({ baseUrl: "", fetch: fetchInTime });
 
-/** What `api` gives. */
+/** A response of `api`. */
 export type Answered<Body> = { data?: Body; error?: unknown; response: Response };
 
-/** Return what a read of `api` gave. Rejects with `Refused`. */
+/** Return the body of a response of `api`. Rejects with `Refused`. */
 export async function read<Body>(asked: Promise<Answered<Body>>): Promise<Read<Body>> {
   let answer: Answered<Body>;
   try {

@@ -1,4 +1,4 @@
-/** The one clock of the page: ages are counted by it, and no row has a timer of its own. It rests in a hidden tab. */
+/** The one clock of the page: ages use it, so that no row has its own timer. It pauses in a hidden tab. */
 import { Cell, useCell } from "./store.ts";
 
 const TICK_MS = 1_000;

@@ -1,5 +1,5 @@
 /**
- * What changes something: commands over the WebSocket, which are REST's own routes.
+ * Changes: commands over the WebSocket, which name routes of the REST API.
  *
  * Each has an idempotency key. One that was on its way when the connection broke is sent again with the same key when it is
  * back, so that it is carried out once, and its sender learns how it went. While the server is away nothing is sent: a
@@ -70,7 +70,7 @@ export class Commands {
     for (const { frame } of this.#waiting.values()) this.#send(frame);
   }
 
-  /** Take an answer. Return false where it answers no command. */
+  /** Handle an answer. Return false if it belongs to no command. */
   take(frame: ServerFrame): boolean {
     if (frame.type !== "reply" && frame.type !== "error") return false;
     const waiting = frame.id === undefined ? undefined : this.#waiting.get(frame.id);

@@ -1,4 +1,4 @@
-/** What every part of the page reaches: the connection, the views, who asks, what the server is. */
+/** The values that every part of the page uses: the connection, the views, the user, the server. */
 import { createContext, type ReactNode, useCallback, useContext } from "react";
 import type { CallerItem } from "../wire/api.ts";
 import type { Info, Method, SessionItem } from "../wire/types.ts";

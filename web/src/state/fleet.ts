@@ -5,7 +5,7 @@ import { Cell, Keyed } from "./store.ts";
 
 export class FleetView implements Subscriber {
   readonly sessions = new Keyed<SessionItem>();
-  /** Whether the first items have come: no sessions and not known yet are two different pictures. */
+  /** Whether the first items have arrived: "no sessions" and "not known yet" look different. */
   readonly isLoaded = new Cell(false);
   /** Why the server refuses the view; null where it does not. */
   readonly trouble = new Cell<Problem | null>(null);

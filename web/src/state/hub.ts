@@ -55,7 +55,7 @@ export class Hub {
     };
   }
 
-  /** Ask again for everything of one subscriber: it found that it cannot go on from what it holds. */
+  /** Ask again for everything of one subscriber: it cannot continue from its current data. */
   restart(subscriber: Subscriber): void {
     for (const subscription of [...this.#subscriptions.values()]) {
       if (subscription.subscriber !== subscriber) continue;
@@ -66,7 +66,7 @@ export class Hub {
   }
 
   #subscribe(subscription: Subscription): void {
-    // A new id each time: frames of the old subscription that are still on their way belong to nobody.
+    // A new id each time: late frames of the old subscription are then ignored.
     this.#count += 1;
     subscription.id = `s${this.#count}`;
     subscription.isLive = false;

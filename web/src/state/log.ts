@@ -17,8 +17,8 @@ export function askWhy(position: number): Promise<Answered<WhyStep[]>> {
 }
 
 /**
- * Search the log: the next page on which something is, or the last one. The server looks at a part of the log only at a
- * time, and says where the search goes on (`goOn`). Rejects with `Refused`.
+ * Search the log: the next page with a result, or the last one. The server looks at a part of the log only at a
+ * time, and says where the search continues (`goOn`). Rejects with `Refused`.
  */
 export async function searchLog(query: LogQuery, signal: AbortSignal): Promise<Read<AuditEvent[]>> {
   let found = await read(askLog(query));

@@ -1,4 +1,4 @@
-/** The worker that compares texts: bytes in, lines and runs out. The page stays free meanwhile. */
+/** The worker that compares texts: bytes in, lines and runs out. The page stays responsive meanwhile. */
 import { type Compared, compare } from "../../core/line-diff.ts";
 import { type PatchFile, patchOf } from "../../core/patch.ts";
 import { readText } from "./read-text.ts";

@@ -1,4 +1,4 @@
-/** A worker that reads code: each token becomes its text and the number of its kind. Languages are loaded one by one. */
+/** A worker that highlights code: each token becomes its text and the number of its kind. Languages are loaded one by one. */
 import { createCssVariablesTheme, createHighlighterCore, type HighlighterCore, type LanguageInput } from "shiki/core";
 import { createJavaScriptRegexEngine } from "shiki/engine/javascript";
 import { type Answered, type Asked, type CodeLine, TOKEN_KINDS } from "../../core/code.ts";
@@ -75,7 +75,7 @@ async function read(asked: Asked): Promise<readonly CodeLine[] | null> {
   return lines.map(line => line.map(token => [token.content, KIND_BY_COLOUR.get(token.color ?? "") ?? 0] as const));
 }
 
-// One after the other: what is asked first is answered first, and a long text does not hold the memory of ten.
+// One after the other: answers keep the order of the questions, and only one text is in memory at a time.
 let turn: Promise<void> = Promise.resolve();
 
 self.onmessage = (event: MessageEvent<Asked>) => {

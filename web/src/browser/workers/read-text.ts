@@ -1,10 +1,10 @@
 /** Bytes of a content as lines. */
 import type { Text } from "../../core/line-diff.ts";
 
-/** A character of UTF-8 has at most four bytes: so many may be left of one that a limit cut. */
+/** A character of UTF-8 has at most four bytes: a limit may cut one, and leave fewer. */
 const TORN_BYTES = 3;
 
-/** Return the lines; null is a side that is not there. `isCut`: the end may be in the middle of a character. */
+/** Return the lines; null is a side that does not exist. `isCut`: the end may be in the middle of a character. */
 export function readText(content: Uint8Array | null, isCut: boolean): Text {
   if (content === null || content.length === 0) return { lines: [], endsWell: true, isForeign: false };
   const decoded = decode(content, isCut);

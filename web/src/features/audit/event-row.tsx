@@ -1,4 +1,4 @@
-/** One event: its sentence, when, who; opened, it shows why it happened and what was logged. */
+/** One event: its sentence, time and actor. When it is open, it shows why the event happened and what was logged. */
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { sentence, streamOf, who } from "../../core/sentences.ts";
@@ -70,7 +70,7 @@ function Details({ event }: { readonly event: AuditEvent }): ReactNode {
   );
 }
 
-/** Of what was logged, so much is shown: a prompt may have 20 MB of attachments. */
+/** The limit of the logged data that is shown: a prompt may have 20 MB of attachments. */
 const DATA_CHARS_MAX = 20_000;
 
 /** Why it happened: a sentence for each step, down to the request that began it. */

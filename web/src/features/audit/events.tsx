@@ -13,7 +13,7 @@ const PAGE = 50;
 type EventsOptions = {
   /** The newest event that is wanted; null for the newest of all. */
   readonly until: number | null;
-  /** Read again when it changes, with the events before still in sight. */
+  /** The list is read again when it changes; the old events stay visible meanwhile. */
   readonly version?: string;
 };
 

@@ -105,11 +105,11 @@ type TypedProps = {
   readonly onChange: (value: string | undefined) => void;
   readonly suggestions: readonly { readonly value: string; readonly note?: string }[];
   readonly placeholder: string;
-  /** What is wrong with what is typed: the server is not asked for it. */
+  /** The error of the typed filter: it is not sent to the server. */
   readonly faultOf?: (typed: string) => string | null;
 };
 
-/** A filter that takes hold when the typing pauses, and what is typed is whole. */
+/** A filter that applies when typing pauses and the text is complete. */
 function Typed({ label, value, onChange, suggestions, placeholder, faultOf }: TypedProps): ReactNode {
   const [typed, setTyped] = useState(value ?? "");
   const [fault, setFault] = useState<string | null>(null);

@@ -1,4 +1,4 @@
-/** The time bar of a session: what is shown is the session as of any event, and nothing can be changed meanwhile. */
+/** The time bar of a session: the page shows the session as of any event, and allows no change meanwhile. */
 import { ChevronLeft, ChevronRight, History } from "lucide-react";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { sentence } from "../../core/sentences.ts";
@@ -50,7 +50,7 @@ export function TimeBar(props: TimeBarProps): ReactNode {
   );
 }
 
-/** Returns where a step leads that begins at a position; null where it leads nowhere. */
+/** Returns the position after a step from a position; null if there is none. */
 type Step = (from: number) => number | null | Promise<number | null>;
 
 /**
@@ -63,7 +63,7 @@ function useSteps(at: number, onChange: (at: number) => void): (step: Step) => v
   const last = useRef<Promise<void>>(Promise.resolve());
   useEffect(() => {
     shown.current = at;
-    // What is not on the way, or its end: the next step begins here.
+    // The position is not on the way, or its end: the next step begins here.
     const isOnTheWay = trail.current.slice(0, -1).includes(at);
     if (!isOnTheWay) trail.current = [];
   }, [at]);

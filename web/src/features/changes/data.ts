@@ -1,4 +1,4 @@
-/** What the Diffs tab reads: the list of files, and the contents of one when it is opened. */
+/** The data of the Diffs tab: the list of files, and the contents of a file when it is opened. */
 import { type QueryClient, queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { compareContents, type Sides } from "../../browser/diffing.ts";
@@ -12,11 +12,11 @@ export type Scope = { readonly id: string; readonly turn: string | null; readonl
 
 export type DiffList = {
   readonly files: readonly DiffItem[];
-  /** Differs where the diff does. */
+  /** Equal for equal diffs. */
   readonly version: string;
 };
 
-/** What a file is like; differs where anything of it that is shown does. */
+/** The state of a file as a text; it differs if any shown part does. */
 export function signatureOf(item: DiffItem): string {
   return [item.beforeDigest, item.afterDigest, item.modeBefore, item.modeAfter, item.oldFile].join(" ");
 }
@@ -56,7 +56,7 @@ export type Listed = {
   readonly showNewer: () => void;
 };
 
-/** Return the list as it was when the reader came; what changed since waits until it is asked for. */
+/** Return the list from when the reader opened it; later changes are shown on request. */
 export function useList(scope: Scope): Listed {
   const key = JSON.stringify([scope.id, scope.turn, scope.at]);
   const asked = useQuery({
@@ -93,7 +93,7 @@ export function differing(one: DiffList, other: DiffList): number {
   return count + signs.size;
 }
 
-/** Contents that nobody looks at are let go after a minute: a diff may have many megabytes. */
+/** Contents that are not shown are discarded after a minute: a diff may have many megabytes. */
 const HELD_MS = 60_000;
 
 export function contentOptions(id: string, digest: string) {

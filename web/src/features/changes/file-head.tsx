@@ -1,4 +1,4 @@
-/** The head of a file: its name, what became of it, and what can be done with it. */
+/** The head of a file: its name, the kind of its change, and its actions. */
 import { Copy, MoreHorizontal } from "lucide-react";
 import type { ReactNode } from "react";
 import { isMac } from "../../browser/platform.ts";

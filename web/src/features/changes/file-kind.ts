@@ -28,7 +28,7 @@ export function imageType(file: string): string | null {
   return IMAGES[file.slice(file.lastIndexOf(".") + 1).toLowerCase()] ?? null;
 }
 
-/** Return what of a file's mode has changed, in words; null for nothing. */
+/** Return the change of a file's mode in words; null if it has not changed. */
 export function modeWords({ modeBefore, modeAfter }: DiffItem): string | null {
   if (modeBefore === null || modeAfter === null || modeBefore === modeAfter) return null;
   const name = (mode: string): string => MODES[mode] ?? mode;

@@ -1,4 +1,4 @@
-/** One file of the diff: its head, what is to be known of it, and its lines. */
+/** One file of the diff: its head, its notes, and its lines. */
 import { type ReactNode, useMemo } from "react";
 import type { Spot, View } from "../../core/hunks.ts";
 import type { Compared } from "../../core/line-diff.ts";

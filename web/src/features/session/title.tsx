@@ -1,4 +1,4 @@
-/** The title, which can be changed in place. */
+/** The title, which can be edited in place. */
 import { Pencil } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { oneLine } from "../../core/text.ts";

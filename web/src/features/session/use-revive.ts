@@ -1,4 +1,4 @@
-/** Brings back a session that has ended or lost its conversation; first its workspace, where that was removed. */
+/** Resumes a session that has ended or lost its conversation; before that, it restores a removed workspace. */
 import { hasEnded } from "../../core/status.ts";
 import { useCommand } from "../../state/context.tsx";
 import { resume } from "../../state/resume.ts";
@@ -9,7 +9,7 @@ import { useOpen } from "./open.tsx";
 export type Revival = {
   /** Whether the session takes no prompt as it is. */
   readonly isNeeded: boolean;
-  /** Whether the workspace was removed or is missing: without it the session cannot go on. */
+  /** Whether the workspace was removed or is missing: without it the session cannot continue. */
   readonly isRemoved: boolean;
   readonly isBusy: boolean;
   /** What the button says. */

@@ -1,4 +1,4 @@
-/** Who comes in: who this is, and how others get a token. */
+/** Access: who is logged in, and how others get a token. */
 import type { ReactNode } from "react";
 import { forgetPerson } from "../../browser/person.ts";
 import { useFleet, useMayChange } from "../../state/context.tsx";

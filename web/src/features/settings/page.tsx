@@ -1,4 +1,4 @@
-/** The settings: how the page looks, who comes in, who is told of events, where sessions may work, what this server is. */
+/** The settings: the theme, access, webhooks, workspace roots, and facts about this server. */
 import { type ReactNode, useState } from "react";
 import { notifyState, setNotify } from "../../browser/notify.ts";
 import { readSetting, writeSetting } from "../../browser/storage.ts";

@@ -1,4 +1,4 @@
-/** Webhooks: which programs are told of events, how that goes, and a test. */
+/** Webhooks: which programs get events, the results of deliveries, and a test. */
 import { type ReactNode, useState } from "react";
 import { plain } from "../../core/text.ts";
 import { api } from "../../state/api.ts";

@@ -1,4 +1,4 @@
-/** The workspaces: where sessions work, what became of removed ones, and the way back. */
+/** The workspaces: where sessions work, what removed ones have preserved, and how to restore them. */
 import { type ReactNode, useState } from "react";
 import { LOCAL } from "../../core/hosts.ts";
 import { hasEnded } from "../../core/status.ts";

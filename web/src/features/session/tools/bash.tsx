@@ -1,4 +1,4 @@
-/** A command: what it is, what it put out, how it ended. It stays open, since an output that vanishes is looked for. */
+/** A command: its text, its output, its end. It stays open, because readers would look for an output that disappears. */
 import type { ReactNode } from "react";
 import { plain } from "../../../core/text.ts";
 import { shellOutput } from "../../../core/tools.ts";
@@ -10,7 +10,7 @@ import style from "./tools.module.css";
 
 export function BashCard({ part }: { readonly part: ToolPart }): ReactNode {
   const command = text(part.input.command);
-  useWhole(part); // the end of an output says more than its beginning
+  useWhole(part); // the end of an output is more useful than its beginning
   const { text: output, notes } = shellOutput(part);
   const isLong = command.length > 90 || command.trim().includes("\n");
   return (

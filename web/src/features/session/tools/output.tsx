@@ -1,4 +1,4 @@
-/** What a tool put out: its end at first, all of it when it is wanted. */
+/** The output of a tool: its end at first, all of it on request. */
 import { type ReactNode, useMemo } from "react";
 import { lastLines, runsOf } from "../../../core/ansi.ts";
 import { counted } from "../../../core/text.ts";

@@ -1,4 +1,4 @@
-/** A call whose output is a text: reads, searches, pages, questions. Folded, since what it says is for the agent. */
+/** A call whose output is a text: reads, searches, pages, questions. Folded, because the text is for the agent. */
 import type { ReactNode } from "react";
 import type { ToolPart } from "../../../wire/opencode.ts";
 import { Card } from "./card.tsx";
@@ -14,7 +14,7 @@ export function PlainCard({ part }: { readonly part: ToolPart }): ReactNode {
   );
 }
 
-/** What a read puts around a file is for the model. */
+/** The text that a read adds around a file is for the model. */
 function contentOf(part: ToolPart): string {
   if (part.tool !== "read") return part.output;
   const found = /<(?:file|content)>\n?([\s\S]*?)\n?<\/(?:file|content)>/.exec(part.output);

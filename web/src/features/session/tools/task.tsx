@@ -1,4 +1,4 @@
-/** A sub-agent: what it is to do, a way down to what it says, and what it reported. */
+/** A sub-agent: its task, a link to its conversation, and its report. */
 import { Link } from "@tanstack/react-router";
 import { ArrowRight } from "lucide-react";
 import type { ReactNode } from "react";

@@ -1,4 +1,4 @@
-/** Says aloud when a turn has ended, and at once when the session needs a person; silent while text comes. */
+/** Announces to screen readers the end of a turn, and at once that the session needs a person; silent while text arrives. */
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useOpen } from "../open.tsx";
 import { outcomeOf } from "./turn-end.tsx";

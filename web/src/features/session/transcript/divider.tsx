@@ -1,4 +1,4 @@
-/** A line across the transcript that says what happened between what was said. */
+/** A line across the transcript for an event between two messages. */
 import type { ReactNode } from "react";
 import { cx } from "../../../ui/cx.ts";
 import style from "./rows.module.css";

@@ -2,7 +2,7 @@
  * Follows the end of a transcript while that is what the reader wants.
  *
  * Following is an intent, not a distance: turning the wheel up, dragging, or a key that leads up ends it at once, however
- * near the end is; what grows (a text, the composer) never does. Coming down to the end begins it again.
+ * near the end is; growth of a text or of the composer never does. Scrolling to the end starts it again.
  */
 import { type RefObject, useCallback, useEffect, useRef, useState } from "react";
 
@@ -15,7 +15,7 @@ export type Follow = {
   readonly isFollowing: boolean;
   /** Go to the end and follow. */
   readonly toEnd: () => void;
-  /** Stay where it is: the reader goes somewhere else. */
+  /** Stop following: the reader moves elsewhere. */
   readonly stop: () => void;
 };
 

@@ -1,4 +1,4 @@
-/** The transcript: its rows that are in sight, what waits at its end, and the way to the newest. */
+/** The transcript: its visible rows, the open requests at its end, and the button to the newest. */
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
 import { type ReactNode, useCallback, useEffect, useLayoutEffect, useMemo, useRef } from "react";
@@ -23,7 +23,7 @@ const NEAR_EDGE = 8;
 /** Above the first row, for the word that there is more. */
 const TOP_PX = 36;
 
-/** Fetch what lies beyond the edge that the reader comes near to. */
+/** Fetch the page beyond the edge that the reader comes near to. */
 function useEdges(transcript: OpenTranscript, first: number, last: number, count: number): void {
   const loading = useCell(transcript.loading);
   const isLoaded = useCell(transcript.isLoaded);

@@ -1,4 +1,4 @@
-/** What a person, or another session, said: the beginning of a turn, or a word into a running one. */
+/** A prompt of a person or of another session: it begins a turn, or steers a running one. */
 import { type ReactNode, useMemo } from "react";
 import { firstLines } from "../../../core/ansi.ts";
 import { saidIn } from "../../../core/rows.ts";

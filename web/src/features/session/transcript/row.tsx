@@ -1,4 +1,4 @@
-/** One row of a transcript. Each hears of its own part alone. */
+/** One row of a transcript. It renders only when its own part changes. */
 import { memo, type ReactNode } from "react";
 import type { Row } from "../../../core/rows.ts";
 import { plain } from "../../../core/text.ts";

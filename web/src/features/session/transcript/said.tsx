@@ -1,4 +1,4 @@
-/** What the agent says. */
+/** A text of the agent. */
 import { type ReactNode, useState } from "react";
 import { bytes, plain } from "../../../core/text.ts";
 import { Button } from "../../../ui/button.tsx";

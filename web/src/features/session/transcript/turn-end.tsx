@@ -1,4 +1,4 @@
-/** The end of a turn: what came of it, how long it took, what it cost and changed, and a way to go another way from here. */
+/** The end of a turn: its outcome, duration, cost and changes, and a button that forks from here. */
 import { Link } from "@tanstack/react-router";
 import { GitFork } from "lucide-react";
 import type { ReactNode } from "react";
@@ -20,7 +20,7 @@ const OUTCOMES: Readonly<Record<string, { readonly shape: string; readonly word:
   error: { shape: "✕", word: "failed" },
 };
 
-/** Return how an outcome looks; one that this page does not know is shown as it came. */
+/** Return how an outcome looks; an unknown one is shown as received. */
 export function outcomeOf(outcome: string | null): { readonly shape: string; readonly word: string } {
   return outcome === null ? { shape: "◉", word: "working" } : (OUTCOMES[outcome] ?? { shape: "?", word: outcome });
 }
