@@ -73,6 +73,9 @@ async def make(source: Source, repository: str, spec: WorkspaceSpec, branch: str
         registrations(repository), branches.refs_near(repository, branch, note_ref(spec.workspace_id))
     )
     registration = next((each for each in listed if each.path == spec.directory), None)
+    if registration is None and await _bind_to_new_place(repository, spec, branch, listed):
+        listed = await registrations(repository)
+        registration = next((each for each in listed if each.path == spec.directory), None)
     if registration is not None and not registration.torn and not await exists(f"{spec.directory}/.git"):
         await _write_again(repository, spec.directory)
         own = await run("rev-parse", "--absolute-git-dir", directory=spec.directory)
@@ -87,6 +90,29 @@ async def make(source: Source, repository: str, spec: WorkspaceSpec, branch: str
     beside = source.git_directory or repository  # git copies its sparse cone and configuration
     await run("worktree", "add", "--", spec.directory, branch, directory=repository, repository=beside)
     return commit
+
+
+async def _bind_to_new_place(repository: str, spec: WorkspaceSpec, branch: str, listed: Iterable[Registration]) -> bool:
+    """Register the workspace's worktree at its new place, if the data directory has moved and the old place is gone.
+
+    So its HEAD, index and reflog stay, and git does not take its branch for checked out. The workspace's id in the path
+    says that the worktree is its own. Return whether it was registered elsewhere.
+    """
+    for former in listed:
+        if former.branch != branch or former.locked is not None or spec.workspace_id not in Path(former.path).parts:
+            continue
+        if not await exists(former.path):
+            return await trio.to_thread.run_sync(_rebind, Path(repository), former.path, spec.directory)
+    return False
+
+
+def _rebind(repository: Path, old: str, new: str) -> bool:
+    """Write the new place into the administrative directory of the worktree that was at the old one."""
+    for entry in repository.glob("worktrees/*/gitdir"):
+        if entry.read_text().rstrip("\n") == f"{old}/.git":
+            entry.write_text(f"{new}/.git\n")
+            return True
+    return False
 
 
 async def _write_again(repository: str, directory: str) -> None:

@@ -101,6 +101,22 @@ async def test_deleted_worktree_is_made_again_with_its_commits_and_index(world: 
     assert await world.workspaces.fault(spec) is None
 
 
+async def test_worktree_of_a_restored_data_directory_is_made_again_at_its_new_place(world: GitWorld) -> None:
+    spec = await new_spec(world, world.repository("shop"), "worktree")
+    old = replace(spec, directory=world.path(f"old/{spec.workspace_id}/shop"))
+    git(spec.source_directory, "worktree", "add", "-q", "-b", str(spec.branch), old.directory)
+    commit = world.commit(old.directory)
+    Path(old.directory, "README.md").write_text("staged\n")
+    git(old.directory, "add", "README.md")
+    with pytest.raises(Rejected, match="is checked out at"):  # both would work on one branch
+        await world.workspaces.prepare(spec)
+    shutil.rmtree(world.path("old"))
+    prepared = await world.workspaces.prepare(spec)
+    assert (prepared.directory, prepared.branch, prepared.head) == (spec.directory, spec.branch, commit)
+    assert git(spec.directory, "show", ":README.md") == "staged"
+    assert await world.workspaces.fault(spec) is None
+
+
 async def test_commits_in_the_reflog_of_a_deleted_worktree_stay(world: GitWorld) -> None:
     spec = await new_spec(world, world.repository("shop"), "worktree")
     await world.workspaces.prepare(spec)
