@@ -8,7 +8,7 @@ off leaves a directory that does not start, and can be repeated. fleet/cli/comma
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from fleet.core.instance.decide import INSTANCE
 from fleet.core.instance.state import LIVE, State
 from fleet.core.paths import is_inside
 from fleet.core.workspace import state as workspace_state
-from fleet.core.workspace.commands import RelocateWorkspace
+from fleet.core.workspace.commands import RelocateWorkspace, ReportFault
 from fleet.core.workspace.decide import WORKSPACE
 from fleet.errors import StartupError
 from fleet.events.backup_directory import BLOB_FILE, read_manifest, require_empty
@@ -131,7 +131,7 @@ async def _found(directory: Path, identity: DirectoryIdentity, moved: Moves) -> 
             evidence = f"the data directory was restored from a copy of {identity.place}"
             lost = await _record_lost(log, clock.now_ms(), evidence)
             relocated = await _relocate(log, clock.now_ms(), (*moved, own))
-            missing = tuple(_missing(log))
+            missing = await _record_missing(log, clock.now_ms())
             log.stop()
         for instance in (directory / "instances").glob("*"):
             shutil.rmtree(instance)
@@ -176,15 +176,23 @@ async def _relocate(log: LmdbLog, now_ms: int, moved: Moves) -> int:
     return relocated
 
 
-def _missing(log: LmdbLog) -> Iterator[MissingWorkspace]:
-    """Yield the workspaces on this machine that should have a directory and have none."""
-    for stream in log.streams("workspace-"):
+async def _record_missing(log: LmdbLog, now_ms: int) -> tuple[MissingWorkspace, ...]:
+    """Record and return the workspaces on this machine that should have a directory and have none.
+
+    A server checks only those of sessions that have not ended.
+    """
+    found: list[MissingWorkspace] = []
+    for stream in list(log.streams("workspace-")):
         state = _workspace(log, stream)
         made = state.prepared
         if state.phase != "ready" or state.spec is None or made is None or state.spec.host != LOCAL:
             continue
-        if not Path(made.directory).exists():
-            yield MissingWorkspace(state.id, state.spec.strategy, made.directory)
+        if not await trio.Path(made.directory).exists():
+            events = WORKSPACE.decide(ReportFault(fault="missing", at_ms=now_ms), state)
+            if events:
+                await log.append(stream, log.stream_version(stream), events, Cause())
+            found.append(MissingWorkspace(state.id, state.spec.strategy, made.directory))
+    return tuple(found)
 
 
 def _workspace(log: LmdbLog, stream: str) -> workspace_state.State:

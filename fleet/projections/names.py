@@ -15,10 +15,11 @@ from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS
 from fleet.projections.sentences import quoted
 
-_OF_FLEET: Final[Mapping[str, str]] = {
+OF_FLEET: Final[Mapping[str, str]] = {
     f"server-{SERVER_ID}": "the server",
     f"hosts-{HOSTS_ID}": "the hosts",
 }
+"""The streams about Fleet itself."""
 EDITED: Final = "session.edited"
 """The type of the event that gives a session another title."""
 
@@ -36,10 +37,12 @@ def name_of(stream: str, first: Any, edited: Any = None) -> str:
             return f"workspace {spec.directory}"
         case WebhookRegistered(origin=origin):
             return f"webhook to {origin}"
+        case Erased() if stream.startswith("instance-"):  # taken out of an export: a process is not erased
+            return f"process {stream.removeprefix('instance-')[:13]}"
         case Erased():
-            return f"erased {stream}"
+            return f"{stream.partition('-')[0]} {stream.partition('-')[2][:13]} without data"
         case _:
-            return _OF_FLEET.get(stream, stream)
+            return OF_FLEET.get(stream, stream)
 
 
 def who(actor: str, names: Mapping[str, str]) -> str:

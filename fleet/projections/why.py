@@ -15,6 +15,7 @@ from fleet.events.blobs import Blobs
 from fleet.events.envelope import Damaged, Erased, Recorded, position_of
 from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS, WHY_STEPS_MAX
+from fleet.projections.names import OF_FLEET
 from fleet.projections.sentences import cut, quoted, sentence
 from fleet.projections.turn_record import read_turn
 from fleet.projections.why_turn import OF_TURN, Naming, ReasonStep, ReasonSteps, TurnStory, read_one
@@ -72,7 +73,7 @@ def _tell_event(steps: ReasonSteps, recorded: Recorded, log: LogReader) -> None:
         steps.add("prompt", _prompted(steps, recorded), recorded)
         return
     told, name = sentence(recorded.type, recorded.event), steps.name(recorded.stream)
-    where = "" if name.partition(" ")[2] in told else f" ({name})"
+    where = "" if name in OF_FLEET.values() or name.partition(" ")[2] in told else f" ({name})"
     by = f", by {steps.who(recorded)}" if recorded.cause.actor.startswith(_PEOPLE) else ""
     steps.add("event", f"{told}{where}{by}", recorded)
 

@@ -93,7 +93,7 @@ async def test_workspaces_follow_the_data_directory_and_what_was_moved(original:
     done = await restore_in_place(root / "copy", [("/srv/old", "/srv/new")])
     assert done.relocated == 2
     with LmdbLog.open(root / "copy", make_registry(), SystemClock()) as log:
-        [*_, tree] = log.replay("workspace-tree")
+        [*_, tree, _missing] = log.replay("workspace-tree")
         [*_, given] = log.replay("workspace-given")
         assert log.stream_version("workspace-other") == 1
     moved = WorkspaceSpec("tree", "worktree", "/srv/new/shop", f"{root}/copy/workspaces/tree")
@@ -113,6 +113,9 @@ def test_workspaces_without_a_directory_are_named(original: Path) -> None:
     assert f"1 workspace has no directory here:\n  tree  worktree  {gone}/workspaces/tree\n" in told[gone]
     assert "fleet workspaces restore ID" in told[gone]
     assert "no directory" not in told[there]
+    with LmdbLog.open(gone, make_registry(), SystemClock()) as log:
+        [*_, (_, _, looked_at)] = log.replay("workspace-tree")
+    assert looked_at.fault == "missing"
 
 
 def test_a_directory_at_home_is_not_restored(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def _table(found: "list[WorkspaceItem]", width: int) -> "Table":
             each.isolation_strategy,
             str(len(each.sessions)),
             line_of(each.branch or "-"),
-            line_of(each.directory if each.failure is None else f"{each.directory}: {each.failure}"),
+            line_of(f"{each.directory}: {each.failure}" if each.status == "failed" else each.directory),
         )
         for short, each in zip(short_ids([each.id for each in found]), found, strict=True)
     ]

@@ -21,5 +21,6 @@ def way_out(state: State) -> str | None:
     if state.spec.strategy == "existing":
         return "make the directory again, then try again"
     if state.fault == "missing":
-        return f"POST /api/workspaces/{state.id}/restore makes it again, at the commit of its branch"
+        again = "makes it again, at the commit of its branch"
+        return f"`fleet workspaces restore {state.id[:13]}` {again} (POST /api/workspaces/{state.id}/restore)"
     return f"name where the repository is now: PATCH /api/workspaces/{state.id} with sourceDirectory"

@@ -32,7 +32,8 @@ async def diff(
         print(json_of(found))
         return
     console = SafeConsole()
-    times = " to ".join((at or "the beginning")[:19].replace("T", " ") for at in (found.first_at, found.last_at))
+    unknown = "an event that is not in this log" if found.first else "the beginning"
+    times = " to ".join((at[:19].replace("T", " ") if at else unknown) for at in (found.first_at, found.last_at))
     console.print(f"{found.last - found.first} events after position {found.first} up to {found.last}: {times}")
     for session in found.sessions:
         console.print("")
