@@ -18,7 +18,7 @@ class Access:
 
     async def revoke_token(self, name: str) -> None:
         """Revoke an access token at once; this cannot be undone."""
-        await self._connection.order("DELETE", _token(name))
+        await self._connection.command("DELETE", _token(name))
 
     async def login_link(self, name: str) -> LoginLinkItem:
         """Create a link that logs a browser in under a token, once within ten minutes, and return its path."""

@@ -239,9 +239,11 @@ class FleetClient(Places, AuditLog, Access):
     async def read_notification(self, notification_id: str | None = None) -> None:
         """Mark a notification, or all of them, as read."""
         if notification_id is None:
-            await self._connection.order("POST", "/notifications/read")
+            await self._connection.command("POST", "/notifications/read")
         else:
-            await self._connection.order("PATCH", f"/notifications/{quote(notification_id, safe=':')}", body=ReadBody())
+            await self._connection.command(
+                "PATCH", f"/notifications/{quote(notification_id, safe=':')}", body=ReadBody()
+            )
 
     async def webhooks(self, *, limit: int = 50, offset: int = 0) -> Page[WebhookItem]:
         """Return the webhooks, the oldest first."""

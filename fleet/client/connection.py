@@ -138,7 +138,7 @@ class Connection:
         """Return the response to a command. A caller that stores its own `key` can repeat it after a crash, too."""
         return self._decode(await self._send(method, path, query, body, key or str(uuid.uuid4())), kind)
 
-    async def order(
+    async def command(
         self, method: str, path: str, *, body: Body | None = None, query: Query | None = None, key: str | None = None
     ) -> None:
         """Send a command that has no response body."""

@@ -224,7 +224,7 @@ class Session:
         With `resume` a session that has ended is brought back first.
         """
         body = PromptBody(text, None, list(attachments), agent, model, delivery, resume)
-        await self._connection.order("POST", f"{self._path}/prompt", body=body, key=key)
+        await self._connection.command("POST", f"{self._path}/prompt", body=body, key=key)
 
     async def command(
         self,
@@ -237,24 +237,24 @@ class Session:
     ) -> None:
         """Run one of OpenCode's commands, as a turn of its own."""
         body = CommandBody(command, arguments, None, agent, model)
-        await self._connection.order("POST", f"{self._path}/command", body=body, key=key)
+        await self._connection.command("POST", f"{self._path}/command", body=body, key=key)
 
     async def compact(self, *, key: str | None = None) -> None:
         """Compact the conversation, as a turn of its own."""
-        await self._connection.order("POST", f"{self._path}/compact", key=key)
+        await self._connection.command("POST", f"{self._path}/compact", key=key)
 
     async def withdraw(self, prompt_id: str) -> None:
         """Withdraw a waiting prompt."""
-        await self._connection.order("DELETE", f"{self._path}/queue/{quote(prompt_id, safe='')}")
+        await self._connection.command("DELETE", f"{self._path}/queue/{quote(prompt_id, safe='')}")
 
     async def edit_prompt(self, prompt_id: str, text: str) -> None:
         """Change the text of a waiting prompt."""
         path = f"{self._path}/queue/{quote(prompt_id, safe='')}"
-        await self._connection.order("PATCH", path, body=PromptTextBody(text))
+        await self._connection.command("PATCH", path, body=PromptTextBody(text))
 
     async def steer_prompt(self, prompt_id: str) -> None:
         """Send a waiting prompt into the running turn."""
-        await self._connection.order("POST", f"{self._path}/queue/{quote(prompt_id, safe='')}/steer")
+        await self._connection.command("POST", f"{self._path}/queue/{quote(prompt_id, safe='')}/steer")
 
     async def answer(
         self,
@@ -267,7 +267,7 @@ class Session:
         """Answer a permission request by `reply`, a question by `answers`: labels or free text for each question."""
         given = None if answers is None else [list(labels) for labels in answers]
         body = AnswerBody(reply, message, given)
-        await self._connection.order("POST", f"{self._path}/requests/{quote(request_id, safe='')}", body=body)
+        await self._connection.command("POST", f"{self._path}/requests/{quote(request_id, safe='')}", body=body)
 
     async def describe(
         self, *, title: str | None = None, tags: Sequence[str] | None = None, budget: BudgetBody | None = None

@@ -36,7 +36,7 @@ class Webhook:
 
     async def delete(self) -> None:
         """Delete it with its address and its secret; messages that were not delivered are not sent any more."""
-        await self._connection.order("DELETE", self._path)
+        await self._connection.command("DELETE", self._path)
 
     async def test(self) -> DeliveryItem:
         """Send it a message of the type `webhook.test`, once, and return the result."""

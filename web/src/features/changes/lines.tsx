@@ -1,4 +1,4 @@
-/** The lines of one file: slices in a virtual list, a line that the reader stands on, and comments below lines. */
+/** The lines of one file: slices in a virtual list, the reader's current line, and comments below lines. */
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import {

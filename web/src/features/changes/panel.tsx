@@ -43,7 +43,7 @@ export function ChangesPanel({ id, at }: PanelProps): ReactNode {
   );
 }
 
-/** The diff has changed under the reader: it stays as it is until they ask. */
+/** The diff has changed meanwhile: the reader sees the old one until they ask for the new one. */
 function News({ listed }: { readonly listed: Listed }): ReactNode {
   return (
     <div role="status">
@@ -156,7 +156,7 @@ function countsByFile(files: readonly string[]): ReadonlyMap<string, number> {
   return counts;
 }
 
-/** Where the reader is, which stands in the address: the file, the line, the turn. */
+/** The reader's place, which the address names: the file, the line, the turn. */
 function usePlace(files: readonly DiffItem[]) {
   const search = useSearch({ from: "/s/$id" });
   const navigate = useNavigate({ from: "/s/$id" });

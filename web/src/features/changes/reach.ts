@@ -8,7 +8,7 @@ type List = Pick<ReturnType<typeof useVirtualizer>, "scrollToOffset" | "getOffse
 const TRIES_MAX = 30;
 
 /**
- * Return what brings a line into sight, exactly: the fold that hides it is opened, its slice is mounted, and then the
+ * Return the function that shows a line: it opens the fold that hides the line, mounts its slice, and then the
  * line itself is measured. With `isGoal` it comes into the middle.
  */
 export function useReach(
@@ -43,7 +43,7 @@ export function useReach(
   );
 }
 
-/** Scroll so that a line is seen. Return false where it is not mounted. */
+/** Scroll so that a line is visible. Return false if it is not mounted. */
 function bring(box: HTMLElement, key: string | null, isGoal: boolean): boolean {
   const line = box.querySelector(`td[data-change-key="${key}"]`)?.parentElement;
   if (!line) return false;

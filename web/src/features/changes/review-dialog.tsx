@@ -1,4 +1,4 @@
-/** The review as the agent will read it: looked at, then sent as one prompt. */
+/** A preview of the review as the agent will read it. It is sent as one prompt. */
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { type Comment, type Placed, promptOf, unsent } from "../../core/review.ts";

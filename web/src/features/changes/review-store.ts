@@ -18,7 +18,7 @@ export class ReviewStore {
 
   readonly reload = (): void => this.review.set(decodeReview(readReview(this.#sessionId)));
 
-  /** Begin a comment. Return its id, null where there are too many. One that was begun and left empty is forgotten. */
+  /** Begin a comment. Return its id, null where there are too many. A new comment that stays empty is discarded. */
   begin(file: string, anchor: Anchor): string | null {
     const comments = this.review.get().comments.filter(each => each.text !== "" || each.draft !== "");
     if (comments.length >= COMMENTS_MAX) return null;
@@ -28,14 +28,14 @@ export class ReviewStore {
     return id;
   }
 
-  /** Keep what is being written; null goes back to what was saved, and forgets a comment that never was. */
+  /** Keep the draft of a comment; null returns to the saved text, and discards a comment that was never saved. */
   setDraft(id: string, draft: string | null): void {
     const comment = this.review.get().comments.find(each => each.id === id);
     if (comment?.text === "" && draft === null) this.remove(id);
     else this.#change(id, { draft });
   }
 
-  /** Save what was written. The agent has not read it: it counts as not sent. */
+  /** Save the draft. The agent has not read it: it counts as not sent. */
   save(id: string): void {
     const comment = this.review.get().comments.find(each => each.id === id);
     const text = comment?.draft?.trim() ?? "";
@@ -51,7 +51,7 @@ export class ReviewStore {
     this.#setComments(this.review.get().comments.filter(each => each.id !== id));
   }
 
-  /** Bring a comment back that was removed. */
+  /** Restore a removed comment. */
   restore(comment: Comment): void {
     this.#setComments([...this.review.get().comments, comment]);
   }
@@ -106,7 +106,7 @@ export function useReview(sessionId: string): { readonly store: ReviewStore; rea
 const SWEEP_MAX = 50;
 let isSwept = false;
 
-/** Forget the reviews of sessions that are erased: once after each load of the page, a few at a time. */
+/** Remove the reviews of sessions that are erased: once after each load of the page, a few at a time. */
 async function sweepOnce(openId: string): Promise<void> {
   if (isSwept) return;
   isSwept = true;

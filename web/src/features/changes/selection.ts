@@ -1,4 +1,4 @@
-/** Which line the reader stands on and which range is selected, by keys and by mouse. */
+/** The reader's current line and the selected range, by keys and by mouse. */
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { ChangeData } from "react-diff-view/esm";
 import { type Item, placeOf, type Side, type Spot } from "../../core/hunks.ts";
@@ -12,7 +12,7 @@ type Selection = {
   readonly range: Range | null;
   /** The side that the reader wants to be on, where a row has both. */
   readonly prefers: Side;
-  /** Begin a range at the line, or end the one that is there. */
+  /** Begin a range at the line, or end the current range. */
   readonly startRange: () => void;
   readonly clearRange: () => void;
   /** Go to the other side of the row. */

@@ -1,4 +1,4 @@
-/** The tree beside the lines; on a phone above them, and only as long as one wants it. */
+/** The tree beside the lines; on a phone above them, and only while it is open. */
 import { ChevronDown, ChevronLeft, ChevronRight } from "lucide-react";
 import { type ReactNode, type Ref, useState } from "react";
 import { Button, IconButton } from "../../ui/button.tsx";

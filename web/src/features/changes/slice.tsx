@@ -1,4 +1,4 @@
-/** Sixty rows of a diff, drawn by react-diff-view. Nothing of another slice makes it render again. */
+/** Sixty rows of a diff, drawn by react-diff-view. A change of another slice does not render it again. */
 import { memo, type ReactNode, useMemo } from "react";
 import { type ChangeData, Diff, Hunk, type HunkData, type RenderToken } from "react-diff-view/esm";
 import type { Partners, Row, Side, View } from "../../core/hunks.ts";
@@ -24,12 +24,12 @@ export type SliceProps = {
   readonly colours: Colours;
   /** Keys of the lines that are selected. */
   readonly selected: readonly string[];
-  /** What stands below lines, by key. */
+  /** The elements below lines, by key. */
   readonly widgets: Readonly<Record<string, ReactNode>>;
   readonly events: LineEvents;
 };
 
-/** A longer line is cut: drawing it would hold up the page. */
+/** A longer line is cut: drawing it would block the page. */
 const LINE_CHARS_MAX = 2_000;
 
 type Node = { readonly type: string; readonly piece: Piece | null; readonly note: string };
@@ -125,7 +125,7 @@ function textAt(diff: Compared, wanted: Side, side: Side, line: number, other: n
   return diff[wanted][(wanted === side ? line : other) - 1] ?? "";
 }
 
-/** Return what of a line is drawn, and what is to be said about its end. */
+/** Return the part of a line that is drawn, and the note at its end. */
 function shownOf(text: string, side: Side, line: number, diff: Compared): { shown: string; notes: readonly string[] } {
   const notes: string[] = [];
   const hidesCr = text.endsWith("\r") && diff.isCrlf.before === diff.isCrlf.after;

@@ -1,4 +1,4 @@
-/** A comment of the review: what it says, and the box in which it is written. */
+/** A comment of the review: its text, and the box in which it is written. */
 import { type KeyboardEvent, type ReactNode, useEffect, useRef } from "react";
 import { COMMENT_CHARS_MAX, type Comment, type Placed, placeName } from "../../core/review.ts";
 import { age, plain } from "../../core/text.ts";
@@ -15,7 +15,7 @@ type ThreadProps = {
   readonly mayComment: boolean;
   /** The comment whose box was opened just now: it takes the focus. */
   readonly fresh: string | null;
-  /** A box was closed: the focus goes back to the lines. */
+  /** A box was closed: the focus returns to the lines. */
   readonly onClosed: () => void;
   /** Whether each says on which line it is: it does not stand below it. */
   readonly saysPlace?: boolean;
@@ -113,7 +113,7 @@ function Editor({ comment, draft, store, fresh, onClosed }: EditorProps): ReactN
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
-    // what was written is not thrown away with a key: Escape only leaves the box
+    // a key does not discard the text: Escape only leaves the box
     else if (event.key === "Escape") draft === "" ? cancel() : onClosed();
     else return;
     event.preventDefault();

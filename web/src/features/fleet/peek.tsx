@@ -104,7 +104,7 @@ function Requests({ id, hasKeys }: { readonly id: string; readonly hasKeys: bool
 }
 
 function LastLines({ item }: { readonly item: SessionItem }): ReactNode {
-  // The answer is read again when the session says something else: its activity is what changes then.
+  // The answer is read again when the session's activity changes.
   const params = { path: { session_id: item.id }, query: { limit: MESSAGES, cut: true } };
   const { data, error, refetch } = useDocument(
     ["peek", item.id, item.activity?.at ?? item.updatedAt],

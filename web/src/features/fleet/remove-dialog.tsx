@@ -1,4 +1,4 @@
-/** Before sessions are removed: what would go, what would be kept and where, session by session. */
+/** Before sessions are removed: shows for each one what is removed, what is kept, and where. */
 import { memo, type ReactNode, useEffect, useState } from "react";
 import { forEach } from "../../core/parallel.ts";
 import { counted, oneLine } from "../../core/text.ts";
@@ -26,7 +26,7 @@ export function RemoveDialog({ ids, onClose, onRemove }: RemoveDialogProps): Rea
   const looked = usePreviews(ids, isForGood);
   const isConnected = useIsConnected();
   const isLooking = looked.size < ids.length;
-  // Where the server cannot say what would be kept, the session is left alone.
+  // If the server cannot say what would be kept, the session is not removed.
   const known = ids.filter(id => typeof looked.get(id) === "object");
   const act = `${isForGood ? "Erase" : "Remove"} ${counted(isLooking ? ids.length : known.length, "session")}`;
   const confirm = (): void => {
@@ -148,7 +148,7 @@ const Line = memo(function Line({ id, looked }: LineProps): ReactNode {
   );
 });
 
-/** What becomes of the workspace, in one or two sentences. */
+/** The result for the workspace, in one or two sentences. */
 function Fate({ preview: { workspace } }: { readonly preview: EndPreview }): ReactNode {
   if (workspace === null) return <span className={style.why}>It has no workspace any more.</span>;
   const { directory, removed, reason, keptRef, ignored, ignoredMore } = workspace;

@@ -1,4 +1,4 @@
-/** Groups and sessions as rows, of which those in sight are mounted: the body of the page's list and of the rail. */
+/** Groups and sessions as rows, of which the visible ones are mounted: the body of the page's list and of the rail. */
 import type { PointerEvent, ReactNode, RefObject } from "react";
 import { useMemo } from "react";
 import type { Row } from "../../core/groups.ts";

@@ -14,7 +14,7 @@ import { Changes, Cost, DoingLine, isOver, ParentName, PlaceName, StateAge, Tags
 import style from "./row.module.css";
 import { useIsSelected } from "./selection.ts";
 
-/** Deeper children stand no farther to the right: their titles need the room. */
+/** Deeper children are not indented further: their titles need the room. */
 export const DEPTH_MAX = 4;
 
 type GroupRowProps = {
@@ -56,7 +56,7 @@ export const GroupRow = memo(function GroupRow(props: GroupRowProps): ReactNode 
 
 export type RowPlace = {
   readonly id: string;
-  /** Below how many others of its family it stands. */
+  /** The number of its ancestors in the group. */
   readonly depth: number;
   /** The place in its group, from 1, and how many the group has. */
   readonly at: number;

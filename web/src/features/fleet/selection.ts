@@ -37,7 +37,7 @@ export class Selection {
     this.marks.keepOnly(new Set());
   }
 
-  /** Forget those that are not there any more. */
+  /** Remove sessions that no longer exist from the selection. */
   keepOnly(ids: ReadonlySet<string>): void {
     this.marks.keepOnly(ids);
   }

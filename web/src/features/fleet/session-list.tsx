@@ -20,7 +20,7 @@ type SessionListProps = {
   readonly selection: Selection;
   readonly list: RefObject<VirtualHandle | null>;
   readonly onMenu: (id: string, at: Element) => void;
-  /** The session that is peeked at; the peek goes with the row that keys speak to. */
+  /** The session in the preview; the preview follows the row that has the keys. */
   readonly peeked: string | null;
   readonly onPeek: (id: string | null) => void;
 };
@@ -47,7 +47,7 @@ export function SessionList(props: SessionListProps): ReactNode {
   );
 }
 
-/** Return acts that never change and always do the newest. */
+/** Return functions that stay the same and always call their newest version. */
 function useStableActs(props: SessionListProps, cursor: Cursor): Acts {
   const newest = useRef({ props, cursor });
   newest.current = { props, cursor };
@@ -68,7 +68,7 @@ export function idsOf(rows: readonly Row[]): readonly string[] {
   return rows.filter(row => row.kind === "session").map(row => row.key);
 }
 
-/** Return the next session's row above or below, over the heads of groups; the same row where there is none. */
+/** Return the next session's row above or below, past the heads of groups; the same row if there is none. */
 function sessionFrom(rows: readonly Row[], index: number, by: 1 | -1): number {
   let next = index + by;
   while (rows[next]?.kind === "group") next += by;
@@ -112,7 +112,7 @@ function useListActions({ rows, selection, list, peeked, onMenu, onPeek }: Sessi
   ]);
 }
 
-/** While somebody peeks, the peek shows the row that keys speak to. */
+/** While the preview is open, it shows the row that has the keys. */
 function useFollowingPeek({ peeked, onPeek }: SessionListProps, { row }: Cursor): void {
   const key = row?.kind === "session" ? row.key : null;
   // biome-ignore lint/correctness/useExhaustiveDependencies: it follows the cursor, and nothing else

@@ -1,4 +1,4 @@
-/** How the list is looked at: filter, grouping, order, folded groups. The page and the rail have it in common. */
+/** The settings of the list: filter, grouping, order, folded groups. The page and the rail share them. */
 import { useCallback, useMemo, useSyncExternalStore } from "react";
 import { readSetting, writeSetting } from "../../browser/storage.ts";
 import { parseFilter } from "../../core/filter.ts";
@@ -22,7 +22,7 @@ export const SORTS: readonly { readonly value: SortBy; readonly label: string }[
 
 export type Look = { readonly q: string; readonly group: GroupBy; readonly sort: SortBy };
 
-/** The look that was used last. The rail has it, and the page where its address does not say otherwise. */
+/** The settings that were used last. The rail uses them, and the page does if its address has none. */
 export const lastLook = new Cell<Look>(
   {
     q: "",
@@ -40,7 +40,7 @@ export function keepLook(look: Look): void {
   writeSetting("sort", look.sort === "changed" ? null : look.sort);
 }
 
-/** Return a look as it stands in the address of the page. */
+/** Return the settings as the address of the page has them. */
 export function searchOf({ q, group, sort }: Look): {
   readonly q?: string;
   readonly group: GroupBy;
@@ -49,7 +49,7 @@ export function searchOf({ q, group, sort }: Look): {
   return { ...(q === "" ? {} : { q }), group, sort };
 }
 
-/** Return what the order is made by; the same object for the same look. */
+/** Return the criteria of the order; the same object for the same settings. */
 export function useView({ q, group, sort }: Look): View {
   return useMemo(() => ({ filter: parseFilter(q), group, sort }), [q, group, sort]);
 }
@@ -60,7 +60,7 @@ function readFolds(): ReadonlySet<string> {
 }
 
 const folds = new Cell<ReadonlySet<string>>(readFolds(), null);
-/** What is folded while a filter is set: it begins with nothing, since what was asked for must be in sight. */
+/** The folded groups while a filter is set: none at first, because matches must be visible. */
 const foldsOfFilter = new Cell<ReadonlySet<string>>(new Set(), null);
 
 window.addEventListener("storage", event => {

@@ -1,4 +1,4 @@
-/** The history: a search through everything that was said and done in any session, ended ones included. */
+/** The history: a search through the messages and tool calls of all sessions, ended ones included. */
 import { getRouteApi } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { lookOf, STATUSES } from "../../core/status.ts";

@@ -1,4 +1,4 @@
-/** Where a search hit: the words around it, with the hits marked. */
+/** A match of a search: the words around it, with the hits marked. */
 import type { ReactNode } from "react";
 import { plain } from "../../core/text.ts";
 import type { HistoryItem } from "../../wire/types.ts";

@@ -1,4 +1,4 @@
-/** What can be done about failures, delays, budgets, undelivered reports, and webhooks that were given up. */
+/** The actions for failures, delays, budgets, undelivered reports, and webhooks that were given up. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { isMac } from "../../browser/platform.ts";
@@ -11,7 +11,7 @@ import { Keys } from "../../ui/keys.tsx";
 import { type Act, useAct } from "../../widgets/act.ts";
 import style from "./inbox.module.css";
 
-/** Return what carries out acts, and whether none can be carried out now. */
+/** Return the function that carries out actions, and whether they are disabled now. */
 function useActs(): Act & { readonly isOff: boolean } {
   const acts = useAct(null);
   const isConnected = useIsConnected();

@@ -1,4 +1,4 @@
-/** One thing that waits: where it comes from, what is asked, and what can be done about it. */
+/** One entry of the inbox: its session, its question, and its actions. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { baseName, oneLine, plain } from "../../core/text.ts";

@@ -11,7 +11,7 @@ import { Card } from "./card.tsx";
 import style from "./inbox.module.css";
 import { NotifySwitch } from "./notify-switch.tsx";
 
-/** Return which card has the focus: the one that was chosen while it is there, else the one that took its place. */
+/** Return the card that has the focus: the chosen one while it exists, otherwise the one in its place. */
 function useFocused(items: readonly InboxItem[]): readonly [string | null, (by: number) => void, (id: string) => void] {
   const [chosen, choose] = useState<{ readonly id: string; readonly index: number }>({ id: "", index: 0 });
   const found = items.findIndex(item => item.id === chosen.id);
@@ -46,7 +46,7 @@ export function InboxPage(): ReactNode {
     },
   ]);
 
-  // The focus follows the card that has the keys, unless somebody is writing in one.
+  // The focus follows the card that has the keys, unless the person is writing in one.
   useEffect(() => {
     const card = list.current?.querySelector<HTMLElement>("[data-focused=true]");
     const active = document.activeElement;

@@ -1,4 +1,4 @@
-/** The login: the server lets nobody in without a token, and a link from its machine is the way for a browser. */
+/** The login: the server refuses access without a token, and a link from its machine logs a browser in. */
 import type { ReactNode } from "react";
 import { linkCommand, nextOf } from "../../browser/login.ts";
 import { Button } from "../../ui/button.tsx";

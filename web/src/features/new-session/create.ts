@@ -1,6 +1,6 @@
 /**
- * Creates a session while the page goes on: the dialog closes at once, the row stands in the list as `created`, and the
- * dialog comes back as it was where the server refuses.
+ * Creates a session in the background: the dialog closes at once, the list shows the row as `created`, and the
+ * dialog opens again with its content if the server refuses.
  */
 import { bodyOf, type Draft, EMPTY } from "../../core/new-session.ts";
 import { oneLine } from "../../core/text.ts";
@@ -10,7 +10,7 @@ import { Cell } from "../../state/store.ts";
 import { line, type Said, said } from "../../state/trouble.ts";
 import { say, sayError } from "../../ui/toast.tsx";
 
-/** What is filled in; it outlives the dialog, so that nothing typed is lost by closing it. */
+/** The content of the form; it outlives the dialog, so that closing it loses nothing. */
 export const draft = new Cell<Draft>(EMPTY, null);
 
 /** Why the last attempt was refused. */
@@ -35,7 +35,7 @@ export async function create(
   } catch (error) {
     const failed = sessionOf(error);
     if (failed !== null) {
-      // It exists, in `error`: resume it or delete it, rather than make another one.
+      // The session exists, in `error`: resume it or delete it, instead of creating another one.
       sayError(`${name(filled)} could not start`, line(error));
       opened(failed);
       return;

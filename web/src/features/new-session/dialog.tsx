@@ -45,7 +45,7 @@ function noteOf(branch: BranchItem): string {
   return branch.kind === "remote" ? `remote, ${when}` : when;
 }
 
-/** What stands under "More", which is open where one of them is filled in. */
+/** The fields under "More", which is open if one of them is filled in. */
 const MORE = ["title", "agent", "model", "parent", "usd", "minutes", "tags"] as const;
 
 export function NewSessionDialog({ directory, parent, behind, onClose, onCreated }: NewSessionProps): ReactNode {
@@ -84,7 +84,7 @@ export function NewSessionDialog({ directory, parent, behind, onClose, onCreated
       draft,
       isGit,
       id => {
-        // Who has gone somewhere else meanwhile is not torn away.
+        // A person who has moved to another view stays there.
         if (places.has(location.pathname)) onCreated(id);
       },
       () => void navigate({ to: "/new", search: {} }),

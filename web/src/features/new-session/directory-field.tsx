@@ -11,7 +11,7 @@ import { TextField } from "../../ui/field.tsx";
 import type { FolderItem } from "../../wire/api.ts";
 import style from "./new-session.module.css";
 
-/** Return what the server has at a path: the directory itself, and what is in it. */
+/** Return the directory at a path of the server, and its entries. */
 export function useFolder(path: string, query = "") {
   const isPath = path.startsWith("/");
   const params = { query: { ...(isPath ? { path } : {}), ...(query === "" ? {} : { query }), limit: 200 } };

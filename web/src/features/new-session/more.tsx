@@ -1,4 +1,4 @@
-/** What most sessions do not need: title, agent, model, parent, budget, tags. */
+/** Fields that most sessions do not need: title, agent, model, parent, budget, tags. */
 import type { ReactNode } from "react";
 import { LOCAL, labelsOf, memoryOf } from "../../core/hosts.ts";
 import type { Draft } from "../../core/new-session.ts";

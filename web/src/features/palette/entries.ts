@@ -1,4 +1,4 @@
-/** What the palette offers for what is typed: actions, sessions, acts on a session, places. */
+/** The palette's entries for the typed text: actions, sessions, actions on a session, places. */
 import { THEMES } from "../../browser/theme.ts";
 import { placeOf } from "../../core/filter.ts";
 import { fuzzy, type Match } from "../../core/fuzzy.ts";
@@ -9,7 +9,7 @@ import type { Action } from "../../state/actions.ts";
 import type { SessionItem } from "../../wire/types.ts";
 
 export type Entry = {
-  /** Stays the same from one time to the next: recent ones are remembered by it. */
+  /** A stable id: recent entries are remembered by it. */
   readonly id: string;
   readonly section: Section;
   readonly label: string;
@@ -50,10 +50,10 @@ const ACTS_MAX = 8;
 const RECENT_MAX = 6;
 const FEW = 5;
 
-/** These move the cursor of a list: nobody looks for them in a palette. */
+/** These move the cursor of a list, which is not useful in a palette. */
 const UNSPOKEN = new Set(["palette.open", "list.down", "list.up", "list.select-down", "list.select-up"]);
 
-/** Return the entries, in the order in which they are shown; those of one section stand together. */
+/** Return the entries, in the order in which they are shown; those of one section are together. */
 export function entriesFor(query: string, reach: Reach, recent: readonly string[]): readonly Entry[] {
   const words = query.trim();
   if (words === "") return withoutQuery(reach, recent);
@@ -136,7 +136,7 @@ function actionEntries(words: string, { actions }: Reach): readonly Ranked[] {
   );
 }
 
-/** Put what belongs to the page that is open before what works everywhere. */
+/** Put the entries of the open page before those that work everywhere. */
 function byPlace(one: Action, other: Action): number {
   return placeInTable(one.id) - placeInTable(other.id);
 }

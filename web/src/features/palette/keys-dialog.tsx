@@ -17,7 +17,7 @@ const PLACES: readonly { readonly where: Where; readonly title: string }[] = [
   { where: "time", title: "Time" },
 ];
 
-/** Keys that controls have by their nature; they are not in the table, and cannot be taken from them. */
+/** The built-in keys of controls; they are not in the table, and cannot be changed. */
 const FIXED: Readonly<Partial<Record<Where, readonly (readonly [label: string, keys: readonly string[]])[]>>> = {
   everywhere: [["Close what is open", ["Esc"]]],
   list: [

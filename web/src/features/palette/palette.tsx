@@ -1,4 +1,4 @@
-/** Everything that can be done and every session, by a few letters. */
+/** The palette: finds every action and every session by a few letters. */
 import { Dialog as Base } from "@base-ui/react/dialog";
 import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, type ReactNode, useId, useMemo, useRef, useState } from "react";
@@ -48,7 +48,7 @@ function Finder({ field, onClose }: FinderProps): ReactNode {
   const take = (entry: Entry): void => {
     if (entry.section !== "Search") remember(entry.id);
     onClose();
-    // After the palette has given back the focus: what the entry does may take it.
+    // After the palette has returned the focus: the entry's action may take it.
     setTimeout(entry.run);
   };
   const choose = (index: number): void => {
@@ -154,7 +154,7 @@ function Marked({ text, marks }: { readonly text: string; readonly marks: Entry[
   return [...pieces, text.slice(end)];
 }
 
-/** What the palette can reach. It is taken when the palette opens, and when sessions come or go. */
+/** The entries of the palette. They are read when the palette opens, and when sessions are added or removed. */
 function useReach(): Reach {
   const { sessions } = useFleet().fleet;
   const keys = useCell(sessions.keys);

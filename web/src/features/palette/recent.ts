@@ -1,4 +1,4 @@
-/** What was taken from the palette lately, the newest first; remembered by this browser. */
+/** The recently used entries of the palette, the newest first; remembered by this browser. */
 import { readSetting, writeSetting } from "../../browser/storage.ts";
 
 const KEPT = 20;

@@ -1,4 +1,4 @@
-/** Acts on the open session. */
+/** Actions on the open session. */
 import { type Act, useAct as useActOn } from "../../widgets/act.ts";
 import { useOpen } from "./open.tsx";
 

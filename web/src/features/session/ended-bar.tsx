@@ -1,4 +1,4 @@
-/** Says that the session has ended or lost its conversation, and brings it back. */
+/** Says that the session has ended or lost its conversation, and resumes it. */
 import type { ReactNode } from "react";
 import { lookOf } from "../../core/status.ts";
 import { age, oneLine } from "../../core/text.ts";

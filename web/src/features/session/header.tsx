@@ -1,4 +1,4 @@
-/** The head of a session: what it is, how it does, and what can be done with it. */
+/** The head of a session: its title, its status, and its actions. */
 import { Ellipsis, Square } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { isMac } from "../../browser/platform.ts";

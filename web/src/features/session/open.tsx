@@ -1,4 +1,4 @@
-/** What is open: the session's item, its transcript, as of when, and whether it may be changed from here. */
+/** The open session: its item, its transcript, the moment that is shown, and whether it may be changed from here. */
 import { createContext, type ReactNode, useContext } from "react";
 import type { OpenTranscript } from "../../state/transcripts.ts";
 import type { SessionItem } from "../../wire/types.ts";
@@ -8,7 +8,7 @@ export type Open = {
   readonly transcript: OpenTranscript;
   /** A log position: what is shown is as it was then. Null for now. */
   readonly at: number | null;
-  /** Whether this person may change something, and the server is there, and it is now. */
+  /** Whether this person may change something, the server is connected, and the present is shown. */
   readonly mayWrite: boolean;
   /** Whether this person may prepare a change: as `mayWrite`, also while the server is away. */
   readonly mayDraft: boolean;

@@ -1,4 +1,4 @@
-/** Finds the session, opens its transcript, and gives both to what is below. */
+/** Finds the session, opens its transcript, and provides both to its children. */
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useMemo } from "react";
 import { indexTurns } from "../../core/rows.ts";
@@ -66,7 +66,7 @@ type LoadedProps = {
   readonly children: ReactNode;
 };
 
-/** Follows the transcript while it is looked at. */
+/** Follows the transcript while it is shown. */
 function Loaded({ item, conversation, isOwn, at, children }: LoadedProps): ReactNode {
   const { hub } = useFleet();
   const { id } = item;

@@ -113,7 +113,7 @@ export function ConversationPage({ id, conversation }: ConversationPageProps): R
   );
 }
 
-/** What a sub-agent says: read only, with the way back to who started it. */
+/** The conversation of a sub-agent: read only, with a link back to its parent. */
 function Conversation({ conversation }: { readonly conversation: string }): ReactNode {
   const { item, at } = useOpen();
   const { data = [] } = useConversations(item.id);

@@ -1,4 +1,4 @@
-/** What other features show of a session. The app gives them, since features do not know each other. */
+/** Panels of other features in a session. The app provides them, because features do not import each other. */
 import type { ComponentType } from "react";
 
 type Travel = (at: number | null) => void;

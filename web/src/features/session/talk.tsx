@@ -1,4 +1,4 @@
-/** What is said: the transcript, and below it what waits and the box for the next prompt. */
+/** The conversation: the transcript, and below it the waiting prompts and the box for the next one. */
 import type { ReactNode } from "react";
 import { Composer } from "./composer/composer.tsx";
 import { Queue } from "./composer/queue.tsx";

@@ -45,7 +45,7 @@ export function Composer(): ReactNode {
 
   const write = (text: string, caret?: number) => {
     if (caret === undefined) return change({ text });
-    // At once: a key that is pressed before the next frame must find the caret where the text goes on.
+    // At once: a key that is pressed before the next frame must find the caret at the end of the text.
     flushSync(() => change({ text }));
     box.current?.focus();
     box.current?.setSelectionRange(caret, caret);

@@ -1,10 +1,10 @@
-/** ↑ in an empty box brings back what was said before. */
+/** ↑ in an empty box shows earlier prompts. */
 import { type KeyboardEvent, useRef } from "react";
 import { saidIn } from "../../../core/rows.ts";
 import { useOpen } from "../open.tsx";
 
 export type PromptHistory = {
-  /** Take a key. Return whether it was one of the history's. */
+  /** Handle a key. Return whether the history uses it. */
   readonly onKeyDown: (event: KeyboardEvent<HTMLTextAreaElement>) => boolean;
   /** The text is the person's own again. */
   readonly end: () => void;

@@ -61,7 +61,7 @@ export function ModelPicker({ offered, item, value, onChange }: PickerProps): Re
   );
 }
 
-/** The model of the newest answer: OpenCode goes on with it where a prompt names none. */
+/** The model of the newest answer: OpenCode continues with it if a prompt names none. */
 function useLastModel(): string | null {
   const { transcript } = useOpen();
   useCell(transcript.shape);
@@ -70,7 +70,7 @@ function useLastModel(): string | null {
   return answers.findLast(info => info?.role === "assistant" && info.model !== "")?.model ?? null;
 }
 
-/** Each provider has a default, and which provider OpenCode takes is its own affair. */
+/** Each provider has a default, and OpenCode decides which provider it uses. */
 function onlyDefault(models: OfferItem["models"]): OfferItem["models"][number] | null {
   const defaults = models.filter(model => model.isDefault);
   return defaults.length === 1 ? (defaults[0] ?? null) : null;

@@ -1,4 +1,4 @@
-/** The prompts that wait: change one, take it back, or give it to the turn that runs. */
+/** The waiting prompts: edit one, withdraw it, or send it into the running turn. */
 import { CornerDownRight, Pencil, X } from "lucide-react";
 import { type ReactNode, type RefObject, useEffect, useRef, useState } from "react";
 import { isCoarse, isMac } from "../../../browser/platform.ts";
@@ -36,7 +36,7 @@ export function Queue(): ReactNode {
   );
 }
 
-/** Take a prompt back, and offer to give it again. Its files are only in the queue, so with files there is no way back. */
+/** Withdraw a prompt, and offer to send it again. Files exist only in the queue, so a prompt with files cannot be sent again. */
 function useTakeBack(queued: QueuedItem): () => Promise<boolean> {
   const { item } = useOpen();
   const { act } = useAct();
@@ -56,7 +56,7 @@ function useTakeBack(queued: QueuedItem): () => Promise<boolean> {
 
 /** Carry out what removes a row, and give its focus to its neighbour, else to the box. */
 async function leave(row: HTMLElement | null, order: () => Promise<boolean>): Promise<void> {
-  // The row may be gone before the answer is there.
+  // The row may disappear before the answer arrives.
   const beside = row?.nextElementSibling ?? row?.previousElementSibling;
   if (!(await order())) return;
   const button = beside?.querySelector("button");

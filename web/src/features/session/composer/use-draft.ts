@@ -1,4 +1,4 @@
-/** The draft of a session: kept at each input, also where the page is left at once. */
+/** The draft of a session: saved at each input, also if the page is closed at once. */
 import { useCallback, useEffect, useRef, useState } from "react";
 import { type Draft, NO_DRAFT, openDrafts, readDraft, sweepDrafts, writeDraft } from "../../../browser/drafts.ts";
 import { isErased } from "../../../state/queries.ts";
@@ -8,7 +8,7 @@ const SAVE_AFTER_MS = 150;
 export type DraftState = {
   readonly draft: Draft;
   readonly change: (changes: Partial<Draft>) => void;
-  /** What was sent leaves the box; the choice of agent and model stays. */
+  /** A sent prompt leaves the box; the choice of agent and model stays. */
   readonly clear: () => void;
 };
 

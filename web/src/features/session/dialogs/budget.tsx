@@ -1,4 +1,4 @@
-/** Changes what a session may use before it asks. */
+/** Changes the budget of a session. */
 import { type ReactNode, useState } from "react";
 import { compact, duration, money } from "../../../core/text.ts";
 import { Button } from "../../../ui/button.tsx";

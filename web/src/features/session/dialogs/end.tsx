@@ -1,4 +1,4 @@
-/** Ends a session, with its workspace or for good. Nothing is removed before the dialog has said what goes and what is kept. */
+/** Ends a session, with its workspace or permanently. The dialog first says what is removed and what is kept. */
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useState } from "react";
@@ -28,7 +28,7 @@ const KINDS = {
 
 type EndProps = { readonly kind: keyof typeof KINDS; readonly onClose: () => void };
 
-/** Ask what would become of the session and its workspace. */
+/** Ask for a preview of the end of the session and its workspace. */
 function usePreview(path: string): readonly [EndPreview | null, Said | null] {
   const command = useCommand();
   const [preview, setPreview] = useState<EndPreview | null>(null);

@@ -1,4 +1,4 @@
-/** Goes another way from a turn: a new session with the conversation and the files as they were then. */
+/** Forks from a turn: a new session with the conversation and the files of that moment. */
 import { useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { plain } from "../../../core/text.ts";
@@ -32,7 +32,7 @@ export function ForkDialog({ turn, onClose }: ForkProps): ReactNode {
   const [problem, setProblem] = useState<Said | null>(null);
   const command = useCommand();
   const navigate = useNavigate();
-  // What was said up to a turn's end is what was said before the next one began.
+  // The messages up to a turn's end are those before the next turn.
   const next = turn === null ? undefined : turns.byNumber.get(turn.number + 1);
 
   async function fork(): Promise<void> {

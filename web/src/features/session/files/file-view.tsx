@@ -1,4 +1,4 @@
-/** One file: its text with colours and numbers, or an honest word where there is none to show. */
+/** One file: its text with colours and numbers, or a note that says why it is not shown. */
 import { type ReactNode, useMemo } from "react";
 import { languageOfFile } from "../../../core/code.ts";
 import { bytes, oneLine, plain } from "../../../core/text.ts";

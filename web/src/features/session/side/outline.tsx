@@ -1,4 +1,4 @@
-/** The turns of the session, each with what was asked, what it cost and what came of it; one leads to its beginning. */
+/** The turns of the session, each with its prompt, cost and outcome; a click leads to its beginning. */
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useLayoutEffect, useMemo, useRef } from "react";
 import { money, oneLine } from "../../../core/text.ts";

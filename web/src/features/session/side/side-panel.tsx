@@ -1,4 +1,4 @@
-/** What stands beside the transcript on wide screens: turns, things to do, relatives, the workspace. */
+/** The panel beside the transcript on wide screens: turns, things to do, relatives, the workspace. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { elsewhere, needWords } from "../../../core/hosts.ts";
