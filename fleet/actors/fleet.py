@@ -49,6 +49,7 @@ class Fleet:
         command_seconds: Histogram,
         traces: "Traces | None",
         directory: Path | None = None,
+        left_out_through: int = 0,
         read_only: bool = False,
     ) -> None:
         self.context = context
@@ -58,6 +59,7 @@ class Fleet:
         self.log = context.log
         self.blobs = context.blobs
         self.directory = directory
+        self.left_out_through = left_out_through
         self.views = projections.views
         self.stored_views = projections.runner.store
         self.runner = projections.runner

@@ -69,6 +69,7 @@ class Supervision:
             command_seconds=seconds,
             traces=traces,
             directory=stores.directory,
+            left_out_through=stores.left_out_through,
             read_only=read_only,
         )
         self._children = (

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -18,15 +19,18 @@ from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
 from fleet.events.directory_identity import read_identity, require_home, write_identity
 from fleet.events.disk import room_bytes
+from fleet.events.left_out import read_left_out
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
+from fleet.events.unchanged_log import UnchangedLog
 from fleet.events.written_by import readable
 from fleet.gateway.server.tokens import TokenFile, local_token
 from fleet.limits import DISK_RESERVE_BYTES, MIB, START_BYTES_MIN
 from fleet.private_files import read_local_token
 from fleet.projections.file_seals import SEAL
 from fleet.projections.projections import Stores
+from fleet.projections.runner import digest_at
 from fleet.projections.store import LmdbViewStore, UnchangedViewStore
 
 if TYPE_CHECKING:
@@ -64,7 +68,7 @@ def open_stores(data_dir: Path, traces: "Traces | None") -> Generator[OpenStores
     ):
         identity = read_identity(data_dir) or write_identity(data_dir, SystemIds(SystemClock()).uuid7())
         history, index = (data_dir / "views" / name for name in _SQLITE)
-        stores = Stores(log, blobs, views, history, index, data_dir, log.sealer)
+        stores = Stores(log, blobs, views, history, index, data_dir, log.sealer, _left_out(data_dir, log))
         yield OpenStores(log, stores, TokenFile(data_dir), local, identity.id)
 
 
@@ -83,8 +87,12 @@ def open_read_only(data_dir: Path) -> Generator[OpenStores]:
         data_id = None if identity is None else identity.id
         # Without the key the seals of the files cannot be checked.
         history, index = (None if log.sealer is None else scratch / name for name in _SQLITE)
-        stores = Stores(log, blobs, views, history, index, data_dir, log.sealer)
+        stores = Stores(log, blobs, views, history, index, data_dir, log.sealer, _left_out(data_dir, log))
         yield OpenStores(None, stores, TokenFile(scratch), read_local_token(data_dir), data_id)
+
+
+def _left_out(data_dir: Path, log: LmdbLog | UnchangedLog) -> int:
+    return read_left_out(data_dir, log.sealer, partial(digest_at, log))
 
 
 def has_room(data_dir: Path) -> bool:

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+import msgspec
+
 from fleet.errors import StartupError
 from fleet.events.data_lock import shared_lock
 from fleet.events.export_store import ExportStore
@@ -21,6 +23,14 @@ from fleet.events.verify import verify
 
 EVENTS_FILE: Final = "events.jsonl"
 """The events in a directory of `fleet log export`."""
+MANIFEST_FILE: Final = "export.json"
+
+
+class ExportManifest(msgspec.Struct, frozen=True):
+    """What a directory of `fleet log export` has: its lines with events, and whether it has the contents."""
+
+    events: int
+    contents: bool
 
 
 @contextmanager
@@ -63,6 +73,14 @@ def _check_everything(log: StoredLog) -> None:
             f"The event log was cut off, and event {found.position} is damaged ({found.reason}): "
             "take another copy or a backup."
         )
+
+
+def read_manifest(directory: Path) -> ExportManifest | None:
+    """Return the manifest of an export, None where there is none, as in one of an older version."""
+    try:
+        return msgspec.json.decode((directory / MANIFEST_FILE).read_bytes(), type=ExportManifest)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def export_file(name: str) -> Path:

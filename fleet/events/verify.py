@@ -42,7 +42,8 @@ class VerificationResult(msgspec.Struct, frozen=True):
     """The result: how many events were verified, the digest of the last of them, and the first break.
 
     Of the `erased` events only the headers were verified; `erasures` are their streams, each with its order. `head` is
-    the signed head that the log ends with. `checked` names what was verified.
+    the signed head that the log ends with. `checked` names what was verified. `left_out` contents were not part of the
+    export that the log was imported from.
     """
 
     events: int
@@ -53,6 +54,7 @@ class VerificationResult(msgspec.Struct, frozen=True):
     head: SignedHead | None = None
     erasures: tuple[ErasedStream, ...] = ()
     checked: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 def verify(log: LogReader, expected: Iterable[Expected] = ()) -> VerificationResult:

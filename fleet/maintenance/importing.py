@@ -17,10 +17,12 @@ from fleet.events.data_lock import DataLock
 from fleet.events.directory_identity import write_import_identity
 from fleet.events.export import ExportReport, verify_export
 from fleet.events.import_log import import_records
+from fleet.events.left_out import write_left_out
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_store import LOG_FILE
 from fleet.events.log import LogReader
-from fleet.events.read_only import reading_directory, reading_export
+from fleet.events.read_only import read_manifest, reading_directory, reading_export
+from fleet.events.signing import read_key
 from fleet.events.verify import verify
 from fleet.limits import BLOB_BYTES_MAX
 from fleet.private_files import make_private_directory
@@ -28,11 +30,15 @@ from fleet.projections.contents import contents_of
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What was imported: events, contents, and the digest of the last event in hex."""
+    """What was imported: events, contents, and the digest of the last event in hex.
+
+    `left_out`: the export was made without contents.
+    """
 
     events: int
     contents: int
     digest: str
+    left_out: bool = False
 
     def verify(self, data_dir: Path) -> None:
         """Verify the new log. Raises `StartupError` where it is not the exported one."""
@@ -48,14 +54,25 @@ async def import_export(events: Path, blobs: Path, data_dir: Path, now_ms: int) 
     """Import an export into a directory that has no log. Raises `StartupError`."""
     if (data_dir / LOG_FILE).exists():
         raise StartupError(f"{data_dir} has a log already: name a new directory with --data-dir.")
-    report = _proved(events)
+    report, left_out = _proved(events), _are_left_out(events, blobs)
     make_private_directory(data_dir)
     with closing(DataLock(data_dir)), reading_export(str(events), make_registry()) as exported:
         contents = await _import_contents(exported, blobs, data_dir)  # first: it is the log that makes a data directory
         write_import_identity(data_dir, SystemIds(SystemClock()).uuid7(), events)
         records = (exported.read_record(position) or b"" for position in range(1, report.last + 1))
         end = import_records(data_dir, records, now_ms)
-    return Imported(report.events, contents, end.digest.hex())
+        key = read_key(data_dir)
+        if left_out and key is not None:
+            write_left_out(data_dir, key.sealer, end)
+    return Imported(report.events, contents, end.digest.hex(), left_out)
+
+
+def _are_left_out(events: Path, blobs: Path) -> bool:
+    """Return whether the export was made without contents. Raises `StartupError` where they were lost since."""
+    exported = read_manifest(events.parent)
+    if exported is not None and exported.contents and not blobs.is_dir():
+        raise StartupError(f"{events.parent} was exported with contents, and {blobs} is not there: take a whole copy.")
+    return not blobs.is_dir() if exported is None else not exported.contents
 
 
 def _proved(events: Path) -> ExportReport:

@@ -31,6 +31,7 @@ class Stores(NamedTuple):
     """The stores on disk. The views' rows, the history and the index are disposable.
 
     A file that is None keeps its content in memory. Files need a `sealer` to be used again by the next run.
+    Contents that events up to `left_out_through` name may be missing (events/left_out.py).
 
     `directory` is the data directory, None for stores in memory.
     """
@@ -42,6 +43,7 @@ class Stores(NamedTuple):
     index_file: Path | None = None
     directory: Path | None = None
     sealer: Sealer | None = None
+    left_out_through: int = 0
 
 
 class Projections(NamedTuple):

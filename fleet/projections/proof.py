@@ -44,11 +44,13 @@ async def prove_everything(
     expected: Iterable[Expected] = (),
     *,
     index: Callable[[], Steps] | None = None,
+    left_out_through: int = 0,
 ) -> VerificationResult:
     """Verify the records, and if they are intact, everything else. The first break is the one with the lowest position.
 
     Blobs are read in a worker thread; without a store of `blobs` all are lost. `index` replays the index of sessions
-    (replay_index.py), if it can be read.
+    (replay_index.py), if it can be read. Contents that events up to `left_out_through` name may be missing, because
+    they were not part of the export that the log was imported from.
     """
     result = await prove_chain(log, None, expected)
     if result.first_break is not None:
@@ -57,10 +59,14 @@ async def prove_everything(
     replays = (replay_snapshots(log, log.head()), replay_views(log, views, log.head()))
     for steps in replays if index is None else (*replays, index()):
         breaks += [each async for each in _parted(log, steps)]
-    breaks += [each async for each in _lost_blobs(log, blobs)]
+    left_out = set[str]()
+    breaks += [each async for each in _lost_blobs(log, blobs, left_out_through, left_out)]
     first = min(breaks, key=lambda each: each.position, default=None)
     return msgspec.structs.replace(
-        result, first_break=first, checked=(*CHAIN, *DERIVED, *(() if index is None else (SESSIONS,)))
+        result,
+        first_break=first,
+        left_out=len(left_out),
+        checked=(*CHAIN, *DERIVED, *(() if index is None else (SESSIONS,))),
     )
 
 
@@ -82,8 +88,11 @@ async def _parted(log: LogReader, steps: Steps) -> AsyncIterator[Break]:
         await trio.lowlevel.checkpoint()
 
 
-async def _lost_blobs(log: LogReader, blobs: Blobs | None) -> AsyncIterator[Break]:
-    """Yield the events that name a blob that is lost or damaged."""
+async def _lost_blobs(log: LogReader, blobs: Blobs | None, through: int, left_out: set[str]) -> AsyncIterator[Break]:
+    """Yield the events that name a blob that is lost or damaged.
+
+    What an event up to position `through` names may have been left out; its digest is added to `left_out`.
+    """
     position, head = 0, log.head()
     while position < head:
         page = range(position + 1, min(position + LOG_SEARCH_PAGE_EVENTS, head) + 1)
@@ -93,9 +102,13 @@ async def _lost_blobs(log: LogReader, blobs: Blobs | None) -> AsyncIterator[Brea
         for at in named:
             (recorded,) = log.read_all(at - 1, 1)
             if isinstance(recorded.event, ChangesRecorded):
-                lost = await trio.to_thread.run_sync(_find_lost, blobs, recorded.stream, recorded.event)
-                if lost is not None and not _is_being_erased(log, recorded.stream):
-                    yield Break(at, lost)
+                damage, missing = await trio.to_thread.run_sync(_find_lost, blobs, recorded.stream, recorded.event)
+                if at <= through:
+                    left_out.update(missing)
+                elif damage is None:
+                    damage = next(iter(missing.values()), None)
+                if damage is not None and not _is_being_erased(log, recorded.stream):
+                    yield Break(at, damage)
 
 
 def _stream_of(parted: Parted) -> str:
@@ -108,28 +121,35 @@ def _is_being_erased(log: LogReader, stream: str) -> bool:
     return any(header.type.endswith(".erased") for header in log.read_headers(last))
 
 
-def _find_lost(blobs: Blobs | None, stream: str, event: ChangesRecorded) -> str | None:
-    """Return what is wrong with the blobs of an event, None where nothing is. Runs in a thread."""
+def _find_lost(blobs: Blobs | None, stream: str, event: ChangesRecorded) -> tuple[str | None, dict[str, str]]:
+    """Return what is damaged of the blobs of an event, and what is missing, by its digest. Runs in a thread."""
+    missing: dict[str, str] = {}
     for manifest in dict.fromkeys((event.turn_manifest, event.session_manifest)):
         content, problem = _content(blobs, stream, manifest)
+        if problem is not None:
+            return problem, missing
         if content is None:
-            return problem
+            missing[manifest] = f"the blob {manifest} is missing"
+            continue
         try:
             files = decode_manifest(content).files
         except msgspec.MsgspecError as error:
-            return f"the manifest {manifest} cannot be read: {error}"
+            return f"the manifest {manifest} cannot be read: {error}", missing
         for file in files:
             for digest in (file.before, file.after):
-                if digest is not None and _content(blobs, stream, digest)[0] is None:
-                    return f"{_content(blobs, stream, digest)[1]} ({file.file})"
-    return None
+                content, problem = (b"", None) if digest is None else _content(blobs, stream, digest)
+                if problem is not None:
+                    return f"{problem} ({file.file})", missing
+                if content is None and digest is not None:
+                    missing[digest] = f"the blob {digest} is missing ({file.file})"
+    return None, missing
 
 
-def _content(blobs: Blobs | None, stream: str, digest: str) -> tuple[bytes | None, str]:
+def _content(blobs: Blobs | None, stream: str, digest: str) -> tuple[bytes | None, str | None]:
+    """Return the content, None where it is missing, and what is damaged."""
     try:
-        content = blobs.get(digest) if blobs is not None and blobs.owns(stream, digest) else None
+        return (blobs.get(digest) if blobs is not None and blobs.owns(stream, digest) else None), None
     except CorruptBlob as error:
         return None, error.detail
     except ValueError:
         return None, f"{digest!r} is not the digest of a blob"
-    return content, f"the blob {digest} is missing"

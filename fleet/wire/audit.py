@@ -231,8 +231,9 @@ class ErasedStreamItem(WireItem, kw_only=True):
 class Verification(WireItem, kw_only=True):
     """The result of verifying the log: intact events and streams, digest of the last event, first break.
 
-    `head` is the signed head that the log ends with. `erasures` lists the erased streams, at most 1,000.
-    `checked` names what was verified.
+    `head` is the signed head that the log ends with. `erasures` lists the erased streams, at most 1,000. `checked`
+    names what was verified. `contents_left_out`: so many contents were not part of the export that the log was
+    imported from.
     """
 
     intact: bool
@@ -244,6 +245,7 @@ class Verification(WireItem, kw_only=True):
     erasures: list[ErasedStreamItem]
     head: SignedHead | None
     first_break: BreakItem | None
+    contents_left_out: int = 0
 
 
 class ExpiringSession(WireItem, kw_only=True):

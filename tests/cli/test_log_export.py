@@ -1,6 +1,8 @@
 """`fleet log export` and `import`: parts of a log that still prove themselves, and a log that is the same again."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,23 @@ def test_whole_export_becomes_the_same_log(history: History, tmp_path: Path) -> 
     told = log("why", "notes.txt", "--data-dir", str(tmp_path / "data")).stdout
     assert "notes.txt was created (+1 -0) in turn 2" in told
     assert "has a log already" in str(log(*imported).exception)
+
+
+def test_contents_that_were_not_exported_are_not_called_lost(history: History, tmp_path: Path) -> None:
+    exported(history, tmp_path / "all")
+    data = tmp_path / "data"
+    done = json.loads(log("import", str(tmp_path / "all"), "--data-dir", str(data), "--json").stdout)
+    assert (done["contents"], done["leftOut"]) == (0, True)
+    proof = log("verify", "--data-dir", str(data))
+    assert proof.exit_code == 0, proof.output
+    assert re.search(r"^[1-9]\d* contents were not part of the export$", proof.stdout, re.MULTILINE)
+    stated = (data / "import.json").read_text()
+    (data / "import.json").write_text(stated.replace(f":{history.head},", f":{history.head - 1},"))
+    assert "is missing" in log("verify", "--data-dir", str(data)).stdout
+    exported(history, tmp_path / "with", "--contents")
+    shutil.rmtree(tmp_path / "with" / "blobs")
+    refused = log("import", str(tmp_path / "with"), "--data-dir", str(tmp_path / "new"))
+    assert "was exported with contents" in str(refused.exception)
 
 
 def test_imported_log_must_be_restored_before_a_server_starts(history: History, tmp_path: Path) -> None:

@@ -392,4 +392,5 @@ def verification(report: VerificationResult) -> Verification:
         erasures=[erased_stream_item(each) for each in report.erasures[:ERASURES_LISTED_MAX]],
         head=report.head,
         first_break=at,
+        contents_left_out=report.left_out,
     )

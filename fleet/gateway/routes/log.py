@@ -292,4 +292,6 @@ async def _verified(
         return compare_heads(fleet.log, expected)
     if scope == "chain":
         return await prove_chain(fleet.log, through, expected)
-    return await prove_everything(fleet.log, fleet.stored_views, fleet.blobs, expected)
+    return await prove_everything(
+        fleet.log, fleet.stored_views, fleet.blobs, expected, left_out_through=fleet.left_out_through
+    )

@@ -47,11 +47,13 @@ async def export(
     its data was taken out. So `fleet log verify --export DIR` proves any export. One limit: an erased event within it
     is proved by the order to erase it, so a range that contains the one needs the other.
     """
+    import msgspec
+
     from fleet.cli.commands.log.local_log import LocalLog
     from fleet.cli.commands.log.output import new_directory
     from fleet.cli.connect import complain
     from fleet.errors import StartupError
-    from fleet.events.read_only import EVENTS_FILE
+    from fleet.events.read_only import EVENTS_FILE, MANIFEST_FILE, ExportManifest
 
     local = source if isinstance(source, LocalLog) else None
     if contents and (local is None or local.blobs is None):
@@ -65,6 +67,8 @@ async def export(
             raise StartupError(f"There is no event after position {first}: nothing was exported.")
         if contents and local is not None:
             await _write_contents(local, output)
+        whole = contents and local is not None and not local.left_out_through
+        (output / MANIFEST_FILE).write_bytes(msgspec.json.encode(ExportManifest(count, whole)))
     complain(f"{count} events are in {output / EVENTS_FILE}")
 
 
@@ -192,9 +196,15 @@ def import_(
         if verify:
             done.verify(data_dir)
         if json:
-            print(json_of({"events": done.events, "digest": done.digest, "contents": done.contents}))
+            print(
+                json_of(
+                    {"events": done.events, "digest": done.digest, "contents": done.contents, "leftOut": done.left_out}
+                )
+            )
         else:
             print(f"{done.events} events and {done.contents} contents are in {data_dir}; the digest is {done.digest}")
+            if done.left_out:
+                print("The export was made without contents: diffs of files cannot be shown")
         return 0
 
     raise typer.Exit(finish(run))

@@ -49,8 +49,10 @@ class LocalLog:
         blobs: Blobs | None = None,
         views: ViewStore | None = None,
         directory: Path | None = None,
+        left_out_through: int = 0,
     ) -> None:
-        """`directory` has the files of views in SQLite."""
+        """`directory` has the files of views in SQLite; contents were left out up to a position (left_out.py)."""
+        self.left_out_through = left_out_through
         self.reader = reader
         self._directory = directory
         self.views = views
@@ -142,7 +144,9 @@ class LocalLog:
             index = None
             if self._directory is not None:
                 index = partial(replay_index, self.reader, self._directory, Path(scratch), self.reader.head())
-            proven = await prove_everything(self.reader, self.views, self.blobs, expected, index=index)
+            proven = await prove_everything(
+                self.reader, self.views, self.blobs, expected, index=index, left_out_through=self.left_out_through
+            )
         return verification(proven)
 
     async def head(self) -> SignedHead:

@@ -87,9 +87,11 @@ def opened(data_dir: Path | None, export: str | None) -> "Generator[LocalLog]":
     """Open the log of a data directory, or else an export. Raises `StartupError`, and `FleetError` in the block."""
     from fleet.cli.commands.log.local_log import LocalLog
     from fleet.events.catalog import make_registry
+    from fleet.events.left_out import read_left_out
     from fleet.events.lmdb_blobs import BLOBS_FILE, LmdbBlobs
     from fleet.events.read_only import reading_directory, reading_export
     from fleet.logs import configure_logs
+    from fleet.projections.runner import digest_at
     from fleet.projections.store import UnchangedViewStore
 
     configure_logs("warning")  # to standard error: a warning must not get into the output
@@ -101,8 +103,9 @@ def opened(data_dir: Path | None, export: str | None) -> "Generator[LocalLog]":
             reader = cleanup.enter_context(reading_directory(data_dir, registry))
             blobs = LmdbBlobs(data_dir, read_only=True) if (data_dir / BLOBS_FILE).exists() else None
             views = cleanup.enter_context(closing(UnchangedViewStore(data_dir / "views", reader.sealer)))
-            views_dir = data_dir / "views"
-            log = LocalLog(reader, blobs if blobs is None else cleanup.enter_context(blobs), views, views_dir)
+            stored = blobs if blobs is None else cleanup.enter_context(blobs)
+            left_out = read_left_out(data_dir, reader.sealer, partial(digest_at, reader))
+            log = LocalLog(reader, stored, views, data_dir / "views", left_out)
         with _in_words(export or str(data_dir)):
             yield log
 

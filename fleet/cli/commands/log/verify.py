@@ -105,6 +105,8 @@ async def _prove_log(
         print(f"{report.events} events in {report.streams} streams are intact; the last digest is {report.digest}")
         for erased in report.erasures:
             print(_erasure_line(erased))
+        if report.contents_left_out:
+            print(f"{report.contents_left_out} contents were not part of the export")
         if heads:
             print(f"Anchors that agree: {len(heads)}")
         if report.head is not None:
