@@ -9,8 +9,17 @@ from typing import Any, Protocol
 
 import msgspec
 
-from fleet.events.codec import Header
-from fleet.events.envelope import NO_OWN_CAUSES, Appended, Cause, CommandRecord, OwnCauses, Recorded, StateSnapshot
+from fleet.events.codec import CorruptRecord, Header
+from fleet.events.envelope import (
+    NO_OWN_CAUSES,
+    Appended,
+    Cause,
+    CommandRecord,
+    Damaged,
+    OwnCauses,
+    Recorded,
+    StateSnapshot,
+)
 from fleet.events.heads import Heads
 from fleet.events.surplus import Search, TableSizes
 from fleet.wire.audit import SignedHead
@@ -57,6 +66,14 @@ def up_to(bytes_max: int | None, events: Iterable[Recorded]) -> list[Recorded]:
         if bytes_max <= 0:
             break
     return taken
+
+
+def undamaged(events: list[Recorded]) -> list[Recorded]:
+    """Return the events. Raises `CorruptRecord` if one is damaged, so that nothing is made of the others alone."""
+    for each in events:
+        if isinstance(each.event, Damaged):
+            raise CorruptRecord(f"event {each.position} of {each.stream} is damaged: {each.event.reason}")
+    return events
 
 
 class LogReader(Protocol):

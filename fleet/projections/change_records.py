@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fleet.core.session.events import SetupEnded, WorkspaceAttached
 from fleet.core.session.turn_events import ChangesRecorded, StepSnapshotTaken, TurnSnapshotTaken
 from fleet.events.envelope import Erased
-from fleet.events.log import Log
+from fleet.events.log import Log, undamaged
 from fleet.projections.indexes import Indexed, Indexes
 
 
@@ -66,7 +66,7 @@ class ChangeRecords:
             record = next(iter(self._read(newest)), None)
             return FoundChanges(record, self._read(overlapping), position=0 if record is None else newest[0])
         named = [each for each in found.store.facts(found.stream, "named", turn) if each <= last]
-        started = self._log.read_events(named[-1:])
+        started = undamaged(self._log.read_events(named[-1:]))
         if not started or isinstance(started[0].event, Erased):
             raise UnknownTurn
         number = int(started[0].event.number)
@@ -92,7 +92,7 @@ class ChangeRecords:
         return None
 
     def _read(self, positions: list[int]) -> tuple[ChangesRecorded, ...]:
-        events = (recorded.event for recorded in self._log.read_events(positions))
+        events = (recorded.event for recorded in undamaged(self._log.read_events(positions)))
         return tuple(event for event in events if isinstance(event, ChangesRecorded))
 
     async def is_manifest(self, stream: str, digest: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 import trio
 
 from fleet.events.envelope import Erased, Recorded
-from fleet.events.log import Log
+from fleet.events.log import Log, undamaged
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS
 
 
@@ -69,4 +69,4 @@ class Folds(Generic[Folded]):
             await trio.lowlevel.checkpoint()
 
     async def _page(self, stream: str, after: int) -> Sequence[Recorded]:
-        return self._log.read_stream(stream, after, FEED_PAGE_EVENTS, FEED_PAGE_BYTES)
+        return undamaged(self._log.read_stream(stream, after, FEED_PAGE_EVENTS, FEED_PAGE_BYTES))

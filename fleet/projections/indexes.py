@@ -7,6 +7,7 @@ cannot be read or written is discarded, and made again in memory until the next 
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -14,8 +15,9 @@ from typing import NamedTuple, TypeVar
 import structlog
 import trio
 
+from fleet.events.codec import CorruptRecord
 from fleet.events.envelope import Recorded
-from fleet.events.log import Log
+from fleet.events.log import Log, undamaged
 from fleet.events.times import LogTimes
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, INDEX_FLUSH_EVENTS, INDEX_LAG_EVENTS
 from fleet.projections.file_seals import FileSeal, remove
@@ -55,7 +57,10 @@ class Indexes:
         self._index: IndexStore | None = None
 
     async def read(self, stream: str, query: Callable[[Indexed], Found]) -> Found | None:
-        """Return what `query` finds for a stream, with all events that the log has; None for an erased stream."""
+        """Return what `query` finds for a stream, with all events that the log has; None for an erased stream.
+
+        Raises `CorruptRecord` for a stream with a damaged event that is not indexed yet.
+        """
         try:
             return await self._read(stream, query)
         except sqlite3.Error as error:
@@ -77,7 +82,7 @@ class Indexes:
             page = self._log.read_stream(stream, index.stream(stream).position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES)
             if not page:
                 break
-            index.apply(stream, page)
+            index.apply(stream, undamaged(page))
             await trio.lowlevel.checkpoint()
 
     def forget(self, stream: str) -> None:
@@ -180,7 +185,8 @@ class Indexing:
                     self._wanted = trio.Event()
                     for stream in [each for each, count in self._waiting.items() if count >= INDEX_LAG_EVENTS]:
                         del self._waiting[stream]
-                        await self._indexes.read(stream, lambda _: None)
+                        with suppress(CorruptRecord):  # its readers get that
+                            await self._indexes.read(stream, lambda _: None)
                     await self._times.extend()
                     await self._flush()
         finally:
@@ -206,7 +212,7 @@ def marked_pages(log: Log, indexes: Indexes, kind: MarkKind) -> Pages:
 
     async def read(stream: str, after: int) -> Sequence[Recorded]:
         positions = await indexes.read(stream, lambda found: found.marks(kind, after, FEED_PAGE_EVENTS))
-        return log.read_events(positions or (), FEED_PAGE_BYTES)
+        return undamaged(log.read_events(positions or (), FEED_PAGE_BYTES))
 
     return read
 

@@ -7,6 +7,7 @@ position at which both agree.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -21,6 +22,7 @@ from fleet.projections.store import ViewStore
 from fleet.projections.views import make_views
 
 SNAPSHOTS: Final = "snapshots"
+_FOREIGN: Final = "Fleet did not write it"
 
 
 class Parted(msgspec.Struct, frozen=True):
@@ -107,13 +109,25 @@ def replay_snapshots(log: LogReader, to: int) -> Steps:
     compared = 0
     for view in make_views():
         states = _States(view)
-        for stream in list(log.streams(f"{view.decider.kind}-")):
+        for stream in _names(log, f"{view.decider.kind}-"):
             yield None
             stored = [each for each in log.snapshots_of(stream) if each[0].position <= to]
             compared += sum(snapshot.schema == states.fingerprint for snapshot, _ in stored)
             if stored:
                 yield from _compare_snapshots(log, states, stream, stored)
+    kinds = tuple(f"{view.decider.kind}-" for view in make_views())
+    for stream in _names(log, ""):
+        unsealed = [] if stream.startswith(kinds) else [each for each, sealed in log.snapshots_of(stream) if not sealed]
+        yield next((Parted(SNAPSHOTS, stream, each.position, (_FOREIGN,)) for each in unsealed), None)
     yield Compared(SNAPSHOTS, to, compared)
+
+
+def _names(log: LogReader, beginning: str) -> Iterator[str]:
+    """Yield the names of streams, in pages, so that a caller may pause between two of them."""
+    after = ""
+    while page := list(islice(log.streams(beginning, after), VERIFY_PAGE_EVENTS)):
+        yield from page
+        after = page[-1]
 
 
 def _compare_snapshots(
@@ -133,7 +147,7 @@ def _compare_snapshots(
                 yield None
     for snapshot, sealed in stored:
         if not sealed and snapshot.position not in parted:
-            yield Parted(SNAPSHOTS, stream, snapshot.position, ("Fleet did not write it",))
+            yield Parted(SNAPSHOTS, stream, snapshot.position, (_FOREIGN,))
 
 
 def _compare_snapshot(

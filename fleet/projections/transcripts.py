@@ -13,7 +13,7 @@ import trio
 
 from fleet.errors import Rejected
 from fleet.events.envelope import Erased, Recorded
-from fleet.events.log import Log
+from fleet.events.log import Log, undamaged
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, RECORDED_MESSAGES_READ, TODO_PARTS_READ
 from fleet.ports import RecordedMessage
 from fleet.projections.index_store import IndexStore
@@ -194,7 +194,7 @@ class Transcripts:
             stream, lambda found: {each: found.store.facts(found.stream, "prompt", each)[:1] for each in wanted}
         )
         positions = [position for known in (found or {}).values() for position in known]
-        actors = {recorded.position: recorded.cause.actor for recorded in self._log.read_events(positions)}
+        actors = {recorded.position: recorded.cause.actor for recorded in undamaged(self._log.read_events(positions))}
         return {each: actors[known[0]] if (known := (found or {}).get(each)) else "system" for each in wanted}
 
     async def conversations(self, stream: str, open_parts: Iterable[msgspec.Raw] = ()) -> list[ConversationView]:
@@ -224,7 +224,7 @@ class Transcripts:
     def _own(self, found: Indexed, at: int | None) -> str:
         """Return the OpenCode id of the session's own conversation at a position."""
         before = (self._log.head() if at is None else at) + 1
-        for recorded in self._log.read_events(found.store.marks_down(found.stream, "own", before, 1)):
+        for recorded in undamaged(self._log.read_events(found.store.marks_down(found.stream, "own", before, 1))):
             return str(recorded.event.opencode_id)
         return ""
 
@@ -234,13 +234,13 @@ class Transcripts:
 
     def _subagents(self, found: Indexed) -> dict[str, SubAgent]:
         started = found.store.first_facts(found.stream, "agent")
-        parts = self._log.read_events(list(started.values()))
+        parts = undamaged(self._log.read_events(list(started.values())))
         return dict(each for part in parts if (each := subagent_of(part.event.body)) is not None)
 
     async def part(self, stream: str, part_id: str) -> msgspec.Raw | None:
         """Return a finished part of any conversation, None where there is none with this id."""
         position = await self._indexes.read(stream, lambda found: found.store.part(found.stream, part_id))
-        return None if position is None else self._body(self._log.read_events([position])[0])
+        return None if position is None else self._body(undamaged(self._log.read_events([position]))[0])
 
     async def part_with(self, stream: str, attachment_id: str) -> msgspec.Raw | None:
         """Return the finished tool call that holds this attachment, None where there is none."""
@@ -249,7 +249,7 @@ class Transcripts:
         )
         if not positions:
             return None
-        event = self._log.read_events(positions[-1:])[0].event
+        event = undamaged(self._log.read_events(positions[-1:]))[0].event
         return None if isinstance(event, Erased) else await self.part(stream, event.part_id)
 
     async def todos(self, stream: str, at: int | None = None) -> list[TranscriptTodo]:
@@ -264,7 +264,7 @@ class Transcripts:
                 return []
             positions, newest_first = page
             for position in newest_first:
-                json = self._body(self._log.read_events([position])[0])
+                json = self._body(undamaged(self._log.read_events([position]))[0])
                 if json is not None and (todos := _todos(json)) is not None:
                     return todos
             before = positions[-1]
@@ -278,7 +278,7 @@ class Transcripts:
             return None
         newest: list[tuple[int, str, str, int]] = []
         seen: set[str] = set()
-        for recorded in self._log.read_events(positions) if conversation is not None else ():
+        for recorded in undamaged(self._log.read_events(positions)) if conversation is not None else ():
             event = recorded.event
             if isinstance(event, Erased) or event.part_id in seen:
                 continue
@@ -301,7 +301,7 @@ class Transcripts:
             found = [msgspec.Raw(b"{}")] if bare else []
             positions = [position for _, position in bodies]
             while positions:
-                page = self._log.read_events(positions[:FEED_PAGE_EVENTS], FEED_PAGE_BYTES)
+                page = undamaged(self._log.read_events(positions[:FEED_PAGE_EVENTS], FEED_PAGE_BYTES))
                 found += [self._body(recorded) or msgspec.Raw(b"{}") for recorded in page]
                 del positions[: len(page)]
                 await trio.lowlevel.checkpoint()

@@ -7,12 +7,16 @@ from random import Random
 
 import msgspec
 import pytest
+import trio
 
+from fleet.adapters.clock import SystemClock
+from fleet.core.server import BackupMade
 from fleet.errors import StartupError
 from fleet.events.batch import LogEnd
 from fleet.events.catalog import make_registry
 from fleet.events.codec import GENESIS_DIGEST, erase
 from fleet.events.envelope import Cause, StateSnapshot
+from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
 from fleet.events.unchanged_log import UnchangedLog
 from fleet.events.verify import verify
@@ -275,6 +279,22 @@ def test_each_flipped_bit_of_a_record_is_found_at_it_or_right_behind_it(sound: P
                 found = verify(flipped).first_break
                 assert found is not None, (flipped.at, flipped.byte)
                 assert found.position in (flipped.at, flipped.at + 1), (flipped.at, flipped.byte, found)
+
+
+async def test_forged_snapshot_of_an_aggregate_without_a_view_is_found(sound: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    shutil.copytree(sound, directory)
+    event = BackupMade(directory="/backup", through=1, at_ms=1)
+    with LmdbLog.open(directory, make_registry(), SystemClock()) as log:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(log.run)
+            await log.append("server-fleet", 0, [event], Cause())
+            log.stop()
+    with table_of(directory / "events.mdb", "snapshots") as (entries, put):
+        put(b"server-fleet", forged(entries[first_key(entries)], version=1))
+    found = (await proven(directory)).first_break
+    assert found is not None
+    assert "snapshots server-fleet" in found.reason
 
 
 async def test_search_for_entries_without_an_event_pauses_and_survives_commits(tmp_path: Path) -> None:

@@ -22,6 +22,16 @@ async def test_a_repeated_create_makes_one_session(door: Door) -> None:
     assert (await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="l")).json != first.json
 
 
+async def test_key_that_was_led_to_another_response_gets_neither(machine: Machine, door: Door) -> None:
+    """Something else than Fleet has changed the table of commands."""
+    for key in ("k", "l"):
+        await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key=key)
+    one, other = (each for each in machine.disk.commands if each.startswith("answer:"))
+    machine.disk.commands[other] = machine.disk.commands[one]
+    (await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="l")).problem(503, "event_damaged")
+    assert (await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k")).status == 200
+
+
 async def test_two_at_once_make_one_session(door: Door) -> None:
     answers: list[Answer] = []
 

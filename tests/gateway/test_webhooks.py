@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
 
 import fleet.actors.effects.webhook
@@ -215,6 +216,16 @@ async def test_a_test_message_reports_its_delivery(machine: Machine, door: Door)
         assert (item["outcome"], item["status"], item["attempts"]) == ("dropped", status, 1)
         assert item["detail"]
     assert len(await deliveries(door, webhook_id)) == 4
+
+
+async def test_nothing_is_sent_to_an_address_that_was_not_registered(machine: Machine, door: Door) -> None:
+    """Something else than Fleet has changed the file of the webhook's secrets."""
+    webhook_id = await registered_id(door)
+    stored = machine.webhook_secrets.targets[webhook_id]
+    machine.webhook_secrets.targets[webhook_id] = replace(stored, url="https://thief.example/")
+    item = (await door.knock("POST", f"/api/webhooks/{webhook_id}/test")).json
+    assert (item["outcome"], machine.sender.got) == ("dropped", [])
+    assert "is not the one that it was registered with" in item["detail"]
 
 
 async def test_a_failed_message_is_tried_again_under_its_id(machine: Machine, door: Door) -> None:

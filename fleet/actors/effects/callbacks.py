@@ -25,6 +25,7 @@ from fleet.core.session.state import State
 from fleet.core.session.values import callback_id
 from fleet.errors import Rejected, Unavailable
 from fleet.events.blobs import CorruptBlob
+from fleet.events.codec import CorruptRecord
 from fleet.limits import CALLBACK_FILES_MAX, CALLBACK_MESSAGE_BYTES_MAX, CALLBACK_MESSAGES_READ, CALLBACK_RETRY_S
 from fleet.projections.change_records import ChangeRecords
 from fleet.projections.transcripts import MessageView, Transcripts, Where
@@ -82,6 +83,13 @@ class Callbacks:
 
     async def _details(self, session_id: str, number: int) -> list[str]:
         """Return lines on the files that the child has changed, and its last message."""
+        try:
+            return await self._read_details(session_id, number)
+        except CorruptRecord as damaged:  # it must not prevent the callback
+            _log.error("callback_without_details", session=session_id, detail=damaged.detail)
+            return ["- what it did cannot be read: its stream is damaged"]
+
+    async def _read_details(self, session_id: str, number: int) -> list[str]:
         stream = self._context.views.sessions.stream(session_id)
         at = await self._records.callback_position(stream, number)
         if at is None:  # it was erased

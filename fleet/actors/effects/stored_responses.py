@@ -14,8 +14,8 @@ from typing import Final
 
 from fleet.actors.caller import Caller
 from fleet.core.stored_responses import ResponseStored
-from fleet.errors import Rejected
-from fleet.events.envelope import Cause, CommandRecord
+from fleet.errors import Rejected, Unavailable
+from fleet.events.envelope import Cause, CommandRecord, Damaged
 from fleet.events.log import Log
 from fleet.keyed_locks import Locks
 from fleet.projections.views import Views
@@ -38,7 +38,8 @@ class StoredResponses:
     def find(self, caller: Caller) -> ResponseStored | None:
         """Return the stored response to the same request; None if there is none.
 
-        Raises `Rejected` idempotency_conflict if the key belongs to another request.
+        Raises `Rejected` idempotency_conflict if the key belongs to another request, `Unavailable` event_damaged where
+        the log was changed.
         """
         record = self._log.find_command(_command_id(caller))
         if record is None:
@@ -50,6 +51,10 @@ class StoredResponses:
                 hint="Use a fresh key for each request; repeat a key only with the very same request",
             )
         (recorded,) = self._log.read_all(record.position - 1, 1)
+        if isinstance(recorded.event, Damaged) or recorded.command_id != _command_id(caller):
+            raise Unavailable(
+                "event_damaged", f"event {recorded.position} is not the response to this request any more"
+            )
         return recorded.event if isinstance(recorded.event, ResponseStored) else None  # else it was erased
 
     async def keep(self, caller: Caller, session_id: str | None, answer: ResponseStored) -> None:

@@ -1,6 +1,7 @@
 """Carries out the effects of a webhook: follow the log and send its messages."""
 
 from collections import defaultdict
+from urllib.parse import urlsplit
 
 import structlog
 import trio
@@ -139,6 +140,11 @@ class WebhookEffects:
         if target is None:
             return DeliveryAttempt(
                 None, "its address and secret are not in the data directory: delete it, create it again", 0
+            )
+        state, parts = self._context.views.webhooks.get(webhook_id), urlsplit(target.url)
+        if state is not None and f"{parts.scheme}://{parts.netloc}" != state.origin:
+            return DeliveryAttempt(
+                None, "its stored address is not the one that it was registered with: delete it, create it again", 0
             )
         headers = signed(target.secret, f"{webhook_id}-{number}", self._now() // 1000, body)
         receipt = await self._context.sender.send(target.url, headers, body)
