@@ -5,7 +5,7 @@ Where a stored row differs, its stream is folded again, event by event: the row 
 position at which both agree.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeAlias
@@ -18,7 +18,7 @@ from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, VERIFY_PAGE_EVENTS
 from fleet.projections.runner import digest_at
 from fleet.projections.states import States
-from fleet.projections.store import ViewStore
+from fleet.projections.store import StoredRows, ViewStore
 from fleet.projections.views import make_views
 
 SNAPSHOTS: Final = "snapshots"
@@ -53,8 +53,11 @@ Steps: TypeAlias = Iterator[Finding | None]
 
 def replay_views(log: LogReader, store: ViewStore, to: int, only: str | None = None) -> Steps:
     """Fold the views up to the position of their stored rows, and compare them; rows beyond `to` are left out."""
-    views = [view for view in make_views() if only in (None, view.name)]
-    kept = [_Rows(view, store, log, min(to, log.head())) for view in views]
+    kept: list[_Rows] = []
+    for view in make_views():
+        if only in (None, view.name):
+            rows = yield from _stored(view, store, log)
+            kept.append(_Rows(view, rows, min(to, log.head())))
     for page in pages_of(log, max((each.checkpoint for each in kept), default=0)):
         for each in kept:
             each.apply(page)
@@ -63,13 +66,16 @@ def replay_views(log: LogReader, store: ViewStore, to: int, only: str | None = N
         yield from each.compared(log)
 
 
+def _stored(view: States[Any], store: ViewStore, log: LogReader) -> Generator[None, None, StoredRows]:
+    return (yield from store.look(view.name, _States(view).fingerprint, partial(digest_at, log)))
+
+
 class _Rows:
     """The stored rows of a view, and the view as it was at their checkpoint."""
 
-    def __init__(self, view: States[Any], store: ViewStore, log: LogReader, to: int) -> None:
+    def __init__(self, view: States[Any], stored: StoredRows, to: int) -> None:
         self._view = view
         self._states = _States(view)
-        stored = store.look(view.name, self._states.fingerprint, partial(digest_at, log))
         self._sealed, self._position = stored.sealed, stored.position
         self.checkpoint = stored.position if stored.position <= to else 0
         self._rows = dict(stored.rows) if self.checkpoint else {}

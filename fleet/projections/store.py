@@ -7,10 +7,10 @@ The checkpoint has a seal (events/seals.py) over the sum of all rows and the log
 else than Fleet changed, added, removed or put back makes the view be folded from the log again.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import lmdb
 import msgspec
@@ -20,7 +20,7 @@ from fleet.errors import StartupError
 from fleet.events.batch import LogEnd
 from fleet.events.disk import remedy
 from fleet.events.seals import DigestAt, Sealer
-from fleet.limits import VIEW_MAP_BYTES
+from fleet.limits import VERIFY_PAGE_EVENTS, VIEW_MAP_BYTES
 from fleet.private_files import make_private_directory
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class StoredRows(NamedTuple):
     sealed: bool = True
 
 
+Look: TypeAlias = Generator[None, None, StoredRows]
+"""Reads rows in steps of some milliseconds, and returns them all."""
+
+
 class ViewStore(Protocol):
     """Rows and checkpoint of each view."""
 
@@ -52,8 +56,11 @@ class ViewStore(Protocol):
         """
         ...
 
-    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> "StoredRows":
-        """Return what is stored, for verification; nothing where there are no rows of this fingerprint."""
+    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> Look:
+        """Return what is stored, for verification; nothing where there are no rows of this fingerprint.
+
+        All of it is of one moment, also if a save comes between two steps.
+        """
         ...
 
     def save(
@@ -86,15 +93,18 @@ class UnchangedViewStore:
 
     def load(self, view: str, fingerprint: str, digest_at: DigestAt) -> tuple[int, Iterator[tuple[str, bytes]]]:
         """See `ViewStore`."""
-        return _sealed(view, self.look(view, fingerprint, digest_at))
+        return _sealed(view, _finished(self._look(view, fingerprint, digest_at, None)))
 
-    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> StoredRows:
+    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> Look:
         """See `ViewStore`."""
+        return self._look(view, fingerprint, digest_at, {})
+
+    def _look(self, view: str, fingerprint: str, digest_at: DigestAt, kept: dict[str, bytes] | None) -> Look:
         if self._env is None or self._sealer is None:
             return _NOTHING
         try:
             checkpoints = self._env.open_db(_CHECKPOINTS, create=False)
-            return _look(_Place(self._env, checkpoints, self._sealer), view, fingerprint, digest_at)
+            return (yield from _look(_Place(self._env, checkpoints, self._sealer), view, fingerprint, digest_at, kept))
         except lmdb.Error:
             return _NOTHING
 
@@ -124,14 +134,15 @@ class LmdbViewStore:
 
     def load(self, view: str, fingerprint: str, digest_at: DigestAt) -> tuple[int, Iterator[tuple[str, bytes]]]:
         """See `ViewStore`."""
-        found = _sealed(view, self.look(view, fingerprint, digest_at))
+        place = _Place(self._env, self._checkpoints, self._sealer)
+        found = _sealed(view, _finished(_look(place, view, fingerprint, digest_at, None)))
         if found[0] == 0:
             self._unloaded.add(view)
         return found
 
-    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> StoredRows:
+    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> Look:
         """See `ViewStore`."""
-        return _look(_Place(self._env, self._checkpoints, self._sealer), view, fingerprint, digest_at)
+        return _look(_Place(self._env, self._checkpoints, self._sealer), view, fingerprint, digest_at, {})
 
     def save(
         self, view: str, fingerprint: str, checkpoint: LogEnd, rows: Mapping[str, bytes], gone: Collection[str] = ()
@@ -212,22 +223,36 @@ def _sealed(view: str, found: StoredRows) -> tuple[int, Iterator[tuple[str, byte
     return 0, iter(())
 
 
-def _look(place: _Place, view: str, fingerprint: str, digest_at: DigestAt) -> StoredRows:
+def _look(place: _Place, view: str, fingerprint: str, digest_at: DigestAt, kept: dict[str, bytes] | None) -> Look:
+    """Read the rows in steps. They go into `kept`; for None they are read again later, in less memory."""
     env, checkpoints, sealer = place
     with env.begin(db=checkpoints) as txn:
-        stored = txn.get(view.encode())
-    known = _read(stored)
+        known = _read(stored := txn.get(view.encode()))
     if stored is None or (known is not None and known.fingerprint != fingerprint):
         return _NOTHING
     table, total = env.open_db(view.encode(), create=False), sealer.rows(view)
-    if known is None:
-        return StoredRows(0, iter(()), sealed=False)
     with env.begin(db=table) as txn:
-        for key, row in txn.cursor():
+        known = _read(txn.get(view.encode(), db=checkpoints))  # a save may have come since
+        if known is None:
+            return StoredRows(0, iter(()), sealed=False)
+        for number, (key, row) in enumerate(txn.cursor(), 1):
             total.add(key, row)
+            if kept is not None:
+                kept[bytes(key).decode()] = bytes(row)
+            if number % VERIFY_PAGE_EVENTS == 0:
+                yield
     digest = digest_at(known.position)
     sealed = digest is not None and _is_sealed(sealer, view, known, digest, total.total)
-    return StoredRows(known.position, _rows(env, table), sealed=sealed)
+    return StoredRows(known.position, _rows(env, table) if kept is None else iter(kept.items()), sealed=sealed)
+
+
+def _finished(look: Look) -> StoredRows:
+    while True:
+        try:
+            next(look)
+        except StopIteration as end:
+            found: StoredRows = end.value
+            return found
 
 
 def _is_sealed(sealer: Sealer, view: str, known: _Checkpoint, digest: bytes, total: int) -> bool:

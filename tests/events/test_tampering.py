@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -125,6 +126,22 @@ def test_rows_that_were_changed_are_folded_again(
         put(key, value)
     assert rows_in(tmp_path) == (0, {})
     assert capsys.readouterr().out.count("view_not_of_this_log") == 1
+
+
+def test_rows_are_looked_at_in_steps_and_as_of_one_moment(tmp_path: Path) -> None:
+    rows = {f"{number:04}": b"before" for number in range(3 * VERIFY_PAGE_EVENTS)}
+    save(tmp_path, 4, rows)
+    with closing(LmdbViewStore(tmp_path, KEY.sealer)) as store:
+        look, found, steps = store.look("pet", "1", digest_at), None, 0
+        while found is None:
+            try:
+                next(look)
+            except StopIteration as end:
+                found = end.value
+            else:
+                steps += 1
+                store.save("pet", "1", LogEnd(4 + steps, digest_at(4 + steps)), {"0383": b"after"})
+    assert (steps, found.position, found.sealed, dict(found.rows)) == (3, 4, True, rows)
 
 
 def test_rows_of_another_log_are_folded_again(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from fleet.events.batch import LogEnd
 from fleet.events.seals import DigestAt
-from fleet.projections.store import StoredRows
+from fleet.projections.store import Look, StoredRows
 
 
 class MemoryStore:
@@ -18,8 +18,9 @@ class MemoryStore:
         written_by, checkpoint, rows = self._views.get(view, ("", 0, {}))
         return (checkpoint, iter(sorted(rows.items()))) if written_by == fingerprint else (0, iter(()))
 
-    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> StoredRows:
+    def look(self, view: str, fingerprint: str, digest_at: DigestAt) -> Look:
         """See `ViewStore`. There are no seals."""
+        yield
         return StoredRows(*self.load(view, fingerprint, digest_at))
 
     def save(
