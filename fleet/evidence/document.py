@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from fleet.core.permission_rules import Rule
 from fleet.core.session.values import Budget, Model, Totals
 from fleet.ports import Tokens
 
@@ -214,6 +215,26 @@ class SetUp(PackItem, frozen=True, kw_only=True):
     position: int
 
 
+class PackedAgentRules(PackItem, frozen=True, kw_only=True):
+    """The permission rules of one of OpenCode's agents, in order: the last one that matches decides."""
+
+    agent: str
+    rules: tuple[Rule, ...]
+
+
+class PackedRules(PackItem, frozen=True, kw_only=True):
+    """The rules by which an OpenCode process asked, allowed and denied in a directory.
+
+    They are recorded in the log of the process, so `position` is no event of the session.
+    """
+
+    instance_id: str
+    directory: str
+    at: str
+    position: int
+    agents: tuple[PackedAgentRules, ...]
+
+
 class RelatedSession(PackItem, frozen=True, kw_only=True):
     """Another session: the parent, a child, or the origin of a fork."""
 
@@ -269,6 +290,7 @@ class PackDocument(PackItem, frozen=True, kw_only=True):
     calls: tuple[PackedCall, ...]
     messages: tuple[PackedMessage, ...]
     changes: PackedChanges
+    rules: tuple[PackedRules, ...]
     setups: tuple[SetUp, ...]
     life: tuple[LifeEvent, ...]
     parent: RelatedSession | None

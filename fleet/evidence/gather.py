@@ -3,12 +3,13 @@
 Only what is in the log becomes part of the document. `Gathering.apply` takes each event once; `document` ends it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from fleet.core.manifest import Manifest
+from fleet.core.permission_rules import Asks, judge_pattern
 from fleet.core.session import events as session_events
 from fleet.core.session import turn_events
 from fleet.core.session.decide import SESSION
@@ -22,7 +23,8 @@ from fleet.evidence.calls import NewestPart, call_of
 from fleet.evidence.changed_files import attachment_of, changes_of
 from fleet.evidence.costs import charge, used
 from fleet.evidence.life import LIFE
-from fleet.evidence.requests import AskedRequest, decision_of, permission_of, questions_of, unasked
+from fleet.evidence.requests import UNEXPLAINED, AskedRequest, decision_of, permission_of, questions_of, unasked
+from fleet.projections.configured_rules import agent_rules, judged_words
 from fleet.projections.names import who
 from fleet.projections.sentences import sentence
 from fleet.projections.turns import Turn, TurnFold
@@ -57,6 +59,8 @@ class Gathering:
         self._output: list[str] = []
         self.changes: tuple[int, turn_events.ChangesRecorded] | None = None
         self.overlaps: dict[str, None] = {}
+        self.rules: list[Recorded] = []
+        """The permission rules that the session's processes had read, oldest first."""
 
     def person(self, actor: str) -> str:
         """Return an actor in words."""
@@ -275,6 +279,7 @@ class Gathering:
             calls=calls,
             messages=self._texts(),
             changes=changes_of(manifest, self.changes, tuple(self.overlaps)),
+            rules=tuple(map(rules_of_process, self.rules)),
             setups=tuple(_trusted(each, trusted, created.position) for each in self._setups),
             life=tuple(self._life),
             parent=relatives.parent,
@@ -346,9 +351,39 @@ class Gathering:
                 request = requests.get(body.callID)
                 earlier = (each for each in self._requests.values() if each.allowed_by(part.position))
                 asks = asks_of(body.tool, body.state.input, root)
-                why = unasked(asks, earlier) if request is None else permission_of(request)
+                why = permission_of(request) if request is not None else unasked(asks, earlier)
+                if request is None and why == UNEXPLAINED:
+                    why = self._configured(part, asks, failed=body.state.status == "error")
                 found.append(call_of(part, body, self._subagent(part.conversation), why))
         return tuple(found)
+
+    def _configured(self, part: NewestPart, asks: Sequence[Asks], *, failed: bool) -> str:
+        """Return in a sentence which rules of the configuration decided about a call, as far as that is recorded."""
+        read = [each for each in self.rules if each.position < part.position]
+        here = [each for each in read if each.event.directory == self.state.directory]
+        known = self._messages.get(part.message_id)
+        agent = known[1].agent if known is not None else None
+        for newest in (here or read)[-1:]:
+            rules = agent_rules(newest.event, agent or "")
+            judged = [judge_pattern(each.permission, pattern, rules) for each in asks for pattern in each.patterns]
+            if words := judged_words(judged, failed=failed):
+                where = "" if here else f", as it was read in {newest.event.directory}"
+                return f"{words}{where}."
+        return UNEXPLAINED
+
+
+def rules_of_process(read: Recorded) -> doc.PackedRules:
+    """Return the rules of a process as the pack shows them."""
+    return doc.PackedRules(
+        instance_id=read.stream.partition("-")[2],
+        directory=read.event.directory,
+        at=rfc3339(read.recorded_at_ms),
+        position=read.position,
+        agents=tuple(
+            doc.PackedAgentRules(agent=each.name, rules=tuple(agent_rules(read.event, each.name)))
+            for each in read.event.agents
+        ),
+    )
 
 
 def act_of(recorded: Recorded, actor: str | None = None) -> doc.Act:

@@ -6,7 +6,7 @@ verifiable: no payload of another session ever is in a pack.
 """
 
 import base64
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from importlib.resources import files
 from typing import cast
@@ -15,6 +15,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
+from fleet.core.instance.events import PermissionRulesRead
 from fleet.core.manifest import Manifest, decode_manifest, encode_manifest
 from fleet.core.session.decide import SESSION
 from fleet.core.session.state import State
@@ -22,7 +23,7 @@ from fleet.core.trust import TRUST, TRUST_ID, RecipeAllowed
 from fleet.errors import Rejected
 from fleet.events import codec
 from fleet.events.blobs import Blobs
-from fleet.events.envelope import Damaged, Erased
+from fleet.events.envelope import Damaged, Erased, Recorded
 from fleet.events.export import export_line
 from fleet.events.log import LogReader
 from fleet.evidence import document as doc
@@ -30,6 +31,7 @@ from fleet.evidence.gather import Gathering, act_of
 from fleet.evidence.page import render
 from fleet.limits import EVIDENCE_PAGE_EVENTS, EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS, FEED_PAGE_BYTES, PACK_ITEMS_SLICE
 from fleet.patches import patch_of
+from fleet.projections.configured_rules import RULES_READ
 from fleet.projections.names import naming, stream_of, who
 from fleet.wire.audit import SignedHead
 
@@ -62,6 +64,7 @@ async def pack_files(
     """
     gathering, own = await _gathered(log, f"{SESSION.kind}-{session_id}", session_id)
     trusted = await _trusted(log, gathering.state.source_repository)
+    gathering.rules = await _rules(log, gathering.people)
     for actor in (made.by, *(act.actor for act in trusted.values())):
         gathering.person(actor)
     stored = _manifest(blobs, gathering)
@@ -158,6 +161,20 @@ async def _trusted(log: LogReader, repository: str | None) -> dict[str, doc.Act]
                 found[event.recipe.digest] = act_of(recorded, event.actor)
         await trio.lowlevel.checkpoint()
     return found
+
+
+async def _rules(log: LogReader, actors: Iterable[str]) -> list[Recorded]:
+    """Return the permission rules that the processes among these actors have read, oldest first."""
+    found: list[Recorded] = []
+    for stream in filter(None, map(stream_of, [actor for actor in actors if actor.startswith("instance:")])):
+        after, end = 0, log.head() + 1
+        while page := log.stream_positions(stream, after, end, EVIDENCE_PAGE_EVENTS, newest_first=False):
+            named = [each.position for each in log.read_headers(page) if each.type == RULES_READ]
+            read = [event for position in named for event in log.read_all(position - 1, 1)]
+            found += (each for each in read if isinstance(each.event, PermissionRulesRead))
+            after = page[-1]
+            await trio.lowlevel.checkpoint()
+    return sorted(found, key=lambda each: each.position)
 
 
 def _manifest(blobs: Blobs | None, gathering: Gathering) -> bytes | None:

@@ -10,6 +10,7 @@ from fleet.core.session import turn_events
 from fleet.evidence import document as doc
 from fleet.evidence.bodies import RequestBody, read
 
+UNEXPLAINED: Final = "OpenCode did not ask."
 _WAITS: Final = "It still waits for a person."
 
 
@@ -130,7 +131,7 @@ def unasked(asks: Sequence[Asks], earlier: Iterable[AskedRequest]) -> str:
         if request.by is not None and asks and judge(asks, rules).action == "allow":
             rule = f"{request.by_words} had allowed {', '.join(patterns)} always, at event {request.by.position}"
             return f"OpenCode did not ask: {rule}."
-    return "OpenCode did not ask."
+    return UNEXPLAINED
 
 
 def _begin(sentence: str) -> str:

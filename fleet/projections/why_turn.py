@@ -1,13 +1,11 @@
 """Tells what happened in a turn, from an effect to its cause: outcome, changes, tool calls, permissions, process."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
-
-import msgspec
 
 from fleet.core.instance.events import InstanceReady, InstanceSpawned, PermissionAllowed, PermissionRulesRead
 from fleet.core.manifest import ChangedFile, decode_manifest
-from fleet.core.permission_rules import Judgement, Rule, judge_pattern, matches
+from fleet.core.permission_rules import Judgement, judge_pattern, matches
 from fleet.core.session.turn_events import (
     AbortRequested,
     ChangesRecorded,
@@ -31,6 +29,7 @@ from fleet.events.blobs import Blobs
 from fleet.events.envelope import Erased, Recorded, position_of
 from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS, WHY_LISTED_MAX
+from fleet.projections.configured_rules import RULES_READ, agent_rules, judged_words
 from fleet.projections.names import stream_of, who
 from fleet.projections.sentences import asked_words, cut, decided_words, sentence
 from fleet.projections.turn_record import FIRST_EVENTS, RecordedCall, RecordedRequest, TurnRecord, call_id_of
@@ -48,7 +47,6 @@ OF_TURN: Final = (
 """The events of a turn that has started."""
 
 _ALLOWED: Final = "instance.permission-allowed"
-_RULES_READ: Final = "instance.permission-rules-read"
 _STATUS: Final = {"added": "created", "deleted": "deleted", "modified": "changed"}
 
 
@@ -211,7 +209,7 @@ class TurnStory:
         """Return why OpenCode did not ask for a call: each "always" and the rules of the configuration that decided."""
         always = list(self._rules(_ALLOWED, call))
         configured = self._configured(call)
-        rules = () if configured is None else _rules_for(configured.event, call.agent)
+        rules = () if configured is None else agent_rules(configured.event, call.agent)
         given: dict[int, Recorded] = {}
         judged: list[Judgement] = []
         for asks in call.asks:
@@ -224,7 +222,7 @@ class TurnStory:
                 else:
                     given[rule.position] = rule
         reasons = [(rule, self._always_words(rule)) for rule in given.values()]
-        if configured is not None and (configuration := _decided(judged, failed=call.failed)):
+        if configured is not None and (configuration := judged_words(judged, failed=call.failed)):
             there = configured.event.directory
             where = "" if there == self._directory else f", as it was read in {there}"
             reasons.append((configured, f"{configuration}{where}"))
@@ -232,7 +230,7 @@ class TurnStory:
 
     def _configured(self, call: RecordedCall) -> Recorded | None:
         """Return the rules that the process had for this directory, or else for another one, such as the repository."""
-        read = [each for each in self._rules(_RULES_READ, call) if isinstance(each.event, PermissionRulesRead)]
+        read = [each for each in self._rules(RULES_READ, call) if isinstance(each.event, PermissionRulesRead)]
         here = (each for each in read if each.event.directory == self._directory)
         return next(here, next(iter(read), None))
 
@@ -263,16 +261,6 @@ class TurnStory:
         return told if self._directory is None else told.replace(f"{self._directory}/", "")
 
 
-def _rules_for(read: PermissionRulesRead, agent: str) -> Sequence[Rule]:
-    """Return the rules of this agent of OpenCode's, or else of `build`, or else of its first agent."""
-    order = {agent: 0, "build": 1}
-    agents = sorted(read.agents, key=lambda each: order.get(each.name, 2))
-    try:
-        return msgspec.json.decode(agents[0].rules, type=list[Rule]) if agents else ()
-    except msgspec.MsgspecError:
-        return ()
-
-
 def _grants(rule: PermissionAllowed | Erased, directory: str | None, permission: str, pattern: str) -> bool:
     """Return whether an "always" covers this; never if data of the process was taken out of this export."""
     if isinstance(rule, Erased) or (rule.permission, rule.directory) != (permission, directory):
@@ -280,33 +268,9 @@ def _grants(rule: PermissionAllowed | Erased, directory: str | None, permission:
     return any(matches(pattern, each) for each in rule.patterns)
 
 
-def _rule_words(rules: Iterable[Rule]) -> str:
-    """Return rules of the configuration in words, each once."""
-    anything = ("*", "*")
-    return ", ".join(
-        dict.fromkeys(
-            "everything that no other rule names"
-            if (each.permission, each.pattern) == anything
-            else f"{each.permission} ({each.pattern})"
-            for each in rules
-        )
-    )
-
-
 def read_one(log: LogReader, position: int) -> Recorded:
     """Return the event at a position that exists."""
     return log.read_all(position - 1, 1)[0]
-
-
-def _decided(judged: Sequence[Judgement], *, failed: bool) -> str:
-    """Return in words what the configuration decided about a call that was not asked for; "" if that is not clear."""
-    denied = [each.rule for each in judged if each.rule is not None and each.action == "deny"]
-    if denied and failed:
-        return f"OpenCode refused it: its configuration denies {_rule_words(denied)}"
-    allowed = [each.rule for each in judged if each.rule is not None and each.action == "allow"]
-    if not judged or len(allowed) < len(judged):
-        return ""
-    return f"OpenCode did not ask: its configuration allows {_rule_words(allowed)}"
 
 
 def _rejected(asked: RecordedRequest) -> bool:

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 import trio
 
+from fleet.core.instance.events import AgentRules, PermissionRulesRead
 from fleet.core.manifest import Manifest
+from fleet.core.permission_rules import Rule
 from fleet.events.envelope import Cause, Recorded
 from fleet.evidence.document import Made, PackProof, RelatedSession, Relatives
 from fleet.evidence.gather import Gathering
@@ -252,3 +254,37 @@ def test_call_that_ran_unasked_names_the_answer_that_allowed_it() -> None:
         "OpenCode did not ask.",
         "OpenCode did not ask.",
     ]
+
+
+def test_call_that_ran_unasked_names_the_rule_of_the_configuration_that_allowed_it() -> None:
+    gathering = Gathering("s1")
+    events = (
+        *ACTIVE,
+        call("c1", "bash", command="git status && ls"),
+        call("c2", "edit", filePath="/trees/w1/a"),
+        call("c3", "bash", command="touch a"),
+    )
+    for number, event in enumerate(events, 2):
+        gathering.apply(Recorded(number, "session-s1", number, "", 1, 0, Cause("token:ann"), b"{}", event))
+    rules = [
+        Rule("*", "*", "allow"),
+        Rule("bash", "*", "ask"),
+        Rule("bash", "git status*", "allow"),
+        Rule("bash", "ls *", "allow"),
+    ]
+    agents = (AgentRules("build", msgspec.Raw(msgspec.json.encode(rules))),)
+    read = PermissionRulesRead(directory=gathering.state.directory, agents=agents, at_ms=0)
+    gathering.rules = [Recorded(1, "instance-i1", 1, "", 1, 0, Cause(), b"{}", read)]
+    document = gathering.document(Manifest(), {}, Relatives(), Made("1", "2026-01-01T00:00:00.000Z", "local"))
+    assert [each.allowed for each in document.calls] == [
+        "OpenCode did not ask: its configuration allows bash (git status*), bash (ls *).",
+        "OpenCode did not ask: its configuration allows everything that no other rule names.",
+        "OpenCode did not ask.",
+    ]
+    (packed,) = document.rules
+    assert (packed.instance_id, packed.position, packed.agents[0].rules) == ("i1", 1, tuple(rules))
+    proof = PackProof(first=1, last=9, own_events=9, digest="00", key=None)
+    page = render(msgspec.structs.replace(document, proof=proof), Manifest(), [], gathering.people)
+    check_harmless(page)
+    assert "Agent build, 4 rules" in page
+    assert "<code>git status*</code>" in page
