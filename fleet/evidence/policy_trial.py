@@ -3,10 +3,14 @@
 The rules decide as OpenCode's do (fleet/core/permission_rules.py), and the budget as that of a session
 (fleet/core/session/consequences.py): both are the code that Fleet has for them, and there is no other.
 
-What a person answered then, counts: a call that would be asked and was answered with `always` allows the later calls
-that match, in this session. What a person would have answered to a new question is not guessed.
+The past is read turn by turn, and of each call only its permissions are kept until its turn ends, so that memory does
+not grow with the session. What a person answered then, counts: a call that would be asked and was answered with
+`always` allows the later calls that match, in this session. What a person would have answered to a new question is not
+guessed.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -44,7 +48,12 @@ class TriedRules(msgspec.Struct, frozen=True):
 
 
 class _TriedCall(msgspec.Struct):
-    body: PartBody
+    """A tool call without its output; `needs` are the permissions that can be derived from its input."""
+
+    call_id: str
+    tool: str
+    command: str
+    needs: tuple[Asks, ...]
     turn: int
     position: int
 
@@ -73,12 +82,10 @@ async def try_rules(log: LogReader, stream: str, rules: TriedRules) -> SessionTr
     if log.is_erased(stream):
         return None
     while page := log.read_stream(stream, position, EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES):
-        for recorded in page:
-            if isinstance(recorded.event, Erased):
-                return None
-            trial.apply(recorded)
-            position = recorded.position
-        await trio.lowlevel.checkpoint()
+        if any(isinstance(recorded.event, Erased) for recorded in page):
+            return None
+        await trio.to_thread.run_sync(trial.apply, page)
+        position = page[-1].position
     return await trio.to_thread.run_sync(trial.result) if trial.turns else None
 
 
@@ -90,20 +97,31 @@ class _Trial:
         self._rules = rules
         self._state: State = SESSION.initial(session_id)
         self._calls: dict[str, _TriedCall] = {}
+        self._judged: frozenset[str] = frozenset()
         self._requests: dict[str, _TriedRequest] = {}
+        self._approved: list[Rule] = []
+        self._actions: Counter[Action] = Counter()
+        self._changes: Counter[str] = Counter()
+        self._examples: list[TriedCallItem] = []
         self._used_up: TriedBudgetItem | None = None
 
-    def apply(self, recorded: Recorded) -> None:
-        event: Any = recorded.event
-        self._state = SESSION.evolve(self._state, event)
+    def apply(self, page: Sequence[Recorded]) -> None:
+        """Apply the next events of the session."""
+        for recorded in page:
+            self._state = SESSION.evolve(self._state, recorded.event)
+            self._take(recorded, recorded.event)
+
+    def _take(self, recorded: Recorded, event: Any) -> None:
         match event:
             case TurnStarted(number=number):
+                self._judge_turn()
                 self.turns = number
-            case PartRecorded(type="tool", part_id=part_id, body=body):
+            case PartRecorded(type="tool", part_id=part_id, body=body) if part_id not in self._judged:
                 turn = self._calls[part_id].turn if part_id in self._calls else self.turns
-                self._calls[part_id] = _TriedCall(read(body, PartBody()), turn, recorded.position)
+                self._calls[part_id] = self._call(read(body, PartBody()), turn, recorded.position)
             case RequestOpened(kind="permission", request_id=request_id, body=body):
-                self._requests[request_id] = _TriedRequest(read(body, RequestBody()))
+                asked = read(body, RequestBody())
+                self._requests[request_id] = _TriedRequest(msgspec.structs.replace(asked, metadata={}))
             case RequestAnswered(request_id=request_id, answer=answer) if request_id in self._requests:
                 self._requests[request_id].reply = answer.reply
                 self._requests[request_id].actor = event.actor or recorded.cause.actor
@@ -116,60 +134,73 @@ class _Trial:
             case _:
                 pass
 
+    def _call(self, body: PartBody, turn: int, position: int) -> _TriedCall:
+        state = self._state
+        root = root_of(state.settings.strategy, state.source_repository, state.directory)
+        needs = asks_of(body.tool, body.state.input, root)
+        return _TriedCall(body.callID, body.tool, body.state.words("command"), needs, turn, position)
+
     def result(self) -> SessionTrial:
-        judged = [] if self._rules.permission is None else self._judged(self._rules.permission)
-        actions = [action for action, *_ in judged]
-        changes = [_change(action, requests) for action, requests, _ in judged]
-        examples = [item for _, _, item in judged if item is not None]
-        examples.sort(key=lambda item: (_INTEREST[item.action], item.position))
+        self._judge_turn()
         budget = self._used_up
         if budget is not None:
             budget.turns_held = self.turns - budget.turn
         return SessionTrial(
             session_id=self._state.id,
             title=self._state.settings.title,
-            calls=len(judged),
-            allowed=actions.count("allow"),
-            asked=actions.count("ask"),
-            blocked=actions.count("deny"),
-            newly_asked=changes.count("asked"),
-            newly_allowed=changes.count("allowed"),
-            newly_blocked=changes.count("blocked"),
+            calls=self._actions.total(),
+            allowed=self._actions["allow"],
+            asked=self._actions["ask"],
+            blocked=self._actions["deny"],
+            newly_asked=self._changes["asked"],
+            newly_allowed=self._changes["allowed"],
+            newly_blocked=self._changes["blocked"],
             turns=self.turns,
-            examples=examples[:POLICY_EXAMPLES_MAX],
+            examples=self._examples,
             budget=budget,
         )
 
-    def _judged(self, permission: tuple[Rule, ...]) -> list[tuple[Action, list[_TriedRequest], TriedCallItem | None]]:
-        """Return for each call, in the order of the log, its action, its requests, and an item where it may matter."""
+    def _judge_turn(self) -> None:
+        """Judge the calls of the turn that has ended, in the order of the log, and forget them.
+
+        A later record of one of them says nothing new: it is ignored until the next turn has ended.
+        """
+        if self._rules.permission is None:
+            self._calls.clear()
+            self._requests.clear()
+            return
         by_call: dict[str, list[_TriedRequest]] = {}
         for request in self._requests.values():
             if request.body.tool is not None and request.body.tool.callID:
                 by_call.setdefault(request.body.tool.callID, []).append(request)
-        approved: list[Rule] = []
-        found: list[tuple[Action, list[_TriedRequest], TriedCallItem | None]] = []
         for call in sorted(self._calls.values(), key=lambda each: each.position):
-            requests = by_call.get(call.body.callID, [])
-            asks = self._asks(call.body, requests)
-            judgement = judge(asks, (*OPENCODE_RULES, *permission, *approved))
-            if judgement.action == "ask":
-                approved += (
-                    Rule(each.body.permission, pattern, "allow")
-                    for each in requests
-                    if each.reply == "always"
-                    for pattern in each.body.always or each.body.patterns
-                )
-            matters = judgement.action != "allow" or requests
-            found.append((judgement.action, requests, _item(call, asks, judgement, requests) if matters else None))
-        return found
+            self._judge(call, by_call.get(call.call_id, []), self._rules.permission)
+        self._judged = frozenset(self._calls)
+        self._calls.clear()
+        self._requests.clear()
 
-    def _asks(self, body: PartBody, requests: list[_TriedRequest]) -> tuple[Asks, ...]:
-        """Return what a call needs: what OpenCode asked for, and what can be derived for other permissions."""
-        exact = {each.body.permission: Asks(each.body.permission, each.body.patterns) for each in requests}
-        state = self._state
-        root = root_of(state.settings.strategy, state.source_repository, state.directory)
-        derived = asks_of(body.tool, body.state.input, root)
-        return (*exact.values(), *(each for each in derived if each.permission not in exact))
+    def _judge(self, call: _TriedCall, requests: list[_TriedRequest], permission: tuple[Rule, ...]) -> None:
+        asks = _asks(call, requests)
+        judgement = judge(asks, (*OPENCODE_RULES, *permission, *self._approved))
+        if judgement.action == "ask":
+            self._approved += (
+                Rule(each.body.permission, pattern, "allow")
+                for each in requests
+                if each.reply == "always"
+                for pattern in each.body.always or each.body.patterns
+            )
+        self._actions[judgement.action] += 1
+        self._changes[_change(judgement.action, requests)] += 1
+        if judgement.action != "allow" or requests:
+            self._examples.append(_item(call, asks, judgement, requests))
+            self._examples.sort(key=lambda item: (_INTEREST[item.action], item.position))
+            del self._examples[POLICY_EXAMPLES_MAX:]
+
+
+def _asks(call: _TriedCall, requests: list[_TriedRequest]) -> tuple[Asks, ...]:
+    """Return what a call needs: what OpenCode asked for, and what can be derived for other permissions."""
+    exact = {each.body.permission: Asks(each.body.permission, each.body.patterns) for each in requests}
+    return (*exact.values(), *(each for each in call.needs if each.permission not in exact))
 
 
 def _change(action: Action, requests: list[_TriedRequest]) -> str:
@@ -185,12 +216,12 @@ def _item(
     call: _TriedCall, asks: tuple[Asks, ...], judgement: Judgement, requests: list[_TriedRequest]
 ) -> TriedCallItem:
     rule = judgement.rule
-    words = call.body.state.words("command") or "; ".join(pattern for each in asks for pattern in each.patterns)
+    words = call.command or "; ".join(pattern for each in asks for pattern in each.patterns)
     past = "; ".join(map(_past, requests)) or "it ran, and OpenCode did not ask"
     return TriedCallItem(
         position=call.position,
         turn=call.turn,
-        tool=call.body.tool,
+        tool=call.tool,
         asked=words[:POLICY_WORDS_CHARS_MAX],
         action=judgement.action,
         rule="no rule matches" if rule is None else f'{rule.permission} "{rule.pattern}" = {rule.action}',
