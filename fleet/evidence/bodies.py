@@ -3,7 +3,7 @@
 A body that cannot be read gives an empty value: a pack shows less of it, and the event in `events.jsonl` has it all.
 """
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -85,6 +85,10 @@ class _Tool(msgspec.Struct, frozen=True):
     callID: str | None = None  # noqa: N815
 
 
+SHOWN: Final = ("command", "filepath", "url")
+"""What a pack shows of a request's metadata."""
+
+
 class RequestBody(msgspec.Struct, frozen=True):
     """The fields of a request that a pack shows."""
 
@@ -99,7 +103,7 @@ class RequestBody(msgspec.Struct, frozen=True):
     @property
     def asked(self) -> str:
         """What is to be allowed: the whole command or the file; the patterns do not show what joins commands."""
-        for name in ("command", "filepath", "url"):
+        for name in SHOWN:
             found = self.metadata.get(name)
             if isinstance(found, str) and found:
                 return found

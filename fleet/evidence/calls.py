@@ -12,9 +12,9 @@ COMMAND_TOOLS: Final = frozenset(("bash", "shell"))
 
 
 class NewestPart(msgspec.Struct):
-    """A part in its newest version, and where it was recorded last."""
+    """A part in its newest version, and where it was recorded last; without its body, which may be large."""
 
-    body: msgspec.Raw
+    kind: str
     message_id: str
     conversation: str
     turn: int

@@ -4,8 +4,8 @@ It is made from the log alone (gather.py), and each fact has the position of the
 reader finds it in `events.jsonl`. Times are RFC 3339.
 """
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,6 +18,9 @@ FORMAT = 1
 
 
 Verdict = Literal["once", "always", "reject", "closed", "open"]
+
+
+Item = TypeVar("Item")
 
 
 class PackItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -215,6 +218,16 @@ class SetUp(PackItem, frozen=True, kw_only=True):
     position: int
 
 
+class PackedItems(Generic[Item]):
+    """Items of the document that are made from the log whenever they are iterated, because all may be too many."""
+
+    def __init__(self, make: Callable[[], Iterator[Item]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[Item]:
+        return self._make()
+
+
 class PackedAgentRules(PackItem, frozen=True, kw_only=True):
     """The permission rules of one of OpenCode's agents, in order: the last one that matches decides."""
 
@@ -287,8 +300,8 @@ class PackDocument(PackItem, frozen=True, kw_only=True):
     turns: tuple[PackedTurn, ...]
     decisions: tuple[Decision, ...]
     questions: tuple[PackedQuestions, ...]
-    calls: tuple[PackedCall, ...]
-    messages: tuple[PackedMessage, ...]
+    calls: PackedItems[PackedCall]
+    messages: PackedItems[PackedMessage]
     changes: PackedChanges
     rules: tuple[PackedRules, ...]
     setups: tuple[SetUp, ...]

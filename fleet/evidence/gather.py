@@ -3,13 +3,13 @@
 Only what is in the log becomes part of the document. `Gathering.apply` takes each event once; `document` ends it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from fleet.core.manifest import Manifest
-from fleet.core.permission_rules import Asks, judge_pattern
 from fleet.core.session import events as session_events
 from fleet.core.session import turn_events
 from fleet.core.session.decide import SESSION
@@ -23,8 +23,17 @@ from fleet.evidence.calls import NewestPart, call_of
 from fleet.evidence.changed_files import attachment_of, changes_of
 from fleet.evidence.costs import charge, used
 from fleet.evidence.life import LIFE
-from fleet.evidence.requests import UNEXPLAINED, AskedRequest, decision_of, permission_of, questions_of, unasked
-from fleet.projections.configured_rules import agent_rules, judged_words
+from fleet.evidence.process_rules import configured, rules_of_process
+from fleet.evidence.requests import (
+    UNEXPLAINED,
+    AskedRequest,
+    decision_of,
+    permission_of,
+    questions_of,
+    slim_request,
+    unasked,
+)
+from fleet.evidence.turns_and_setups import packed_turn, trusted_setup
 from fleet.projections.names import who
 from fleet.projections.sentences import sentence
 from fleet.projections.turns import Turn, TurnFold
@@ -38,10 +47,17 @@ def nameless(actor: str) -> str:
 class Gathering:
     """The fold."""
 
-    def __init__(self, session_id: str, who: Callable[[str], str] = nameless) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        who: Callable[[str], str] = nameless,
+        read_again: Callable[[int], Recorded] | None = None,
+    ) -> None:
         self.people: dict[str, str] = {}
         """The actors of all events, in words."""
         self._who = who
+        self._kept: dict[int, Recorded] = {}
+        self._read_again = read_again
         self.state: State = SESSION.initial(session_id)
         self.created: Recorded | None = None
         self._turns = TurnFold()
@@ -122,12 +138,15 @@ class Gathering:
         turn = self._turn_of_message.setdefault(event.message_id, self._turn)
         if turn:
             self._turns.charge(recorded.position, turn, charge(event, None if known is None else known[0]))
-        self._messages[event.message_id] = (event, read(event.body, AgentMessage()))
+        known_body = read(event.body, AgentMessage())
+        self._messages[event.message_id] = (replace(event, body=_NO_BODY), known_body)
 
     def _part(self, recorded: Recorded, event: turn_events.PartRecorded) -> None:
         known = self._parts.get(event.part_id)
+        if self._read_again is None:
+            self._kept[recorded.position] = recorded
         self._parts[event.part_id] = NewestPart(
-            event.body,
+            event.type,
             event.message_id,
             event.opencode_id,
             self._turn if known is None else known.turn,
@@ -143,7 +162,8 @@ class Gathering:
 
     def _opened(self, recorded: Recorded, event: turn_events.RequestOpened) -> None:
         at = rfc3339(recorded.recorded_at_ms)
-        self._requests[event.request_id] = AskedRequest(event, at, recorded.position, self._turn)
+        slim = replace(event, body=slim_request(event.body))
+        self._requests[event.request_id] = AskedRequest(slim, at, recorded.position, self._turn)
 
     def _answered(self, recorded: Recorded, event: turn_events.RequestAnswered) -> None:
         if (request := self._requests.get(event.request_id)) is not None:
@@ -246,7 +266,6 @@ class Gathering:
         if created is None:
             raise ValueError(f"the session {state.id} has no first event")
         turns = self._turns.at(None)
-        calls = self._calls()
         return doc.PackDocument(
             format=doc.FORMAT,
             fleet_version=made.version,
@@ -276,11 +295,11 @@ class Gathering:
             questions=tuple(
                 questions_of(each, self._subagent(each.event.opencode_id)) for each in self._asked("question")
             ),
-            calls=calls,
-            messages=self._texts(),
+            calls=doc.PackedItems(self._calls),
+            messages=doc.PackedItems(self._texts),
             changes=changes_of(manifest, self.changes, tuple(self.overlaps)),
             rules=tuple(map(rules_of_process, self.rules)),
-            setups=tuple(_trusted(each, trusted, created.position) for each in self._setups),
+            setups=tuple(trusted_setup(each, trusted, created.position) for each in self._setups),
             life=tuple(self._life),
             parent=relatives.parent,
             origin=relatives.origin,
@@ -289,26 +308,8 @@ class Gathering:
         )
 
     def _turn_item(self, turn: Turn) -> doc.PackedTurn:
-        end = self._ends.get(turn.number)
-        running = "runs" if turn.number == self.state.turns and self.state.turn is not None else "has no recorded end"
-        if end is None:
-            evidence = ""
-        else:
-            evidence = end.evidence if isinstance(end, turn_events.TurnEnded) else f"{end.code}: {end.detail}"
-        return doc.PackedTurn(
-            number=turn.number,
-            prompt_id=turn.prompt_id,
-            started_at=rfc3339(turn.started_at_ms),
-            position=turn.position,
-            ended_at=None if turn.ended_at_ms is None else rfc3339(turn.ended_at_ms),
-            end_position=turn.end_position,
-            outcome=turn.outcome or running,
-            evidence=evidence,
-            aborted_by=self._aborts.get(turn.number),
-            cost_usd=turn.cost_usd,
-            tokens=turn.tokens,
-            changes=turn.changes,
-        )
+        runs = turn.number == self.state.turns and self.state.turn is not None
+        return packed_turn(turn, self._ends.get(turn.number), self._aborts.get(turn.number), runs=runs)
 
     def _asked(self, kind: str) -> list[AskedRequest]:
         return [each for each in self._requests.values() if each.event.kind == kind]
@@ -321,80 +322,55 @@ class Gathering:
         known = self._messages.get(message_id)
         return "" if known is None else known[0].role
 
-    def _texts(self) -> tuple[doc.PackedMessage, ...]:
-        found: list[doc.PackedMessage] = []
+    def _body(self, part: NewestPart) -> PartBody:
+        recorded = self._kept[part.position] if self._read_again is None else self._read_again(part.position)
+        return read(recorded.event.body, PartBody())
+
+    def _texts(self) -> Iterator[doc.PackedMessage]:
         for part in self._parts.values():
-            body = read(part.body, PartBody())
-            if body.type != "text" or body.synthetic or not body.text or self._role(part.message_id) != "assistant":
+            if part.kind != "text" or self._role(part.message_id) != "assistant":
+                continue
+            body = self._body(part)
+            if body.synthetic or not body.text:
                 continue
             info = self._messages[part.message_id][1]
-            found.append(
-                doc.PackedMessage(
-                    text=body.text,
-                    agent=info.agent,
-                    model=info.model,
-                    at=part.at,
-                    position=part.position,
-                    turn=part.turn,
-                    subagent=self._subagent(part.conversation),
-                )
+            yield doc.PackedMessage(
+                text=body.text,
+                agent=info.agent,
+                model=info.model,
+                at=part.at,
+                position=part.position,
+                turn=part.turn,
+                subagent=self._subagent(part.conversation),
             )
-        return tuple(found)
 
-    def _calls(self) -> tuple[doc.PackedCall, ...]:
+    def _calls(self) -> Iterator[doc.PackedCall]:
         requests = {call_id: each for each in self._requests.values() if (call_id := each.call_id)}
         root = root_of(self.state.settings.strategy, self.state.source_repository, self.state.directory)
-        found: list[doc.PackedCall] = []
         for part in self._parts.values():
-            body = read(part.body, PartBody())
-            if body.type == "tool":
-                request = requests.get(body.callID)
-                earlier = (each for each in self._requests.values() if each.allowed_by(part.position))
-                asks = asks_of(body.tool, body.state.input, root)
-                why = permission_of(request) if request is not None else unasked(asks, earlier)
-                if request is None and why == UNEXPLAINED:
-                    why = self._configured(part, asks, failed=body.state.status == "error")
-                found.append(call_of(part, body, self._subagent(part.conversation), why))
-        return tuple(found)
-
-    def _configured(self, part: NewestPart, asks: Sequence[Asks], *, failed: bool) -> str:
-        """Return in a sentence which rules of the configuration decided about a call, as far as that is recorded."""
-        read = [each for each in self.rules if each.position < part.position]
-        here = [each for each in read if each.event.directory == self.state.directory]
-        known = self._messages.get(part.message_id)
-        agent = known[1].agent if known is not None else None
-        for newest in (here or read)[-1:]:
-            rules = agent_rules(newest.event, agent or "")
-            judged = [judge_pattern(each.permission, pattern, rules) for each in asks for pattern in each.patterns]
-            if words := judged_words(judged, failed=failed):
-                where = "" if here else f", as it was read in {newest.event.directory}"
-                return f"{words}{where}."
-        return UNEXPLAINED
+            if part.kind != "tool":
+                continue
+            body = self._body(part)
+            request = requests.get(body.callID)
+            earlier = (each for each in self._requests.values() if each.allowed_by(part.position))
+            asks = asks_of(body.tool, body.state.input, root)
+            why = permission_of(request) if request is not None else unasked(asks, earlier)
+            if request is None and why == UNEXPLAINED:
+                known = self._messages.get(part.message_id)
+                agent = known[1].agent if known is not None else None
+                read_before = [each for each in self.rules if each.position < part.position]
+                failed = body.state.status == "error"
+                why = configured(asks, read_before, self.state.directory, agent or "", failed=failed)
+            yield call_of(part, body, self._subagent(part.conversation), why)
 
 
-def rules_of_process(read: Recorded) -> doc.PackedRules:
-    """Return the rules of a process as the pack shows them."""
-    return doc.PackedRules(
-        instance_id=read.stream.partition("-")[2],
-        directory=read.event.directory,
-        at=rfc3339(read.recorded_at_ms),
-        position=read.position,
-        agents=tuple(
-            doc.PackedAgentRules(agent=each.name, rules=tuple(agent_rules(read.event, each.name)))
-            for each in read.event.agents
-        ),
-    )
+_NO_BODY: Final = msgspec.Raw(b"{}")
 
 
 def act_of(recorded: Recorded, actor: str | None = None) -> doc.Act:
     """Return who caused an event, and when."""
     at = rfc3339(recorded.recorded_at_ms)
     return doc.Act(actor=actor or recorded.cause.actor, at=at, position=recorded.position)
-
-
-def _trusted(setup: doc.SetUp, trusted: Mapping[str, doc.Act], first: int) -> doc.SetUp:
-    act = trusted.get(setup.digest)
-    return replace(setup, trusted=act, trusted_before=act is not None and act.position < first)
 
 
 _TAKE: Final[Mapping[type[Any], Callable[[Gathering, Recorded, Any], None]]] = {

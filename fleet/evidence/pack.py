@@ -6,9 +6,11 @@ verifiable: no payload of another session ever is in a pack.
 """
 
 import base64
+from array import array
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from importlib.resources import files
+from itertools import islice
 from typing import cast
 
 import msgspec
@@ -16,7 +18,7 @@ import trio
 from msgspec.structs import replace
 
 from fleet.core.instance.events import PermissionRulesRead
-from fleet.core.manifest import Manifest, decode_manifest, encode_manifest
+from fleet.core.manifest import ChangedFile, Manifest, decode_manifest, encode_manifest
 from fleet.core.session.decide import SESSION
 from fleet.core.session.state import State
 from fleet.core.trust import TRUST, TRUST_ID, RecipeAllowed
@@ -28,8 +30,16 @@ from fleet.events.export import export_line
 from fleet.events.log import LogReader
 from fleet.evidence import document as doc
 from fleet.evidence.gather import Gathering, act_of
-from fleet.evidence.page import render
-from fleet.limits import EVIDENCE_PAGE_EVENTS, EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS, FEED_PAGE_BYTES, PACK_ITEMS_SLICE
+from fleet.evidence.page import Diff, diff_of, render, steps_of
+from fleet.limits import (
+    EVIDENCE_PAGE_EVENTS,
+    EXPORT_PAGE_BYTES,
+    EXPORT_PAGE_EVENTS,
+    FEED_PAGE_BYTES,
+    PACK_DIFF_LINES_MAX,
+    PACK_ITEMS_SLICE,
+    PACK_PAGE_SLICE,
+)
 from fleet.patches import patch_of
 from fleet.projections.configured_rules import RULES_READ
 from fleet.projections.names import naming, stream_of, who
@@ -86,12 +96,25 @@ async def pack_files(
         await trio.lowlevel.checkpoint()
     if stored is not None:
         yield "manifest.json", stored
-    patches = [] if blobs is None else await trio.to_thread.run_sync(_patches, blobs, manifest)
-    yield "changes.patch", b"".join(patches)
-    page = await trio.to_thread.run_sync(render, document, manifest, patches, gathering.people)
-    yield "index.html", page.encode()
+    diffs: list[Diff] = []
+    lines_left = PACK_DIFF_LINES_MAX
+    yield "changes.patch", b""
+    if blobs is not None:
+        for file in manifest.files:
+            patch = await trio.to_thread.run_sync(_patch, blobs, file)
+            yield "changes.patch", patch
+            diffs.append(diff_of(file, patch, lines_left))
+            lines_left -= len(diffs[-1].lines)
+    page = render(document, await steps_of(document), diffs, gathering.people)
+    while piece := await trio.to_thread.run_sync(_joined, page):
+        yield "index.html", piece
     for name in ("verify.py", "VERIFY.md"):
         yield name, (files("fleet.evidence.standalone") / name).read_bytes()
+
+
+def _joined(page: Iterator[str]) -> bytes:
+    """Return the next pieces of the page, empty at its end."""
+    return "".join(islice(page, PACK_PAGE_SLICE)).encode()
 
 
 def _document_lines(document: doc.PackDocument) -> Iterator[bytes]:
@@ -101,14 +124,15 @@ def _document_lines(document: doc.PackDocument) -> Iterator[bytes]:
         value: object = getattr(document, field)
         yield begin + b"\n" + msgspec.json.encode(name) + b": "
         begin = b","
-        if not isinstance(value, tuple) or not value:
+        if not isinstance(value, tuple | doc.PackedItems):
             yield msgspec.json.encode(value)
             continue
-        members = cast("tuple[object, ...]", value)
-        for start in range(0, len(members), PACK_ITEMS_SLICE):
-            items = b",\n".join(map(msgspec.json.encode, members[start : start + PACK_ITEMS_SLICE]))
-            yield (b"," if start else b"[") + b"\n" + items
-        yield b"]"
+        members = iter(cast("Iterable[object]", value))
+        mark = b"["
+        while items := b",\n".join(map(msgspec.json.encode, islice(members, PACK_ITEMS_SLICE))):
+            yield mark + b"\n" + items
+            mark = b","
+        yield b"[]" if mark == b"[" else b"]"
     yield b"\n}\n"
 
 
@@ -120,10 +144,13 @@ def _head(log: LogReader, position: int) -> tuple[int, SignedHead | None]:
     return (position, None) if stored is None or stored.position < position else (stored.position, stored)
 
 
-async def _gathered(log: LogReader, stream: str, session_id: str) -> tuple[Gathering, list[int]]:
+async def _gathered(log: LogReader, stream: str, session_id: str) -> tuple[Gathering, "array[int]"]:
     """Return the session's events as they are gathered, and their positions."""
     name = naming(log)
-    gathering, positions = Gathering(session_id, lambda actor: who(actor, _named(name, actor))), [0]
+    gathering = Gathering(
+        session_id, lambda actor: who(actor, _named(name, actor)), lambda at: log.read_all(at - 1, 1)[0]
+    )
+    positions = array("Q", [0])
     if not log.stream_version(stream) or log.is_erased(stream):
         raise _absent(session_id)
     while page := log.read_stream(stream, positions[-1], EVIDENCE_PAGE_EVENTS, FEED_PAGE_BYTES):
@@ -186,12 +213,17 @@ def _manifest(blobs: Blobs | None, gathering: Gathering) -> bytes | None:
 
 async def _event_lines(log: LogReader, own: Sequence[int], last: int) -> AsyncGenerator[bytes]:
     """Yield pages of lines. Raises `CorruptRecord` where the log is damaged."""
-    mine = set(own)
+    mine = iter(own)
+    next_own = next(mine)
     lines: list[bytes] = []
     size_bytes = 0
     for position in range(own[0], last + 1):
         raw = _record(log, position)
-        lines.append(export_line(raw) if position in mine else _header_line(position, codec.header_bytes(raw)))
+        if position == next_own:
+            lines.append(export_line(raw))
+            next_own = next(mine, 0)
+        else:
+            lines.append(_header_line(position, codec.header_bytes(raw)))
         size_bytes += len(lines[-1])
         if size_bytes >= EXPORT_PAGE_BYTES or len(lines) >= EXPORT_PAGE_EVENTS:
             yield b"".join(lines)
@@ -212,14 +244,10 @@ def _header_line(position: int, head: bytes) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-def _patches(blobs: Blobs, manifest: Manifest) -> list[bytes]:
-    """Return the patch of each file; of one that has no text a comment, which `git apply` skips."""
-    found: list[bytes] = []
-    for file in manifest.files:
-        if file.is_binary or file.is_truncated:
-            why = "is binary" if file.is_binary else "is too large, so its contents are not all recorded"
-            found.append(f"# {file.file!r} {why}\n".encode("utf-8", "backslashreplace"))
-            continue
-        sides = [None if digest is None else blobs.get(digest) for digest in (file.before, file.after)]
-        found.append(patch_of(file, sides[0] or b"", sides[1] or b""))
-    return found
+def _patch(blobs: Blobs, file: ChangedFile) -> bytes:
+    """Return the patch of a file; of one that has no text a comment, which `git apply` skips."""
+    if file.is_binary or file.is_truncated:
+        why = "is binary" if file.is_binary else "is too large, so its contents are not all recorded"
+        return f"# {file.file!r} {why}\n".encode("utf-8", "backslashreplace")
+    sides = [None if digest is None else blobs.get(digest) for digest in (file.before, file.after)]
+    return patch_of(file, sides[0] or b"", sides[1] or b"")

@@ -13,11 +13,12 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple, cast
 
 import jinja2
+import trio
 
-from fleet.core.manifest import ChangedFile, Manifest
+from fleet.core.manifest import ChangedFile
 from fleet.escape import plain
 from fleet.evidence import document as doc
-from fleet.limits import PACK_PATCH_LINES_MAX, PACK_STEPS_MAX
+from fleet.limits import PACK_ITEMS_SLICE, PACK_PATCH_LINES_MAX, PACK_STEPS_MAX
 
 _KINDS: Final = (("+", "add"), ("-", "del"), ("@@", "hunk"))
 _OPEN_LINES: Final = 24  # of an output or a diff that is shown without a click
@@ -46,44 +47,96 @@ class Diff(NamedTuple):
     note: str
 
 
-def render(document: doc.PackDocument, manifest: Manifest, patches: Sequence[bytes], people: Mapping[str, str]) -> str:
-    """Return the page. `patches` are those of the manifest's files, in order; `people` has actors in words."""
-    steps, left_out = _steps(document)
+class Commands(NamedTuple):
+    """How many commands ran, and how many of them failed."""
+
+    ran: int
+    failed: int
+
+
+class Steps(NamedTuple):
+    """What the page shows of the turns: its first entries by turn, in the order of the log, and what it leaves out."""
+
+    by_turn: Mapping[int, Sequence[Step]]
+    shown: int
+    left_out: int
+    commands: Commands
+
+
+def render(document: doc.PackDocument, steps: Steps, diffs: Sequence[Diff], people: Mapping[str, str]) -> Iterator[str]:
+    """Return the page in pieces. `diffs` are those of the manifest's files, in order; `people` has actors in words."""
     style = _resource("page.css")
-    return _template().render(
+    return _template().generate(
         document=document,
         people=people,
         steps=steps,
-        left_out=left_out,
-        diffs=[_diff(*each) for each in zip(manifest.files, patches, strict=True)],
+        diffs=diffs,
         # The policy takes the digest of the style sheet as it is in the page.
         style=style,
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        commands=[each for each in document.calls if each.command is not None],
         open_lines=_OPEN_LINES,
     )
 
 
-def _steps(document: doc.PackDocument) -> tuple[dict[int, list[Step]], int]:
-    """Return the entries of each turn in the order of the log, and how many are left out."""
-    found = [
-        *(Step("message", each) for each in document.messages),
-        *(Step("command" if each.command is not None else "call", each) for each in document.calls),
-        *(Step("decision", each) for each in document.decisions),
-        *(Step("question", each) for each in document.questions),
-    ]
-    found.sort(key=lambda step: step.item.position)
-    by_turn: dict[int, list[Step]] = {}
-    for step in found[:PACK_STEPS_MAX]:
-        by_turn.setdefault(step.item.turn, []).append(step)
-    return by_turn, max(0, len(found) - PACK_STEPS_MAX)
+async def steps_of(document: doc.PackDocument) -> Steps:
+    """Return the first steps of the document, as many as a browser still opens."""
+    first = _FirstSteps()
+    for number, step in enumerate(_all_steps(document)):
+        first.add(step)
+        if number % PACK_ITEMS_SLICE == 0:
+            await trio.lowlevel.checkpoint()
+    return first.taken()
 
 
-def _diff(file: ChangedFile, patch: bytes) -> Diff:
+def _all_steps(document: doc.PackDocument) -> Iterator[Step]:
+    """Yield all steps; those of one kind are in the order in which they began."""
+    for message in document.messages:
+        yield Step("message", message)
+    for call in document.calls:
+        yield Step("command" if call.command is not None else "call", call)
+    for decision in document.decisions:
+        yield Step("decision", decision)
+    for question in document.questions:
+        yield Step("question", question)
+
+
+class _FirstSteps:
+    """Keeps the first steps in the order of the log; more than that are dropped again, so memory has a bound."""
+
+    def __init__(self) -> None:
+        self._steps: list[Step] = []
+        self._count = 0
+        self._commands = 0
+        self._failed = 0
+
+    def add(self, step: Step) -> None:
+        self._count += 1
+        if step.kind == "command":
+            self._commands += 1
+            self._failed += bool(step.item.exit_code)
+        self._steps.append(step)
+        if len(self._steps) >= 2 * PACK_STEPS_MAX:
+            self._cut()
+
+    def taken(self) -> Steps:
+        self._cut()
+        by_turn: dict[int, list[Step]] = {}
+        for step in self._steps:
+            by_turn.setdefault(step.item.turn, []).append(step)
+        shown = len(self._steps)
+        return Steps(by_turn, shown, self._count - shown, Commands(self._commands, self._failed))
+
+    def _cut(self) -> None:
+        self._steps.sort(key=lambda step: step.item.position)
+        del self._steps[PACK_STEPS_MAX:]
+
+
+def diff_of(file: ChangedFile, patch: bytes, lines_max: int = PACK_PATCH_LINES_MAX) -> Diff:
+    """Return the diff of a file as the page shows it, with at most so many lines."""
     if file.is_binary or file.is_truncated:
         return Diff(file, [], 0, "A binary file." if file.is_binary else "Too large: not all of it is recorded.")
     lines = list(_lines(patch.decode("utf-8", "replace").split("\n")[:-1]))
-    shown = lines[:PACK_PATCH_LINES_MAX]
+    shown = lines[: min(lines_max, PACK_PATCH_LINES_MAX)]
     return Diff(file, shown, len(lines) - len(shown), "" if lines else "Only its name or mode changed.")
 
 

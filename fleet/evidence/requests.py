@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fleet.core.permission_rules import Asks, Rule, judge
 from fleet.core.session import turn_events
 from fleet.evidence import document as doc
-from fleet.evidence.bodies import RequestBody, read
+from fleet.evidence.bodies import SHOWN, RequestBody, read
 
 UNEXPLAINED: Final = "OpenCode did not ask."
 _WAITS: Final = "It still waits for a person."
@@ -46,6 +47,13 @@ class AskedRequest(msgspec.Struct):
         """Note why it ended without a decision, unless it has ended already."""
         if self.answer is None and not self.closed:
             self.closed = f"Nobody decided: {why}"
+
+
+def slim_request(body: msgspec.Raw) -> msgspec.Raw:
+    """Return the body of a request with what a pack shows of it: the diff of an edit may be as large as its file."""
+    slim = read(body, RequestBody())
+    shown = {name: slim.metadata[name] for name in SHOWN if name in slim.metadata}
+    return msgspec.Raw(msgspec.json.encode(replace(slim, metadata=shown)))
 
 
 def decision_of(request: AskedRequest, subagent: str | None) -> doc.Decision:

@@ -19,7 +19,7 @@ from fleet.core.permission_rules import Rule
 from fleet.events.envelope import Cause, Recorded
 from fleet.evidence.document import Made, PackProof, RelatedSession, Relatives
 from fleet.evidence.gather import Gathering
-from fleet.evidence.page import render
+from fleet.evidence.page import render, steps_of
 from fleet.evidence.standalone.verify import Wrong, verify
 from tests.core.sessions import ACTIVE
 from tests.evidence.test_policy_trial import asked, call
@@ -223,7 +223,7 @@ def test_every_golden_history_makes_a_page(file: Path) -> None:
     proof = PackProof(first=1, last=len(lines), own_events=len(lines), digest="00", key=None)
     document = msgspec.structs.replace(document, proof=proof)
     assert all(each.by.actor == "token:ann" for each in document.prompts)
-    check_harmless(render(document, Manifest(), [], gathering.people))
+    check_harmless("".join(render(document, trio.run(steps_of, document), [], gathering.people)))
 
 
 async def test_erased_or_unknown_session_has_no_pack(door: Door) -> None:
@@ -284,7 +284,8 @@ def test_call_that_ran_unasked_names_the_rule_of_the_configuration_that_allowed_
     (packed,) = document.rules
     assert (packed.instance_id, packed.position, packed.agents[0].rules) == ("i1", 1, tuple(rules))
     proof = PackProof(first=1, last=9, own_events=9, digest="00", key=None)
-    page = render(msgspec.structs.replace(document, proof=proof), Manifest(), [], gathering.people)
+    document = msgspec.structs.replace(document, proof=proof)
+    page = "".join(render(document, trio.run(steps_of, document), [], gathering.people))
     check_harmless(page)
     assert "Agent build, 4 rules" in page
     assert "<code>git status*</code>" in page
