@@ -71,7 +71,6 @@ class Gathering:
         self._ends: dict[int, turn_events.TurnEnded | turn_events.TurnFailed] = {}
         self._life: list[doc.LifeEvent] = []
         self._setups: list[doc.SetUp] = []
-        self._recipe_position = 0
         self._output: list[str] = []
         self.changes: tuple[int, turn_events.ChangesRecorded] | None = None
         self.overlaps: dict[str, None] = {}
@@ -90,7 +89,8 @@ class Gathering:
         self.state = SESSION.evolve(self.state, recorded.event)
         self._turns.apply(recorded)
         event: object = recorded.event
-        take = _TAKE.get(type(event))
+        is_copied = getattr(event, "copied", False)  # by a fork: it is in the pack of its origin
+        take = None if is_copied else _TAKE.get(type(event))
         if take is not None:
             take(self, recorded, event)
 

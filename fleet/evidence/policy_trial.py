@@ -56,6 +56,7 @@ class _TriedCall(msgspec.Struct):
     needs: tuple[Asks, ...]
     turn: int
     position: int
+    failed: bool
 
 
 class _TriedRequest(msgspec.Struct):
@@ -116,7 +117,7 @@ class _Trial:
             case TurnStarted(number=number):
                 self._judge_turn()
                 self.turns = number
-            case PartRecorded(type="tool", part_id=part_id, body=body) if part_id not in self._judged:
+            case PartRecorded(type="tool", part_id=part_id, copied=False, body=body) if part_id not in self._judged:
                 turn = self._calls[part_id].turn if part_id in self._calls else self.turns
                 self._calls[part_id] = self._call(read(body, PartBody()), turn, recorded.position)
             case RequestOpened(kind="permission", request_id=request_id, body=body):
@@ -138,7 +139,9 @@ class _Trial:
         state = self._state
         root = root_of(state.settings.strategy, state.source_repository, state.directory)
         needs = asks_of(body.tool, body.state.input, root)
-        return _TriedCall(body.callID, body.tool, body.state.words("command"), needs, turn, position)
+        return _TriedCall(
+            body.callID, body.tool, body.state.words("command"), needs, turn, position, body.state.status == "error"
+        )
 
     def result(self) -> SessionTrial:
         self._judge_turn()
@@ -217,7 +220,7 @@ def _item(
 ) -> TriedCallItem:
     rule = judgement.rule
     words = call.command or "; ".join(pattern for each in asks for pattern in each.patterns)
-    past = "; ".join(map(_past, requests)) or "it ran, and OpenCode did not ask"
+    past = "; ".join(map(_past, requests)) or f"it {'failed' if call.failed else 'ran'}, and OpenCode did not ask"
     return TriedCallItem(
         position=call.position,
         turn=call.turn,

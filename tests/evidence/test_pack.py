@@ -289,3 +289,12 @@ def test_call_that_ran_unasked_names_the_rule_of_the_configuration_that_allowed_
     check_harmless(page)
     assert "Agent build, 4 rules" in page
     assert "<code>git status*</code>" in page
+
+
+def test_pack_of_a_fork_has_no_call_that_its_origin_made() -> None:
+    gathering = Gathering("s1")
+    copied = msgspec.structs.replace(call("c1", "bash", command="rm a"), copied=True)
+    for number, event in enumerate((*ACTIVE, copied, call("c2", "bash", command="ls")), 1):
+        gathering.apply(Recorded(number, "session-s1", number, "", 1, 0, Cause("token:ann"), b"{}", event))
+    document = gathering.document(Manifest(), {}, Relatives(), Made("1", "2026-01-01T00:00:00.000Z", "local"))
+    assert [each.command for each in document.calls] == ["ls"]

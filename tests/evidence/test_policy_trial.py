@@ -121,3 +121,12 @@ async def test_rules_are_tried_over_http(door: Door) -> None:
     chosen = await door.knock("POST", "/api/policy/try", {"permission": "ask", "sessions": []})
     assert chosen.json["sessions"] == []
     (await door.knock("POST", "/api/policy/try", {"permission": {"bash": "maybe"}})).problem(422, "invalid")
+
+
+async def test_call_that_a_fork_has_copied_is_not_tried_and_one_that_failed_did_not_run() -> None:
+    copied = msgspec.structs.replace(call("c1", "bash", command="rm a"), copied=True)
+    body = {"type": "tool", "tool": "bash", "callID": "c2", "state": {"status": "error", "input": {"command": "rm b"}}}
+    failed = msgspec.structs.replace(call("c2", "bash"), body=raw(msgspec.json.encode(body)))
+    found = await tried(copied, failed, permission={"bash": "deny"})
+    assert [(each.asked, each.past) for each in found.examples] == [("rm b", "it failed, and OpenCode did not ask")]
+    assert found.calls == 1

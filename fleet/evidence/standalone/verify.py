@@ -282,7 +282,10 @@ def is_call(body: Dict[str, Any]) -> bool:
 
 
 def verify_complete(document: Dict[str, Any], own: Dict[int, Dict[str, Any]]) -> None:
-    """Prove that pack.json leaves out no prompt, decision, tool call or change. A later event replaces an earlier."""
+    """Prove that pack.json leaves out no prompt, decision, tool call or change. A later event replaces an earlier.
+
+    What a fork has copied is in the pack of its origin.
+    """
     prompts: Dict[str, int] = {}
     asked: Dict[str, int] = {}
     answered: Dict[str, Optional[int]] = {}
@@ -296,7 +299,7 @@ def verify_complete(document: Dict[str, Any], own: Dict[int, Dict[str, Any]]) ->
             asked[data["request_id"]], answered[data["request_id"]] = position, None
         elif kind == "session.request-answered" and data["request_id"] in answered:
             answered[data["request_id"]] = position
-        elif kind == "session.part-recorded" and is_call(data["body"]):
+        elif kind == "session.part-recorded" and not data.get("copied") and is_call(data["body"]):
             calls[data["part_id"]] = position
         elif kind == "session.changes-recorded":
             changes = position
