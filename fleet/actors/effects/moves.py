@@ -22,8 +22,12 @@ from fleet.core.session.state import State
 from fleet.core.times import rfc3339
 from fleet.core.workspace.commands import MoveWorkspace, WorkspaceCommand
 from fleet.core.workspace.state import State as Workspace
+from fleet.errors import Unavailable
 from fleet.limits import HOST_RETRY_S, TURN_RECHECK_S
 from fleet.ports import LOCAL, OnDelay, WorkspaceSpec
+
+Work = Callable[[], Awaitable[WorkspaceSpec | None]]
+"""Finds where a workspace is from now on; None if that has to be decided again."""
 
 
 class Moves:
@@ -37,19 +41,21 @@ class Moves:
         """Reserve room for the session where its workspace is or will be, and return the spec with that host.
 
         It waits for the host and for room if necessary, and decides again when the host is lost or drained meanwhile.
-        A workspace that was never made moves away from a host that does not answer. Raises as `Rooms.place`.
+        A workspace that was never made moves away from a host that does not answer. A session that has been somewhere
+        also waits for the engine, because the loss of a host may be found while the engine is down. Raises as
+        `Rooms.place`.
         """
         while True:
             workspace = self._context.views.workspaces.get(spec.workspace_id)
             host = None if workspace is None or workspace.spec is None else workspace.spec.host
             if workspace is None or host in (None, LOCAL):
                 return await self._rooms.place(session, spec, delayed)
+            work: Work = partial(self._rooms.place, session, spec, delayed)
             if _is_stuck(workspace):
-                placed = await self._while_unchanged(host, partial(self._place_again, session, workspace, delayed))
-            elif self._why_left(host) is None:
-                placed = await self._while_unchanged(host, partial(self._rooms.place, session, spec, delayed))
-            else:
-                placed = await self._while_unchanged(host, partial(self._move, session, workspace, host, delayed))
+                work = partial(self._place_again, session, workspace, delayed)
+            elif self._why_left(host) is not None:
+                work = partial(self._move, session, workspace, host, delayed)
+            placed = await self._while_unchanged(host, partial(_once_engine_answers, work, delayed))
             if placed is not None:
                 return replace(spec, host=placed.host)
 
@@ -99,9 +105,7 @@ class Moves:
         instances = self._context.views.instances
         return [state.sessions for state in instances if state.host == host and state.phase not in OVER - {"stopping"}]
 
-    async def _while_unchanged(
-        self, host: str, work: Callable[[], Awaitable[WorkspaceSpec | None]]
-    ) -> WorkspaceSpec | None:
+    async def _while_unchanged(self, host: str, work: Work) -> WorkspaceSpec | None:
         """Return what `work` returns; None if the host was lost, came back, was drained or undrained meanwhile."""
         before = self._status(host)
         error: Exception | None = None
@@ -170,3 +174,15 @@ def why_drained(context: Context, instance_id: str) -> str | None:
     hosts, host = context.views.hosts.get(HOSTS_ID), context.host_of_instance(instance_id).name
     is_drained = hosts is not None and host in hosts.draining
     return f"the host {host} is drained: the session moves to another one" if is_drained else None
+
+
+async def _once_engine_answers(work: Work, delayed: OnDelay) -> WorkspaceSpec | None:
+    """Return what `work` returns, and repeat it while the engine of the hosts does not answer."""
+    while True:
+        try:
+            return await work()
+        except Unavailable as problem:
+            if problem.code != "engine_down":
+                raise
+        await delayed("the engine of the hosts, which does not answer")
+        await trio.sleep(HOST_RETRY_S)

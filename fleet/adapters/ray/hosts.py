@@ -23,7 +23,7 @@ from fleet.adapters.ray.frames import Adopt, Cluster, Dismiss, Node
 from fleet.adapters.ray.heard_host import HeardHost
 from fleet.adapters.ray.link import HostLink
 from fleet.adapters.ray.machine import Beat, Options
-from fleet.adapters.ray.reservations import Reservations
+from fleet.adapters.ray.reservations import HEAD_AWAY, Reservations
 from fleet.errors import Problem, Rejected
 from fleet.limits import HOST_BEAT_S, HOST_EVENTS_MAX, HOST_GRACE_MARGIN_S, HOST_SILENT_S, HOST_UNUSED_S
 from fleet.ports import (
@@ -136,7 +136,7 @@ class RayHosts:
                     cluster = frames.decode_cluster(await self._engine.order(frames.Nodes()))
             except trio.TooSlowError:
                 is_away = True
-                self._tell_engine(EngineDown(f"the head of the cluster has not answered for {HOST_SILENT_S:g} s"))
+                self._tell_engine(EngineDown(HEAD_AWAY))
             except Problem:
                 is_away = False  # the engine has said it
             else:
@@ -345,6 +345,7 @@ class RayHosts:
         self._tell_engine(event)
 
     def _tell_engine(self, event: EngineUp | EngineDown) -> None:
+        self._reservations.away = event.evidence if isinstance(event, EngineDown) else ""
         if type(event) is not type(self._engine_event):
             self._engine_event = event
             self._publish(event)

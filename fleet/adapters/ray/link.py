@@ -1,7 +1,8 @@
 """The link to the agent of one host: its heartbeat, what it said last, and the calls that wait for it.
 
 A partition makes calls hang, so no call waits longer than the host is heard: when a host is silent, all calls to it
-raise `Unavailable` host_unreachable, and so do later ones until it is heard again.
+raise `Unavailable` host_unreachable, and so do later ones until it is heard again. When the engine or the agent has
+been started again, calls are repeated once the agent has answered a heartbeat: all of them are idempotent.
 """
 
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from fleet.adapters.ray.engine import Engine, UnreachableError
 from fleet.adapters.ray.frames import FrameError, PortCall
 from fleet.adapters.ray.machine import PORTS, Beat
 from fleet.errors import Problem, Unavailable
-from fleet.limits import HOST_PROCESSES_MAX
+from fleet.limits import HOST_PROCESSES_MAX, HOST_SILENT_S
 from fleet.ports import ProcessIdentity
 
 
@@ -28,6 +29,7 @@ class HostLink:
         self.is_resting = False  # it has no agent, because nothing needs it
         self.woken = trio.Event()
         self._heard = trio.Event()
+        self._beaten = trio.Event()  # the next answer to a heartbeat
         self._engine = engine
         self._calls: set[trio.CancelScope] = set()
         self._asked: dict[ProcessIdentity, tuple[int | None, bool]] = {}
@@ -56,14 +58,29 @@ class HostLink:
         raise self.unreachable("it has become silent")
 
     async def _order(self, call: PortCall) -> bytes:
-        try:
-            return await self._engine.order(call)
-        except UnreachableError as error:
-            raise self.unreachable(error.reason) from None
-        except FrameError as error:
-            raise Problem("too_large", f"A call to the host {self.host} is too large: {error}.") from None
-        except Unavailable as problem:
-            raise self.unreachable(problem.detail) if problem.code == "engine_down" else problem from None
+        """Have a call carried out; repeat it once if the engine had to find the agent again meanwhile."""
+        is_again = False
+        while True:
+            try:
+                return await self._engine.order(call)
+            except FrameError as error:
+                raise Problem("too_large", f"A call to the host {self.host} is too large: {error}.") from None
+            except (UnreachableError, Unavailable) as error:
+                if is_again or not _is_to_be_found(error) or not await self._is_found():
+                    raise self._problem(error) from None
+            is_again = True
+
+    async def _is_found(self) -> bool:
+        """Wait until the agent answers a heartbeat. Return False if it takes too long."""
+        with trio.move_on_after(HOST_SILENT_S):
+            await self._beaten.wait()
+            return True
+        return False
+
+    def _problem(self, error: UnreachableError | Unavailable) -> Unavailable:
+        if isinstance(error, UnreachableError):
+            return self.unreachable(error.reason)
+        return self.unreachable(error.detail) if error.code == "engine_down" else error
 
     def unreachable(self, reason: str) -> Unavailable:
         """Return the problem of a call to a host that does not answer."""
@@ -88,6 +105,8 @@ class HostLink:
         """The host answers."""
         self.is_heard, self.is_lost = True, False
         self._heard.set()
+        self._beaten.set()
+        self._beaten = trio.Event()
 
     async def wait_heard(self) -> None:
         """Wait until the host answers."""
@@ -126,3 +145,8 @@ class HostLink:
         """Ask no more for these processes."""
         for process in processes:
             self._asked.pop(process, None)
+
+
+def _is_to_be_found(error: UnreachableError | Unavailable) -> bool:
+    """Return whether the engine has to be started or has to find the agent: seconds later it may answer."""
+    return error.is_gone if isinstance(error, UnreachableError) else error.code == "engine_down"

@@ -6,6 +6,7 @@ reservation for no host in particular (`<slot>@`): it makes the cluster start on
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 import msgspec
 import trio
@@ -14,10 +15,11 @@ from fleet.adapters.ray import frames
 from fleet.adapters.ray.engine import Engine, down
 from fleet.adapters.ray.frames import Cluster, Node, Release, Reserve, Slot, Work
 from fleet.errors import Rejected
-from fleet.limits import HOST_ROOM_S, MIB
+from fleet.limits import HOST_ROOM_S, HOST_SILENT_S, MIB
 from fleet.ports import LOCAL, Need, OnDelay
 
 HOST_LABEL = "fleet-host"
+HEAD_AWAY: Final = f"the head of the cluster has not answered for {HOST_SILENT_S:g} s"
 
 
 class Reservations:
@@ -33,6 +35,7 @@ class Reservations:
         self._seen: dict[str, Node] = {}  # also of hosts that were in it
         self._placing = trio.Lock()
         self._change = trio.Event()
+        self.away = ""  # why nothing can be reserved now
 
     def see(self, cluster: Cluster) -> None:
         """Store the current cluster; if it has changed, waiting placements try again."""
@@ -53,10 +56,17 @@ class Reservations:
         self._slots = None
 
     async def _order(self, work: Work) -> bytes:
+        """Have an order carried out. Raises `Unavailable` engine_down, also if the head of the cluster is away."""
+        if self.away:
+            await trio.lowlevel.checkpoint()
+            raise down(self.away)
         try:
-            return await self._engine.order(work)
-        except BaseException:
+            with trio.fail_after(HOST_SILENT_S):
+                return await self._engine.order(work)
+        except BaseException as error:
             self.forget()
+            if isinstance(error, trio.TooSlowError):
+                raise down(HEAD_AWAY) from None
             raise
 
     async def _look(self) -> dict[str, Slot]:

@@ -328,6 +328,23 @@ async def test_a_turn_goes_on_while_the_engine_is_down_for_a_short_time(cluster:
     assert (now(wide, session).phase, now(wide, session).last_outcome) == ("idle", "finished")
 
 
+async def test_a_session_whose_host_is_lost_while_the_engine_is_down_is_resumed_when_it_is_back(
+    cluster: FakeCluster, wide: Door
+) -> None:
+    session = await create(wide, on_host_loss="resume")
+    node = machine_of(cluster, wide, session)
+    node.power_off()
+    await trio.sleep(SILENT_S + 1)
+    cluster.engine_down()
+    await trio.sleep(LOSS_S)
+    assert now(wide, session).provisioning == "workspace"
+    item = (await wide.knock("GET", f"/api/sessions/{session.id}")).json
+    assert item["evidence"] == "waits for the engine of the hosts, which does not answer"
+    cluster.engine_back()
+    resumed = await wide.fleet.views.sessions.wait(session.id, lambda s: s.phase == "idle")
+    assert host_of(wide, resumed) != node.name
+
+
 async def test_a_session_that_finds_no_other_host_continues_when_its_own_takes_sessions_again(
     cluster: FakeCluster, wide: Door
 ) -> None:

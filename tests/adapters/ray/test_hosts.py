@@ -146,6 +146,17 @@ async def test_the_engine_ends_and_its_next_process_finds_the_same_agents(autoju
         assert await setting.hosts.host("n1").opencode.find() == ()
 
 
+async def test_a_call_waits_until_the_next_process_of_the_engine_has_found_the_agent(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.sidecars.kill()
+        assert await setting.hosts.host("n1").opencode.find() == ()
+        setting.sidecars.is_away = True
+        setting.sidecars.kill()
+        with pytest.raises(Unavailable, match="host_unreachable"), trio.fail_after(HOST_SILENT_S + 3):
+            await setting.hosts.host("n1").opencode.find()
+
+
 async def test_a_sidecar_that_does_not_reach_a_machine_that_has_come_back_is_replaced_once(
     autojump_clock: MockClock,
 ) -> None:
@@ -171,6 +182,19 @@ async def test_a_sidecar_is_replaced_when_the_head_of_the_cluster_has_been_away(
         assert short(await told(setting.hosts, 10))[-1] == ("EngineUp", "")
         assert setting.sidecars.launched == launched + 1
         assert await setting.hosts.host("n1").opencode.find() == ()
+
+
+async def test_a_reservation_ends_when_the_head_of_the_cluster_is_away(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.backend.is_headless = True
+        for limit_s in (HOST_SILENT_S + 1, 0.1):  # later ones fail at once
+            with trio.fail_after(limit_s), pytest.raises(Unavailable, match="the head of the cluster has not answered"):
+                await setting.hosts.reserve("s1", Need(), (), nothing)
+            await told(setting.hosts, HOST_SILENT_S)
+        setting.backend.is_headless = False
+        await told(setting.hosts, 20)
+        assert await setting.hosts.reserve("s1", Need(), (), nothing) == "n1"
 
 
 async def test_without_an_engine_calls_fail_and_nothing_is_placed(autojump_clock: MockClock) -> None:
