@@ -43,7 +43,7 @@ class RayCluster:
         return line
 
     def order(self, verb: str, name: str) -> None:
-        """Have a machine killed ("kill"), or added ("add")."""
+        """Have a machine killed ("kill") or added ("add"); of the "head" it is what keeps the state of the cluster."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{verb} {name}\n")
         self._process.stdin.flush()
@@ -71,6 +71,8 @@ def cluster(opencode_binary: Path) -> Generator[RayCluster]:
             **SETTINGS,
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_TMPDIR": place,
+            "RAY_gcs_storage": "rocksdb",
+            "RAY_gcs_storage_path": str(root / "gcs"),
             "FLEET_HOST_ROOT": str(root / "hosts"),
             "PYTHONPATH": str(Path(__file__).parents[2]),
         }

@@ -1,8 +1,12 @@
-"""A real server whose sessions work on hosts of a cluster, with the real OpenCode and the rehearsal model."""
+"""A real server whose sessions work on hosts of a cluster, with the real OpenCode and the rehearsal model.
+
+It reaches OpenCode through the agents of the hosts only; tests/ray/test_hosts.py reaches it directly.
+"""
 
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,16 +22,17 @@ class ServerWithHosts(Server):
         self._cluster = cluster
 
     def command(self, *arguments: str) -> list[str]:
-        return super().command("--hosts", "ray", "--ray-address", self._cluster.address, *arguments)
+        hosts = ("--hosts", "ray", "--ray-address", self._cluster.address, "--host-reach", "agent")
+        return super().command(*hosts, *arguments)
 
     def environment(self) -> dict[str, str]:
         engine = {name: value for name, value in self._cluster.environment.items() if name.startswith("RAY_")}
         return super().environment() | engine
 
 
-@pytest.fixture
-def server(cluster: RayCluster, tmp_path: Path) -> Iterator[Server]:
-    server = ServerWithHosts(tmp_path.resolve(), cluster)
+@pytest.fixture(scope="module")
+def server(cluster: RayCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = ServerWithHosts(tmp_path_factory.mktemp("server").resolve(), cluster)
     try:
         server.start()
         yield server
@@ -35,8 +40,15 @@ def server(cluster: RayCluster, tmp_path: Path) -> Iterator[Server]:
         server.close()
 
 
-def test_a_session_on_another_host_outlives_a_crash_of_the_server(server: Server, cluster: RayCluster) -> None:
-    source = repository(server.root / "project")
+@pytest.fixture(scope="module")
+def source(server: Server) -> Path:
+    """A repository of which all sessions are: on one host they share a process."""
+    return repository(server.root / "project")
+
+
+def test_a_session_on_another_host_outlives_a_crash_of_the_server(
+    server: Server, cluster: RayCluster, source: Path
+) -> None:
     item = server.create(source, 'write b.txt: "two"', isolationStrategy="worktree", host="n2", cpus=1, memoryMb=100)
     item = server.settled(item["id"])
     assert (item["host"], item["turns"]) == ("n2", 1)
@@ -62,3 +74,32 @@ def test_a_session_on_another_host_outlives_a_crash_of_the_server(server: Server
     assert (hosts["n2"]["sessions"], hosts["n2"]["labels"], hosts["n2"]["cores"]) == (1, {"disk": "fast"}, 4)
     server.call("DELETE", f"/sessions/{item['id']}")
     server.became(item["id"], "stopped")
+
+
+def test_while_the_head_of_the_cluster_is_away_sessions_go_on_and_none_is_placed(
+    server: Server, cluster: RayCluster, source: Path
+) -> None:
+    item = server.create(source, 'say "Before."', isolationStrategy="worktree", host="n2", cpus=1, memoryMb=100)
+    server.settled(item["id"])
+    cluster.order("kill", "head")
+    try:
+        away = until(lambda: _engine(server, answers=False), "the loss of the engine")
+        assert "head of the cluster has not answered" in away["evidence"]
+        server.prompt(item["id"], 'write c.txt: "three"')
+        assert server.settled(item["id"], 2)["outcome"] == "finished"
+        body = {"directory": str(source), "isolationStrategy": "worktree", "host": "n2", "cpus": 1, "memoryMb": 100}
+        late = server.refused(503, "engine_down", "POST", "/sessions", body)["sessionId"]
+    finally:
+        cluster.order("add", "head")
+    until(lambda: _engine(server, answers=True), "the return of the engine")
+    server.call("POST", f"/sessions/{late}/resume")
+    server.became(late, "idle")
+    server.prompt(late, 'say "After."')
+    assert server.settled(late)["host"] == "n2"
+    assert server.texts(late) == ["After."]
+
+
+def _engine(server: Server, *, answers: bool) -> dict[str, Any] | None:
+    """Return what the server says of the engine, once it answers, or does not."""
+    item: dict[str, Any] = server.call("GET", "/hosts/engine")
+    return item if item["answers"] is answers else None
