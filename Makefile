@@ -87,6 +87,7 @@ drill-cluster: setup
 	unshare --net --pid --mount --uts --fork --kill-child --mount-proc $(BIN)/python -m tests.e2e.cluster_drill \
 	  --opencode .tools/node_modules/.bin/opencode $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) \
 	  $(if $(KINDS),--kinds $(KINDS)) $(ARGS)
+	$(TOOLS_PATH) $(BIN)/python -m pytest -m long tests/ray
 
 bench: setup
 	$(TOOLS_PATH) $(BIN)/python -m bench $(ARGS)

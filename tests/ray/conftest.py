@@ -3,8 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -53,8 +53,9 @@ class RayCluster:
 __all__ = ["opencode_binary"]  # a fixture of the end-to-end tests
 
 
-@pytest.fixture(scope="session")
-def cluster(opencode_binary: Path) -> Generator[RayCluster]:
+@contextmanager
+def running(opencode: Path, command: Sequence[str], **more: str) -> Generator[RayCluster]:
+    """Run a cluster with a command that prints its address and ends with its input. `more` is in its environment."""
     with TemporaryDirectory(prefix="ray") as place:  # short: a socket's path has a limit of 107 bytes
         root = Path(place)
         token = root / "token"
@@ -67,7 +68,7 @@ def cluster(opencode_binary: Path) -> Generator[RayCluster]:
             "HOME": str(root / "home"),
             **{f"XDG_{kind}_HOME": str(root / "home" / kind.lower()) for kind in ("DATA", "CONFIG", "STATE", "CACHE")},
             **without_models(root / "home/models.json"),
-            "FLEET_OPENCODE": str(opencode_binary),
+            "FLEET_OPENCODE": str(opencode),
             **SETTINGS,
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_TMPDIR": place,
@@ -75,9 +76,10 @@ def cluster(opencode_binary: Path) -> Generator[RayCluster]:
             "RAY_gcs_storage_path": str(root / "gcs"),
             "FLEET_HOST_ROOT": str(root / "hosts"),
             "PYTHONPATH": str(Path(__file__).parents[2]),
+            **more,
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ray.cluster", "n1", "n2"],
+            [sys.executable, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -92,3 +94,9 @@ def cluster(opencode_binary: Path) -> Generator[RayCluster]:
                 with suppress(psutil.Error):
                     if each.environ().get("HOME") == environment["HOME"]:
                         each.kill()
+
+
+@pytest.fixture(scope="session")
+def cluster(opencode_binary: Path) -> Generator[RayCluster]:
+    with running(opencode_binary, ("-m", "tests.ray.cluster", "n1", "n2")) as cluster:
+        yield cluster

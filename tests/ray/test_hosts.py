@@ -1,7 +1,7 @@
 """Hosts of a real cluster with the real OpenCode: the contract, and what a lost machine leaves."""
 
 import subprocess
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from fleet.adapters.git import GitTrees, GitWorkspaces
 from fleet.adapters.local_hosts import LocalHosts
 from fleet.adapters.ray.engine import sidecar
 from fleet.adapters.ray.host import HeadPorts, ray_host
-from fleet.adapters.ray.hosts import HostDeadlines, RayHosts
+from fleet.adapters.ray.hosts import DEADLINES, HostDeadlines, RayHosts
 from fleet.adapters.ray.machine import Options
 from fleet.adapters.travel import Head
 from fleet.errors import Unavailable
@@ -34,21 +34,27 @@ class Setting(NamedTuple):
 
 @asynccontextmanager
 async def ray_hosts(
-    cluster: RayCluster, place: Path, server: str = "hosts", *, grace_s: float = 120.0, silent_s: float = 8.0
+    cluster: RayCluster,
+    place: Path,
+    server: str = "hosts",
+    *,
+    grace_s: float = 120.0,
+    deadlines: HostDeadlines = DEADLINES,
+    names: Set[str] = frozenset(("n1", "n2")),
 ) -> AsyncGenerator[Setting]:
-    """Run the hosts of a server with this id, which has its data in `place`."""
+    """Run the hosts of a server with this id, which has its data in `place`, and wait until those of `names` answer."""
     head = Head(GitWorkspaces(place / "workspaces", (place,)), GitTrees(place / "trees"))
     hosts = RayHosts(
         sidecar(cluster.address, cluster.environment, server),
         LocalHosts(cast("Host", SimpleNamespace(name=LOCAL))),
         partial(ray_host, own=HeadPorts(head, place / "parcels")),
         Options("", __version__, grace_s, server),
-        deadlines=HostDeadlines(silent_s, margin_s=0.0),
+        deadlines=deadlines,
     )
     hosts.offer_rehearsal(offered=True)
     async with trio.open_nursery() as nursery:
         await nursery.start(hosts.run)
-        await heard(hosts, {"n1", "n2"})
+        await heard(hosts, set(names))
         yield Setting(hosts, place)
         nursery.cancel_scope.cancel()
 
@@ -148,7 +154,7 @@ async def test_opencode_outlives_ray_on_its_machine_and_is_found_again(cluster: 
 
 
 async def test_a_machine_that_ends_is_silent_then_lost_and_comes_back(cluster: RayCluster, place: Path) -> None:
-    async with ray_hosts(cluster, place, "loss", grace_s=4.0, silent_s=2.0) as setting:
+    async with ray_hosts(cluster, place, "loss", grace_s=4.0, deadlines=HostDeadlines(2.0, 0.0)) as setting:
         before = await epoch(setting.hosts, "n2")
         await trio.to_thread.run_sync(cluster.order, "kill", "n2")
         assert "last heard" in await lost(setting.hosts, HostSilent, "n2")

@@ -48,10 +48,14 @@ _ENGINE_LABELS: Final = "ray.io/"
 
 
 class HostDeadlines(msgspec.Struct, frozen=True):
-    """How long a host may be unheard before it is silent; and after the grace, before it is lost."""
+    """How long a host may be unheard before it is silent; and after the grace, before it is lost.
+
+    And how long it may have no session, before it gives up its agent where the cluster removes machines.
+    """
 
     silent_s: float = HOST_SILENT_S
     margin_s: float = HOST_GRACE_MARGIN_S
+    unused_s: float = HOST_UNUSED_S
 
 
 DEADLINES: Final = HostDeadlines()
@@ -187,7 +191,7 @@ class RayHosts:
                 known.unused_since_s = None
             elif known.unused_since_s is None:
                 known.unused_since_s = now_s
-            elif now_s - known.unused_since_s >= HOST_UNUSED_S:
+            elif now_s - known.unused_since_s >= self._deadlines.unused_s:
                 await self._rest(known)
 
     async def _rest(self, known: HeardHost) -> None:

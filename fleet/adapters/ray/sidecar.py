@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from fleet.adapters.ray.agent import HostAgent
 from fleet.adapters.ray.authentication import require_accepted, require_closed, require_token
 from fleet.adapters.ray.frames import Adopt, Cluster, Connected, Dismiss, Node, Nodes, PortCall, Release, Reserve, Slot
@@ -21,6 +23,8 @@ from fleet.limits import AGENT_CALLS_MAX
 
 HOST_LABEL: Final = "fleet-host"
 _SLOT: Final = "fleet-slot-"
+_MONITOR_STATUS: Final = b"__autoscaling_status"
+_MADE_UP_KIND: Final = "node_"  # and the id of the machine
 _CPUS_MIN: Final = 0.001  # a reservation of nothing has to be on a host, too
 
 
@@ -32,6 +36,7 @@ class RayBackend:
         self._namespace = namespace
         self._opener = opener
         self._agents: dict[str, Any] = {}
+        self._is_elastic = False
 
     def call(self, call: PortCall, finish: Finish) -> Callable[[], None]:
         """Submit the call; Ray's own thread reports its result."""
@@ -108,7 +113,9 @@ class RayBackend:
         }
 
     def _has_autoscaler(self) -> bool:
-        return self._ray._private.state.state.get_cluster_config() is not None
+        if not self._is_elastic:  # it may start after the head, and does not end before it
+            self._is_elastic = can_start_machines(self._ray.experimental.internal_kv._internal_kv_get(_MONITOR_STATUS))
+        return self._is_elastic
 
     def reserve(self, order: Reserve) -> Slot:
         """Find the placement group of the slot, or create it, and wait for its machine."""
@@ -134,6 +141,17 @@ class RayBackend:
         except ValueError:
             return
         groups.remove_placement_group(group)
+
+
+def can_start_machines(status: bytes | None) -> bool:
+    """Return whether the status of Ray's monitor (JSON) is that of an autoscaler.
+
+    A monitor without a configuration only reports, and makes up a kind for each machine.
+    """
+    said: Any = {} if status is None else msgspec.json.decode(status)
+    report: Any = said.get("autoscaler_report") or {}
+    kinds: Mapping[str, str] = report.get("node_type_mapping") or {}
+    return any(kind != f"{_MADE_UP_KIND}{machine}" for machine, kind in kinds.items())
 
 
 def _hosts_of(nodes: list[Any]) -> dict[str, str | None]:
