@@ -1,4 +1,4 @@
-"""What a person reads while the server is away, and that what follows goes on by itself."""
+"""Commands say that the server is away, and continue by themselves when it is back."""
 
 import os
 import pty
@@ -25,7 +25,7 @@ class Running:
 
     async def until(self, seen: Callable[[], bool]) -> None:
         with trio.fail_after(200):  # of the test's clock, which runs fast
-            while not seen():  # noqa: ASYNC110 - it tells nobody
+            while not seen():  # noqa: ASYNC110 - it has no event to wait for
                 await trio.sleep(0.1)
 
 

@@ -105,7 +105,7 @@ def test_fleet_open_uses_a_login_link_where_a_token_is_needed(tmp_path: Path) ->
         assert desk.lands(address)[0] == "nobody"
         printed = desk.open("--print")[1]
         assert desk.lands(printed) == ("token:me", "/")
-        # Not for a server that is named: it may be somebody else's.
+        # Not for a server that is named: it may belong to another person.
         secret = token(tmp_path, "new", "--role", "operator", "--name", "other")
         named = desk.open("--print", "--url", url.replace("localhost", "127.0.0.1"), FLEET_TOKEN=secret)
         assert named[:2] == (0, url.replace("localhost", "127.0.0.1") + "/")

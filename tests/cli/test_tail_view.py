@@ -51,7 +51,7 @@ TOOL = recorded("t", "tool", tool="bash", state={"status": "completed", "input":
 @pytest.mark.parametrize(
     ("frames", "lines"),
     [
-        # OpenCode tells that the reasoning has ended only after the text has begun.
+        # OpenCode reports the end of the reasoning only after the text has begun.
         (
             [
                 begun("r", "reasoning"),
@@ -83,7 +83,7 @@ TOOL = recorded("t", "tool", tool="bash", state={"status": "completed", "input":
             [begun("x", "text"), grown("x", "MA"), flying(("r", "reasoning", "So"), ("x", "text", "MARKER"))],
             ["MA", "So", "RKER"],
         ),
-        # What OpenCode has rewritten is told again.
+        # A text that OpenCode has rewritten is printed again.
         ([begun("x", "text"), grown("x", "Wrong"), recorded("x", "text", "Right")], ["Wrong", "Right"]),
         # Nobody streamed it.
         ([recorded("r", "reasoning", "So"), recorded("x", "text", "one\ntwo\n")], ["So", "one", "two"]),

@@ -1,6 +1,6 @@
 """A Fleet on fakes behind a real port, and a line to it that can be cut.
 
-The clock of these tests runs faster than the real one, but goes on by itself: threads take part, and sockets.
+The clock of these tests runs faster than the real one, and without jumps: threads take part, and sockets.
 """
 
 import logging

@@ -69,19 +69,19 @@ class Line:
         stopped.set()
 
     async def stop(self) -> None:
-        """Stop it; who comes now finds nobody."""
+        """Stop the server: new connections are refused."""
         self._stopping.set()
         await self._stopped.wait()
 
     async def unplug(self, pause_s: float) -> None:
-        """Let nobody through for a while; the server goes on."""
+        """Pass no connection on for a while; the server continues."""
         port, self._port = self._port, None
         self.cut()
         await trio.sleep(pause_s)
         self._port = port
 
     async def silence(self, session_id: str) -> None:
-        """Let a session be described, and nothing pass until somebody has connected anew."""
+        """Wait until a session is described, and pass nothing on until a client has connected again."""
         connections, self.mute = self.connections, True
         await self.door.knock("PATCH", f"/api/sessions/{session_id}", {"title": "Unheard"})
         while self.connections == connections:  # noqa: ASYNC110 - nothing tells

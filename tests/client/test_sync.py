@@ -1,4 +1,4 @@
-"""The facade for scripts where somebody is impatient."""
+"""The sync client when Ctrl-C interrupts a script."""
 
 import subprocess
 import sys

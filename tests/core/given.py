@@ -2,7 +2,7 @@
 
     given(SESSION, "s1", *IDLE).when(submit("p2")).then(accepted("p2"), started(2, "p2")).pending("deliver:2:i1")
 
-`when` decides and evolves, so that a story can go on with another `when`. The histories to begin with stand in
+`when` decides and evolves, so that a story can continue with another `when`. The histories to begin with stand in
 sessions.py, instances.py and workspaces.py.
 """
 

@@ -1,4 +1,4 @@
-"""The instance: spawned, served, watched, stopped; and whoever uses it hears of its end."""
+"""The instance: its start, service and stop, and the reports of its end to its sessions."""
 
 import hypothesis
 import pytest

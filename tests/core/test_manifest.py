@@ -176,7 +176,7 @@ def by_path(of: Manifest) -> dict[str, tuple[Content | None, Content | None]]:
             said = {file.file: (before, after)}
         else:
             said = {file.old_file: (before, None), file.file: (None, after)}
-        assert not said.keys() & found.keys(), "two entries tell of one path"
+        assert not said.keys() & found.keys(), "two entries have the same path"
         found |= said
     return found
 

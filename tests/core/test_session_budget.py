@@ -1,4 +1,4 @@
-"""A budget pauses a session between two turns, never within one, until somebody gives it another."""
+"""A budget pauses a session between two turns, never within one, until a person sets another budget."""
 
 import pytest
 from msgspec.structs import replace

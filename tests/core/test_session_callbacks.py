@@ -56,7 +56,7 @@ def resumed(story: Told, instance: str = "i2") -> Told:
 
 
 def run(story: Told, number: int) -> Told:
-    """Run a turn to its end; the parent is told."""
+    """Run a turn to its end, and deliver the callback to the parent."""
     return story.when(s.submit(f"p{number}")).when(s.turn_ended(number))
 
 

@@ -1,4 +1,4 @@
-"""Why a turn does not get on: what the log has of it, and when a person is told."""
+"""The reasons of a delayed turn: their events, and when a person is notified."""
 
 import pytest
 

@@ -195,7 +195,7 @@ def test_termination_cancels_the_provisioning(situation: str) -> None:
 @pytest.mark.parametrize("history", [s.IDLE, s.ACTIVE, s.WAITING, s.FAILED, s.ON_INSTANCE])
 def test_the_end_of_the_instance_during_termination_only_detaches_it(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history, TERMINATED).when(s.instance_ended()).then(s.detached()).pending("end")
-    assert story.effects == SESSION.react(story.state, s.detached()), "who waits for the instance would wait for ever"
+    assert story.effects == SESSION.react(story.state, s.detached()), "nothing else would end the wait for the instance"
     assert story.effects == (e.EndSession("end", None, "ses_1", "/trees/w1"),)
     assert story.when(OVER).state.phase == "stopped"
 

@@ -1,4 +1,4 @@
-"""What holds for a session whatever it is told, in whatever order."""
+"""Laws that hold for a session after every sequence of commands."""
 
 from collections import Counter
 from typing import get_args
@@ -263,7 +263,7 @@ def check_prompts(state: State, log: tuple[SessionEvent, ...]) -> None:
 
 
 def ends(log: tuple[SessionEvent, ...]) -> Counter[str]:
-    """How often each prompt was sent in a turn of its own, arrived in somebody else's, or was withdrawn."""
+    """How often each prompt was sent in a turn of its own, sent into another turn, or withdrawn."""
     found: Counter[str] = Counter()
     steered: dict[str, str] = {}
     for event in log:
@@ -283,7 +283,7 @@ def ends(log: tuple[SessionEvent, ...]) -> Counter[str]:
 
 
 def check_work(state: State) -> None:
-    """What has come to rest orders nothing; what has not orders something; word to the parent goes on beside it."""
+    """A session at rest has no effects, any other has some; callbacks to the parent continue beside them."""
     pending = SESSION.pending(state)
     aside = [effect.key for effect in pending if isinstance(effect, e.NotifyParent | e.DetachInstance)]
     waiting = [c.number for c in state.callbacks.sent if c.status in ("pending", "undelivered")]
@@ -299,7 +299,7 @@ def check_work(state: State) -> None:
 
 
 def check_callbacks(state: State, log: tuple[SessionEvent, ...]) -> None:
-    """Each outcome gives one callback at most, the true one; none is lost, and nobody but a parent hears of it."""
+    """Each outcome gives at most one callback, with that outcome; none is lost, and only a parent gets one."""
     told: Outcome | None = None
     count = 0
     last_turn, last_word = -1, -1

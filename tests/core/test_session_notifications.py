@@ -1,4 +1,4 @@
-"""What a person is told of, what waits in line, and prompts that are commands of OpenCode's."""
+"""Notifications, sessions that wait in a queue, and prompts that are commands of OpenCode."""
 
 import pytest
 

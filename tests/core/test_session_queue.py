@@ -1,4 +1,4 @@
-"""What becomes of prompts that wait: withdrawn, written anew, sent into the turn that runs."""
+"""Waiting prompts: they are withdrawn, edited, or sent into the running turn."""
 
 import pytest
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ RETURNED = (
     AbortRequested(number=1, at_ms=s.AT),
     s.ended(1, "aborted"),
 )
-"""The turn was aborted before the prompt that was to steer it had arrived: it waits again, and nothing goes on."""
+"""The turn was aborted before the prompt that was to steer it had arrived: it waits again, and no turn starts."""
 
 
 def edit(name: str = "p2", text: str = "do that") -> EditPrompt:

@@ -189,7 +189,7 @@ commands: st.SearchStrategy[WebhookCommand] = st.one_of(
 
 def check(state: State, log: tuple[WebhookEvent, ...]) -> None:
     positions = [event.position for event in log if isinstance(event, DeliveryOrdered) and event.position is not None]
-    assert positions == sorted(set(positions)), "an event is told of once, in order"
+    assert positions == sorted(set(positions)), "each event is sent once, in order"
     numbered = [event.number for event in log if isinstance(event, DeliveryOrdered)]
     assert numbered == list(range(1, len(numbered) + 1)), "no number is given twice"
     ends = [event.number for event in log if isinstance(event, DeliverySucceeded | DeliveryDropped)]

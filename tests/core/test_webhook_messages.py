@@ -1,4 +1,4 @@
-"""What a webhook is told of, and the signature that proves who tells it."""
+"""The messages of webhooks, and the signature that proves their sender."""
 
 import base64
 import re

@@ -87,7 +87,7 @@ sessions = st.sampled_from(("s1", "s2", "s3"))
 commands: st.SearchStrategy[WorkspaceCommand] = st.one_of(
     st.builds(w.prepare, sessions, st.sampled_from((w.ORDER, w.ORDER, w.GIVEN))),
     st.builds(w.claim, sessions),
-    st.builds(w.remove, sessions, st.integers(1, 4)),  # as somebody decided who may have seen an older state
+    st.builds(w.remove, sessions, st.integers(1, 4)),  # as decided by a caller that may have seen an older state
     st.sampled_from((w.DONE, w.DONE, w.BROKE, w.RESTORE, w.GONE, w.STAYS, w.BACK, w.NOT_BACK)),
     st.builds(ReportFault, fault=st.sampled_from(("missing", "cut_off", None)), at_ms=st.just(w.AT)),
     st.builds(
@@ -107,7 +107,7 @@ def check(state: State, log: tuple[WorkspaceEvent, ...]) -> None:
         assert not state.sessions
         assert state.spec == w.ORDER, "the directory was there before"
     if state.phase == "ready" and state.spec == w.ORDER and isinstance(log[-1], WorkspaceReady) and is_first(log):
-        assert state.sessions, "nobody will ask for its removal"
+        assert state.sessions, "no session is left that could ask for its removal"
 
 
 def is_first(log: tuple[WorkspaceEvent, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""A workspace goes when nobody claims it and what is only there has been kept; and it can be brought back."""
+"""A workspace without claims is removed after its work was preserved, and can be restored."""
 
 import pytest
 from msgspec.structs import replace

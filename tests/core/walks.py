@@ -54,7 +54,7 @@ def _apply(decider: Decider[Command, State, Event, Effect], state: State, events
         reaction = _by_key(decider.react(state, event))
         assert reaction.items() <= after.items(), "an effect is ordered that a crash would forget"
         assert after.keys() - before.keys() <= reaction.keys(), "an effect would only run after a crash"
-        assert all(before.get(key) != effect for key, effect in reaction.items()), "one in flight is ordered once more"
+        assert all(before.get(key) != effect for key, effect in reaction.items()), "a running effect is started again"
         assert all(running.get(key) != effect for key, effect in reaction.items()), "one is ended and ordered again"
         ordered |= reaction.keys()
     assert ordered <= _by_key(decider.pending(state)).keys(), "an effect is ordered and made void by one decision"

@@ -18,7 +18,7 @@ REGISTER = RegisterWebhook(origin="https://hooks.example", types=TYPES, descript
 REGISTERED: WebhookEvent = WebhookRegistered(
     origin="https://hooks.example", types=TYPES, description="chat", after=10, at_ms=AT
 )
-DISABLED: WebhookEvent = WebhookDisabled(reason="somebody disabled it", failed=False, at_ms=AT)
+DISABLED: WebhookEvent = WebhookDisabled(reason="a person disabled it", failed=False, at_ms=AT)
 
 
 def note(position: int, at_ms: int = AT) -> RequestDelivery:

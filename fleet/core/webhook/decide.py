@@ -54,7 +54,7 @@ def _disable(command: commands.DisableWebhook, state: State) -> Events:
     return (
         ()
         if state.phase == "disabled"
-        else (events.WebhookDisabled(reason="somebody disabled it", failed=False, at_ms=command.at_ms),)
+        else (events.WebhookDisabled(reason="a person disabled it", failed=False, at_ms=command.at_ms),)
     )
 
 

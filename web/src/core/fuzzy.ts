@@ -1,4 +1,4 @@
-/** Finds what somebody means by a few letters: every word must be somewhere, in one piece or as letters in order. */
+/** Fuzzy search by a few letters: every word must be found, as a whole or as letters in order. */
 
 export type Match = {
   /** More is better; made for comparing, it has no unit. */

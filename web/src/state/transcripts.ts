@@ -1,8 +1,8 @@
 /**
  * The transcripts that are open, and the last ones that were: their newest page first, then what happens, as it happens.
  *
- * A transcript is followed while somebody looks at it, and for 30 s after: going back and forth between sessions costs
- * nothing. Five are kept; one that comes back goes on from its position, and the server sends what it missed.
+ * A transcript is followed while it is shown, and for 30 s after: switching between sessions costs
+ * nothing. Five are kept; one that is opened again continues from its position, and the server sends what it missed.
  */
 
 import { type Page, type Place, type Retry, Transcript } from "../core/transcript.ts";
@@ -115,7 +115,7 @@ export class OpenTranscript implements Subscriber {
     this.#unfollow = null;
   }
 
-  /** Read the newest page, and go on from there. */
+  /** Read the newest page, and continue from there. */
   async loadTail(): Promise<void> {
     const wasFollowed = this.#unfollow !== null;
     this.isAtEnd = true;

@@ -1,4 +1,4 @@
-/** A bare input that offers how what is typed may go on (the combobox pattern of WAI-ARIA), for the first load: light. */
+/** A bare input that offers completions of the typed text (the combobox pattern of WAI-ARIA), for the first load: light. */
 import { type ComponentProps, type KeyboardEvent, type ReactNode, useId, useState } from "react";
 import style from "./complete.module.css";
 import { cx } from "./cx.ts";

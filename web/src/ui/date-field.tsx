@@ -1,4 +1,4 @@
-/** A day. While it is being typed, nothing is told: browsers say the year 0002 on the way to 2026. */
+/** A day. While it is being typed, no change is reported: browsers report the year 0002 on the way to 2026. */
 import { type ReactNode, useEffect, useState } from "react";
 import { TextField } from "./field.tsx";
 

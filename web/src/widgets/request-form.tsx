@@ -29,7 +29,7 @@ type RequestFormProps = {
   readonly hasKeys?: boolean | undefined;
 };
 
-/** Send an answer; say who was faster where somebody was. */
+/** Send an answer; if another person was faster, say who. */
 function useReply(sessionId: string, requestId: string): readonly [boolean, (reply: Reply) => void] {
   const [isSending, setSending] = useState(false);
   const command = useCommand();

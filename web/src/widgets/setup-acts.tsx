@@ -37,7 +37,7 @@ export function SetupCommands({ setup }: { readonly setup: SetupItem }): ReactNo
 
 type ActsProps = { readonly sessionId: string; readonly setup: SetupItem };
 
-/** Allow the commands, or go on without them. */
+/** Allow the commands, or continue without them. */
 export function SetupActs({ sessionId, setup }: ActsProps): ReactNode {
   const { isBusy, act } = useAct(["setup", sessionId]);
   const isOff = !useIsConnected() || isBusy;

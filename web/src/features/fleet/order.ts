@@ -3,7 +3,7 @@
  *
  * The rule: while the pointer is over the list no row moves, comes or goes under it; what the rows say stays live. The
  * new order is shown when the pointer leaves, or has rested for 5 s. What the person does (filter, group, sort, fold)
- * takes effect at once. Out of that the order is taken anew at most once a frame, and only when something that decides it
+ * takes effect at once. The order is made again from it at most once a frame, and only when something that decides it
  * has changed.
  */
 import { useEffect, useMemo, useSyncExternalStore } from "react";

@@ -1,4 +1,4 @@
-/** What stands at the end of a transcript: what waits for a person, what the provider says, what goes on. */
+/** The end of a transcript: open requests, messages of the provider, and current work. */
 import type { ReactNode } from "react";
 import { duration, plain } from "../../../core/text.ts";
 import { useNow } from "../../../state/clock.ts";
