@@ -148,6 +148,7 @@ ASK_TIMEOUT_S: Final = 30.0
 PASSIVATE_AFTER_S: Final = 300.0  # an idle aggregate is unloaded from memory
 RESTART_INTENSITY: Final = 5  # restarts within RESTART_WINDOW_S before a supervisor gives up
 RESTART_WINDOW_S: Final = 60.0
+GIVEN_UP_RETRY_S: Final = 60.0  # an actor that was given up is tried again: its effects may be due, without a message
 RESTART_BACKOFF_FIRST_S: Final = 0.1  # most crashes do not repeat at the second attempt
 RESTART_BACKOFF_MAX_S: Final = 10.0  # long enough for a disk or a process to recover, short for a person who waits
 CHILD_STOP_GRACE_S: Final = 10.0  # a child is asked to stop, and cancelled after so long

@@ -17,16 +17,16 @@ settings.register_profile("fleet", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("fleet")
 
 
-_TOGETHER: Final = ("tests/e2e/", "tests/page/", "tests/simulation/test_checks.py")
+_TOGETHER: Final = ("tests/e2e/", "tests/page/", "tests/browser/", "tests/simulation/test_checks.py")
 """Files of which each stays in one process."""
 
 
 class ByFixtures(LoadScopeScheduling):  # type: ignore[misc]  # the same
     """Keeps tests that share something expensive in one process: a second process would make it again.
 
-    A file of `tests/e2e` or `tests/page` stays together, and a process that has files of the page keeps its server and
-    its browser for all of them. All of `tests/ray` shares one cluster, and the tests of the simulation's checkers share
-    their histories. All other tests go to whichever process is free.
+    A file of `tests/e2e`, `tests/page` or `tests/browser` stays together, and a process that has files of the page
+    keeps its server and its browser for all of them. All of `tests/ray` shares one cluster, and the tests of the
+    simulation's checkers share their histories. All other tests go to whichever process is free.
     (The groups of pytest-xdist 3.8 have no effect under pytest 9.2.)
     """
 

@@ -4,6 +4,7 @@ The page tries whatever a page can. The same page is set on a server without a g
 there, so that silence means that Fleet refused.
 """
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ def attack(browser: Chromium, target: str, host: str, directory: Path) -> dict[s
     page = ATTACK.replace("TARGET", target).replace("DIRECTORY", str(directory))
     with Site(page).open() as site, browser.visiting(f"http://{host}:{site.port}/"):
         return site.reports.get(timeout=PATIENCE_S)
+
+
+@pytest.fixture(scope="module")
+def fleet_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """A server without a token, for tests that must leave no trace on it."""
+    with serving(tmp_path_factory.mktemp("fleet")) as url:
+        yield url
 
 
 @pytest.fixture
@@ -54,10 +62,10 @@ def changes(log: httpx.Response) -> list[str]:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost", "127.0.0.1"])
-def test_a_page_of_somebody_else(browser: Chromium, tmp_path: Path, host: str) -> None:
+def test_a_page_of_somebody_else(browser: Chromium, fleet_url: str, tmp_path: Path, host: str) -> None:
     """Also one that another program of this machine serves: to the browser that is the same site."""
-    with serving(tmp_path) as url, httpx.Client(base_url=url, trust_env=False) as http:
-        found = attack(browser, url, host, tmp_path)
+    with httpx.Client(base_url=fleet_url, trust_env=False) as http:
+        found = attack(browser, fleet_url, host, tmp_path)
         refused(found)
         assert changes(http.get("/api/log")) == []
 
@@ -72,15 +80,14 @@ def refused(found: dict[str, Any]) -> None:
     assert found["frame"] != "readable"
 
 
-def test_a_name_that_is_bound_anew(browser: Chromium, tmp_path: Path) -> None:
+def test_a_name_that_is_bound_anew(browser: Chromium, fleet_url: str) -> None:
     """To the browser Fleet is a page of evil.example then, and of the same origin."""
-    with serving(tmp_path) as url:
-        port = url.rpartition(":")[2]
-        assert browser.dump(f"{url}/api/caller").count('"local"') == 1
-        for name in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example"):
-            page = browser.dump(f"http://{name}:{port}/api/sessions")
-            assert "forbidden_origin" in page
-            assert "Host header" in page
+    port = fleet_url.rpartition(":")[2]
+    assert browser.dump(f"{fleet_url}/api/caller").count('"local"') == 1
+    for name in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example"):
+        page = browser.dump(f"http://{name}:{port}/api/sessions")
+        assert "forbidden_origin" in page
+        assert "Host header" in page
 
 
 LURE = """<!doctype html><title>Kittens</title><a id="link" href="TARGET/s/x">Look</a>
@@ -89,19 +96,15 @@ LURE = """<!doctype html><title>Kittens</title><a id="link" href="TARGET/s/x">Lo
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost"])
-def test_a_link_on_another_site(browser: Chromium, playwright: Playwright, tmp_path: Path, host: str) -> None:
+def test_a_link_on_another_site(browser: Chromium, playwright: Playwright, fleet_url: str, host: str) -> None:
     """It opens the page, as a person wants; what the other site loads of it by itself stays outside."""
-    with (
-        serving(tmp_path) as url,
-        Site(LURE.replace("TARGET", url)).open() as site,
-        browser.driven(playwright) as page,
-    ):
+    with Site(LURE.replace("TARGET", fleet_url)).open() as site, browser.driven(playwright) as page:
         page.goto(f"http://{host}:{site.port}/")
         assert page.title() == "refused"
         assert len(page.frames) > 1
-        assert [frame.url for frame in page.frames if frame.url.startswith(url)] == []
+        assert [frame.url for frame in page.frames if frame.url.startswith(fleet_url)] == []
         page.click("#link")
-        page.wait_for_url(f"{url}/s/x")
+        page.wait_for_url(f"{fleet_url}/s/x")
         assert "Fleet" in page.title()
 
 

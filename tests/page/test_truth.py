@@ -25,8 +25,6 @@ from tests.e2e.server import Server, repository, until
 from tests.page.conftest import PageServer
 from tests.page.road import Road, Weather
 
-pytestmark = pytest.mark.long
-
 SEED = int(os.environ.get("FLEET_PAGE_SEED") or 7)
 WORKING = ("qalder", "qbirch", "qcedar")  # words that nothing else says
 ASKING = "qdogwood"
@@ -177,6 +175,7 @@ def go(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", level=1, name=f"The {name}")).to_be_visible()
 
 
+@pytest.mark.long
 def test_the_page_shows_what_is_after_everything_that_can_happen(context: BrowserContext, stage: Stage) -> None:
     random = Random(SEED)
     page = context.new_page()

@@ -39,11 +39,11 @@ class Evidence:
     """Everything there is to be seen.
 
     `replies` are the states that the sessions' actors answer with, `found` the statuses that the history shows,
-    `transcripts` what each session shows of its own conversation, `crowds` what was said when there were more
-    processes than there may be, `got` what the receiver of webhooks got, `ran` the set-ups and teardowns that were
-    started. `machines` are the server's and all others, which `world` and `directories` have together; `left_slots` is
-    the room that was reserved when all sessions were stopped, `unreported` says of which finished turns the head lacked
-    the work.
+    `transcripts` what each session shows of its own conversation, `unlogged` the bugs that no line of the log tells
+    of, `crowds` what was said when there were more processes than there may be, `got` what the receiver of webhooks
+    got, `ran` the set-ups and teardowns that were started. `machines` are the server's and all others, which
+    `world` and `directories` have together; `left_slots` is the room that was reserved when all sessions were
+    stopped, `unreported` says of which finished turns the head lacked the work.
     """
 
     disk: MemoryDisk
@@ -57,6 +57,7 @@ class Evidence:
     replies: dict[str, State] = field(default_factory=dict[str, State])
     overlaps: list[str] = field(default_factory=list[str])
     crashes: list[str] = field(default_factory=list[str])
+    unlogged: list[str] = field(default_factory=list[str])
     crowds: list[str] = field(default_factory=list[str])
     found: dict[str, str] = field(default_factory=dict[str, str])
     transcripts: dict[str, list[MessageView]] = field(default_factory=dict[str, list[MessageView]])

@@ -39,6 +39,7 @@ from tests.fakes.machine import FakeMachine
 from tests.fakes.opencode_host import ImportFault
 from tests.fakes.opencode_process import FakeProcess, SpawnFault
 from tests.fakes.workspaces import FakeCheckout
+from tests.simulation.bugs import KINDS
 from tests.simulation.host_faults import HostFaults
 from tests.simulation.machine import Machine
 
@@ -105,6 +106,7 @@ class Faults:
             self._delete_conversation: 3,
             self._fill_disk: 3,
             self._fail_calls: 5,
+            self._meet_bugs: 4,
             self._lose_views: 2,
             self._switch_webhooks_off: 3,
             self._change_recipe: 4,
@@ -138,6 +140,7 @@ class Faults:
         self._hosts.calm()
         self._machine.disk.full = self._machine.disk.low = False
         self._machine.os_errors = ()
+        self._machine.bugs.kinds = ()
         for each in self._machine.machines:
             each.world.spawn_faults.clear()
             each.world.import_faults.clear()
@@ -193,6 +196,12 @@ class Faults:
         self._machine.os_errors = self._random.choice(OS_ERRORS)
         await trio.sleep(self._random.choice((0.2, 2.0, 20.0)))
         self._machine.os_errors = ()
+
+    async def _meet_bugs(self) -> None:
+        """Effects meet errors that no code expects, for as long as a restart or many of them take."""
+        self._machine.bugs.kinds = KINDS
+        await trio.sleep(self._random.choice((0.2, 2.0, 20.0)))
+        self._machine.bugs.kinds = ()
 
     async def _change_recipe(self) -> None:
         self._machine.scripts.recipe = self._random.choice((None, *RECIPES))

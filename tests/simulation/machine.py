@@ -4,7 +4,6 @@
 come in through `Machine.call`, like requests through a door: a crash loses their answers.
 """
 
-import os
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from tests.fakes.shells import FakeShells
 from tests.fakes.trees import FakeTrees
 from tests.fakes.webhooks import FakeSender, MemoryWebhookSecrets
 from tests.fakes.workspaces import FakeDisk, FakeWorkspaces
+from tests.simulation.bugs import Bugs, an_os_error
 from tests.simulation.witness import Witness
 
 REGISTRY: Final = make_registry()
@@ -208,6 +208,7 @@ class Incarnation:
     def kill(self) -> None:
         """kill -9: nothing more becomes durable, nobody gets an answer."""
         self.killed = True
+        self._machine.bugs.due.clear()
         self.log.crash()
         self._leave_cluster()
         self._scope.cancel()
@@ -251,6 +252,7 @@ class Machine:
         self.moved: dict[str, str] = {}
         self.committed: dict[str, list[str]] = {}
         self.os_errors: tuple[int, ...] = ()
+        self.bugs = Bugs()
         self._awaited: list[tuple[type[Any], trio.Event]] = []
         self.traps: list[tuple[type[Any], int]] = []
         self._armed: list[AfterSteps] = []
@@ -368,12 +370,9 @@ class Machine:
             await noticed.wait()
         await self.restart(downtime_s=downtime_s)
 
-    def fault(self) -> OSError | None:
-        """Return what the next call of the operating system meets: with `os_errors`, one of them now and then."""
-        if not self.os_errors or self.random.random() < 0.5:
-            return None
-        number = self.random.choice(self.os_errors)
-        return OSError(number, os.strerror(number), "/somewhere")
+    def fault(self) -> Exception | None:
+        """Return what the next call of a port meets: a bug, an error of the operating system, or nothing."""
+        return self.bugs.meet(self.random) or an_os_error(self.os_errors, self.random)
 
     def relax(self) -> None:
         """The next Fleet may start as many processes as sessions need, and has room; no crash is due any more."""

@@ -140,7 +140,9 @@ class _Run:
                 await self._trouble(faults, nursery)
                 await self._quiet(faults)
                 evidence = await self._evidence()
-                evidence.crashes = [_crash(entry) for entry in logged if entry["log_level"] in ("error", "critical")]
+                errors = [entry for entry in logged if entry["log_level"] in ("error", "critical")]
+                evidence.crashes = [_crash(entry) for entry in errors if not machine.bugs.explain(entry)]
+                evidence.unlogged = machine.bugs.unlogged(errors)
                 self._check(evidence)
                 if self._inspect is not None:
                     self._inspect(evidence)

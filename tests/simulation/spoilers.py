@@ -31,6 +31,7 @@ from tests.simulation.clients import Ledger, Request
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.machine import REGISTRY
 from tests.simulation.spoilt_causes import begin_for_another, end_for_nobody
+from tests.simulation.spoilt_errors import crash_an_actor, forget_a_bug
 from tests.simulation.spoilt_transcripts import lose_a_part, lose_the_turns, show_nothing
 
 Spoil = Callable[[Evidence], None]
@@ -88,10 +89,6 @@ def change_a_payload(evidence: Evidence) -> None:
     evidence.disk = disk_of(evidence)
     record = codec.decode(raw := evidence.disk.records[10])
     evidence.disk.records[10] = codec.join(codec.header_bytes(raw), record.salt, record.payload + b" ")
-
-
-def crash_an_actor(evidence: Evidence) -> None:
-    evidence.crashes = ["child_crashed"]
 
 
 def change_a_view(evidence: Evidence) -> None:
@@ -332,6 +329,7 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("the_chain_holds", lose_a_record),
     ("the_chain_holds", change_a_payload),
     ("no_actor_crashed", crash_an_actor),
+    ("bugs_are_logged", forget_a_bug),
     ("views_are_the_fold", change_a_view),
     ("rebuilt_views_are_the_fold", keep_a_wrong_row),
     ("snapshots_are_the_fold", keep_a_wrong_snapshot),

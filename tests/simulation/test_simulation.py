@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.run import Failure, simulate
 
-COUNT = int(os.environ.get("FLEET_SIM_COUNT") or 250)  # `make sim` runs 500
+COUNT = int(os.environ.get("FLEET_SIM_COUNT") or 500)
 SEED: Final = os.environ.get("FLEET_SIM_SEED") or None
 CHUNK = 25
 CHUNKS = [range(first, min(first + CHUNK, COUNT + 1)) for first in range(1, COUNT + 1, CHUNK)]

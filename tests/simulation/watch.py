@@ -7,8 +7,8 @@ import trio
 from fleet.core.session.state import State
 from tests.simulation.machine import Incarnation, Machine
 
-LOOK_S: Final = 0.5
-UNSEEN_LOOKS_MAX: Final = 8
+LOOK_S: Final = 1.0
+UNSEEN_LOOKS_MAX: Final = 4
 """A prompt that OpenCode stores late runs for a moment before Fleet sees it; longer than 4 s nothing runs unseen."""
 
 

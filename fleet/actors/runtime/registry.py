@@ -7,12 +7,14 @@ Rules kept here alone:
 - an actor that is idle for `passivate_after_s` (no message waits or is handled, no effect runs) is stopped and removed
   from memory;
 - when an actor cannot be activated or crashes too often, all its waiting messages fail: an ask never hangs, and the
-  next message tries again.
+  next message tries again. An actor that crashed too often is also activated again after a while, because it may have
+  effects that no message orders.
 
 The registry has its own supervisor that starts, stops and restarts the actors (supervisor.py).
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
@@ -25,7 +27,7 @@ from fleet.actors.runtime.mailbox import Mailbox
 from fleet.actors.runtime.ref import Message, Ref
 from fleet.actors.runtime.supervisor import Supervisor
 from fleet.errors import Rejected, Unavailable
-from fleet.limits import ACTORS_ACTIVE_MAX, ASK_TIMEOUT_S, PASSIVATE_AFTER_S
+from fleet.limits import ACTORS_ACTIVE_MAX, ASK_TIMEOUT_S, GIVEN_UP_RETRY_S, PASSIVATE_AFTER_S
 
 _log = structlog.get_logger(__name__)
 
@@ -106,6 +108,7 @@ class ActorRegistry(Generic[Command, Reply]):
         self._supervisor = Supervisor(f"{name} actors", escalate=False, children_max=active_max, on_gone=self._gone)
         self._entries: dict[str, _Resident[Command, Reply]] = {}
         self._nursery: trio.Nursery | None = None
+        self._stopping = trio.Event()
         self._activations = self._passivations = self._failures = 0
 
     def ref(self, id: str) -> Ref[Command, Reply]:  # noqa: A002 - the vocabulary's word
@@ -145,6 +148,7 @@ class ActorRegistry(Generic[Command, Reply]):
         task_status: trio.TaskStatus["ActorRegistry[Command, Reply]"] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept messages and passivate idle actors until `stopping` is set; then stop all and fail their messages."""
+        self._stopping = stopping
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._supervisor.run, stopping, name=f"{self.name} supervisor")
@@ -220,6 +224,8 @@ class ActorRegistry(Generic[Command, Reply]):
             return
         if error is not None:
             self._fail(entry, error)
+            if self._nursery is not None:
+                self._nursery.start_soon(self._try_again, id, name=f"{self.name} {id} later")
             return
         self._passivations += 1
         if len(entry.inbox) and self._nursery is not None:
@@ -227,6 +233,14 @@ class ActorRegistry(Generic[Command, Reply]):
             self._nursery.start_soon(self._activate, entry, name=f"{self.name} {id} activation")
         else:
             self._drop(entry, partial(stopped, entry.inbox.name))
+
+    async def _try_again(self, id: str) -> None:  # noqa: A002
+        """Activate an actor that was given up, a while later."""
+        with trio.move_on_after(GIVEN_UP_RETRY_S):
+            await self._stopping.wait()
+            return
+        with suppress(Unavailable):  # overloaded or stopping: the next message activates it
+            self.activate(id)
 
     def _fail(self, entry: _Resident[Command, Reply], error: Exception) -> None:
         self._failures += 1

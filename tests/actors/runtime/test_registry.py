@@ -10,6 +10,7 @@ from fleet.actors.runtime.actor import Actor, Inbox
 from fleet.actors.runtime.ref import Message, Ref
 from fleet.actors.runtime.registry import ActorRegistry
 from fleet.errors import Unavailable
+from fleet.limits import GIVEN_UP_RETRY_S, RESTART_INTENSITY
 
 Clock = trio.testing.MockClock
 
@@ -186,6 +187,24 @@ async def test_an_actor_that_crashes_too_often_is_given_up_and_the_next_message_
         assert await code_of(registry.ask("x", "count")) == "interrupted"
         assert registry.statistics().failures == 1
         assert await registry.ask("x", "count") == 1
+
+
+async def test_an_actor_that_was_given_up_is_activated_again_without_a_message(autojump_clock: Clock) -> None:
+    world = World()
+    async with running(world) as registry:
+        for _ in range(RESTART_INTENSITY + 1):
+            registry.tell("x", "crash")
+        await trio.sleep(GIVEN_UP_RETRY_S / 2)
+        assert (registry.statistics().failures, registry.statistics().active) == (1, 0)
+        starts = world.starts
+        await trio.sleep(GIVEN_UP_RETRY_S)
+        assert (world.starts, registry.statistics().active) == (starts + 1, 1)
+    before_s = trio.current_time()
+    async with running(world) as registry:
+        for _ in range(RESTART_INTENSITY + 1):
+            registry.tell("y", "crash")
+        await trio.sleep(GIVEN_UP_RETRY_S / 2)
+    assert trio.current_time() - before_s < GIVEN_UP_RETRY_S, "a stop does not wait for the next attempt"
 
 
 async def test_active_actors_are_bounded() -> None:

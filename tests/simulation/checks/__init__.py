@@ -34,6 +34,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     log.positions_are_gapless,
     log.the_chain_holds,
     rest.no_actor_crashed,
+    rest.bugs_are_logged,
     folds.views_are_the_fold,
     folds.rebuilt_views_are_the_fold,
     folds.snapshots_are_the_fold,

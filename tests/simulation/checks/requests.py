@@ -70,5 +70,8 @@ def repetitions_are_one_order(evidence: Evidence) -> Iterator[str]:
 
 
 def _is_conflict(evidence: Evidence, request: Request, heard: object) -> bool:
-    codes = ("internal",) if request.session in evidence.erased else ("idempotency_conflict", "internal")
-    return isinstance(heard, Problem) and heard.code in codes
+    if not isinstance(heard, Problem):
+        return False
+    if heard.code == "internal":  # an order that a bug has ended is that for whoever repeats it, and the log says so
+        return not any(getattr(recorded.event, "code", None) == "internal" for recorded in evidence.history)
+    return heard.code == "idempotency_conflict" and request.session not in evidence.erased

@@ -43,3 +43,8 @@ def who_is_idle_can_work(evidence: Evidence) -> Iterator[str]:
 def no_actor_crashed(evidence: Evidence) -> Iterator[str]:
     """An actor that crashes met a bug: faults of the world are answers to it, not exceptions."""
     yield from evidence.crashes
+
+
+def bugs_are_logged(evidence: Evidence) -> Iterator[str]:
+    """A bug in an effect is in the server's log with its trace, whatever follows from it."""
+    yield from evidence.unlogged
