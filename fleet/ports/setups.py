@@ -26,13 +26,17 @@ class Recipe(msgspec.Struct, frozen=True):
 
 
 class Script(msgspec.Struct, frozen=True):
-    """Commands for a shell. `marker` marks their processes, so that they can be found after a crash."""
+    """Commands for a shell. `marker` marks their processes, so that they can be found after a crash.
+
+    A run with the same `attempt` is the same run: where it still goes on, or has just ended, it is not repeated.
+    """
 
     marker: str
     text: str
     directory: str
     variables: Mapping[str, str]
     timeout_s: float
+    attempt: int = 0
 
 
 class ScriptEnd(msgspec.Struct, frozen=True):

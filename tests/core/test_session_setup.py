@@ -1,9 +1,11 @@
 """A session whose repository asks for a set-up: it waits for a person, runs, fails, is retried, aborted or skipped."""
 
 import pytest
+from msgspec.structs import replace
 
 from fleet.core.session.commands import AbortTurn, ResumeSession, SkipSetup, StopSession
 from fleet.core.session.decide import SESSION
+from fleet.core.session.effects import SetUpWorkspace
 from fleet.core.session.events import (
     ProvisionFailed,
     ResumeRequested,
@@ -120,3 +122,10 @@ def test_set_up_whose_host_is_lost_fails_or_begins_again_on_another_host() -> No
     given(SESSION, "s1", *RUNS).when(end).then(ended, failed).pending()
     story = given(SESSION, "s1", *s.roaming(*RUNS)).when(end).then(ended, failed, ResumeRequested(at_ms=s.AT))
     story.pending("workspace")
+
+
+def test_each_set_up_of_a_workspace_is_an_attempt_of_its_own() -> None:
+    again = (ResumeRequested(at_ms=s.AT + 5), replace(s.TO_SET_UP[-1], at_ms=s.AT + 6))
+    stories = [given(SESSION, "s1", *history) for history in (RUNS, (*FAILED, *again))]
+    attempts = [effect.attempt for story in stories for effect in story.effects if isinstance(effect, SetUpWorkspace)]
+    assert attempts == [s.AT, s.AT + 6]

@@ -74,7 +74,7 @@ class Setups:
             await self._await_permission(effect, report)
             await report(ReportSetupStarted(at_ms=self._now()))
             await self._record(effect, complete=False)
-            end = await self._run(effect.workspace_id, effect.recipe.script, SETUP_S, on_output)
+            end = await self._run(effect.workspace_id, effect.recipe.script, SETUP_S, effect.attempt, on_output)
             if end.code == 0:
                 await self._record(effect, complete=True)
         except Problem as problem:
@@ -110,13 +110,15 @@ class Setups:
         deliver = Deliver[WorkspaceCommand](command, cause_here(f"workspace:{effect.workspace_id}"))
         await self._context.actors.workspaces.ask(effect.workspace_id, deliver)
 
-    async def _run(self, workspace_id: str, text: str, timeout_s: float, on_output: OnOutput) -> ScriptEnd:
+    async def _run(
+        self, workspace_id: str, text: str, timeout_s: float, attempt: int, on_output: OnOutput
+    ) -> ScriptEnd:
         workspace = self._context.views.workspaces.get(workspace_id)
         if not text or workspace is None or workspace.spec is None:
             return ScriptEnd(0)
         spec = workspace.spec
         place = _place(workspace, spec)
-        script = Script(f"setup-{workspace_id}", text, place, variables_of(workspace), timeout_s)
+        script = Script(f"setup-{workspace_id}", text, place, variables_of(workspace), timeout_s, attempt)
         return await self._context.at(spec.host).scripts.run(script, on_output)
 
     async def _baseline(self, session_id: str) -> str | None:
@@ -140,7 +142,7 @@ class Setups:
             written.take(text)
 
         try:
-            end = await self._run(workspace.id, recipe.teardown, TEARDOWN_S, on_output)
+            end = await self._run(workspace.id, recipe.teardown, TEARDOWN_S, workspace.since_ms, on_output)
             detail = "" if end.code == 0 else _failure("teardown", end, TEARDOWN_S, "")
         except Problem as problem:
             end, detail = ScriptEnd(None), problem.detail

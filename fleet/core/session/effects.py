@@ -33,6 +33,7 @@ class SetUpWorkspace(msgspec.Struct, frozen=True):
     workspace_id: str
     repository: str | None
     recipe: Recipe
+    attempt: int
 
 
 class AttachInstance(msgspec.Struct, frozen=True):
@@ -232,7 +233,8 @@ def _provision(step: ProvisionStep, state: State) -> Effect:
     if step == "workspace":
         return ProvideWorkspace("workspace", _workspace_spec(state))
     if step == "setup" and state.setup is not None:
-        return SetUpWorkspace("setup", state.workspace_id, state.source_repository, state.setup.recipe)
+        setup = state.setup
+        return SetUpWorkspace("setup", state.workspace_id, state.source_repository, setup.recipe, setup.attempt)
     if step == "instance" or state.opencode.instance_id is None:
         return AttachInstance(
             "instance", state.directory, state.settings.strategy, state.source_directory, state.source_repository

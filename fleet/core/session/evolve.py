@@ -59,7 +59,7 @@ def _workspace_attached(state: State, event: events.WorkspaceAttached) -> StateP
         "directory": event.directory,
         "settings": replace(state.settings, branch=event.branch),
         "provisioning": "instance" if event.recipe is None else "setup",
-        "setup": state.setup if event.recipe is None else Setup(event.recipe),
+        "setup": state.setup if event.recipe is None else Setup(event.recipe, attempt=event.at_ms),
     }
 
 

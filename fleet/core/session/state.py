@@ -88,7 +88,10 @@ SetupStatus = Literal["required", "held", "running", "done", "failed", "skipped"
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """The set-up of the session's workspace. `exit_code` is None until its commands have ended."""
+    """The set-up of the session's workspace. `exit_code` is None until its commands have ended.
+
+    `attempt` is when it was ordered, which tells it from earlier ones of the workspace.
+    """
 
     recipe: Recipe
     status: SetupStatus = "required"
@@ -96,6 +99,7 @@ class Setup(msgspec.Struct, frozen=True):
     detail: str = ""
     started_at_ms: int = 0
     ended_at_ms: int = 0
+    attempt: int = 0
 
 
 class Request(msgspec.Struct, frozen=True):

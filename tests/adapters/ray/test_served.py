@@ -26,3 +26,21 @@ async def test_a_teardown_is_not_taken_for_the_set_up_that_still_runs(tmp_path: 
             torn_down = await scripts.output("setup-w1", len(torn_down.text))
         assert torn_down.end == ScriptEnd(0)
         nursery.cancel_scope.cancel()
+
+
+async def test_result_of_an_earlier_attempt_is_not_that_of_the_next_one(tmp_path: Path) -> None:
+    def script(attempt: int) -> Script:
+        return Script("setup-w1", "echo ran >> log; wc -l < log", str(tmp_path), {}, 600.0, attempt)
+
+    async def result() -> str:
+        output = await scripts.output("setup-w1", 0)
+        while output.end is None:
+            output = await scripts.output("setup-w1", len(output.text))
+        return (await scripts.output("setup-w1", 0)).text.strip()
+
+    async with trio.open_nursery() as nursery:
+        scripts = OwnScripts(LocalScripts(tmp_path, {"PATH": os.environ["PATH"]}), nursery)
+        for attempt, ran in ((1, "1"), (1, "1"), (2, "2")):  # the server's call to forget it did not arrive
+            await scripts.start(script(attempt))
+            assert await result() == ran
+        nursery.cancel_scope.cancel()
