@@ -2,7 +2,8 @@
 
 The core (core/hosts.py) knows what is new. What a full disk refuses is tried again, unless newer news of the same host
 has come meanwhile. A host of the log that the engine does not report after a start of the server is silent, and after
-the grace it is lost: its lease has ended as well, because this server has not been in touch with its agent.
+its grace it is lost: its lease has ended as well, because this server has not been in touch with its agent. Nothing
+else declares such a host lost.
 """
 
 import structlog
@@ -70,16 +71,20 @@ class HostRecords:
 
     async def _miss(self) -> None:
         """Record the hosts of the log that the engine does not report."""
+        begun_s = trio.current_time()
         await trio.sleep(HOST_REPORT_S)
-        for name in self._missing():
-            await self._record(HostSilent(name, _UNREPORTED))
-        await trio.sleep(max(0.0, self._grace_s + HOST_GRACE_MARGIN_S - HOST_REPORT_S))
-        for name in self._missing():
-            await self._record(HostLost(name, f"{_UNREPORTED}, {self._grace_s:g} s and more ago"))
+        missing = sorted((self._grace_of(each), each.name) for each in self._known().hosts.values() if each.facts)
+        for _, name in missing:
+            if name not in self._reported:
+                await self._record(HostSilent(name, _UNREPORTED))
+        for grace_s, name in missing:
+            await trio.sleep_until(begun_s + grace_s + HOST_GRACE_MARGIN_S)
+            if name not in self._reported:
+                await self._record(HostLost(name, f"{_UNREPORTED}, {grace_s:g} s and more ago"))
 
-    def _missing(self) -> list[str]:
-        known = self._known()
-        return [each.name for each in known.hosts.values() if each.facts and each.name not in self._reported]
+    def _grace_of(self, host: m.KnownHost) -> float:
+        """Return how long processes there run without a server: its agent may be one of a server with another grace."""
+        return max(self._grace_s, 0.0 if host.facts is None else host.facts.grace_s)
 
     def _known(self) -> m.State:
         return self._context.views.hosts.get(m.HOSTS_ID) or m.initial(m.HOSTS_ID)

@@ -64,7 +64,8 @@ DEADLINES: Final = HostDeadlines()
 class RayHosts:
     """The hosts of a cluster, and `local`. `compose` makes the ports of a host, `options` are those of all agents.
 
-    `known` are the hosts that the log names: each is waited for from the first call to it on.
+    `known` are the hosts that the log names. Of one that does not answer after a start nothing is reported here: what
+    became of it follows from the log (actors/upkeep/host_records.py).
     """
 
     def __init__(
@@ -274,7 +275,7 @@ class RayHosts:
         beat = known.link.last
         if beat is None:
             return
-        info = self._info(known, beat.info)
+        info = msgspec.structs.replace(self._info(known, beat.info), grace_s=beat.grace_s)
         before = known.event.info if isinstance(known.event, HostUp) else None
         known.link.heard()
         if self._nursery is not None and (before is None or before.epoch != info.epoch):
@@ -294,6 +295,9 @@ class RayHosts:
         return msgspec.structs.replace(said, labels=labels, cpus=known.node.cpus)
 
     def _not_heard(self, known: HeardHost, reason: str) -> None:
+        """Report that a host is silent, or lost; one that was never heard is for those who know it from before."""
+        if known.event is None:
+            return
         silent_s = trio.current_time() - known.last_s
         evidence = f"it was last heard {silent_s:.0f} s ago: {reason}"
         last = known.link.last

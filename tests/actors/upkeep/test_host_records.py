@@ -91,6 +91,16 @@ async def test_a_host_that_does_not_answer_after_a_restart_is_silent_and_then_lo
         assert "since the server started" in state.hosts["node2"].evidence
 
 
+async def test_host_whose_agent_has_a_longer_grace_than_the_server_is_lost_later(machine: Machine) -> None:
+    async with following(machine, killed=True) as (_, hosts):
+        await hosts.tell(HostUp(replace(NODE, grace_s=1000.0)))
+    async with following(machine) as (door, _):
+        await trio.sleep(HOST_GRACE_S + HOST_GRACE_MARGIN_S + 1)
+        assert [kind for kind, _ in told(door)] == ["host.seen", "host.silent"]
+        await trio.sleep(1000.0 - HOST_GRACE_S)
+        assert [kind for kind, _ in told(door)] == ["host.seen", "host.silent", "host.lost"]
+
+
 async def test_a_full_disk_delays_what_it_refuses_and_not_a_loss(machine: Machine) -> None:
     async with following(machine) as (door, hosts):
         await hosts.tell(HostUp(NODE))
