@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
 
 from fleet.core.session.state import State
-from fleet.core.workspace.events import WorkspaceLookedAt, WorkspaceReady, WorkspaceRestored
+from fleet.core.workspace.events import LeftoversRemoved, WorkspaceLookedAt, WorkspaceReady, WorkspaceRestored
 from fleet.events.envelope import Recorded
 from fleet.events.log import Log
 from fleet.limits import FLEET_ERASED_MAX
 from fleet.projections.activities import Activities
 from fleet.projections.views import Views
 
-_SHOWN: Final = (WorkspaceLookedAt, WorkspaceReady, WorkspaceRestored)
+_SHOWN: Final = (LeftoversRemoved, WorkspaceLookedAt, WorkspaceReady, WorkspaceRestored)
 
 
 class TouchedFollower(Protocol):
@@ -115,7 +115,7 @@ class Touched:
                     self._note(state.id, position)
 
     def _note_workspace(self, workspace_id: str, position: int) -> None:
-        """Note the sessions of a workspace: their items show whether its checkout is missing."""
+        """Note the sessions of a workspace: their items show whether its checkout is missing, and what came back."""
         for state in self._views.sessions:
             if state.workspace_id == workspace_id:
                 self._note(state.id, position)

@@ -9,7 +9,7 @@ import trio
 
 from tests.cli.terminal import fleet
 from tests.client.line import Line
-from tests.fakes.cluster import SILENT_S, FakeCluster
+from tests.fakes.cluster import GRACE_S, MARGIN_S, SILENT_S, FakeCluster
 from tests.gateway.door import REPOSITORY, Machine
 
 
@@ -70,3 +70,26 @@ async def test_a_new_session_asks_for_a_host_and_for_room(machine: Machine) -> N
 @pytest.mark.parametrize("given", [["--host", "a", "--host", "b"], ["--host", "a", "--host", "gpu=true"]])
 async def test_host_option_is_a_name_or_labels(line: Line, given: list[str]) -> None:
     assert (await fleet(line, "new", REPOSITORY, *given)).code == 2
+
+
+async def test_show_names_newer_work_that_came_back_from_a_host(machine: Machine) -> None:
+    async with with_node(machine) as (cluster, line):
+        session_id = (
+            await fleet(line, "new", REPOSITORY, "--isolation", "worktree", "--prompt", "write", "--wait")
+        ).out
+        session_id = session_id.split()[0]
+        state = line.door.fleet.views.sessions.get(session_id)
+        assert state is not None
+        node = cluster.machines["node1"]
+        node.cut()
+        node.disk.contents[state.directory]["unsaved.txt"] = b"newer"
+        await trio.sleep(GRACE_S + MARGIN_S + 10)
+        cluster.add("node2")
+        await fleet(line, "resume", session_id)
+        await line.door.fleet.views.sessions.wait(session_id, lambda s: s.phase == "idle")
+        node.mend()
+        await trio.sleep(20)
+        ref = f"refs/fleet/returned/{state.workspace_id}-node1"
+        assert f"newer work came back from node1: {ref}" in " ".join(
+            (await fleet(line, "show", session_id)).out.split()
+        )

@@ -46,6 +46,7 @@ export function session(id: string, fields: Partial<SessionItem> = {}): SessionI
     setup: null,
     host: "local",
     need: null,
+    returned: [],
     ...fields,
   };
 }

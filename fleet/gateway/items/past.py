@@ -34,14 +34,18 @@ async def items_at(fleet: Fleet, items: SessionItems, at: int, states: Sequence[
 
 async def then(fleet: Fleet, at: int, state: State) -> Surroundings:
     """Return what the log says around a session of then: its process where that did not answer, and its host."""
+    host, returned = await _workspace_at(fleet, at, state.workspace_id)
     instance_id = None if state.ended_at_ms is not None else last_instance(state)
     instance = None if instance_id is None else await fleet.past.instances.one(instance_id, at)
     silent = instance if instance is not None and instance.phase == "unreachable" else None
-    return Surroundings(silent=silent, host=await _host_at(fleet, at, state.workspace_id))
+    return Surroundings(silent=silent, host=host, returned=returned)
 
 
-async def _host_at(fleet: Fleet, at: int, workspace_id: str) -> str | None:
+async def _workspace_at(fleet: Fleet, at: int, workspace_id: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the host of a workspace of then, and the refs of what had come back to it."""
     if fleet.views.hosts.get(HOSTS_ID) is None:  # there never was another machine
-        return fleet.hosts.name_of(workspace_id)
+        return fleet.hosts.name_of(workspace_id), ()
     workspace = await fleet.past.workspaces.one(workspace_id, at)
-    return None if workspace is None or workspace.spec is None else workspace.spec.host
+    if workspace is None or workspace.spec is None:
+        return None, ()
+    return workspace.spec.host, workspace.returned

@@ -51,7 +51,8 @@ class Surroundings(NamedTuple):
 
     `activity` is that of a part in flight, `silent` the session's process where that does not answer, `context_limit`
     that of the model in tokens, `rehearsal` the provider of the scripted model where the server has it, `lost` the
-    session's workspace where something is wrong with it, `host` the name of the workspace's host.
+    session's workspace where something is wrong with it, `host` the name of the workspace's host, `returned` the
+    refs of newer work that came back from a host which it had left.
     """
 
     activity: Activity | None = None
@@ -60,6 +61,7 @@ class Surroundings(NamedTuple):
     rehearsal: str | None = None
     lost: WorkspaceState | None = None
     host: str | None = None
+    returned: tuple[str, ...] = ()
 
 
 def session_item(state: State, around: Surroundings) -> SessionItem:
@@ -114,6 +116,7 @@ def _session_fields(state: State, around: Surroundings) -> dict[str, Any]:
         "setup": None if state.setup is None else SetupBrief(**_setup_fields(state.setup)),
         "host": around.host,
         "need": _need_item(state.settings),
+        "returned": list(around.returned),
     }
 
 

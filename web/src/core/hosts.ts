@@ -100,3 +100,8 @@ export function needWords(need: SessionItem["need"]): string | null {
   ];
   return parts.map(part => oneLine(part)).join(", ");
 }
+
+/** Return where newer work of a workspace is, which came back from a host that it had left. */
+export function returnedWords(workspaceId: string, ref: string): string {
+  return `newer work came back from ${oneLine(ref.replace(`refs/fleet/returned/${workspaceId}-`, ""), 80)}: ${oneLine(ref)}`;
+}

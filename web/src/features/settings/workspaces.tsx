@@ -1,6 +1,6 @@
 /** The workspaces: where sessions work, what removed ones have preserved, and how to restore them. */
 import { type ReactNode, useState } from "react";
-import { LOCAL } from "../../core/hosts.ts";
+import { LOCAL, returnedWords } from "../../core/hosts.ts";
 import { hasEnded } from "../../core/status.ts";
 import { plain } from "../../core/text.ts";
 import { api } from "../../state/api.ts";
@@ -78,6 +78,11 @@ function Row({ item }: { readonly item: WorkspaceItem }): ReactNode {
           </div>
         )}
         {item.teardown?.detail && <div className={style.note}>{plain(item.teardown.detail)}</div>}
+        {item.returned.map(ref => (
+          <div key={ref} className={style.note}>
+            {plain(returnedWords(item.id, ref))}
+          </div>
+        ))}
         {item.kept?.ref && <div className={style.note}>kept as {item.kept.ref}</div>}
       </td>
       <td className={style.word}>{item.isolationStrategy}</td>

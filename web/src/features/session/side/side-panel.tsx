@@ -1,7 +1,7 @@
 /** The panel beside the transcript on wide screens: turns, things to do, relatives, the workspace. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import { elsewhere, needWords } from "../../../core/hosts.ts";
+import { elsewhere, needWords, returnedWords } from "../../../core/hosts.ts";
 import { lookOf } from "../../../core/status.ts";
 import { oneLine, plain } from "../../../core/text.ts";
 import { useConversations, useTodos, useWorkspace } from "../../../state/session.ts";
@@ -97,6 +97,14 @@ function Workspace(): ReactNode {
               {plain(item.host ?? "none yet")}
               {item.need !== null && <div className={style.need}>asked for: {plain(needWords(item.need) ?? "")}</div>}
             </dd>
+          </>
+        )}
+        {item.returned.length > 0 && (
+          <>
+            <dt>Came back</dt>
+            {item.returned.map(ref => (
+              <dd key={ref}>{plain(returnedWords(item.workspaceId, ref))}</dd>
+            ))}
           </>
         )}
         <dt>Directory</dt>
