@@ -39,11 +39,11 @@ class SelfDescription:
         self._address = address
         self._labels = labels
         self._engine_version = engine_version
-        self._git_version: str | None = None
+        self._git_version = ""
 
     async def look(self) -> HostInfo:
         """Return what it is and has free now."""
-        if self._git_version is None:
+        if not self._git_version:  # it may be installed meanwhile
             self._git_version = await _read_git_version()
         memory = psutil.virtual_memory()
         existing = next(each for each in (self._root, *self._root.parents) if each.exists())

@@ -19,6 +19,9 @@ class FakeAgent:
         self.leased_s: float | None = None
         self.rehearsal: bool | None = None
         self.grace_s = 120.0
+        self.git_version = "2.39"
+        self.says_name = name
+        self.beats_too_much = False
         self.exits: dict[str, Exit] = {}
         self.scripts: dict[str, str] = {}
         self.ends: dict[str, ScriptEnd] = {}
@@ -30,20 +33,20 @@ class FakeAgent:
     async def beat(self, token: str, processes: tuple[ProcessIdentity, ...]) -> Beat:
         if token:
             self.leased_s = max(self.leased_s or 0.0, float(token))
-        memory = tuple(each.pid * 1000 for each in processes)
+        memory = tuple(each.pid * 1000 for each in processes) + ((1,) if self.beats_too_much else ())
         return Beat(
             self._info(), str(trio.current_time()), self.grace_s, memory, (False,) * len(processes), tuple(self.scripts)
         )
 
     def _info(self) -> HostInfo:
         return HostInfo(
-            self.name,
+            self.says_name,
             self.epoch,
             "10.0.0.1",
             f"/hosts/{self.name}",
             self.version,
             "1.18.33",
-            "2.39",
+            self.git_version,
             "3.11",
             "2.60",
             {},

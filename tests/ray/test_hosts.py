@@ -15,8 +15,9 @@ from fleet import __version__
 from fleet.adapters.git import GitTrees, GitWorkspaces
 from fleet.adapters.local_hosts import LocalHosts
 from fleet.adapters.ray.engine import sidecar
+from fleet.adapters.ray.heard_host import DEADLINES, HostDeadlines
 from fleet.adapters.ray.host import HeadPorts, ray_host
-from fleet.adapters.ray.hosts import DEADLINES, HostDeadlines, RayHosts
+from fleet.adapters.ray.hosts import RayHosts
 from fleet.adapters.ray.machine import Options
 from fleet.adapters.travel import Head
 from fleet.errors import Unavailable

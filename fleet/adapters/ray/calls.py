@@ -163,7 +163,7 @@ def result_of(port: type, name: str, answer: bytes) -> Any:
     """Return the result of a call, or `EXPIRED`. Raises its `Problem`, or `RemoteBugError`, `OtherVersion`."""
     try:
         return _result_of(port, name, _answers.decode(answer))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, LookupError) as error:
         raise OtherVersion(str(error)) from error
 
 

@@ -2,14 +2,29 @@
 
 from typing import Final
 
+import msgspec
 import trio
 
 from fleet.adapters.ray.frames import Node
 from fleet.adapters.ray.link import HostLink
-from fleet.limits import ENGINE_DEAF_S
+from fleet.limits import ENGINE_DEAF_S, HOST_GRACE_MARGIN_S, HOST_SILENT_S, HOST_UNUSED_S
 from fleet.ports import Host, HostLost, HostSilent, HostUp
 
 _NODE_ID: Final = "ray.io/node-id"
+
+
+class HostDeadlines(msgspec.Struct, frozen=True):
+    """How long a host may be unheard before it is silent; and after the grace, before it is lost.
+
+    And how long it may have no session, before it gives up its agent where the cluster removes machines.
+    """
+
+    silent_s: float = HOST_SILENT_S
+    margin_s: float = HOST_GRACE_MARGIN_S
+    unused_s: float = HOST_UNUSED_S
+
+
+DEADLINES: Final = HostDeadlines()
 
 
 class HeardHost:

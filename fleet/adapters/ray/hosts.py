@@ -20,12 +20,12 @@ from fleet.adapters.ray import frames
 from fleet.adapters.ray.calls import OtherVersion, RemoteBugError
 from fleet.adapters.ray.engine import Engine, Launch, UnreachableError
 from fleet.adapters.ray.frames import Adopt, Cluster, Dismiss, Node
-from fleet.adapters.ray.heard_host import HeardHost
+from fleet.adapters.ray.heard_host import DEADLINES, HeardHost, HostDeadlines
 from fleet.adapters.ray.link import HostLink
 from fleet.adapters.ray.machine import Beat, Options
-from fleet.adapters.ray.reservations import HEAD_AWAY, Reservations
+from fleet.adapters.ray.reservations import HEAD_AWAY, Reservations, hosts_in
 from fleet.errors import Problem, Rejected
-from fleet.limits import HOST_BEAT_S, HOST_EVENTS_MAX, HOST_GRACE_MARGIN_S, HOST_SILENT_S, HOST_UNUSED_S
+from fleet.limits import HOST_BEAT_S, HOST_EVENTS_MAX, HOST_SILENT_S
 from fleet.ports import (
     LOCAL,
     EngineDown,
@@ -45,20 +45,6 @@ _log = structlog.get_logger(__name__)
 _UNREADABLE: Final = "unknown"
 HOST_LABEL: Final = "fleet-host"
 _ENGINE_LABELS: Final = "ray.io/"
-
-
-class HostDeadlines(msgspec.Struct, frozen=True):
-    """How long a host may be unheard before it is silent; and after the grace, before it is lost.
-
-    And how long it may have no session, before it gives up its agent where the cluster removes machines.
-    """
-
-    silent_s: float = HOST_SILENT_S
-    margin_s: float = HOST_GRACE_MARGIN_S
-    unused_s: float = HOST_UNUSED_S
-
-
-DEADLINES: Final = HostDeadlines()
 
 
 class RayHosts:
@@ -89,7 +75,7 @@ class RayHosts:
         self._readers: list[trio.MemorySendChannel[HostEvent]] = []
         self._nursery: trio.Nursery | None = None
         self._rehearsal: bool | None = None
-        self._reservations = Reservations(self._engine, self._is_heard, self._is_known)
+        self._reservations = Reservations(self._engine, self._why_unusable, self._is_known)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the engine and hear the hosts, until cancelled. Raises `StartupError`."""
@@ -156,7 +142,7 @@ class RayHosts:
             await trio.sleep(HOST_BEAT_S)
 
     def _see(self, cluster: Cluster) -> None:
-        nodes = {node.labels[HOST_LABEL]: node for node in cluster.nodes if HOST_LABEL in node.labels}
+        nodes = hosts_in(cluster)
         for name, node in nodes.items():
             if name != LOCAL:
                 self._know(name).node = node
@@ -207,9 +193,13 @@ class RayHosts:
     def _is_known(self, name: str) -> bool:
         return name in self._known or name in self._named()
 
-    def _is_heard(self, name: str) -> bool:
-        """Return whether a host answers, or would if it had to."""
-        return name in self._known and (self._known[name].link.is_heard or self._known[name].link.is_resting)
+    def _why_unusable(self, name: str) -> str | None:
+        """Return why a host takes no session; None if it does, or would if it had to answer."""
+        known = self._known.get(name)
+        if known is None or not (known.link.is_heard or known.link.is_resting):
+            return "which does not answer"
+        has_git = known.link.last is None or known.link.last.info.git_version
+        return None if has_git else "which has no git"  # every session there would fail
 
     # --------------------------------------------------------------------------------------------------- one heartbeat
 
@@ -281,10 +271,12 @@ class RayHosts:
         if self._nursery is not None and (before is None or before.epoch != info.epoch):
             self._nursery.start_soon(self._pass_on_rehearsal, known)
         self._tell(known, HostUp(info))
-        if before is None:
+        if before is None or before.git_version != info.git_version:
             self._reservations.changed()
 
     def _info(self, known: HeardHost, said: HostInfo) -> HostInfo:
+        """Return what a host says of itself, under the name by which the cluster knows it."""
+        said = msgspec.structs.replace(said, name=known.link.host)
         if known.node is None:
             return said
         labels = {

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import trio
 
-from fleet.adapters.ray.calls import Remote
+from fleet.adapters.ray.calls import OtherVersion, Remote
 from fleet.adapters.ray.engine import Engine, UnreachableError
 from fleet.adapters.ray.frames import FrameError, PortCall
 from fleet.adapters.ray.machine import PORTS, Beat
@@ -95,6 +95,8 @@ class HostLink:
         processes = tuple(self._asked)
         token = "" if self.last is None else self.last.token
         beat: Beat = await Remote(PORTS["machine"], send).call("beat", token, processes)
+        if not len(beat.memory_bytes) == len(beat.suspended) == len(processes):
+            raise OtherVersion("its heartbeat is about other processes than those that were asked for")
         self._asked = dict(zip(processes, zip(beat.memory_bytes, beat.suspended, strict=True), strict=True)) | {
             each: known for each, known in self._asked.items() if each not in processes
         }

@@ -5,10 +5,12 @@ and what is reserved; the cluster has the last word. Where it can start machines
 reservation for no host in particular (`<slot>@`): it makes the cluster start one. One slot is placed at a time.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
+import structlog
 import trio
 
 from fleet.adapters.ray import frames
@@ -18,33 +20,56 @@ from fleet.errors import Rejected
 from fleet.limits import HOST_ROOM_S, HOST_SILENT_S, MIB
 from fleet.ports import LOCAL, Need, OnDelay
 
+_log = structlog.get_logger(__name__)
+
 HOST_LABEL = "fleet-host"
 HEAD_AWAY: Final = f"the head of the cluster has not answered for {HOST_SILENT_S:g} s"
 
 
-class Reservations:
-    """The reservations of a cluster. `is_heard` says whether a host answers, `is_known` whether the log names it."""
+def hosts_in(cluster: Cluster) -> dict[str, Node]:
+    """Return the machines that are hosts, by name. Of two with the same name it is always the same one."""
+    named = [node for node in cluster.nodes if HOST_LABEL in node.labels]
+    return {node.labels[HOST_LABEL]: node for node in sorted(named, key=lambda node: node.address, reverse=True)}
 
-    def __init__(self, engine: Engine, is_heard: Callable[[str], bool], is_known: Callable[[str], bool]) -> None:
+
+class Reservations:
+    """The reservations of a cluster.
+
+    `why_unusable` says why a host takes no session, None if it does; `is_known` whether the log names it.
+    """
+
+    def __init__(
+        self, engine: Engine, why_unusable: Callable[[str], str | None], is_known: Callable[[str], bool]
+    ) -> None:
         self._engine = engine
-        self._is_heard = is_heard
+        self._why_unusable = why_unusable
         self._is_known = is_known
         self._cluster: Cluster | None = None
         self._slots: dict[str, Slot] | None = None  # what is reserved, None while it has to be read
         self._nodes: dict[str, Node] = {}  # of hosts that are in the cluster now
         self._seen: dict[str, Node] = {}  # also of hosts that were in it
+        self._twins: set[str] = set()  # names that several machines have
         self._placing = trio.Lock()
         self._change = trio.Event()
         self.away = ""  # why nothing can be reserved now
 
     def see(self, cluster: Cluster) -> None:
         """Store the current cluster; if it has changed, waiting placements try again."""
-        nodes = {node.labels[HOST_LABEL]: node for node in cluster.nodes if HOST_LABEL in node.labels}
+        nodes = hosts_in(cluster)
+        self._warn_of_twins(cluster, nodes)
         is_changed = cluster != self._cluster
         self._cluster, self._nodes = cluster, nodes
         self._seen.update(nodes)
         if is_changed:
             self.changed()
+
+    def _warn_of_twins(self, cluster: Cluster, nodes: Mapping[str, Node]) -> None:
+        """Log once for each name that two machines have: only one of them can be the host."""
+        named = (each.labels[HOST_LABEL] for each in cluster.nodes if HOST_LABEL in each.labels)
+        twins = {name for name, count in Counter(named).items() if count > 1}
+        for name in twins - self._twins:
+            _log.warning("host_name_twice", host=name, used=nodes[name].address, hint=f"rename: {HOST_LABEL}=NAME")
+        self._twins |= twins
 
     def changed(self) -> None:
         """Let waiting placements try again."""
@@ -158,7 +183,10 @@ class Reservations:
         used = sorted(self._nodes, key=lambda name: (len(self._slots_on(name)), name))
         for name in dict.fromkeys((*preferred, *started, *used)):
             if (name == LOCAL and need.host is None and not need.labels and name not in need.avoid) or (
-                name in self._nodes and name not in need.avoid and self._is_heard(name) and self._fits(name, need, slot)
+                name in self._nodes
+                and name not in need.avoid
+                and self._why_unusable(name) is None
+                and self._fits(name, need, slot)
             ):
                 yield name
 
@@ -193,8 +221,8 @@ class Reservations:
             self._slots.pop(name, None)
 
     def _reason(self, need: Need) -> str:
-        if need.host is not None and not self._is_heard(need.host):
-            return f"the host {need.host}, which does not answer"
+        if need.host is not None and (why := self._why_unusable(need.host)) is not None:
+            return f"the host {need.host}, {why}"
         if self._can_grow(need):
             return f"a machine that starts, with {_words(need)}"
         return _words(need)

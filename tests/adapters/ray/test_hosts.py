@@ -5,6 +5,7 @@ from typing import Protocol
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fleet.adapters.ray.calls import Served
@@ -278,3 +279,47 @@ async def test_a_script_fails_when_its_agent_was_started_again(autojump_clock: M
                 await trio.sleep(3)
                 setting.agents["n1"].scripts.clear()
                 await trio.sleep(60)
+
+
+# --------------------------------------------------------------------------------------------------- hosts that mislead
+
+
+async def test_host_that_calls_itself_by_the_name_of_another_is_still_itself(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        setting.agents["n1"].says_name = "n2"
+        setting.agents["n2"].says_name = "local"
+        events = await told(setting.hosts, 5)
+        assert {each.info.root: each.info.name for each in events if isinstance(each, HostUp)} == {
+            "/hosts/n1": "n1",
+            "/hosts/n2": "n2",
+        }
+
+
+async def test_heartbeat_about_other_processes_makes_a_host_silent_and_harms_no_other(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        setting.agents["n1"].beats_too_much = True
+        events = await told(setting.hosts, HOST_SILENT_S + 5)
+        assert short(events)[3:] == [("HostSilent", "n1")]
+        assert await setting.hosts.host("n2").opencode.find() == ()
+
+
+async def test_of_two_machines_with_one_name_the_same_is_the_host_at_each_look(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        twin = replace(node_of("n1", cpus=64.0), address="10.0.0.9")
+        first = setting.backend.nodes_alive
+        cores: set[float] = set()
+        for nodes in ((twin, *first), (*first, twin), (twin, *first)):
+            setting.backend.nodes_alive = nodes
+            events = await told(setting.hosts, 5)
+            cores |= {each.info.cpus for each in events[3:] if isinstance(each, HostUp) and each.info.name == "n1"}
+        assert cores == {4.0}
+
+
+async def test_host_without_git_gets_no_session(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        setting.agents["n1"].git_version = ""
+        await ready(setting)
+        assert await setting.hosts.reserve("s1", Need(cpus=1.0), ("n1",), nothing) == "n2"
