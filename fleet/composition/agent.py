@@ -27,6 +27,7 @@ from fleet.adapters.ray.served import OwnMachine, OwnScripts, OwnTunnels, inheri
 from fleet.adapters.scripts import LocalScripts
 from fleet.adapters.self_description import SelfDescription
 from fleet.environment import passed_on
+from fleet.limits import MIRROR_SWEEP_S
 from fleet.private_files import make_private_directory
 from fleet.rehearsal.offer import Offer
 
@@ -77,7 +78,7 @@ async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
                 "workspaces": workspaces,
                 "trees": trees,
                 "removals": GitRemovals(workspaces),
-                "transfer": GitTransfer(root, trees),
+                "transfer": await nursery.start(_tidied, root, trees),
                 "files": LocalFiles(),
                 "shells": shells,
                 "scripts": OwnScripts(scripts, nursery),
@@ -86,6 +87,15 @@ async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
             },
         )
         nursery.cancel_scope.cancel()
+
+
+async def _tidied(root: Path, trees: GitTrees, *, task_status: trio.TaskStatus[GitTransfer]) -> None:
+    """Start with the mirrors of this machine, and remove unused ones from time to time."""
+    transfer = GitTransfer(root, trees)
+    task_status.started(transfer)
+    while True:
+        await transfer.tidy()
+        await trio.sleep(MIRROR_SWEEP_S)
 
 
 def _root(options: Options) -> Path:

@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 from typing import Final
 
+import structlog
 import trio
 
-from fleet.adapters.git import mirrors
+from fleet.adapters.git import mirror_use, mirrors
 from fleet.adapters.git.checkout_location import locate
 from fleet.adapters.git.files import exists
 from fleet.adapters.git.packs import Objects, pack
@@ -17,6 +18,8 @@ from fleet.core.paths import is_inside
 from fleet.errors import Problem
 from fleet.keyed_locks import Locks
 from fleet.ports import Collected, MirrorOffer, MirrorState, Packed, Parcel
+
+_log = structlog.get_logger(__name__)
 
 MIRRORS: Final = "mirrors"
 WORKSPACES: Final = "workspaces"
@@ -30,6 +33,7 @@ class GitTransfer:
     def __init__(self, root: Path, trees: GitTrees) -> None:
         self._mirrors = Path(os.path.realpath(root), MIRRORS)
         self._parcels = Parcels(Path(os.path.realpath(root), PARCELS))
+        self._workspaces = Path(os.path.realpath(root), WORKSPACES)
         self._trees = trees
         self._locks = Locks()
 
@@ -66,6 +70,7 @@ class GitTransfer:
         async with self._locks.hold(key):
             if not await exists(f"{mirror}/HEAD"):
                 return Collected({}, Packed())
+            await trio.to_thread.run_sync(mirror_use.note, Path(mirror), workspace_id)
             refs, given = await mirrors.changed(mirror, workspace_id)
             wanted = tuple(sorted(set(refs.values()) - set(had)))
             known = had if whole else (*had, *given)
@@ -113,6 +118,13 @@ class GitTransfer:
             mirror = self._mirror(key)
             if not await exists(mirror):
                 await trio.Path(mirror).symlink_to(repository)
+
+    async def tidy(self) -> None:
+        """Remove the mirrors that no workspace of this host has used for `MIRROR_UNUSED_S`, one after the other."""
+        for mirror in await trio.to_thread.run_sync(mirror_use.mirrors_in, self._mirrors):
+            async with self._locks.hold(mirror.name.removesuffix(".git")):
+                if await trio.to_thread.run_sync(mirror_use.remove_unused, mirror, self._workspaces):
+                    _log.info("mirror_removed", mirror=mirror.name)
 
     def _mirror(self, key: str) -> str:
         if Path(key).name != key or key in ("", ".", ".."):

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.errors import Problem, Rejected, Unavailable
-from fleet.ports import Strategy, WorkspaceSpec
+from fleet.ports import PreservedWork, Strategy, WorkspaceSpec
 from tests.adapters.travel.world import TravelWorld, git, refs
 from tests.contracts.removals_contract import made
 from tests.contracts.workspaces_contract import MAKING, new_spec
@@ -244,3 +244,51 @@ async def test_a_moved_repository_keeps_its_worktrees_on_the_host(world: TravelW
     world.write(spec.directory, "work")
     assert (await world.removals.keep(spec)).ref is not None
     assert world.is_kept(spec.source_directory, spec.workspace_id)
+
+
+# ----------------------------------------------------------------------------------------------------- what goes again
+
+
+async def test_mirror_goes_when_no_workspace_has_needed_it_for_long_and_is_made_again(world: TravelWorld) -> None:
+    repository = world.repository("shop")
+    specs = [await new_spec(world, repository, kind, number=number) for number, kind in enumerate(MAKING, 1)]
+    for spec in specs:
+        await world.workspaces.prepare(spec)
+    mirror = world.first.mirror()
+    kept: PreservedWork | None = None
+    for spec in specs:
+        await tidied_long_after(world, mirror)
+        assert mirror.exists(), "a workspace needs it"
+        kept = await world.removals.keep(spec)
+        await world.removals.remove(spec, kept)
+    await world.transfer.tidy()
+    assert mirror.exists(), "it was needed just now"
+    await tidied_long_after(world, mirror)
+    assert not [*mirror.parent.iterdir()]
+    assert kept is not None
+    await world.removals.restore(specs[-1], kept)
+    assert world.first.mirror() == mirror
+
+
+async def tidied_long_after(world: TravelWorld, mirror: Path) -> None:
+    os.utime(mirror / "fleet-workspaces", (0, 0))
+    await world.transfer.tidy()
+
+
+async def test_branch_that_was_deleted_on_the_server_goes_with_the_next_transfer(world: TravelWorld) -> None:
+    repository = world.repository("shop")
+    for name in ("gone", "used", "moved"):
+        git(repository, "branch", name)
+    spec = replace(await new_spec(world, repository, "worktree"), branch="used", base_ref=None)
+    prepared = await world.workspaces.prepare(spec)
+    git(str(world.first.mirror()), "update-ref", "refs/heads/moved", made_commit(prepared.directory))
+    git(repository, "branch", "-D", "gone", "moved")
+    await world.workspaces.prepare(await new_spec(world, repository, "worktree", number=2))
+    there = refs(str(world.first.mirror()), "refs/heads")
+    assert "refs/heads/gone" not in there
+    assert {"refs/heads/used", "refs/heads/moved"} <= there.keys(), "the host has work of its own there"
+
+
+def made_commit(directory: str) -> str:
+    git(directory, "commit", "-q", "--allow-empty", "-m", "On the host")
+    return git(directory, "rev-parse", "HEAD").strip()
