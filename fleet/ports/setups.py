@@ -28,7 +28,7 @@ class Recipe(msgspec.Struct, frozen=True):
 class Script(msgspec.Struct, frozen=True):
     """Commands for a shell. `marker` marks their processes, so that they can be found after a crash.
 
-    A run with the same `attempt` is the same run: where it still goes on, or has just ended, it is not repeated.
+    A run with the same `attempt` is the same run: while it runs, and after its end, it is not repeated.
     """
 
     marker: str
