@@ -1,6 +1,7 @@
 """Parcels: packs as files in a directory, on their way to or from another host. Each is named by its content."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import TypeVar
 import trio
 
 from fleet.adapters.git.packs import NewParcel, digest
-from fleet.errors import Problem
+from fleet.errors import Problem, Unavailable
 from fleet.limits import PARCEL_KEPT_S, PARCEL_PIECE_BYTES
 from fleet.ports import Packed, Parcel
 from fleet.private_files import make_private_directory
@@ -60,6 +61,14 @@ class Parcels:
     async def new(self) -> Path:
         """Return the path of a file that is the caller's; it does not exist."""
         return await self.directory() / f"{os.urandom(8).hex()}.arriving"
+
+    async def require_room(self, parcel: Parcel) -> None:
+        """Raise `Unavailable` disk_full if a parcel that another machine announces does not fit on the disk."""
+        directory = await self.directory()
+        free_bytes = await self._run(lambda: shutil.disk_usage(directory).free)
+        if parcel.size_bytes > free_bytes:
+            said = f"a parcel of {parcel.size_bytes} bytes is to arrive, and {free_bytes} bytes are free in {directory}"
+            raise Unavailable("disk_full", said)
 
     async def add(self, file: Path, piece: bytes) -> None:
         """Write the next piece of a parcel into a file that is the caller's."""

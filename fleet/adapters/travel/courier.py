@@ -161,9 +161,10 @@ class Courier:
         if parcel is None:
             yield True, None
             return
+        await self._parcels.require_room(parcel)
         file, piece, offset = await self._parcels.new(), packed.first, 0
         try:
-            while piece:
+            while piece and offset <= parcel.size_bytes:
                 await self._parcels.add(file, piece)
                 offset += len(piece)
                 more = offset < parcel.size_bytes

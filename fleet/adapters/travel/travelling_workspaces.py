@@ -16,7 +16,7 @@ from fleet.adapters.git.worktrees import note_ref
 from fleet.adapters.travel.courier import Courier, Head
 from fleet.adapters.travel.places import HostPlaces, key_of
 from fleet.core.paths import is_inside
-from fleet.errors import Rejected
+from fleet.errors import Problem, Rejected
 from fleet.ports import Branch, Condition, Fault, PreparedWorkspace, Source, Strategy, Workspaces, WorkspaceSpec
 
 _ELSEWHERE = frozenset(("directory_missing", "not_a_directory"))
@@ -72,7 +72,12 @@ class TravellingWorkspaces:
             also |= kept | await returned_refs.kept_refs(repository, spec.workspace_id)
         await self._courier.deliver(source, repository, also)
         given = spec.base_ref if base is None else base
-        prepared = await self._node.prepare(self._places.spec(spec, repository, given))
+        there = self._places.spec(spec, repository, given)
+        prepared = await self._node.prepare(there)
+        if not is_inside(prepared.directory, (there.directory,)):  # it would count as that of another workspace
+            raise Problem(
+                "git_failed", f"the host has made the workspace in {prepared.directory!r}, which is not its own"
+            )
         await self._trees.borrow(spec.workspace_id, repository, prepared.head)
         await self._courier.bring(repository, spec.workspace_id)
         await self._courier.place(repository, spec.workspace_id, base or prepared.head)

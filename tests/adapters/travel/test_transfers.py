@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from fleet.adapters.git import GitWorkspaces
 from fleet.errors import Problem, Rejected, Unavailable
-from fleet.ports import PreservedWork, Strategy, WorkspaceSpec
+from fleet.ports import PreparedWorkspace, PreservedWork, Strategy, WorkspaceSpec
 from tests.adapters.travel.world import TravelWorld, git, refs
 from tests.contracts.removals_contract import made
 from tests.contracts.workspaces_contract import MAKING, new_spec
@@ -292,3 +293,34 @@ async def test_branch_that_was_deleted_on_the_server_goes_with_the_next_transfer
 def made_commit(directory: str) -> str:
     git(directory, "commit", "-q", "--allow-empty", "-m", "On the host")
     return git(directory, "rev-parse", "HEAD").strip()
+
+
+# ----------------------------------------------------------------------------------------------------- hosts that lie
+
+
+async def test_parcel_that_is_larger_than_the_disk_of_the_server_is_refused(world: TravelWorld) -> None:
+    spec = await new_spec(world, world.repository("shop"), "worktree")
+    prepared = await world.workspaces.prepare(spec)
+    Path(prepared.directory, "new.txt").write_text("new\n")
+    world.transfer.announced_bytes = 1 << 60
+    with pytest.raises(Unavailable, match="bytes are free") as refused:
+        await world.removals.keep(spec)
+    assert refused.value.code == "disk_full"
+    world.transfer.announced_bytes = 10  # and sends more than that
+    with pytest.raises(Problem, match="could not be moved"):
+        await world.removals.keep(spec)
+    assert not [*Path(world.base, "fleet", "parcels").iterdir()]
+
+
+@pytest.mark.parametrize("directory", ["/etc", "{own}/../other", "{own}-2/shop"])
+async def test_workspace_of_a_host_is_in_its_own_directory(
+    world: TravelWorld, monkeypatch: pytest.MonkeyPatch, directory: str
+) -> None:
+    honest = GitWorkspaces.prepare
+
+    async def prepare(self: GitWorkspaces, spec: WorkspaceSpec) -> PreparedWorkspace:
+        return replace(await honest(self, spec), directory=directory.format(own=spec.directory))
+
+    monkeypatch.setattr(GitWorkspaces, "prepare", prepare)
+    with pytest.raises(Problem, match="which is not its own"):
+        await world.workspaces.prepare(await new_spec(world, world.repository("shop"), "worktree"))

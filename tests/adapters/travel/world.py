@@ -76,6 +76,7 @@ class CountedTransfer(GitTransfer):
         self.sent_bytes = 0
         self.faults: list[str] = []
         self.extra_refs: dict[str, str] = {}
+        self.announced_bytes: int | None = None
 
     async def put(self, name: str, offset: int, piece: bytes) -> int:
         self.sent_bytes += len(piece)
@@ -100,7 +101,10 @@ class CountedTransfer(GitTransfer):
 
     async def collect(self, key: str, workspace_id: str, had: tuple[str, ...], *, whole: bool) -> Collected:
         collected = await super().collect(key, workspace_id, had, whole=whole)
-        return replace(collected, refs={**collected.refs, **self.extra_refs})
+        packed = collected.packed
+        if self.announced_bytes is not None and packed.parcel is not None:
+            packed = replace(packed, parcel=replace(packed.parcel, size_bytes=self.announced_bytes))
+        return replace(collected, refs={**collected.refs, **self.extra_refs}, packed=packed)
 
     def _has(self, fault: str) -> bool:
         if self.faults[:1] != [fault]:
