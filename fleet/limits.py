@@ -412,6 +412,7 @@ DIRECTORY_NAME_CHARS_MAX: Final = 100
 DIRTY_PATHS_SHOWN_MAX: Final = 5  # in the error that refuses to remove a person's work
 MIRROR_UNUSED_S: Final = 7 * 24 * 3600.0  # then a mirror that no workspace needs goes; making it again costs a transfer
 MIRROR_SWEEP_S: Final = 3600.0  # between two looks for such mirrors: each takes some milliseconds for a mirror
+MIRROR_LOCK_S: Final = 120.0  # an older lock of git in a mirror is of a git that was killed: git holds one for ms
 PARCEL_PIECE_BYTES: Final = 8 * MIB  # of a parcel in one call to another host: 207 MiB/s, where 1 MiB gets 92
 PARCEL_KEPT_S: Final = 86_400.0  # a transfer that stopped can continue for so long
 PARCEL_TRIES_MAX: Final = 3  # a damaged one, and one that does not complete what the receiver has, are sent again

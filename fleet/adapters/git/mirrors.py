@@ -6,6 +6,7 @@ has checked out. Of the server's configuration only what a clone would get arriv
 """
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from fleet.adapters.git.packs import Objects, store
 from fleet.adapters.git.preservation_commit import kept_ref
 from fleet.adapters.git.repository import read_refs
 from fleet.errors import Problem
+from fleet.limits import MIRROR_LOCK_S
 from fleet.ports import MirrorOffer
 from fleet.private_files import write_private
 
@@ -70,6 +72,7 @@ async def state(mirror: str, digest: str) -> tuple[bool, tuple[str, ...]]:
 async def receive(mirror: str, offer: MirrorOffer, file: Path | None) -> bool:
     """Store the objects of an offer and follow its refs. False: it lacks objects. Raises `Problem` git_failed."""
     await make(mirror, offer.object_format)
+    await trio.to_thread.run_sync(_remove_stale_locks, Path(mirror))
     await trio.to_thread.run_sync(_note_shallow, Path(mirror, "shallow"), offer.shallow)
     actual = await _refs(mirror)
     wanted = tuple(sorted(offer.objects - set(actual.values())))
@@ -196,6 +199,18 @@ async def _last(mirror: str) -> _Last:
         return msgspec.json.decode(await trio.to_thread.run_sync(read_file, f"{mirror}/{_OFFER}"), type=_Last)
     except (OSError, msgspec.MsgspecError):  # there is none, or it is damaged: nothing is known
         return _Last("", {})
+
+
+def _remove_stale_locks(mirror: Path) -> None:
+    """Remove what a git left behind that was ended with its machine or agent: no ref could be changed any more."""
+    for lock in (*mirror.glob("*.lock"), *(mirror / "refs").rglob("*.lock")):
+        try:
+            age_s = time.time() - lock.stat().st_mtime
+            if age_s > MIRROR_LOCK_S:
+                lock.unlink()
+                _log.warning("stale_lock_removed", mirror=mirror.name, lock=lock.name, age_s=round(age_s))
+        except OSError:
+            continue  # git has removed it
 
 
 def _note_shallow(path: Path, commits: tuple[str, ...]) -> None:

@@ -295,6 +295,18 @@ def made_commit(directory: str) -> str:
     return git(directory, "rev-parse", "HEAD").strip()
 
 
+async def test_locks_of_a_git_that_was_killed_on_the_host_do_not_stop_later_transfers(world: TravelWorld) -> None:
+    repository = world.repository("shop")
+    await world.workspaces.prepare(await new_spec(world, repository, "worktree"))
+    mirror, branch = world.first.mirror(), git(repository, "symbolic-ref", "HEAD").strip()
+    for name in (f"{branch}.lock", "packed-refs.lock", "HEAD.lock"):
+        (mirror / name).touch()
+        os.utime(mirror / name, (0, 0))
+    git(repository, "commit", "-q", "--allow-empty", "-m", "More")
+    await world.workspaces.prepare(await new_spec(world, repository, "worktree", number=2))
+    assert refs(str(mirror), branch) == {branch: world.head(repository)}
+
+
 # ----------------------------------------------------------------------------------------------------- hosts that lie
 
 
