@@ -9,7 +9,8 @@ import pytest
 import trio
 import trustme
 
-from fleet.adapters.ray.hosts import HostDeadlines, RayHosts
+from fleet.adapters.ray.heard_host import HostDeadlines
+from fleet.adapters.ray.hosts import RayHosts
 from fleet.adapters.ray.survey import survey
 from fleet.errors import Problem
 from fleet.ports import HostLost, Need, WorkspaceSpec
