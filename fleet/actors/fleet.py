@@ -79,7 +79,7 @@ class Fleet:
         self.records = records
         # Use cases.
         self.sessions = SessionUseCases(context, effects.rooms)
-        self.forks = Forks(context, self.sessions)
+        self.forks = Forks(context, self.sessions, projections.change_records)
         self.endings = RemovalUseCases(context, self.sessions, effects.erasure)
         self.end_previews = RemovalPreviews(context, self.sessions)
         self.offers = OpenCodeCatalog(context)

@@ -81,8 +81,10 @@ def waits_behind(item: SessionDetail) -> str | None:
 class Session:
     """A session of a Fleet. It is a name, not a copy: every call asks the server.
 
-    `id` is its Fleet id or its OpenCode id, as the caller named it. `created` is what it was when this client
-    made it, None otherwise. Every method raises `FleetError`: `NotFound` where there is no such session.
+    `id` is its Fleet id or its OpenCode id, as the caller named it. `created` is what it was when this client made it,
+    None otherwise. `files_as_of` is set for a fork that this client made and whose files are of an earlier moment than
+    its conversation: the log position of their snapshot. Every method raises `FleetError`: `NotFound` where there is
+    no such session.
 
     >>> session = await fleet.create("/home/user/plain", title="Try it")
     >>> await session.prompt("Say something")
@@ -94,6 +96,7 @@ class Session:
     def __init__(self, connection: Connection, session_id: str, created: SessionItem | None = None) -> None:
         self.id = session_id
         self.created = created
+        self.files_as_of: int | None = None
         self._connection = connection
         self._path = f"/sessions/{quote(session_id, safe='')}"
 
@@ -313,7 +316,9 @@ class Session:
         """Create a session with the conversation and files of this one, before the message or now."""
         body = ForkBody(title, message_id, isolation_strategy)
         made = await self._connection.write(Created, "POST", f"{self._path}/fork", body=body, key=key)
-        return Session(self._connection, made.session.id, made.session)
+        forked = Session(self._connection, made.session.id, made.session)
+        forked.files_as_of = made.files_as_of
+        return forked
 
     async def end(self, *, cleanup_workspace: bool = False, permanent: bool = False, force: bool = False) -> Ended:
         """Stop it; also remove its worktree or clone, or erase everything that Fleet has of it.

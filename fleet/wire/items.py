@@ -165,11 +165,16 @@ class SessionItem(WireItem, kw_only=True):
 
 
 class Created(WireItem, kw_only=True):
-    """The response to a create. `instance_id` is null while a set-up waits or runs."""
+    """The response to a create. `instance_id` is null while a set-up waits or runs.
+
+    `filesAsOf` is set for a fork whose files are from an earlier moment than its conversation, because none were
+    recorded later: the position of the event with which they were.
+    """
 
     instance_id: str | None
     workspace_id: str
     session: SessionItem
+    files_as_of: int | None = None
 
 
 class Resumed(WireItem, kw_only=True):

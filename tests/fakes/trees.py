@@ -20,6 +20,8 @@ class FakeTrees:
     async def take(self, workspace_id: str, directory: str) -> str:
         self.disk.trees_taken_s.append(trio.current_time())
         await trio.sleep(self.disk.tree_s)
+        if self.disk.tree_fault is not None:
+            raise Problem(self.disk.tree_fault, "The snapshot cannot be taken")
         files = self._files(directory)
         tree = hashlib.sha1(repr(sorted(files.items())).encode(), usedforsecurity=False).hexdigest()
         self.disk.trees.setdefault(workspace_id, {})[tree] = files

@@ -77,11 +77,11 @@ class FakeDisk:
     discarded then.
 
     `contents` are files by directory and name, for those tests that look at them. `trees` and `kept` are what
-    tests/fakes/trees.py and removals.py keep, by workspace id. `switched` are branches that
-    somebody checked out in a directory since it was made. `busy` names the processes that work in a directory.
-    `cut_off` are worktrees whose repository was moved. `remade` counts how often a checkout was lost and made again.
-    `placed` are the hosts of workspaces on other machines, on the disk of the server. A tree takes `tree_s`, and
-    `trees_taken_s` are the times at which one was begun.
+    tests/fakes/trees.py and removals.py keep, by workspace id. `switched` are branches that somebody checked out in a
+    directory since it was made. `busy` names the processes that work in a directory. `cut_off` are worktrees whose
+    repository was moved. `remade` counts how often a checkout was lost and made again. `placed` are the hosts of
+    workspaces on other machines, on the disk of the server. A tree takes `tree_s`, or fails with the problem
+    `tree_fault`, and `trees_taken_s` are the times at which one was begun.
     """
 
     directories: set[str] = field(default_factory=set[str])
@@ -100,6 +100,7 @@ class FakeDisk:
     remade: Counter[str] = field(default_factory=Counter[str])
     placed: dict[str, str] = field(default_factory=dict[str, str])
     tree_s: float = 0.0
+    tree_fault: str | None = None
     trees_taken_s: list[float] = field(default_factory=list[float])
 
     def add_repository(self, top: str) -> FakeRepository:

@@ -1,8 +1,9 @@
 """Forks a session: the new session has the conversation up to a message, and the files as they were then.
 
-A fork in its own worktree or clone gets the files of the tree from before that message's turn; a fork that shares the
-directory has the present files. The conversation is cut at the beginning of a turn, because trees exist only there:
-of the turn that the message began or steered, or of the running turn.
+A fork in its own worktree or clone gets the files of the tree from before that message's turn. If none was taken then,
+because the turn before ended in a crash, it gets those of the last tree before. A fork that shares the directory has
+the present files. The conversation is cut at the beginning of a turn: of the turn that the message began or steered, or
+of the running turn.
 """
 
 from typing import NamedTuple
@@ -21,21 +22,28 @@ from fleet.core.session.values import ForkPoint
 from fleet.errors import Rejected
 from fleet.limits import FEED_PAGE_EVENTS
 from fleet.ports import Strategy
+from fleet.projections.change_records import ChangeRecords
 
 
 class _Cut(NamedTuple):
-    """The point of a fork: the first message that is not copied, and the files at that time."""
+    """The point of a fork: the first message that is not copied, and the files at that time, if a tree was taken then.
+
+    `position` is that of the point's event, None for the end.
+    """
 
     message_id: str | None
     tree: str | None
+    position: int | None = None
+    files_as_of: int | None = None
 
 
 class Forks:
     """Makes forks, on one Fleet."""
 
-    def __init__(self, context: Context, sessions: SessionUseCases) -> None:
+    def __init__(self, context: Context, sessions: SessionUseCases, records: ChangeRecords) -> None:
         self._context = context
         self._sessions = sessions
+        self._records = records
 
     async def fork(
         self, any_id: str, title: str | None, message_id: str | None, strategy: Strategy | None, caller: Caller
@@ -57,7 +65,7 @@ class Forks:
         if wanted == "existing":
             cut = cut._replace(message_id=None if message_id is None else cut.message_id, tree=None)
         elif cut.tree is None:
-            cut = cut._replace(tree=await self._tree_now(session, cut))
+            cut = await self._nearest(session, cut)
         settings = replace(
             session.settings,
             title=title or f"{session.settings.title} (fork)",
@@ -67,7 +75,9 @@ class Forks:
             budget=None,
             host=self._host(session),
             parent_id=None,
-            origin=ForkPoint(session.id, session.opencode.session_id, cut.message_id, session.workspace_id, cut.tree),
+            origin=ForkPoint(
+                session.id, session.opencode.session_id, cut.message_id, session.workspace_id, cut.tree, cut.files_as_of
+            ),
         )
         new = NewSession(session.source_directory, settings)
         return await self._sessions.create(new, caller)
@@ -81,12 +91,12 @@ class Forks:
         turns: dict[str, int] = {}
         tree = self._sessions.session(session_id).snapshots.baseline
         log, stream = self._context.log, self._context.views.sessions.stream(session_id)
-        for read, (_, _, event) in enumerate(log.replay(stream), 1):
+        for read, (_, position, event) in enumerate(log.replay(stream), 1):
             if read % FEED_PAGE_EVENTS == 0:
                 await trio.lowlevel.checkpoint()
             if isinstance(event, TurnStarted):
                 turns[event.message_id] = event.number
-                cuts[event.number] = _Cut(event.message_id, tree)
+                cuts[event.number] = _Cut(event.message_id, tree, position)
                 tree = None
             elif isinstance(event, PromptDelivered) and event.kept_as is not None:
                 number = turns[event.message_id]
@@ -105,17 +115,29 @@ class Forks:
             raise Rejected("invalid", f"{message_id} is no prompt of this session", field="messageId")
         return cuts[turns[message_id]]
 
-    async def _tree_now(self, session: State, cut: _Cut) -> str:
-        """Take the tree of the present files for a fork at the end. Raises `Problem` for an earlier point."""
-        if cut.message_id is not None:
-            raise Rejected(
-                "tree_gone",
-                f"No snapshot of the files was taken before {cut.message_id}, so the fork would be without them",
-                hint="Fork at another message, or wait until the turn is over and fork without one.",
-            )
-        gone = await missing(self._context, session.id)
+    async def _nearest(self, session: State, cut: _Cut) -> _Cut:
+        """Return the cut with the present files for a fork at the end, else with the last tree before it.
+
+        Raises `Rejected` workspace_gone or tree_gone if there is neither.
+        """
+        gone = None if cut.message_id is not None else await missing(self._context, session.id)
+        if cut.message_id is None and gone is None:
+            return cut._replace(tree=await self._tree_now(session))
+        stream = self._context.views.sessions.stream(session.id)
+        taken = await self._records.tree(stream, cut.position)
+        if taken is not None:
+            return cut._replace(tree=taken.tree, files_as_of=taken.position)
         if gone is not None:
-            raise Rejected("workspace_gone", gone, hint="Fork at an earlier prompt, whose files were recorded.")
+            raise Rejected(
+                "workspace_gone", gone, hint="No snapshot of its files was ever taken, so none can be forked."
+            )
+        raise Rejected(
+            "tree_gone",
+            f"No snapshot of the files was taken before {cut.message_id}, so the fork would be without them",
+            hint="Fork at a later message, or wait until the turn is over and fork without one.",
+        )
+
+    async def _tree_now(self, session: State) -> str:
         tree = await self._context.host_of(session.workspace_id).trees.take(session.workspace_id, session.directory)
         if self._sessions.session(session.id).turns != session.turns:
             raise Rejected("session_active", "a turn began while the files were read", hint="Try again.")

@@ -122,6 +122,10 @@ async def _made(fleet: "FleetClient", session: "Session", *, wait: bool, json: b
         print(session.id, flush=True)
         where = None if session.created is None else session.created.directory
         errors.print(f"works in {where}", style="dim", soft_wrap=True)
+        if session.files_as_of is not None:
+            errors.print(
+                f"its files are those of event {session.files_as_of}; no later ones were recorded", soft_wrap=True
+            )
     if not wait:
         if json:
             print(json_of(session.created))

@@ -72,7 +72,8 @@ class ForkPoint(msgspec.Struct, frozen=True):
     """The origin of a fork: the session, its id in OpenCode, and the files.
 
     `message_id` is the first message that is not copied, None to copy all; `tree` is a tree of `workspace_id`, None if
-    the fork works in the same directory.
+    the fork works in the same directory. `files_as_of` is the position of the tree's event if no tree was taken right
+    before that message, so that this one is from an earlier moment.
     """
 
     session_id: str
@@ -80,6 +81,7 @@ class ForkPoint(msgspec.Struct, frozen=True):
     message_id: str | None
     workspace_id: str
     tree: str | None
+    files_as_of: int | None = None
 
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):

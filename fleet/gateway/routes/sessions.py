@@ -131,8 +131,8 @@ async def create_session(fleet: Fleet, items: SessionItems, body: CreateBody, ca
 async def fork_session(fleet: Fleet, items: SessionItems, session_id: str, body: ForkBody, caller: Caller) -> Response:
     """Create a session with this one's conversation and files, up to a message.
 
-    The files come as they were at that message. Without `messageId` all that was said comes along, up to the turn
-    that runs.
+    The files come as they were at that message. If they were not recorded then, they are those that were recorded last
+    before it, and `filesAsOf` says so. Without `messageId` all that was said comes along, up to the turn that runs.
     """
     forked = await fleet.forks.fork(session_id, body.title, body.message_id, body.isolation_strategy, caller)
     return _created(items, forked)
@@ -223,7 +223,13 @@ def _was_erased(fleet: Fleet, session_id: str, caller: Caller) -> bool:
 
 def _created(items: SessionItems, outcome: CommandResult) -> Response:
     state = outcome.session
-    created = Created(instance_id=last_instance(state), workspace_id=state.workspace_id, session=items.item(state))
+    origin = state.settings.origin
+    created = Created(
+        instance_id=last_instance(state),
+        workspace_id=state.workspace_id,
+        session=items.item(state),
+        files_as_of=None if origin is None else origin.files_as_of,
+    )
     return answer(created, position=outcome.position)
 
 

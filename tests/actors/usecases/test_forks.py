@@ -75,20 +75,43 @@ async def test_a_fork_of_a_worktree_does_not_land_beside_its_files(machine: Mach
     assert refused.problem(422, "invalid")["field"] == "isolationStrategy"
 
 
-async def test_a_fork_without_a_snapshot_of_its_files_is_refused(machine: Machine, door: Door) -> None:
+async def test_a_fork_without_a_snapshot_of_its_moment_has_the_files_of_the_last_one_before_and_says_so(
+    machine: Machine, door: Door
+) -> None:
+    machine.world.disk = machine.files
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
-    await begun(door, item["id"], "bash:5")
+    await begun(door, item["id"], "turn:3 write")
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "bash:5"})
+    await trio.sleep(2)  # the agent has written, and the end of the turn finds no directory
     machine.files.directories.discard(item["directory"])
     await door.fleet.views.sessions.wait(item["id"], lambda s: s.turns == 2 and s.turn is not None)
     second = prompt_of(door, item)
     path = f"/api/sessions/{item['id']}/fork"
     await door.settled(item["id"])
-    (await door.knock("POST", path, {})).problem(410, "workspace_gone")
+    last = (await door.fleet.change_records.tree(f"session-{item['id']}")) or pytest.fail("no tree was taken")
+    assert last.part_id is not None
+    for body in ({"messageId": second}, {}):
+        fork = (await door.knock("POST", path, body)).json
+        assert (fork["filesAsOf"], "notes.txt" in machine.files.contents[fork["session"]["directory"]]) == (
+            last.position,
+            True,
+        )
     machine.files.directories.add(item["directory"])
-    (await door.knock("POST", path, {"messageId": second})).problem(410, "tree_gone")
     write(machine, item, a_txt=b"1\n")
-    assert await forked(machine, door, item) == (None, {"a.txt"})
+    fork = (await door.knock("POST", path, {})).json
+    assert (fork["filesAsOf"], "a.txt" in machine.files.contents[fork["session"]["directory"]]) == (None, True)
+
+
+async def test_a_fork_of_a_directory_that_never_had_a_snapshot_is_refused(machine: Machine, door: Door) -> None:
+    machine.files.tree_fault = "tree_too_large"
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await begun(door, item["id"], "bash:5")
+    message = prompt_of(door, item)
+    await door.settled(item["id"])
+    path = f"/api/sessions/{item['id']}/fork"
+    (await door.knock("POST", path, {"messageId": message})).problem(410, "tree_gone")
+    machine.files.directories.discard(item["directory"])
+    (await door.knock("POST", path, {})).problem(410, "workspace_gone")
 
 
 async def test_a_fork_that_shares_the_directory_has_all_of_the_conversation(machine: Machine, door: Door) -> None:

@@ -9,6 +9,7 @@ import { Dialog } from "../../../ui/dialog.tsx";
 import { TextField } from "../../../ui/field.tsx";
 import { Select } from "../../../ui/select.tsx";
 import { ProblemCard } from "../../../ui/states.tsx";
+import { say } from "../../../ui/toast.tsx";
 import type { Created } from "../../../wire/api.ts";
 import type { Strategy, TurnItem } from "../../../wire/types.ts";
 import { useOpen } from "../open.tsx";
@@ -45,6 +46,8 @@ export function ForkDialog({ turn, onClose }: ForkProps): ReactNode {
         ...(next === undefined ? {} : { messageId: next.messageId }),
       });
       onClose();
+      if (body.filesAsOf !== null)
+        say(`The files are those of event ${body.filesAsOf.toLocaleString("en-US")}: no later ones were recorded.`);
       void navigate({ to: "/s/$id", params: { id: body.session.id } });
     } catch (error) {
       setProblem(said(error));
