@@ -362,3 +362,29 @@ def test_a_question_that_was_open_when_the_server_died_can_be_answered(server: S
     assert (done["status"], done["outcome"], done["turns"]) == ("idle", "finished", 1)
     assert done["instanceId"] == item["instanceId"]
     assert server.texts(item["id"]) == ["Good."]
+
+
+def test_a_file_is_read_as_of_each_call_that_wrote_it(server: Server, project: Path) -> None:
+    gate = 'bash "until [ -e {0}.secret ]; do sleep 0.1; done"'  # ignored files are in no snapshot
+    calls = [f'write count.txt: "{n}"\n---\n{gate.format(n)}' for n in (1, 2, 3)]
+    item = server.create(project, "\n---\n".join((*calls, 'say "Done."')), isolationStrategy="worktree")
+    path, log = f"/sessions/{item['id']}", f"/log?session={item['id']}&type=session.step-snapshot-taken"
+
+    def taken(count: int) -> list[int]:
+        """Wait for the snapshots within the turn and return their positions."""
+
+        def found() -> list[int] | None:
+            positions = sorted(event["position"] for event in server.call("GET", log))
+            return positions if len(positions) >= count else None
+
+        return until(found, "a snapshot")
+
+    for number in (1, 2, 3):
+        taken(number)
+        Path(item["directory"], f"{number}.secret").touch()
+    server.settled(item["id"])
+    for number, position in enumerate(taken(3), 1):
+        found = server.call("GET", f"{path}/files/count.txt?at={position}")
+        assert (found["content"].strip(), found["asOfPosition"]) == (str(number), position)
+        (change,) = server.call("GET", f"{path}/diffs?at={position}")
+        assert (change["after"], change["asOfPosition"], change["running"]) == (found["content"], position, True)

@@ -92,11 +92,12 @@ export function useConversations(id: string): UseQueryResult<readonly Conversati
 }
 
 /** A file or directory of the session, as it is now. */
-export function useFile(id: string, path: string): UseQueryResult<FileItem> {
-  return useDocument([...key("files", id, null), path], () =>
+export function useFile(id: string, path: string, at: number | null): UseQueryResult<FileItem> {
+  const params = asOf(id, at);
+  return useDocument([...key("files", id, at), path], () =>
     path === ""
-      ? api.GET("/api/sessions/{session_id}/files", { params: { path: { session_id: id } } })
-      : api.GET("/api/sessions/{session_id}/files/{path}", { params: { path: { session_id: id, path } } }),
+      ? api.GET("/api/sessions/{session_id}/files", { params })
+      : api.GET("/api/sessions/{session_id}/files/{path}", { params: { ...params, path: { ...params.path, path } } }),
   );
 }
 

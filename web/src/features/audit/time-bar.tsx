@@ -121,8 +121,7 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
       <div className={style.words} role="status">
         <span className={style.moment}>
           <strong>As of {event ? moment(event.at) : "…"}</strong> (event {at.toLocaleString("en-US")})
-          {event && <span className={style.what}>: {sentence(event)}.</span>} Nothing can be changed here; the files are
-          as they are now.
+          {event && <span className={style.what}>: {sentence(event)}.</span>} Nothing can be changed here.
         </span>
         <Button kind="primary" size="small" onClick={() => onChange(null)}>
           Back to now

@@ -47,8 +47,8 @@ function levelOf(row: HTMLElement | undefined): number {
 type DirectoryProps = FileTreeProps & { readonly path: string; readonly level: number };
 
 function Directory({ path, level, open, opened }: DirectoryProps): ReactNode {
-  const { item } = useOpen();
-  const { data, error, refetch } = useFile(item.id, path);
+  const { item, at } = useOpen();
+  const { data, error, refetch } = useFile(item.id, path, at);
   if (error) {
     const { title, detail } = said(error, "The directory");
     return <Note level={level} text={`${detail ?? title} Try again`} act={() => void refetch()} />;

@@ -12,8 +12,8 @@ import { useOpen } from "../open.tsx";
 import style from "./files.module.css";
 
 export function FileView({ path }: { readonly path: string }): ReactNode {
-  const { item } = useOpen();
-  const { data, error, refetch } = useFile(item.id, path);
+  const { item, at } = useOpen();
+  const { data, error, refetch } = useFile(item.id, path, at);
   if (error) return <ProblemCard trouble={said(error, "The file")} retry={() => void refetch()} />;
   if (data === undefined) return <Loading what="the file" />;
   return (

@@ -1,7 +1,9 @@
-/** The session's files as they are now: a tree, and the one that is open. */
+/** The session's files as they are now, or as of an event: a tree, and the one that is open. */
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ReactNode } from "react";
+import { useFile } from "../../../state/session.ts";
 import { Empty } from "../../../ui/states.tsx";
+import { useOpen } from "../open.tsx";
 import { FileTree } from "./file-tree.tsx";
 import { FileView } from "./file-view.tsx";
 import style from "./files.module.css";
@@ -14,12 +16,30 @@ export function FilesTab(): ReactNode {
   return (
     <div className={style.files}>
       <div className={style.side}>
-        {at !== undefined && <p className={style.warning}>Files are shown as they are now.</p>}
-        <FileTree open={open} opened={file ?? null} />
+        <Moment />
+        <FileTree key={at} open={open} opened={file ?? null} />
       </div>
       <div className={style.viewer}>
-        {file === undefined ? <Empty>Choose a file.</Empty> : <FileView key={file} path={file} />}
+        {file === undefined ? <Empty>Choose a file.</Empty> : <FileView key={`${file} ${at}`} path={file} />}
       </div>
     </div>
+  );
+}
+
+/** Of an earlier moment: which snapshot of the files is shown. */
+function Moment(): ReactNode {
+  const { item, at } = useOpen();
+  const { data } = useFile(item.id, "", at);
+  if (at === null || data?.asOfPosition == null) return null;
+  const when =
+    data.asOfTurn !== null
+      ? `at the end of turn ${data.asOfTurn}`
+      : data.asOfPart !== null
+        ? "within the turn"
+        : "before the turn";
+  return (
+    <p className={style.note}>
+      As of event {data.asOfPosition.toLocaleString("en-US")}, {when}.
+    </p>
   );
 }
