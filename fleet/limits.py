@@ -361,6 +361,7 @@ DIRECTORY_SEARCH_S: Final = 1.0  # a search for directories returns after so lon
 DIRECTORY_SEARCHES_MAX: Final = 2  # at a time: 45 of them blocked the event loop for 2.8 s
 DIRECTORY_SEARCH_VISITED_MAX: Final = 20_000  # directories that a search reads; a home directory has fewer
 DIRECTORY_SEARCH_FOUND_MAX: Final = 500  # directories in its response; a longer query finds the others
+CALLBACKS_ERASED_AT_ONCE: Final = 100  # events of a session whose texts one event replaces: some 50 KB
 OUTSIDE_COPY_S: Final = (
     75.0  # for OpenCode's copy of an erased session: its processes first, then OPENCODE_CLI_TIMEOUT_S
 )

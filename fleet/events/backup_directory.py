@@ -160,7 +160,10 @@ class BackupDirectory:
             for raw, digest in records
             if digest is not None and (command_id := codec.decode_header(raw).command_id) is not None
         }
-        write_batch(self.store, ImportBatch([raw for raw, _ in records], now_ms, digests))
+        batch = ImportBatch([raw for raw, _ in records], now_ms, digests)
+        if batch.replaced:
+            self._become_stale()
+        write_batch(self.store, batch)
 
     def erase(self, stream: str, through: int, now_ms: int) -> int:
         """Erase the stream's records up to this position; return how many were not erased before."""

@@ -13,6 +13,7 @@ from fleet.events.codec import SALT_BYTES, Header, digest_command, digest_payloa
 from fleet.events.envelope import NO_OWN_CAUSES, Appended, Cause, CommandRecord, OwnCauses, Recorded, causes_of
 from fleet.events.log import VersionConflict
 from fleet.events.registry import Encoded, EventRegistry
+from fleet.events.replacements import REPLACING, ordered_in
 from fleet.limits import EVENT_BYTES_MAX, STREAM_NAME_BYTES_MAX
 
 Salts = Callable[[int], bytes]
@@ -39,6 +40,7 @@ class Append(NamedTuple):
     size_bytes: int
     on_full_disk: bool
     own_causes: OwnCauses = NO_OWN_CAUSES
+    replaced: Mapping[int, bytes] = {}
 
 
 class ErasureBatch(NamedTuple):
@@ -95,7 +97,8 @@ def encode_append(
         raise ValueError(f"append to {stream} has no events: give at least one")
     encoded = [registry.encode(event) for event in events]
     size_bytes = 0
-    for one in encoded:
+    replaced: dict[int, bytes] = {}
+    for number, one in enumerate(encoded, 1):
         if len(one.payload) > EVENT_BYTES_MAX:
             raise Rejected(
                 "event_too_large",
@@ -103,6 +106,8 @@ def encode_append(
                 hint="Send less in one request: fewer or smaller attachments.",
             )
         size_bytes += len(one.payload)
+        if one.type == REPLACING and number == len(encoded):  # an order is an append's last event
+            replaced = ordered_in(one.payload)
     on_full_disk = all(registry.is_for_full_disk(event) for event in events)
     return Append(
         stream,
@@ -115,6 +120,7 @@ def encode_append(
         size_bytes,
         on_full_disk,
         own_causes,
+        replaced,
     )
 
 
@@ -150,6 +156,16 @@ class Commit(Protocol):
         ...
 
     @property
+    def replaced(self) -> Mapping[int, tuple[int, bytes]]:
+        """The position of the order and the new payload of earlier events, by position (replacements.py)."""
+        ...
+
+    @property
+    def rewritten(self) -> set[str]:
+        """The streams that order them, whose snapshots no longer apply."""
+        ...
+
+    @property
     def tip(self) -> LogEnd:
         """The new end of the log."""
         ...
@@ -173,6 +189,8 @@ class Batch:
         self.recorded: list[Recorded] = []
         self.commands: dict[str, CommandRecord] = {}
         self.versions: dict[str, int] = {}
+        self.replaced: dict[int, tuple[int, bytes]] = {}
+        self.rewritten: set[str] = set()
         self.now_ms = now_ms
         self._durable = durable
         self._salts = salts
@@ -224,6 +242,9 @@ class Batch:
             self.recorded.append(recorded(header, cause, payload, event))
         self.tip = LogEnd(position, digest)
         self.versions[stream] = version
+        if append.replaced:
+            self.replaced |= {at: (position, payload) for at, payload in append.replaced.items()}
+            self.rewritten.add(stream)
         if command_id is not None:
             self.commands[command_id] = CommandRecord(stream, position, version, command_digest)
         return Appended(position, version)

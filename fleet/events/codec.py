@@ -2,20 +2,23 @@
 
     record  = header length (4 bytes, big-endian) | header (MessagePack array) | salt (16 bytes) | payload (JSON)
     compressed = header length + 2^31             | header | salt (16 bytes) | payload, see compression.py
+    replaced = header length + 2^30 | header | position of the order (8 bytes) | payload (JSON), see replacements.py
     erased  = header length                       | header                     | the mark `erased`
     payload_digest = SHA-256(salt | payload)      in the header
     record digest  = SHA-256(header)              in the header of the next record, as previous_digest
 
 The chain covers only headers. A header holds a salted digest of its payload and one of its request, nothing else of
 them. So a record's salt and payload can be erased: the chain can still be verified, and the content cannot be guessed
-from it. The header is an array whose fields keep their places; new fields are added at the end.
+from it. A replaced payload has no salt, and the digest in the header is that of the payload before it. The header is an
+array whose fields keep their places; new fields are added at the end.
 
-An event is decoded only from a payload that has the digest in its header: any other payload is a damaged event. So
-nothing reads a payload that was changed, whether or not the log was verified.
+An event is decoded only from a payload that has the digest in its header, or that a later event orders: any other
+payload is a damaged event. So nothing reads a payload that was changed, whether or not the log was verified.
 """
 
 import hashlib
 import struct
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -31,7 +34,11 @@ GENESIS_DIGEST: Final = bytes(32)
 
 _LENGTH_BYTES: Final = 4
 _COMPRESSED: Final = 1 << 31
+_REPLACED: Final = 1 << 30
+_LENGTH_MASK: Final = _REPLACED - 1
 _COMPRESSED_BIT: Final = 1 << 7  # in the first byte
+_REPLACED_BIT: Final = 1 << 6
+_ORDER_BYTES: Final = 8
 ERASED_MARK: Final = b"erased"  # shorter than a salt, so no other record is as short
 _DAMAGED_MARK: Final = b"damaged "
 _ERASED: Final = Erased()
@@ -65,13 +72,17 @@ class _Kind(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A decoded record. `digest` is its own digest, which the next record holds as well."""
+    """A decoded record. `digest` is its own digest, which the next record holds as well.
+
+    `replaced` is the position of the event that has ordered the payload, 0 for a payload that was not replaced.
+    """
 
     header: Header
     salt: bytes
     payload: bytes
     digest: bytes
     erased: bool = False
+    replaced: int = 0
 
 
 class CorruptRecord(Problem):
@@ -135,6 +146,9 @@ def decode(record: bytes) -> Record:
     header, digest = read_header(record[_LENGTH_BYTES:end])
     if _is_erased(record, end):
         return Record(header, b"", b"", digest, erased=True)
+    if is_replaced(record):
+        order = int.from_bytes(record[end : end + _ORDER_BYTES], "big")
+        return Record(header, b"", record[end + _ORDER_BYTES :], digest, replaced=order)
     return Record(header, record[end : end + SALT_BYTES], _payload(record, end), digest)
 
 
@@ -189,7 +203,31 @@ def erase(record: bytes) -> bytes:
     return (end - _LENGTH_BYTES).to_bytes(_LENGTH_BYTES, "big") + record[_LENGTH_BYTES:end] + ERASED_MARK
 
 
-def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
+def is_replaced(record: bytes) -> bool:
+    """Return whether the payload is another one than that of which the header holds the digest."""
+    return bool(record[0] & _REPLACED_BIT)
+
+
+def replace_payload(record: bytes, order: int, payload: bytes) -> bytes:
+    """Return the record with another payload, which the event at the position `order` orders.
+
+    Raises `CorruptRecord`.
+    """
+    head = header_bytes(record)
+    length = (len(head) | _REPLACED).to_bytes(_LENGTH_BYTES, "big")
+    return b"".join((length, head, order.to_bytes(_ORDER_BYTES, "big"), payload))
+
+
+Proof: TypeAlias = Callable[[Record], None]
+"""Raises `CorruptRecord` for a replaced record whose payload no event orders."""
+
+
+def no_proof(record: Record) -> None:
+    """Raise `CorruptRecord`: without the log it is not known whether the payload was ordered."""
+    raise CorruptRecord(f"event {record.replaced}, which is to order its payload, cannot be read")
+
+
+def decode_recorded(record: bytes, registry: EventRegistry, prove: Proof = no_proof) -> Recorded:
     """Return the event with its envelope. Raises `CorruptRecord`, `UnreadableEvent`."""
     end = _header_end(record)
     try:
@@ -200,16 +238,18 @@ def decode_recorded(record: bytes, registry: EventRegistry) -> Recorded:
     if _is_erased(record, end):
         return recorded(header, cause, _NO_PAYLOAD, _ERASED)
     payload = _payload(record, end)
-    if _sha256(record[end : end + SALT_BYTES] + payload).digest() != header.payload_digest:
-        return damaged_event(header, cause, CHANGED)
     try:
+        if is_replaced(record):
+            prove(decode(record))
+        elif _sha256(record[end : end + SALT_BYTES] + payload).digest() != header.payload_digest:
+            return damaged_event(header, cause, CHANGED)
         event = registry.decode(header.type, header.schema, payload)
-    except DamagedPayload as damaged:
+    except (DamagedPayload, CorruptRecord) as damaged:
         return damaged_event(header, cause, str(damaged))
     except UnreadableEvent as error:
         error.position = header.position
         raise
-    return recorded(header, cause, payload, event)
+    return recorded(header, cause, payload, event, replaced=is_replaced(record))
 
 
 def damaged_event(header: Header, cause: Cause, reason: str) -> Recorded:
@@ -217,7 +257,9 @@ def damaged_event(header: Header, cause: Cause, reason: str) -> Recorded:
     return recorded(header, cause, msgspec.json.encode({"damaged": reason}), Damaged(reason))
 
 
-def decode_event(record: bytes, registry: EventRegistry, stream: str, version: int, position: int) -> Any:
+def decode_event(
+    record: bytes, registry: EventRegistry, stream: str, version: int, position: int, *, prove: Proof = no_proof
+) -> Any:
     """Return the event with this place, without its envelope, which would double the cost of a fold.
 
     It is `Damaged` for the record of another place, as for one that cannot be read. Raises `UnreadableEvent`.
@@ -226,7 +268,7 @@ def decode_event(record: bytes, registry: EventRegistry, stream: str, version: i
         end = _LENGTH_BYTES + _length(record)[0]
         salted, head = record[end:], record[_LENGTH_BYTES:end]
         if len(salted) < SALT_BYTES or head[-_DIGEST_AT:-_DIGEST_ENDS] != _sha256(salted).digest():
-            salted, head = _rare_content(record), header_bytes(record)
+            salted, head = _rare_content(record, prove), header_bytes(record)
         kind = _decode_kind(head)
         if kind.version != version or kind.position != position or kind.stream != stream:
             return Damaged(MISPLACED)
@@ -240,18 +282,21 @@ def decode_event(record: bytes, registry: EventRegistry, stream: str, version: i
         return Damaged(f"a record's header cannot be read: {error}")
 
 
-def _rare_content(record: bytes) -> bytes:
+def _rare_content(record: bytes, prove: Proof) -> bytes:
     """Return salt and payload of a record that is compressed, or whose header has further fields; none if erased."""
     end = _header_end(record)
     if _is_erased(record, end):
         return b""
+    if is_replaced(record):
+        prove(decode(record))
+        return bytes(SALT_BYTES) + _payload(record, end)
     salted = record[end : end + SALT_BYTES] + _payload(record, end)
     if _decode_header(record[_LENGTH_BYTES:end]).payload_digest != _sha256(salted).digest():
         raise CorruptRecord(CHANGED)
     return salted
 
 
-def recorded(header: Header, cause: Cause, payload: bytes, event: Any) -> Recorded:
+def recorded(header: Header, cause: Cause, payload: bytes, event: Any, *, replaced: bool = False) -> Recorded:
     """Return `event` in the envelope that its header describes; `cause` was built from the same header."""
     return Recorded(
         header.position,
@@ -264,6 +309,7 @@ def recorded(header: Header, cause: Cause, payload: bytes, event: Any) -> Record
         payload,
         event,
         header.command_id,
+        replaced=replaced,
     )
 
 
@@ -272,6 +318,8 @@ def _payload(record: bytes, end: int) -> bytes:
 
     One that was damaged and cannot be decompressed is returned with a mark: no digest and no class fits it.
     """
+    if is_replaced(record):
+        return record[end + _ORDER_BYTES :]
     stored = record[end + SALT_BYTES :]
     if not record[0] & _COMPRESSED_BIT:
         return stored
@@ -282,11 +330,13 @@ def _payload(record: bytes, end: int) -> bytes:
 
 
 def _header_end(record: bytes) -> int:
-    end = _LENGTH_BYTES + (int.from_bytes(record[:_LENGTH_BYTES], "big") & ~_COMPRESSED)
-    if len(record) < end + SALT_BYTES and not _is_erased(record, end):
+    end = _LENGTH_BYTES + (int.from_bytes(record[:_LENGTH_BYTES], "big") & _LENGTH_MASK)
+    least = end + _ORDER_BYTES if len(record) > end and is_replaced(record) else end + SALT_BYTES
+    if len(record) < least and not _is_erased(record, end):
         raise CorruptRecord(f"a record of {len(record)} bytes is shorter than its header says")
     return end
 
 
 def _is_erased(record: bytes, end: int) -> bool:
-    return len(record) == end + len(ERASED_MARK) and record.endswith(ERASED_MARK) and not record[0] & _COMPRESSED_BIT
+    flagged = record[:1] and record[0] & (_COMPRESSED_BIT | _REPLACED_BIT)
+    return len(record) == end + len(ERASED_MARK) and record.endswith(ERASED_MARK) and not flagged

@@ -74,7 +74,8 @@ class Recorded(msgspec.Struct, frozen=True):
 
     `position` is global and gapless, from 1; `version` counts within the stream, from 1. `payload` is the event as JSON
     in UTF-8; `event` is the same, decoded and upcast. `recorded_at_ms` is Unix time.
-    For an erased event, `event` is `Erased`, `payload` is `{}`, and `type` is still the original one.
+    For an erased event, `event` is `Erased`, `payload` is `{}`, and `type` is still the original one. `replaced`: the
+    event had another payload before (replacements.py).
     """
 
     position: int
@@ -87,6 +88,7 @@ class Recorded(msgspec.Struct, frozen=True):
     payload: bytes
     event: Any
     command_id: str | None = None
+    replaced: bool = False
 
     @property
     def size_bytes(self) -> int:

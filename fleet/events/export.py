@@ -19,6 +19,7 @@ from fleet.events import codec
 from fleet.events.erasures import ErasedStream, Erasures, Misplaced
 from fleet.events.heads import Expected
 from fleet.events.log import LogReader
+from fleet.events.replacements import Replacements, proof_in
 from fleet.events.signing import is_signed
 from fleet.events.verify import Break, by_position, require_expected
 from fleet.limits import EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS
@@ -31,6 +32,7 @@ class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit
     """An exported event. `header` and `salt` are base64; `data` is `{}` where the event was erased.
 
     `redacted` is the rule by which the data was taken out of this export (redaction.py), whether or not the log has it.
+    `replaced`: the event had other data before, and the event at this position has the present ones.
     """
 
     position: int
@@ -47,6 +49,7 @@ class ExportLine(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit
     header: str
     salt: str
     redacted: str | None = None
+    replaced: int = 0
 
 
 class ExportReport(msgspec.Struct, frozen=True):
@@ -75,21 +78,21 @@ def export_page(log: LogReader, after: int, through: int) -> tuple[bytes, int]:
     """
     lines: list[bytes] = []
     size_bytes = 0
-    position = after
+    position, prove = after, proof_in(log.read_record)
     while position < through and len(lines) < EXPORT_PAGE_EVENTS and size_bytes < EXPORT_PAGE_BYTES:
         position += 1
         raw = log.read_record(position)
         if raw is None:
             raise codec.CorruptRecord(f"event {position} is missing")
-        lines.append(export_line(raw))
+        lines.append(export_line(raw, prove))
         size_bytes += len(lines[-1])
     return b"".join(lines), position
 
 
-def export_line(raw: bytes) -> bytes:
+def export_line(raw: bytes, prove: codec.Proof) -> bytes:
     """Return the line of one record. Raises `CorruptRecord`."""
     record, header = codec.decode(raw), codec.header_bytes(raw)
-    codec.require_payload(record)
+    prove(record) if record.replaced else codec.require_payload(record)
     head = record.header
     line = ExportLine(
         position=head.position,
@@ -105,6 +108,7 @@ def export_line(raw: bytes) -> bytes:
         data=msgspec.Raw(b"{}" if record.erased else record.payload),
         header=base64.b64encode(header).decode(),
         salt=base64.b64encode(record.salt).decode(),
+        replaced=record.replaced,
     )
     return msgspec.json.encode(line) + b"\n"
 
@@ -115,6 +119,8 @@ def read_record(raw: bytes) -> bytes:
     head = base64.b64decode(line.header)
     if line.erased or line.redacted is not None:
         return codec.erase(codec.join(head, bytes(codec.SALT_BYTES), b""))
+    if line.replaced:
+        return codec.replace_payload(codec.join(head, bytes(codec.SALT_BYTES), b""), line.replaced, bytes(line.data))
     return codec.join(head, base64.b64decode(line.salt), bytes(line.data))
 
 
@@ -151,6 +157,7 @@ class _Proof:
         self._head: SignedHead | None = None
         self._key: str | None = None
         self._erasures = Erasures()
+        self._replacements = Replacements()
         self._redactions: dict[str, int] = {}
         self._expected = expected
 
@@ -167,6 +174,8 @@ class _Proof:
         _require_next(record.header, self._last, self._digest)
         require_expected(record.digest, self._expected.get(line.position, ()))
         self._erasures.add(record.header, erased=record.erased)
+        if line.redacted is None:
+            self._replacements.add(record)
         self._first = self._first or line.position
         self._last, self._digest, self._head = line.position, record.digest, None
         self._events += 1
@@ -191,6 +200,7 @@ class _Proof:
     def end(self) -> ExportReport:
         """Return the result after the last line."""
         try:
+            self._replacements.prove()
             return self._report(None, self._erasures.found())
         except Misplaced as error:
             reason = f"{error} in this export; export the log up to its end to prove an erasure"
@@ -236,6 +246,10 @@ def _read(raw: bytes) -> tuple[ExportLine, codec.Record]:
     if line.erased or line.redacted is not None:
         if bytes(line.data) != b"{}" or salt:
             raise codec.CorruptRecord("an erased or redacted event has no data")
+    elif line.replaced:
+        if salt:
+            raise codec.CorruptRecord("an event whose data was replaced has no salt")
     elif codec.digest_payload(salt, bytes(line.data)) != header.payload_digest:
         raise codec.CorruptRecord("the data does not match its digest: it was changed")
-    return line, codec.Record(header, salt, bytes(line.data), digest, line.erased)
+    data = b"" if line.erased else bytes(line.data)
+    return line, codec.Record(header, salt, data, digest, line.erased, line.replaced)

@@ -17,6 +17,7 @@ from fleet.events import codec
 from fleet.events.batch import Commit, LogEnd
 from fleet.events.envelope import ERASED_DIGEST, CommandRecord
 from fleet.events.lmdb_store import LOG_FILE, LmdbStore
+from fleet.events.replacements import REPLACING, ordered_in
 from fleet.events.signing import open_key
 from fleet.limits import EXPORT_PAGE_EVENTS
 from fleet.private_files import sync_directory
@@ -32,6 +33,8 @@ class ImportBatch:
         self.recorded: list[codec.Header] = []
         self.commands: dict[str, CommandRecord] = {}
         self.versions: dict[str, int] = {}
+        self.replaced: dict[int, tuple[int, bytes]] = {}
+        self.rewritten: set[str] = set()
         self.tip = LogEnd(0, codec.GENESIS_DIGEST)
         for record in map(codec.decode, self.records):
             self._add(record)
@@ -41,6 +44,10 @@ class ImportBatch:
         self.tip = LogEnd(header.position, record.digest)
         self.recorded.append(header)
         self.versions[header.stream] = header.version
+        if header.type == REPLACING and record.payload:
+            order = header.position
+            self.replaced |= {at: (order, payload) for at, payload in ordered_in(record.payload).items()}
+            self.rewritten.add(header.stream)
         if header.command_id is not None:
             self.commands[header.command_id] = CommandRecord(
                 header.stream, header.position, header.version, self._digests.get(header.command_id, ERASED_DIGEST)

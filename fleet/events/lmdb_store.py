@@ -12,6 +12,7 @@ partial commit and never blocks a resize.
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
@@ -29,6 +30,7 @@ from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
 from fleet.events.head_table import HeadTable
 from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import STREAM_KEY_TAIL_BYTES, command_key, position_key, stream_prefix
+from fleet.events.replacements import ordering_stream
 from fleet.events.signing import SigningKey
 from fleet.events.snapshot_tables import SnapshotTables
 from fleet.events.surplus import Search, Tables, TableSizes, find_surplus, sizes_of
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
 LOG_FILE: Final = "events.mdb"  # in the data directory
-FORMAT: Final = 2  # the first had no compressed payloads, and is read as it is
+FORMAT: Final = 3  # the first had no compressed payloads, the second no replaced ones; both are read as they are
 """Version of the tables and records. A change that older code cannot read takes the next number."""
 
 _TABLES: Final = (b"records", b"index", b"commands", b"meta")
@@ -343,10 +345,12 @@ class LmdbStore:
             for command_id, record in batch.commands.items():
                 value = _encode((record.stream, record.position, record.version, record.digest))
                 transaction.put(command_key(command_id), value, db=self._commands)
-            self._snapshots.put(transaction, erased, waiting=snapshots)
+            self._snapshots.put(transaction, {*erased, *batch.rewritten}, waiting=snapshots)
             for erased_keys in erased.values():
                 for key in erased_keys:
                     self._erase(transaction, key)
+            for position, (order, payload) in batch.replaced.items():
+                self._replace(transaction, position_key(position), order, payload, batch.rewritten)
         except BaseException:
             transaction.abort()
             raise
@@ -363,7 +367,25 @@ class LmdbStore:
     def _erase(self, transaction: "lmdb.Transaction[bytes]", key: bytes) -> None:
         record = transaction.get(key, b"", db=self._records)
         transaction.put(key, codec.erase(record), db=self._records)
-        command_id = codec.decode(record).header.command_id
+        self._erase_command(transaction, codec.decode(record).header.command_id)
+
+    def _replace(
+        self,
+        transaction: "lmdb.Transaction[bytes]",
+        key: bytes,
+        order: int,
+        payload: bytes,
+        ordering: AbstractSet[str],
+    ) -> None:
+        """Replace the payload of a record of these streams, unless it is erased."""
+        record = transaction.get(key, b"", db=self._records)
+        found = codec.decode(record)
+        if found.erased or ordering_stream(found.header.stream) not in ordering:
+            return
+        transaction.put(key, codec.replace_payload(record, order, payload), db=self._records)
+        self._erase_command(transaction, found.header.command_id)
+
+    def _erase_command(self, transaction: "lmdb.Transaction[bytes]", command_id: str | None) -> None:
         if command_id is None:
             return
         command = transaction.get(command_key(command_id), db=self._commands)
@@ -378,7 +400,7 @@ class LmdbStore:
         self._head.show()
         for stream, version in batch.versions.items():
             self._remember_version(stream, version)
-        self._snapshots.finish(erased)
+        self._snapshots.finish({*erased, *batch.rewritten})
 
     def reload(self) -> None:
         """Make reads see what is on disk after a commit with an unknown result. Raises `StartupError`."""

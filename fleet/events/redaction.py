@@ -117,7 +117,7 @@ def redact(raw: bytes, rules: Sequence[RedactionRule]) -> bytes:
     mark = next((rule.mark for rule in rules if (rule.of_erased or not line.erased) and rule.applies(line)), None)
     if mark is None:
         return raw
-    taken = msgspec.structs.replace(line, data=msgspec.Raw(b"{}"), salt="", erased=False, redacted=mark)
+    taken = msgspec.structs.replace(line, data=msgspec.Raw(b"{}"), salt="", erased=False, redacted=mark, replaced=0)
     return msgspec.json.encode(taken) + b"\n"
 
 

@@ -11,6 +11,7 @@ from fleet.events.heads import Heads
 from fleet.events.lmdb_keys import position_key, positions_of
 from fleet.events.log import up_to
 from fleet.events.registry import EventRegistry
+from fleet.events.replacements import proof_in
 from fleet.events.surplus import Search, TableSizes
 from fleet.limits import REPLAY_PAGE_EVENTS
 from fleet.wire.audit import SignedHead
@@ -91,6 +92,7 @@ class StoredLog:
     def __init__(self, store: RecordStore, registry: EventRegistry) -> None:
         self._store = store
         self._registry = registry
+        self._prove = proof_in(store.record)
 
     def head(self) -> int:
         """See `LogReader`."""
@@ -141,7 +143,7 @@ class StoredLog:
             if record is None and stream is None:
                 continue
             try:
-                found = decode(record or b"", registry)
+                found = decode(record or b"", registry, self._prove)
             except codec.CorruptRecord as error:
                 yield self._damaged(position, error.detail, stream)
             else:
@@ -190,7 +192,7 @@ class StoredLog:
             versions = range(first, first + len(keys))
             records = self._store.records_at(keys)
             page = [
-                decode(record or b"", registry, stream, version, position)
+                decode(record or b"", registry, stream, version, position, prove=self._prove)
                 for record, version, position in zip(records, versions, positions, strict=True)
             ]
             yield from zip(versions, positions, page, strict=True)

@@ -17,6 +17,7 @@ from fleet.events.envelope import ERASED_DIGEST, CommandRecord
 from fleet.events.erasures import ORDER, ErasedStream, Erasures, Misplaced
 from fleet.events.heads import Expected, Heads
 from fleet.events.log import LogReader
+from fleet.events.replacements import proof_in
 from fleet.events.signing import is_signed
 from fleet.limits import VERIFY_PAGE_EVENTS
 from fleet.wire.audit import SignedHead
@@ -190,6 +191,7 @@ class _Walk:
     def __init__(self, log: LogReader, wanted: Mapping[int, list[Expected]]) -> None:
         self._log = log
         self._read, self._indexed = log.read_record, log.indexed_version
+        self._prove_order = proof_in(log.read_record)
         self._wanted = wanted
         self.digest = codec.GENESIS_DIGEST
         self.versions: dict[str, int] = {}
@@ -212,7 +214,7 @@ class _Walk:
         if header.previous_digest != self.digest:
             raise codec.CorruptRecord("the digest of the record before does not match: one of the two was changed")
         if content is not None and content != header.payload_digest:
-            raise codec.CorruptRecord(codec.CHANGED)
+            self._prove_replaced(raw)
         if header.version != version:
             raise codec.CorruptRecord(f"{stream} should be at version {version}, the record holds {header.version}")
         if self._indexed(stream, position) != version:
@@ -228,6 +230,12 @@ class _Walk:
         self.digest = digest
         self.versions[stream] = version
         return record
+
+    def _prove_replaced(self, raw: bytes) -> None:
+        record = codec.decode(raw)
+        if not record.replaced:
+            raise codec.CorruptRecord(codec.CHANGED)
+        self._prove_order(record)
 
     def _note_start(self, position: int, payload: bytes) -> None:
         with suppress(msgspec.MsgspecError):
@@ -248,7 +256,7 @@ class _Walk:
         self.commands += 1
         record = codec.decode(raw)
         salted = codec.digest_command(record.salt, found.digest)
-        if not record.erased and found.digest != ERASED_DIGEST and salted != header.command_digest:
+        if not (record.erased or record.replaced) and found.digest != ERASED_DIGEST and salted != header.command_digest:
             raise codec.CorruptRecord(f"the record of the command {command_id!r} has another digest than the event")
 
 

@@ -28,6 +28,7 @@ from fleet.events.blobs import Blobs
 from fleet.events.envelope import Damaged, Erased, Recorded
 from fleet.events.export import export_line
 from fleet.events.log import LogReader
+from fleet.events.replacements import proof_in
 from fleet.evidence import document as doc
 from fleet.evidence.gather import Gathering, act_of
 from fleet.evidence.page import Diff, diff_of, render, steps_of
@@ -213,14 +214,14 @@ def _manifest(blobs: Blobs | None, gathering: Gathering) -> bytes | None:
 
 async def _event_lines(log: LogReader, own: Sequence[int], last: int) -> AsyncGenerator[bytes]:
     """Yield pages of lines. Raises `CorruptRecord` where the log is damaged."""
-    mine = iter(own)
+    mine, prove = iter(own), proof_in(log.read_record)
     next_own = next(mine)
     lines: list[bytes] = []
     size_bytes = 0
     for position in range(own[0], last + 1):
         raw = _record(log, position)
         if position == next_own:
-            lines.append(export_line(raw))
+            lines.append(export_line(raw, prove))
             next_own = next(mine, 0)
         else:
             lines.append(_header_line(position, codec.header_bytes(raw)))

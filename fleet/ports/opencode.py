@@ -70,6 +70,10 @@ class OpenCode(Protocol):
         """Delete the session and those of its sub-agents from OpenCode's store. Does nothing if it has none."""
         ...
 
+    async def replace_part(self, session_id: str, message_id: str, part_id: str, body: bytes) -> None:
+        """Replace a part by this JSON (`PATCH /session/S/message/M/part/P`). Does nothing if the store has none."""
+        ...
+
     async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
         """Return the waiting permissions and questions of `directory`, including stale ones after an abort."""
         ...

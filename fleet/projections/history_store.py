@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 from unicodedata import normalize
 
-from fleet.core.session.events import SessionCreated, SessionEdited, SessionErased
+from fleet.core.session.events import CallbacksErased, SessionCreated, SessionEdited, SessionErased
 from fleet.core.session.state import TABLE
 from fleet.core.session.turn_events import (
     MessageRecorded,
@@ -29,6 +29,7 @@ from fleet.core.session.turn_events import (
     PromptWithdrawn,
     TurnStarted,
 )
+from fleet.core.session.values import erased_callback
 from fleet.events.batch import LogEnd
 from fleet.events.envelope import Erased, Recorded
 from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX, INDEX_FLUSH_EVENTS
@@ -36,7 +37,7 @@ from fleet.projections import history_vocabulary as vocabulary
 from fleet.projections.file_seals import FileSeal, remove
 from fleet.projections.history_page import FoundSession, HistoryPage, Snippet
 from fleet.projections.history_query import HistorySearch, match_expression
-from fleet.projections.history_text import Kind, clip, text_of, unmark
+from fleet.projections.history_text import Kind, clip, replaced_text, text_of, unmark
 
 VERSION: Final = 3
 """The version of the tables and their content. When it changes, the model is rebuilt from the log."""
@@ -177,7 +178,7 @@ class HistoryStore:
             for recorded in events:
                 if recorded.stream.startswith(_PREFIX):
                     self._take(recorded.stream[len(_PREFIX) :], recorded.event)
-            erased = any(isinstance(recorded.event, Erased | SessionErased) for recorded in events)
+            erased = any(isinstance(recorded.event, Erased | SessionErased | CallbacksErased) for recorded in events)
             for index in _INDEXES if erased and not _DELETES_WORDS else ():
                 sql.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")  # noqa: S608 - constants
             sql.execute("UPDATE reached SET position = ?", (position,))
@@ -288,6 +289,19 @@ class HistoryStore:
         if read is not None:
             self._put_text(session, event.part_id, *read, event.message_id)
 
+    def _replace_texts(self, session: _Session, event: CallbacksErased) -> None:
+        """Replace the texts of callbacks, under the ids of prompts and of parts."""
+        texts = dict.fromkeys((*event.prompts, *event.parts), clip(erased_callback(event.child_id)))
+        for each in event.replaced:
+            part_id, text = replaced_text(each.payload)
+            if text is not None:
+                texts[part_id] = text
+        for key, text in texts.items():
+            where = (session.number, key)
+            for [row] in self._sql.execute("SELECT row FROM texts WHERE number = ? AND key = ?", where).fetchall():
+                self._drop_words(row)
+                self._put_words(row, text)
+
     def _put_message(self, session: _Session, event: MessageRecorded) -> None:
         if event.role == "user":
             self._sql.execute("INSERT OR IGNORE INTO asked VALUES (?, ?)", (session.number, event.message_id))
@@ -376,6 +390,7 @@ _PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
     TurnStarted: HistoryStore._name_prompt,
     MessageRecorded: HistoryStore._put_message,
     PartRecorded: HistoryStore._put_part,
+    CallbacksErased: HistoryStore._replace_texts,
 }
 
 

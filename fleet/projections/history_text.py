@@ -42,6 +42,20 @@ def text_of(part: PartRecorded) -> tuple[Kind, str] | None:
     return "tool", f"{asked}\n{clip(output)}" if isinstance(output, str) else asked
 
 
+class _Replaced(msgspec.Struct):
+    part_id: str = ""
+    type: str = ""
+    body: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def replaced_text(payload: msgspec.Raw) -> tuple[str, str | None]:
+    """Return the id of the part in a replaced payload, and its searched text; None if it is no part with a text."""
+    read = msgspec.json.decode(payload, type=_Replaced)
+    part = PartRecorded(part_id=read.part_id, message_id="", type=read.type, body=read.body, at_ms=0)
+    found = text_of(part)
+    return read.part_id, None if found is None else found[1]
+
+
 def clip(text: str, bytes_max: int = HISTORY_TEXT_BYTES_MAX) -> str:
     """Return the beginning of the text, without the characters that mark hits."""
     # Each character takes at least a byte, so the slice bounds the encoded text.

@@ -46,6 +46,7 @@ class Past(Generic[State]):
         self._schema = fingerprint(view.decider.kind, state_type, view.decider.revision)
         self._decode = msgspec.msgpack.Decoder(state_type).decode
         self._marks: OrderedDict[str, list[_Mark[State]]] = OrderedDict()
+        self._forgotten = 0
 
     async def one(self, aggregate_id: str, at: int) -> State | None:
         """Return the state as it was at position `at`, None where it did not exist yet or was erased since."""
@@ -69,13 +70,14 @@ class Past(Generic[State]):
         return found
 
     def forget(self, stream: str) -> None:
-        """Discard the stored states of an erased stream."""
+        """Discard the stored states of a stream that was erased, or of which texts were replaced."""
         self._marks.pop(stream, None)
+        self._forgotten += 1
 
     async def _fold(self, aggregate_id: str, stream: str, at: int) -> State | None:
         nearest = self._nearest(stream, at) or _Mark(0, 0, self._view.decider.initial(aggregate_id))
         version, position, state = nearest
-        kept, evolve = version // PAST_SNAPSHOT_EVENTS, self._view.decider.evolve
+        kept, evolve, forgotten = version // PAST_SNAPSHOT_EVENTS, self._view.decider.evolve, self._forgotten
         replay = self._log.replay(stream, nearest.position, at)
         for folded, (version, position, event) in enumerate(replay, 1):
             if isinstance(event, Damaged):
@@ -83,7 +85,7 @@ class Past(Generic[State]):
             if isinstance(event, Erased):
                 break
             state = evolve(state, event)
-            if version // PAST_SNAPSHOT_EVENTS > kept:
+            if version // PAST_SNAPSHOT_EVENTS > kept and forgotten == self._forgotten:
                 kept = version // PAST_SNAPSHOT_EVENTS
                 self._log.keep_snapshot(stream, StateSnapshot(version, position, self._schema, pack(state)))
             if folded % FEED_PAGE_EVENTS == 0:
@@ -91,7 +93,8 @@ class Past(Generic[State]):
         if self._log.is_erased(stream):
             self.forget(stream)
             return None
-        self._keep(stream, _Mark(version, position, state))
+        if forgotten == self._forgotten:  # else it may have texts that were erased meanwhile
+            self._keep(stream, _Mark(version, position, state))
         return state
 
     def _nearest(self, stream: str, at: int) -> _Mark[State] | None:

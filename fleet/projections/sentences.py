@@ -213,6 +213,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     session.CallbackDelivered: lambda _: "The parent was told",
     session.CallbackUndelivered: lambda e: f"The parent could not be told: {cut(e.reason)}",
     session.CallbackDropped: lambda e: f"The message to the parent was dropped: {cut(e.reason)}",
+    session.CallbacksErased: lambda _: "A child was erased, and with it what it had reported to the session",
     session.BudgetSet: lambda e: f"The budget of the session is {_budget(e.budget)}",
     session.BudgetExceeded: lambda e: f"The budget of the session is used up: {cut(e.what)}",
     session.NotificationsRead: lambda e: f"A person has read notifications of the session: {len(e.numbers)}",

@@ -1,5 +1,7 @@
 """What every OpenCode does with messages that it is given: copies that a fork begins with, and a session's own."""
 
+import json
+
 from trio.abc import Clock
 
 from fleet.ports import Message, RecordedMessage
@@ -34,6 +36,23 @@ class CopiesContract:
             further = side.prompt(side.script.text("violet"))
             await opencode.prompt(fork.id, side.other_directory, further)
             assert len(await finished(opencode, fork.id, side.other_directory, further)) == 1
+
+    async def test_part_of_a_prompt_is_replaced_by_the_very_same_json(
+        self, side: OpenCodeSide, clock: Clock | None
+    ) -> None:
+        async with side.connect() as opencode:
+            session_id = await side.session(opencode)
+            prompt = side.prompt(side.script.text("once"))
+            await opencode.prompt(session_id, side.directory, prompt)
+            await finished(opencode, session_id, side.directory, prompt)
+            [asked, *_] = told = await opencode.read_messages(session_id)
+            [part] = asked.parts
+            body = json.dumps(json.loads(part.raw) | {"text": "other words"}, sort_keys=True).encode()
+            await opencode.replace_part(session_id, asked.info.id, part.id, body)
+            await opencode.replace_part(session_id, asked.info.id, side.new_id("prt"), body)
+            [now, *others] = await opencode.read_messages(session_id)
+            assert [json.loads(each.raw) for each in now.parts] == [json.loads(body)]
+            assert tuple(others) == told[1:]
 
     async def test_messages_of_a_session_are_restored_where_it_is_not_known(
         self, side: OpenCodeSide, clock: Clock | None

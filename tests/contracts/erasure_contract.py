@@ -15,7 +15,7 @@ from fleet.events.feed import Feed
 from fleet.events.log import Log
 from fleet.events.verify import verify
 from tests.contracts.log_contract import Openings
-from tests.events.samples import Counted, Gone, Opened
+from tests.events.samples import Counted, Gone, Opened, reworded
 
 CAUSE = Cause("local", "command-1", "request-1")
 SECRET = "what nobody may read again"
@@ -174,6 +174,37 @@ class ErasureContract:
             assert left[:erased] == [Erased()] * erased
             await log.erase("a")
             assert {e.event for e in log.read_stream("a")} == {Erased()}
+
+    async def test_replaced_payload_is_there_instead_of_the_first_and_proved(self, opening: Openings) -> None:
+        async with opening() as log:
+            await log.append("session-a", 0, [Opened(SECRET)], CAUSE, command_id="c", command_digest=b"d")
+            await log.append("answer-a", 0, [Opened(SECRET)], CAUSE)
+            await log.append("session-b", 0, [Opened("b")], CAUSE)
+            log.save_snapshot("session-a", StateSnapshot(1, 1, "1", SECRET.encode()))
+            log.keep_snapshot("session-a", StateSnapshot(1, 1, "1", SECRET.encode()))
+            text = b'{"title":"gone"}'
+            await log.append("session-a", 1, [reworded((1, text), (2, text), (3, text))], CAUSE)
+        for _ in range(2):
+            async with opening() as log:
+                events = log.read_all()
+                assert [(e.payload, e.event, e.replaced) for e in events[:3]] == [
+                    (text, Opened("gone"), True),
+                    (text, Opened("gone"), True),
+                    (b'{"title":"b"}', Opened("b"), False),  # it is for another session to order
+                ]
+                assert next(iter(log.replay("session-a"))) == (1, 1, Opened("gone"))
+                verifiable: Log = log
+                assert SECRET.encode() not in b"".join(verifiable.read_record(n) or b"" for n in (1, 2))
+                assert (verify(verifiable).first_break, verify(verifiable, ()).erased) == (None, 0)
+                assert [log.load_snapshot("session-a", at) for at in (None, 1)] == [None, None]
+                assert log.find_command("c").digest == ERASED_DIGEST
+        async with opening() as log:
+            without = b'{"replaced":[{"position":2,"payload":{"title":"gone"}}]}'
+            await log.append("session-a", 2, [reworded((1, b'{"title":"again"}'), (4, without))], CAUSE)
+            assert verify(log).first_break is None
+            await log.erase("session-a")
+            await log.append("session-a", 3, [reworded((1, text))], CAUSE)
+            assert log.read_stream("session-a")[0].event == Erased()
 
     async def test_the_feed_shows_that_something_was_there(self, opening: Openings) -> None:
         async with written(opening) as log:

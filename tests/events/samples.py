@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 import trio
 
+from fleet.core.session.values import ReplacedPayload
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.registry import EventRegistry
+from fleet.events.replacements import REPLACING
 from tests.fakes.clock import FakeClock
 
 
@@ -21,6 +23,12 @@ class Gone(msgspec.Struct, frozen=True):
     """Orders the erasure of streams `a` and `a-…`, as their last event."""
 
 
+class Reworded(msgspec.Struct, frozen=True):
+    """Orders other payloads for earlier events."""
+
+    replaced: tuple[ReplacedPayload, ...]
+
+
 class Counted(msgspec.Struct, frozen=True):
     amount: int
     note: str = ""
@@ -30,8 +38,13 @@ def sample_registry() -> EventRegistry:
     registry = EventRegistry()
     registry.register(Opened, "sample.opened")
     registry.register(Gone, "a.erased")
+    registry.register(Reworded, REPLACING)
     registry.register(Counted, "sample.counted", schema=2, upcasters={1: _count_to_amount})
     return registry
+
+
+def reworded(*replaced: tuple[int, bytes]) -> Reworded:
+    return Reworded(tuple(ReplacedPayload(position, msgspec.Raw(payload)) for position, payload in replaced))
 
 
 def _count_to_amount(fields: dict[str, Any]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_newer_format_is_refused_and_stays_unchanged(tmp_path: Path) -> None:
     write_meta(tmp_path, b"format", (FORMAT + 1).to_bytes(4, "big"))
     before = (tmp_path / "events.mdb").read_bytes()
     for _ in range(2):
-        with pytest.raises(StartupError, match=r"has format 3, this version of Fleet reads formats 1 to 2: use"):
+        with pytest.raises(StartupError, match=r"has format 4, this version of Fleet reads formats 1 to 3: use"):
             lmdb_log(tmp_path)
     assert (tmp_path / "events.mdb").read_bytes() == before
 

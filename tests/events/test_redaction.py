@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.json import encode
 
-from fleet.events.codec import Header, digest_payload
+from fleet.events.codec import Header, digest_payload, no_proof
 from fleet.events.codec import encode as encode_record
 from fleet.events.export import export_line
 from fleet.events.redaction import parse_rule, redact
@@ -18,7 +18,7 @@ def line(payload: bytes) -> bytes:
         *("session.part-recorded", 1, 1, "session-s", 1, 0, "system", None, None, None),
         *(b"", digest_payload(salt, payload), bytes(32)),
     )
-    return export_line(encode_record(header, salt, payload)[0])
+    return export_line(encode_record(header, salt, payload)[0], no_proof)
 
 
 def test_data_that_holds_a_signature_is_taken_out() -> None:

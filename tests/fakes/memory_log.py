@@ -27,6 +27,7 @@ from fleet.events.envelope import (
 from fleet.events.heads import Heads
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
+from fleet.events.replacements import ordering_stream, proof_in
 from fleet.events.signing import SigningKey
 from fleet.events.surplus import Search, Surplus, TableSizes
 from fleet.limits import ERASE_PAGE_EVENTS, PAST_SNAPSHOT_EVENTS
@@ -119,7 +120,8 @@ class MemoryLog:
         return self._decoded(self._disk.records[after:stop], bytes_max)
 
     def _decoded(self, records: Iterable[bytes], bytes_max: int | None) -> list[Recorded]:
-        return up_to(bytes_max, (codec.decode_recorded(record, self._registry) for record in records))
+        prove = proof_in(self.read_record)
+        return up_to(bytes_max, (codec.decode_recorded(record, self._registry, prove) for record in records))
 
     def read_events(self, positions: Sequence[int], bytes_max: int | None = None) -> list[Recorded]:
         """See `Log`."""
@@ -149,7 +151,8 @@ class MemoryLog:
         last = self.head() if through is None else through
         for version, position in enumerate(self._positions.get(stream, ()), 1):
             if after < position <= last:
-                yield version, position, codec.decode_recorded(self._disk.records[position - 1], self._registry).event
+                record, prove = self._disk.records[position - 1], proof_in(self.read_record)
+                yield version, position, codec.decode_recorded(record, self._registry, prove).event
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """See `Log`."""
@@ -236,15 +239,25 @@ class MemoryLog:
 
     def _erase_page(self, stream: str, positions: Sequence[int]) -> None:
         disk = self._disk
-        self._snapshots.pop(stream, None)
-        disk.snapshots.pop(stream, None)
-        self._past.pop(stream, None)
-        disk.past.pop(stream, None)
+        self._drop_snapshots(stream)
         for position in positions:
-            command_id = codec.decode(disk.records[position - 1]).header.command_id
-            if command_id is not None:
-                disk.commands[command_id] = replace(disk.commands[command_id], digest=ERASED_DIGEST)
+            self._erase_command(codec.decode(disk.records[position - 1]).header.command_id)
             disk.records[position - 1] = codec.erase(disk.records[position - 1])
+
+    def _drop_snapshots(self, stream: str) -> None:
+        for kept in (self._snapshots, self._disk.snapshots, self._past, self._disk.past):
+            kept.pop(stream, None)
+
+    def _erase_command(self, command_id: str | None) -> None:
+        if command_id is not None:
+            self._disk.commands[command_id] = replace(self._disk.commands[command_id], digest=ERASED_DIGEST)
+
+    def _replace(self, position: int, order: int, payload: bytes, ordering: set[str]) -> None:
+        record = self._disk.records[position - 1]
+        found = codec.decode(record)
+        if not found.erased and ordering_stream(found.header.stream) in ordering:
+            self._disk.records[position - 1] = codec.replace_payload(record, order, payload)
+            self._erase_command(found.header.command_id)
 
     def statistics(self) -> LogStatistics:
         """See `Log`. No append waits, and each one is a commit."""
@@ -275,6 +288,10 @@ class MemoryLog:
         self._commits += 1
         self._disk.records += batch.records
         self._disk.commands |= batch.commands
+        for stream in batch.rewritten:
+            self._drop_snapshots(stream)
+        for position, (order, payload) in batch.replaced.items():
+            self._replace(position, order, payload, batch.rewritten)
         self._disk.snapshots |= self._snapshots
         self._snapshots.clear()
         for stream, kept in self._past.items():

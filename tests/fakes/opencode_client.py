@@ -148,6 +148,14 @@ class FakeOpenCode:
             if session_id in store.sessions:
                 self._world.delete_session(session_id)
 
+    async def replace_part(self, session_id: str, message_id: str, part_id: str, body: bytes) -> None:
+        async with self._request() as store:
+            if self._world.delete_fault:
+                raise Problem("opencode_refused", "OpenCode answered with 500")
+            message = store.messages.get(message_id)
+            if message is not None and message.info["sessionID"] == session_id and part_id in message.parts:
+                message.parts[part_id] = msgspec.json.decode(body)
+
     async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
         async with self._request():
             permissions = msgspec.json.encode(self._process.requests_in(directory, "permission"))

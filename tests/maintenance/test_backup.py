@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import lmdb
+import msgspec
 import pytest
 import trio
 
 from fleet.adapters.clock import SystemClock
-from fleet.core.session.events import SessionErased, SessionStopped, StopRequested
+from fleet.core.session.events import CallbacksErased, SessionErased, SessionStopped, StopRequested
+from fleet.core.session.values import ReplacedPayload
 from fleet.errors import StartupError
 from fleet.events.backup_source import BackupSource, read_last_backup
 from fleet.events.blobs import name_of
@@ -124,6 +126,23 @@ async def test_a_backup_has_everything_and_the_next_one_copies_what_is_new(root:
     modes = {file.stat().st_mode & 0o077 for file in target.rglob("*")}
     assert modes == {0}
     assert not {"local-token", "instances", "views"} & {file.name for file in target.rglob("*")}
+
+
+async def test_replaced_text_is_replaced_in_the_backup_with_every_byte(root: Path) -> None:
+    target = root / "backup"
+    async with writing(root) as fleet:
+        await fleet.session("s1")
+        await fleet.back_up(target)
+        assert holds(target, SECRET.encode()) == ["events.mdb"]
+        for recorded in fleet.log.read_stream("session-s1"):
+            if SECRET.encode() in recorded.payload:
+                new = msgspec.Raw(recorded.payload.replace(SECRET.encode(), b"gone"))
+                order = CallbacksErased(child_id="", replaced=(ReplacedPayload(recorded.position, new),), at_ms=1)
+                await fleet.log.append("session-s1", fleet.log.stream_version("session-s1"), [order], Cause())
+        report = await fleet.back_up(target)
+        assert report.position == fleet.log.head()
+    assert records(target) == records(root / "data")
+    assert holds(target, SECRET.encode()) == []
 
 
 async def test_an_erased_session_is_erased_in_the_backup_with_every_byte(root: Path) -> None:

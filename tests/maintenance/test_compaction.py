@@ -30,6 +30,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.gateway.door import REPOSITORY, Door, Machine
 
+HOOK = "https://hook.example/"
 WORDS = ("Xylophone", "xylophone", "unspeakable", "forbidden", "hidden-tag")
 """The words of the title, of the branch that is named after it, of prompt and answer, of the files, of the tag."""
 
@@ -108,17 +109,26 @@ def in_a_hurry(main: Callable[[], Awaitable[Any]], *, clock: Any, instruments: S
 async def test_erased_session_is_nowhere_in_a_compacted_data_directory(tmp_path: Path) -> None:
     async with fleet_on(tmp_path) as (machine, door):
         other = await door.session(REPOSITORY, title="Another", initialPrompt="Hello")
+        machine.sender.script[HOOK] = ["silent"]
+        assert (await door.knock("POST", "/api/webhooks", {"url": HOOK})).status == 200
         item = await door.session(
             REPOSITORY,
             isolationStrategy="worktree",
             title="Xylophone",
             tags=["hidden-tag"],
             initialPrompt="unspeakable",
+            onComplete={"notifySessionId": other["id"]},
         )
         machine.files.contents[item["directory"]] = {"a.txt": b"forbidden\n" * 200}
         await door.prompt(item["id"], "again unspeakable write")
         await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Xylophone 2"}, Idempotency_Key="k")
         assert (await door.knock("GET", "/api/sessions/history?search=unspeakable")).json
+        with trio.fail_after(60):
+            await door.fleet.views.sessions.wait(other["id"], lambda s: s.turns >= 2 and s.turn is None)
+        await door.knock("PATCH", f"/api/sessions/{other['id']}", {"tags": ["a"]}, Idempotency_Key="p")
+        assert (await door.knock("POST", f"/api/sessions/{other['id']}/fork", {}, Idempotency_Key="f")).status == 200
+        for each in (other, item):
+            assert (await door.knock("GET", f"/api/sessions/{each['id']}/pack")).status == 200
         before = found(tmp_path)
         answer = await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true", Idempotency_Key="d")
         assert answer.json["erased"]
@@ -132,6 +142,10 @@ async def test_erased_session_is_nowhere_in_a_compacted_data_directory(tmp_path:
         "views/history.sqlite",
         "views/index.sqlite",
     ]
+    for file in tmp_path.rglob("*"):
+        for text in texts(file.read_bytes()) if file.is_file() else ():
+            for at in offsets(text, b"unspeakable"):
+                print("FOUND", file.name, text[max(0, at - 300) : at + 200])
     assert found(tmp_path) == set()
     async with fleet_on(tmp_path) as (_, door):
         assert verify(door.fleet.log).first_break is None

@@ -9,6 +9,7 @@ from fleet.core.session.events import SessionErased
 from fleet.core.session.state import State
 from fleet.events import codec
 from fleet.events.envelope import Erased, Recorded
+from fleet.events.replacements import proof_in
 from fleet.ports import ProcessIdentity
 from fleet.projections.states import States
 from fleet.projections.transcripts import MessageView
@@ -79,7 +80,8 @@ class Evidence:
     @cached_property
     def history(self) -> list[Recorded]:
         """What is on the disk, with its events."""
-        return [codec.decode_recorded(record, REGISTRY) for record in self.disk.records]
+        prove = proof_in(lambda position: self.disk.records[position - 1])
+        return [codec.decode_recorded(record, REGISTRY, prove) for record in self.disk.records]
 
     def states(self, view: States[Any]) -> dict[str, list[tuple[int, Any]]]:
         """Every state that each aggregate of a kind has been in, with its position: folded from the disk alone."""

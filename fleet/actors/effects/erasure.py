@@ -13,11 +13,13 @@ from typing import Final, Protocol
 import structlog
 import trio
 
+from fleet.actors.effects.callback_erasure import CallbackErasure
 from fleet.actors.effects.outside_copies import OutsideCopies
 from fleet.actors.effects.stored_responses import StoredResponses
 from fleet.core.session.state import State
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.blobs import Blobs
+from fleet.events.envelope import Cause
 from fleet.events.log import Log
 from fleet.projections.inflight import InFlight
 from fleet.projections.past import Past
@@ -101,6 +103,7 @@ class SessionErasure:
         caches: Sequence[Cache],
         past: Past[State],
         outside: OutsideCopies,
+        callbacks: CallbackErasure,
     ) -> None:
         self._log = log
         self._answers = answers
@@ -110,6 +113,7 @@ class SessionErasure:
         self._inflight = inflight
         self._past = past
         self._outside = outside
+        self._callbacks = callbacks
         self._awaited: dict[str, Erasing] = {}
 
     def unfinished(self) -> list[str]:
@@ -136,10 +140,14 @@ class SessionErasure:
             _logger.warning("erasure_left", session=session_id, left=left)
 
     async def _delete_outside(self, session_id: str, stream: str) -> list[str]:
-        """Delete what is outside of Fleet; nothing if the stream is half erased, because that came later."""
+        """Delete what is in other places; nothing if the stream is half erased, because that came later."""
         last = self._log.stream_positions(stream, 0, self._log.head() + 1, 1, newest_first=True)
         state = await self._past.one(session_id, last[0] - 1) if last else None
-        return [] if state is None else await self._outside.delete(state)
+        if state is None:
+            return []
+        [order] = self._log.read_headers(last)
+        cause = Cause(order.actor, f"@{order.position}", order.correlation_id)
+        return [*await self._outside.delete(state), *await self._callbacks.erase(state, stream, cause)]
 
     @contextmanager
     def awaited(self, session_id: str) -> Generator[Erasing]:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from fleet.actors.context import Context
+from fleet.actors.effects.callback_erasure import CallbackErasure
 from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.known_offers import KnownOffers
@@ -46,6 +47,7 @@ def make_shared_effects(context: Context, projections: Projections) -> SharedEff
         caches=caches,
         past=projections.past.sessions,
         outside=OutsideCopies(context),
+        callbacks=CallbackErasure(context, projections.past.sessions),
     )
     model_limits = ModelLimits(context, projections.touched)
     known_offers = KnownOffers(context, model_limits)

@@ -40,11 +40,11 @@ class Recovery:
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Continue unfinished work, wait, and stop all instances."""
         self._placement.open()
-        await self._finish_erasures()
-        await self._try("forget workspaces", self._forget_workspaces)
         await self._try("forget secrets", self._forget_secrets)
         await self._try("stop strangers", self._stop_strangers)
         await self._take_up()
+        await self._finish_erasures()  # through the OpenCode processes that are taken up
+        await self._try("forget workspaces", self._forget_workspaces)
         await self._try("name strays", self._name_strays)
         task_status.started()
         await stopping.wait()

@@ -86,8 +86,6 @@ class RemovalUseCases:
         branch = None if session.settings.strategy == "existing" else session.settings.branch
         if branch is not None and await self._has_branch(session.source_directory, branch):
             traces.append(f"the repository still has the branch {branch}")
-        if session.settings.parent_id is not None and session.callbacks.sent:
-            traces.append(f"session {session.settings.parent_id} got its callbacks, which quote it")
         return traces
 
     async def _has_branch(self, directory: str, branch: str) -> bool:

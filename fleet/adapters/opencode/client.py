@@ -171,6 +171,13 @@ class OpenCodeClient:
         if response.status != 404:
             self._done(response)
 
+    async def replace_part(self, session_id: str, message_id: str, part_id: str, body: bytes) -> None:
+        """Replace the part, if the store has it: OpenCode would create it otherwise."""
+        message = await self.read_message(session_id, message_id)
+        if message is not None and any(part.id == part_id for part in message.parts):
+            path = f"/session/{session_id}/message/{message_id}/part/{part_id}"
+            self._done(await self._send("PATCH", path, None, msgspec.Raw(body)))
+
     async def open_requests(self, directory: str) -> tuple[OpenRequest, ...]:
         """Read `/permission` and `/question` of the directory."""
         permissions = await self._send("GET", "/permission", directory)

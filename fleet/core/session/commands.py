@@ -3,9 +3,11 @@
 Times are Unix milliseconds.
 """
 
+from collections.abc import Mapping
+
 from fleet.core.messages import Command
 from fleet.core.session.report_commands import Report
-from fleet.core.session.values import Answer, Budget, Model, NewTurnIds, SessionSettings
+from fleet.core.session.values import Answer, Budget, Model, NewTurnIds, ReplacedPayload, SessionSettings
 from fleet.ports import Attachment
 
 
@@ -92,6 +94,20 @@ class EraseSession(Command, frozen=True, kw_only=True):
     """Erase a stopped session permanently."""
 
 
+class EraseCallbacks(Command, frozen=True, kw_only=True):
+    """Replace the texts of the callbacks of an erased child; the fields are those of `CallbacksErased`.
+
+    `heads` are how lists show such a text; `lines` are last lines of answers that quote one, before and after.
+    """
+
+    child_id: str
+    replaced: tuple[ReplacedPayload, ...]
+    prompts: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    lines: Mapping[str, str] = {}
+
+
 class SetBudget(Command, frozen=True, kw_only=True):
     """Change or remove the session's budget; if it is no longer used up, waiting prompts start."""
 
@@ -136,6 +152,7 @@ SessionCommand = (
     | MoveSession
     | CompleteIdleSession
     | EraseSession
+    | EraseCallbacks
     | SetBudget
     | AnswerRequest
     | ReadNotifications

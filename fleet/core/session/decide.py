@@ -283,6 +283,19 @@ def _parts(question: bytes) -> int:
         return 0
 
 
+def _erase_callbacks(command: commands.EraseCallbacks, state: State) -> Events:
+    erased = events.CallbacksErased(
+        child_id=command.child_id,
+        replaced=command.replaced,
+        prompts=command.prompts,
+        parts=command.parts,
+        shown=any(state.asked.startswith(head) for head in command.heads),
+        line=None if state.last_line is None else command.lines.get(state.last_line.text),
+        at_ms=command.at_ms,
+    )
+    return (erased,)
+
+
 def _read_notifications(command: commands.ReadNotifications, state: State) -> Events:
     unread = {n.number for n in state.notifications if not n.read}
     numbers = unread if command.numbers is None else unread & set(command.numbers)
@@ -309,6 +322,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.MoveSession: _move,
     commands.CompleteIdleSession: _retire,
     commands.EraseSession: _erase,
+    commands.EraseCallbacks: _erase_callbacks,
     commands.SetBudget: _set_budget,
     commands.AnswerRequest: _answer,
     commands.ReadNotifications: _read_notifications,

@@ -141,7 +141,9 @@ def _recorded(messages: tuple[Message, ...], state: State, at_ms: int, *, copied
                 copied=copied,
             )
             for part in message.parts
-            if part.finished and state.digest_by_id.get(part.id) != digest(part.raw)
+            if part.finished
+            and part.id not in state.erased_parts
+            and state.digest_by_id.get(part.id) != digest(part.raw)
         )
     return tuple(events)
 

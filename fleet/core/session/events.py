@@ -5,7 +5,7 @@ A field, once written, keeps its meaning (events/registry.py). Times are Unix mi
 
 from fleet.core.messages import Event
 from fleet.core.session import turn_events
-from fleet.core.session.values import Budget, Outcome, ProvisionStep, SessionSettings
+from fleet.core.session.values import Budget, Outcome, ProvisionStep, ReplacedPayload, SessionSettings
 from fleet.ports import Recipe
 
 
@@ -194,6 +194,21 @@ class CallbackDropped(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class CallbacksErased(Event, frozen=True, kw_only=True):
+    """A child was erased, and the texts of its callbacks with it: these events have these payloads from now on.
+
+    `prompts` are the ids of the callbacks, `parts` those of the parts that had such a text. `shown`: the newest prompt
+    is one of them. `line` replaces the last line that is shown, which quoted one.
+    """
+
+    child_id: str
+    replaced: tuple[ReplacedPayload, ...]
+    prompts: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    shown: bool = False
+    line: str | None = None
+
+
 class BudgetSet(Event, frozen=True, kw_only=True):
     """The session has this budget now; None: no limit."""
 
@@ -258,6 +273,7 @@ SessionEvent = (
     | CallbackDelivered
     | CallbackUndelivered
     | CallbackDropped
+    | CallbacksErased
     | BudgetSet
     | BudgetExceeded
     | NotificationsRead

@@ -4,16 +4,28 @@ It accepts every event that the table (transitions.py) allows; any other event m
 selects the events that people are notified of.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from fleet.core.session import events
+from fleet.core.session.activity import Activity, head
 from fleet.core.session.evolve_turn import TURN_CHANGES, no_requests, with_queue
 from fleet.core.session.notifications import NOTIFIES, notified
-from fleet.core.session.state import Callback, Failure, OpenCodeLink, ParentCallbacks, Setup, State, initial
+from fleet.core.session.state import (
+    Callback,
+    Failure,
+    OpenCodeLink,
+    ParentCallbacks,
+    QueuedPrompt,
+    Setup,
+    State,
+    initial,
+)
 from fleet.core.session.transitions import ENDED, TABLE
+from fleet.core.session.values import digest, erased_callback
 from fleet.core.transition_table import StatePatch, patch_of
 from fleet.limits import CALLBACKS_REMEMBERED_MAX
 
@@ -252,6 +264,42 @@ def _callback_is(
     return {"callbacks": replace(state.callbacks, sent=tuple(changed))}
 
 
+class _Part(msgspec.Struct):
+    part_id: str = ""
+    body: msgspec.Raw = msgspec.Raw(b"")
+
+
+def _callbacks_erased(state: State, event: events.CallbacksErased) -> StatePatch:
+    """Let the state be as if the callbacks had had their new text from the beginning."""
+    text, turn = erased_callback(event.child_id), state.turn
+    if turn is not None:
+        steering = tuple(_without_text(prompt, event.prompts, text) for prompt in turn.steering)
+        turn = replace(turn, prompt=_without_text(turn.prompt, event.prompts, text), steering=steering)
+    prompts = tuple(_without_text(prompt, event.prompts, text) for prompt in state.queue.prompts)
+    recorded = (msgspec.json.decode(each.payload, type=_Part) for each in event.replaced)
+    digests = {part.part_id: digest(part.body) for part in recorded if part.part_id in state.digest_by_id}
+    return {
+        "turn": turn,
+        "queue": replace(state.queue, prompts=prompts),
+        "digest_by_id": {**state.digest_by_id, **digests},
+        "erased_parts": (*state.erased_parts, *(each for each in event.parts if each not in state.erased_parts)),
+        "asked": head(text) if event.shown else state.asked,
+        "last_line": _last_line(state, event, head(text)),
+    }
+
+
+def _without_text(prompt: QueuedPrompt, erased: Sequence[str], text: str) -> QueuedPrompt:
+    return replace(prompt, text=text) if prompt.prompt_id in erased else prompt
+
+
+def _last_line(state: State, event: events.CallbacksErased, prompt: str) -> Activity | None:
+    last = state.last_line
+    if last is None:
+        return None
+    line = prompt if event.shown and last.kind == "prompt" else event.line
+    return last if line is None else replace(last, text=line)
+
+
 def _budget_set(state: State, event: events.BudgetSet) -> StatePatch:
     goes_on = {} if state.usage.exceeded is None else {"evidence": "was paused; it has another budget now"}
     settings, usage = replace(state.settings, budget=event.budget), replace(state.usage, exceeded=None)
@@ -295,6 +343,7 @@ _CHANGES: Final[Mapping[type[Any], Callable[[State, Any], StatePatch]]] = {
     events.CallbackDelivered: _callback_delivered,
     events.CallbackUndelivered: _callback_undelivered,
     events.CallbackDropped: _callback_dropped,
+    events.CallbacksErased: _callbacks_erased,
     events.BudgetSet: _budget_set,
     events.BudgetExceeded: _budget_exceeded,
     events.NotificationsRead: _notifications_read,

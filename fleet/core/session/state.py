@@ -244,6 +244,7 @@ class State(msgspec.Struct, frozen=True):
     digest_by_id: dict[
         str, str
     ] = {}  # digests of messages and parts in the log: of this turn and the newest earlier ones
+    erased_parts: tuple[str, ...] = ()  # those that quoted an erased child: they are not recorded again
     usage: SessionUsage = SessionUsage()
     snapshots: Snapshots = Snapshots()
     depth: int = 0  # how many ancestors

@@ -77,6 +77,7 @@ TABLE: Final = read_table(
     CallbackDelivered    x        =        =              =              =             =          =        =             =        x
     CallbackUndelivered  x        =        =              =              =             =          =        =             =        x
     CallbackDropped      x        =        =              =              =             =          =        =             =        x
+    CallbacksErased      x        =        =              =              =             =          =        =             =        x
     BudgetSet            x        =        =              =              =             =          =        =             =        x
     BudgetExceeded       x        =        =              =              =             =          =        =             =        x
     NotificationsRead    x        =        =              =              =             =          =        =             =        x

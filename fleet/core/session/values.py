@@ -110,6 +110,18 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     on_host_loss: OnHostLoss = "ask"
 
 
+class ReplacedPayload(msgspec.Struct, frozen=True):
+    """The position of an event, and its new payload: JSON, see events/replacements.py."""
+
+    position: int
+    payload: msgspec.Raw
+
+
+def erased_callback(session_id: str) -> str:
+    """Return the text that stands for the callbacks of an erased session."""
+    return f"[Session {session_id} was erased, and what it had reported here with it.]"
+
+
 def callback_id(session_id: str, number: int) -> str:
     """Return the id of a callback's prompt to the parent: the same in every retry."""
     return f"callback:{session_id}:{number}"

@@ -108,6 +108,7 @@ def verify_chain(file: Path, stream: str) -> Tuple[int, int, bytes, Dict[int, Di
             elif "salt" in fields:
                 raise Wrong(f"event {position} is not of this session")
             first, last, digest = first or position, position, hashlib.sha256(raw).digest()
+    verify_replaced(own)
     return first, last, digest, own
 
 
@@ -119,9 +120,23 @@ def verify_event(line: str, fields: Dict[str, Any], header: Dict[str, Any]) -> D
             raise Wrong(f"{name} of event {position} was changed: the header says {header[name]!r}")
     salt = base64.b64decode(fields["salt"], validate=True)
     data = data_of(line)
+    if fields.get("replaced") and not salt:  # verify_replaced proves it
+        return {**header, "data": json.loads(data), "replaced": fields["replaced"]}
     if hashlib.sha256(salt + data).digest() != header["payloadDigest"]:
         raise Wrong(f"the data of event {position} was changed")
     return {**header, "data": json.loads(data)}  # a line could have a second `data`
+
+
+def verify_replaced(own: Dict[int, Dict[str, Any]]) -> None:
+    """Prove that a later event of the session orders each text that was replaced, because a child was erased."""
+    for position, event in own.items():
+        order = own.get(event.get("replaced", 0))
+        if "replaced" not in event:
+            continue
+        if order is None or order["type"] != "session.callbacks-erased" or event["replaced"] <= position:
+            raise Wrong(f"the data of event {position} was replaced, and no later event orders that")
+        if {"position": position, "payload": event["data"]} not in order["data"]["replaced"]:
+            raise Wrong(f"the data of event {position} was replaced by other data than a later event orders")
 
 
 # ------------------------------------------------------------------------------------------------------------ signature

@@ -41,7 +41,7 @@ class Frames:
 
     def of(self, recorded: Recorded) -> EncodedEvent:
         """Return the event, encoded."""
-        if isinstance(recorded.event, Erased):  # what it was before may have been encoded
+        if isinstance(recorded.event, Erased) or recorded.replaced:  # what it was before may have been encoded
             self._drop(recorded.position)
             return _encoded(recorded)
         frame = self._frames.get(recorded.position)

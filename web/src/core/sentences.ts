@@ -121,6 +121,7 @@ const SENTENCES: Table = {
   "session.callback-delivered": () => "Its parent was notified",
   "session.callback-undelivered": data => `Its parent could not be notified: ${oneLine(data.reason, TEXT_MAX)}`,
   "session.callback-dropped": data => `The message to its parent was dropped: ${oneLine(data.reason, TEXT_MAX)}`,
+  "session.callbacks-erased": () => "A child was erased, and with it what it had reported to the session",
   "session.budget-set": data => `Its budget is ${budget(data.budget)}`,
   "session.budget-exceeded": data => `Its budget is used up: ${oneLine(data.what, TEXT_MAX)}`,
   "session.notifications-read": data => `Read notifications of the session: ${data.numbers.length}`,

@@ -1,6 +1,6 @@
 // Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
-// made of sha256:92ae6b97754b9bd164c512ab51d1919fe99fdfe49ab8571a7d1f780bbaed2d5f
-// holds   sha256:316203bcff37ad37ca4732b382ba649af7969146443ef25b141441eee21544b5
+// made of sha256:3af1e71da79fb5ac81c6e10c0973d7b4323b8f45cb9a77060d49168d9191a0d4
+// holds   sha256:51b6396c467244a8a581ecd1ac4b77c2cdc7fcec4439f7d75b3d9e1f7603d914
 
 import type {
   CommandFrame,
@@ -56,6 +56,7 @@ import type {
   SessionCallbackDropped,
   SessionCallbackOrdered,
   SessionCallbackUndelivered,
+  SessionCallbacksErased,
   SessionChangesRecorded,
   SessionCompleted,
   SessionConversationOpened,
@@ -189,6 +190,7 @@ export interface EventData {
   readonly "session.callback-delivered": SessionCallbackDelivered;
   readonly "session.callback-undelivered": SessionCallbackUndelivered;
   readonly "session.callback-dropped": SessionCallbackDropped;
+  readonly "session.callbacks-erased": SessionCallbacksErased;
   readonly "session.budget-set": SessionBudgetSet;
   readonly "session.budget-exceeded": SessionBudgetExceeded;
   readonly "session.notifications-read": SessionNotificationsRead;
@@ -315,6 +317,7 @@ export const EVENT_TYPES: readonly EventType[] = [
   "session.callback-delivered",
   "session.callback-undelivered",
   "session.callback-dropped",
+  "session.callbacks-erased",
   "session.budget-set",
   "session.budget-exceeded",
   "session.notifications-read",
