@@ -119,6 +119,10 @@ class OpenCodeHost(Protocol):
         """
         ...
 
+    async def forget_directory(self, directory: str) -> None:
+        """Delete the contents of files that OpenCode has kept of a work tree that is gone. Raises `OSError`."""
+        ...
+
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         """Return whether a signal or a debugger has stopped the process, so that it cannot respond."""
         ...

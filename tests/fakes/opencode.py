@@ -77,6 +77,7 @@ class FakeOpenCodeWorld:
         self.spawn_faults: list[SpawnFault] = []
         self.import_faults: list[ImportFault] = []
         self.delete_fault = False
+        self.forgotten: list[str] = []
         self.runs: Counter[tuple[str, str]] = Counter()
         self.finished_turns: Counter[str] = Counter()
         self.copies: set[str] = set()

@@ -168,6 +168,10 @@ class FakeOpenCodeHost:
         if session_id in self._world.store.sessions:
             self._world.delete_session(session_id)
 
+    async def forget_directory(self, directory: str) -> None:
+        await trio.sleep(0.01)
+        self._world.forgotten.append(directory)
+
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         return any(process.identity == identity and process.hung for process in self._world.living())
 

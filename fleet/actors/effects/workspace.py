@@ -29,6 +29,7 @@ from fleet.errors import Problem, Rejected, Unavailable
 from fleet.events.envelope import Cause
 from fleet.limits import (
     HOST_SILENT_S,
+    OUTSIDE_COPY_S,
     WORKSPACE_BUSY_POLL_S,
     WORKSPACE_BUSY_S,
     WORKSPACE_CHECK_S,
@@ -217,12 +218,26 @@ async def forget_workspace(context: Context, workspace_id: str, cause: Cause) ->
         return
     if any(session.workspace_id == workspace_id for session in views.sessions):
         return
+    await _forget_snapshots(context, state)
     command = EraseWorkspace(at_ms=context.clock.now_ms())
     try:
         await context.actors.workspaces.ask(workspace_id, Deliver(command, cause))
     except Rejected as rejected:  # another request has erased it
         _log.info("workspace_not_erased", workspace=workspace_id, code=rejected.code)
     await erase_workspace(context, workspace_id)
+
+
+async def _forget_snapshots(context: Context, state: State) -> None:
+    """Let OpenCode keep no contents of the files of a workspace that is gone."""
+    if state.spec is None:
+        return
+    named, made = state.spec.directory, state.prepared
+    with trio.move_on_after(OUTSIDE_COPY_S):
+        try:
+            for directory in {named, named if made is None else made.directory}:  # a host may have it in another place
+                await context.at(state.spec.host).opencode.forget_directory(directory)
+        except Problem as problem:  # the workspace is erased nevertheless
+            _log.warning("snapshots_not_forgotten", workspace=state.id, detail=problem.detail)
 
 
 def require_unused(views: Views, workspace_id: str, spec: WorkspaceSpec) -> None:

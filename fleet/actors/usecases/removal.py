@@ -86,6 +86,9 @@ class RemovalUseCases:
         branch = None if session.settings.strategy == "existing" else session.settings.branch
         if branch is not None and await self._has_branch(session.source_directory, branch):
             traces.append(f"the repository still has the branch {branch}")
+        for fork in self._context.views.sessions:
+            if fork.settings.origin is not None and fork.settings.origin.session_id == session.id:
+                traces.append(f"session {fork.id} is a fork of it, with a copy of its conversation")
         return traces
 
     async def _has_branch(self, directory: str, branch: str) -> bool:

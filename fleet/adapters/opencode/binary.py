@@ -112,13 +112,25 @@ async def version(binary: Path, environment: Mapping[str, str]) -> str:
     return output.splitlines()[-1]
 
 
+def modified_ns(file: Path) -> int:
+    """Return when the file was modified, in nanoseconds. Raises `Unavailable` opencode_not_executable."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError as error:
+        raise not_executable(file, error.strerror or str(error)) from error
+
+
 def database(environment: Mapping[str, str]) -> Path:
     """Return the path of OpenCode's database in this environment."""
-    if named := environment.get("OPENCODE_DB"):
-        return Path(named)
+    named = environment.get("OPENCODE_DB")
+    return Path(named) if named else data_directory(environment) / "opencode.db"
+
+
+def data_directory(environment: Mapping[str, str]) -> Path:
+    """Return the path of OpenCode's data directory in this environment."""
     home = environment.get("HOME") or str(Path.home())
     share = environment.get("XDG_DATA_HOME") or f"{home}/.local/share"
-    return Path(share) / "opencode" / "opencode.db"
+    return Path(share) / "opencode"
 
 
 class VersionRecord:

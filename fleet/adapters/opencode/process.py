@@ -35,6 +35,7 @@ from fleet.adapters.opencode.identity import (
 )
 from fleet.adapters.opencode.one_shot import delete_session
 from fleet.adapters.opencode.processes import ChildProcesses, Launch, Processes
+from fleet.adapters.opencode.snapshots import forget_snapshots
 from fleet.errors import Problem, Unavailable
 from fleet.keyed_locks import Locks
 from fleet.limits import (
@@ -156,7 +157,7 @@ class LocalOpenCodeHost:
         return await self._start(executable, instance_id, directory, PORT_SETTLE_S)
 
     async def _version(self, executable: Path) -> str:
-        stamp = (executable, _modified_ns(executable))
+        stamp = (executable, binary.modified_ns(executable))
         async with self._asking_version:
             if self._known_version is None or self._known_version[0] != stamp:
                 self._known_version = (stamp, await binary.version(executable, self._environment))
@@ -350,6 +351,10 @@ class LocalOpenCodeHost:
         executable = binary.resolve_binary(self._executable, self._environment)
         await delete_session(executable, self._environment, session_id)
 
+    async def forget_directory(self, directory: str) -> None:
+        """Delete the repositories of OpenCode's snapshots of the work tree, unless it is there."""
+        await trio.to_thread.run_sync(forget_snapshots, binary.data_directory(self._environment), directory)
+
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         """Return whether a signal or a debugger has stopped the process, so that it cannot respond."""
         return is_suspended(identity)
@@ -384,13 +389,6 @@ def _cannot_start(executable: Path, directory: str, error: OSError) -> Unavailab
             hint="Restore the directory, or create a new session.",
         )
     return binary.not_executable(executable, error.strerror or str(error))
-
-
-def _modified_ns(file: Path) -> int:
-    try:
-        return file.stat().st_mtime_ns
-    except OSError as error:
-        raise binary.not_executable(file, error.strerror or str(error)) from error
 
 
 def _free_port(address: str) -> int:

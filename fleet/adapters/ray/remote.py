@@ -100,6 +100,10 @@ class RemoteOpenCodeHost:
         """Delete a session from OpenCode's store there (see the port)."""
         await self._opencode.call("delete_session", session_id)
 
+    async def forget_directory(self, directory: str) -> None:
+        """Delete what OpenCode there has kept of a work tree that is gone (see the port)."""
+        await self._opencode.call("forget_directory", directory)
+
     def is_suspended(self, identity: ProcessIdentity) -> bool:
         """Return what the last heartbeat reported."""
         return self._link.known_of(identity)[1]

