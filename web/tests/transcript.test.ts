@@ -122,6 +122,35 @@ function rest(position: number): Page {
 }
 
 describe("a transcript", () => {
+  it("replaces what an erased child had reported, where it is shown", () => {
+    const transcript = folded([
+      messageRecorded(1, info("msg_1", 10, { role: "user" })),
+      partRecorded(2, part("prt_1", "msg_1", "what the child said")),
+      event(3, "session.prompt-accepted", { prompt_id: "callback:c:2", text: "more of it" }),
+      event(4, "session.callbacks-erased", {
+        replaced: [
+          { position: 2, payload: { part_id: "prt_1", message_id: "msg_1", body: part("prt_1", "msg_1", "erased") } },
+          { position: 3, payload: { prompt_id: "callback:c:2", text: "erased too" } },
+          {
+            position: 9,
+            payload: { part_id: "prt_9", message_id: "msg_9", body: part("prt_9", "msg_9", "elsewhere") },
+          },
+        ],
+      }),
+      event(5, "session.turn-started", {
+        number: 1,
+        prompt_id: "callback:c:2",
+        message_id: "msg_2",
+        part_ids: ["prt_2"],
+        at_ms: 20,
+      }),
+    ]);
+    expect(shown(transcript)).toEqual([
+      ["msg_1", ["erased"]],
+      ["msg_2", ["erased too"]],
+    ]);
+  });
+
   it("shows what the frames say", () => {
     expect(shown(folded(FRAMES))).toEqual(END);
   });

@@ -179,6 +179,9 @@ export class Transcript {
       case "session.prompt-edited":
         this.#prompts.edit(event.data.prompt_id, event.data.text);
         break;
+      case "session.callbacks-erased":
+        for (const each of event.data.replaced) this.#replace(record(each.payload), event.position);
+        break;
       case "session.prompt-withdrawn":
         this.#dropUnstored(this.#prompts.withdraw(event.data.prompt_id));
         break;
@@ -202,6 +205,13 @@ export class Transcript {
       default:
         break;
     }
+  }
+
+  /** Show what an earlier event has now, because a child was erased that had reported to the session. */
+  #replace(payload: Readonly<Record<string, unknown>>, position: number): void {
+    this.#prompts.edit(text(payload.prompt_id), text(payload.text));
+    const part = partOf(payload.body);
+    if (this.#parts.get(part.messageId)?.has(part.id)) this.#putPart(part, position);
   }
 
   /** A prompt is sent: it is shown from here on, until OpenCode's own message replaces it. */
