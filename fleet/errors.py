@@ -244,9 +244,9 @@ def problem_of(error: OSError) -> Unavailable:
     said = error.strerror or type(error).__name__
     what = said if error.filename is None else f"{said}: {error.filename!r}"
     if error.errno in FULL_DISK:
-        return Unavailable("disk_full", f"The disk is full ({what}).")
+        return Unavailable("disk_full", f"the disk is full ({what})")
     if error.errno in _EXHAUSTED:
         hint = "End other programs, or raise the limit of files, processes or memory, then try again."
         detail = f"The machine has no more files, processes or memory ({what})."
         return Unavailable("overloaded", detail, hint=hint, retry_after_s=10)
-    return Unavailable("system_failed", f"The operating system refused a call ({what}).")
+    return Unavailable("system_failed", f"the operating system refused a call ({what})")

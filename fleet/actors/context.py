@@ -124,7 +124,7 @@ class Connections:
                 await self._opened.setdefault(instance_id, trio.Event()).wait()
         client = self._clients.get(instance_id)
         if client is None:
-            raise Unavailable("opencode_unreachable", "There is no connection to the session's OpenCode process.")
+            raise Unavailable("opencode_unreachable", "there is no connection to the session's OpenCode process")
         return client
 
     async def wait(self, instance_id: str) -> OpenCode:

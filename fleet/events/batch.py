@@ -102,7 +102,7 @@ def encode_append(
         if len(one.payload) > EVENT_BYTES_MAX:
             raise Rejected(
                 "event_too_large",
-                f"A {one.type} event is {len(one.payload)} bytes; the limit is {EVENT_BYTES_MAX}.",
+                f"a {one.type} event is {len(one.payload)} bytes; the limit is {EVENT_BYTES_MAX}",
                 hint="Send less in one request: fewer or smaller attachments.",
             )
         size_bytes += len(one.payload)
@@ -254,7 +254,7 @@ def _repeat(first: CommandRecord, append: Append) -> Outcome:
     if not first.matches(append.command_digest):
         return Rejected(
             "idempotency_conflict",
-            f"The command id {append.command_id!r} was used before with other content.",
+            f"the command id {append.command_id!r} was used before with other content",
             hint="Repeat a request with the same content, or use a new id for a new request.",
         )
     return Appended(first.position, first.version, repeated=True)

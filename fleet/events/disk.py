@@ -100,7 +100,7 @@ class Disk:
         """Return the problem for a full disk."""
         return Unavailable(
             "disk_full",
-            f"The disk of the event log is full: {why}.",
+            f"the disk of the event log is full: {why}",
             hint="Free space on the disk of the data directory, or erase sessions (`fleet rm`), which works on a full "
             "disk; nothing was lost, and Fleet continues without a restart.",
             retry_after_s=10,

@@ -92,7 +92,7 @@ class Writer:
             raise Unavailable(*self._refusal, retry_after_s=1)
         if len(self._queue) >= APPEND_QUEUE_MAX or self._waiting_bytes + write.size_bytes > APPEND_QUEUE_BYTES_MAX:
             raise Unavailable(
-                "overloaded", f"{len(self._queue)} appends already wait for the event log.", retry_after_s=1
+                "overloaded", f"{len(self._queue)} appends already wait for the event log", retry_after_s=1
             )
         waiting = _Waiting(write, trio.lowlevel.current_task())
         self._queue.append(waiting)

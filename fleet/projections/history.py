@@ -120,7 +120,7 @@ class History:
                 self._damage = error
                 self._following.cancel()
             raise Unavailable(
-                "timed_out", "The history cannot be searched now: it is being rebuilt.", retry_after_s=2
+                "timed_out", "the history cannot be searched now: it is being rebuilt", retry_after_s=2
             ) from error
 
     async def _follow(self) -> None:

@@ -73,7 +73,7 @@ def test_every_command_has_help_and_an_example() -> None:
 def test_the_doctor_ends_with_1_where_fleet_cannot_work(tmp_path: Path) -> None:
     done = fleet("doctor", "--opencode", str(tmp_path / "missing"), XDG_CONFIG_HOME=str(tmp_path))
     assert done.returncode == 1
-    assert "There is no OpenCode at" in done.stdout
+    assert "there is no OpenCode at" in done.stdout
 
 
 def test_the_doctor_in_json_names_a_taken_port(tmp_path: Path) -> None:

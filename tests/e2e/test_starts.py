@@ -81,7 +81,7 @@ def raise_format(data: Path) -> None:
             transaction.put(b"format", (FORMAT + 1).to_bytes(4, "big"), db=meta)
 
 
-@pytest.mark.parametrize(("kind", "words"), [("missing", "There is no OpenCode"), ("plain", "cannot be executed")])
+@pytest.mark.parametrize(("kind", "words"), [("missing", "there is no OpenCode"), ("plain", "cannot be executed")])
 def test_an_opencode_that_was_named_and_is_none(stopped: Server, kind: str, words: str) -> None:
     stopped.opencode = stopped.root / "opencode"
     if kind == "plain":

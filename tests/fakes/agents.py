@@ -85,7 +85,7 @@ class FakeAgent:
 
     def _written(self, marker: str) -> str:
         if marker not in self.scripts:
-            raise Unavailable("host_unreachable", "The host's agent was started again.")
+            raise Unavailable("host_unreachable", "the host's agent was started again")
         return self.scripts[marker]
 
     async def forget(self, marker: str) -> None:

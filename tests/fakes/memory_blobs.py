@@ -30,7 +30,7 @@ class MemoryBlobs:
         digests = [name_of(content) for content in contents]
         await self._reach_disk()
         if (self._disk.full or self._disk.low) and contents:
-            raise Unavailable("disk_full", "The disk of the event log is full.", retry_after_s=10)
+            raise Unavailable("disk_full", "the disk of the event log is full", retry_after_s=10)
         for digest, content in zip(digests, contents, strict=True):
             self._puts += 1
             self._repeated += digest in self._disk.blobs
@@ -87,4 +87,4 @@ class MemoryBlobs:
     async def _reach_disk(self) -> None:
         await trio.lowlevel.checkpoint()
         if self._crashed:
-            raise Unavailable("log_unavailable", "The process of this store was killed.")
+            raise Unavailable("log_unavailable", "the process of this store was killed")

@@ -216,7 +216,7 @@ class MemoryLog:
         )
         await trio.lowlevel.checkpoint()
         if self._crashed:
-            raise Unavailable("log_unavailable", "The process of this log was killed.")
+            raise Unavailable("log_unavailable", "the process of this log was killed")
         salts = self._salts(codec.SALT_BYTES * len(events))
         batch = Batch(self, self._clock.now_ms(), salts, _full() if self._disk.low else None)
         outcome = batch.add(encoded)
@@ -233,7 +233,7 @@ class MemoryLog:
         for start in range(0, len(positions), ERASE_PAGE_EVENTS):
             await trio.lowlevel.checkpoint()
             if self._crashed:
-                raise Unavailable("log_unavailable", "The process of this log was killed.")
+                raise Unavailable("log_unavailable", "the process of this log was killed")
             self._erase_page(stream, positions[start : start + ERASE_PAGE_EVENTS])
         await trio.lowlevel.checkpoint()
 
@@ -310,4 +310,4 @@ class MemoryLog:
 
 
 def _full() -> Unavailable:
-    return Unavailable("disk_full", "The disk of the event log is full.", retry_after_s=10)
+    return Unavailable("disk_full", "the disk of the event log is full", retry_after_s=10)

@@ -63,9 +63,7 @@ class FakeOpenCode:
         await self._travel()
         if self._world.refusals > 0:
             self._world.refusals -= 1
-            raise Problem(
-                "opencode_refused", "OpenCode refused the request: it responded with 500: database is locked."
-            )
+            raise Problem("opencode_refused", "OpenCode refused the request: it responded with 500: database is locked")
         yield self._world.store
         await self._travel()
 
@@ -75,12 +73,12 @@ class FakeOpenCode:
             with trio.move_on_after(OPENCODE_REQUEST_TIMEOUT_S):
                 await self._process.heard()
         if self._process.exit is not None or self._process.is_silent:
-            raise Unavailable("opencode_unreachable", "OpenCode did not answer.", retry_after_s=1)
+            raise Unavailable("opencode_unreachable", "OpenCode did not answer", retry_after_s=1)
 
     def _must_exist(self, session_id: str) -> Json:
         session = self._world.store.sessions.get(session_id)
         if session is None:
-            raise Problem("session_gone", f"OpenCode's store has no session {session_id}.")
+            raise Problem("session_gone", f"OpenCode's store has no session {session_id}")
         return session
 
     async def health(self) -> str:
@@ -175,7 +173,7 @@ class FakeOpenCode:
     async def _reply(self, request_id: str, reply: str) -> None:
         async with self._request():
             if request_id not in self._process.requests:
-                raise Problem("request_not_found", f"OpenCode no longer has an open request {request_id}.")
+                raise Problem("request_not_found", f"OpenCode no longer has an open request {request_id}")
             self._process.answer(request_id)
             self._world.replies.append((request_id, reply))
 

@@ -62,7 +62,7 @@ class FakeOpenCodeHost:
         await trio.sleep(0.01)
         fault = self._world.spawn_faults.pop(0) if self._world.spawn_faults else None
         if fault in ("missing", "not_executable", "downgrade"):
-            raise Unavailable(f"opencode_{fault}", "OpenCode cannot be started.", hint="This is a simulation.")
+            raise Unavailable(f"opencode_{fault}", "OpenCode cannot be started", hint="This is a simulation.")
         if fault == "no_space":
             raise OSError(errno.ENOSPC, "No space left on device", "/home/user/.fleet/instances")
         if fault == "bug":
@@ -190,5 +190,5 @@ class FakeOpenCodeHost:
         await trio.lowlevel.checkpoint()
         process = next((found for found in self._world.processes if found.port == endpoint.port), None)
         if process is None or not process.password_known:
-            raise Unavailable("opencode_unreachable", f"The password of instance {instance_id} cannot be read.")
+            raise Unavailable("opencode_unreachable", f"the password of instance {instance_id} cannot be read")
         yield FakeOpenCode(process)

@@ -86,7 +86,7 @@ class FakeRemovals:
             return self.disk.repositories[max(tops, key=len)]
         origin = self.disk.checkout_at(spec.source_directory)
         if origin is None:
-            raise Problem("directory_missing", f"The source repository {spec.source_directory!r} is gone")
+            raise Problem("directory_missing", f"the source repository {spec.source_directory!r} is gone")
         return self._source(origin.spec)
 
     def _saved(self, made: FakeCheckout) -> FakeKept | None:

@@ -65,7 +65,7 @@ class FakeTrees:
         """Return the files of a tree. Raises `Problem` tree_gone."""
         trees = self.disk.trees.get(workspace_id, {})
         if tree not in trees:
-            raise Problem("tree_gone", "The snapshot is gone")
+            raise Problem("tree_gone", "the snapshot is gone")
         return trees[tree]
 
     def _files(self, directory: str) -> dict[str, bytes]:

@@ -317,7 +317,7 @@ class FakeWorkspaces:
             raise Rejected("base_ref_unknown", f"{spec.base_ref!r} does not name a commit", field="baseRef")
         in_the_way = [name for name in repository.branches if _excludes(name, branch)]
         if in_the_way or (spec.base_ref is not None and branch in repository.branches):
-            raise Rejected("branch_exists", f"The branch {branch!r} cannot be created", field="branch")
+            raise Rejected("branch_exists", f"the branch {branch!r} cannot be created", field="branch")
         if spec.strategy == "worktree":
             self._check_not_checked_out(repository, branch, spec)
 
@@ -334,7 +334,7 @@ class FakeWorkspaces:
         if held:
             raise Rejected(
                 "branch_checked_out",
-                f"The branch {branch!r} is checked out at {held[0]!r}",
+                f"the branch {branch!r} is checked out at {held[0]!r}",
                 field="branch",
                 extra={"checkedOutAt": held[0]},
             )

@@ -217,7 +217,7 @@ class SessionEffects:
             if state.failure_code is not None:
                 raise Problem(state.failure_code, state.evidence)
             raise Problem("opencode_exited", ended_early(state.evidence))
-        raise Problem("opencode_not_ready", "The OpenCode process did not become ready in time.")
+        raise Problem("opencode_not_ready", "the OpenCode process did not become ready in time")
 
     async def _open_conversation(self, session_id: str, effect: e.OpenConversation, report: Reporter) -> None:
         if not effect.exists:

@@ -133,7 +133,7 @@ class Forks:
             )
         raise Rejected(
             "tree_gone",
-            f"No snapshot of the files was taken before {cut.message_id}, so the fork would be without them",
+            f"no snapshot of the files was taken before {cut.message_id}, so the fork would be without them",
             hint="Fork at a later message, or wait until the turn is over and fork without one.",
         )
 

@@ -101,7 +101,7 @@ class RemovalPreviews:
         strangers = await self._strangers(session, preview.busy)
         if strangers:
             listed = ", ".join(each.words for each in strangers)
-            raise Problem("workspace_busy", f"Processes have their working directory in {spec.directory!r}: {listed}")
+            raise Problem("workspace_busy", f"processes have their working directory in {spec.directory!r}: {listed}")
         return preview
 
     async def _strangers(self, session: Session, busy: tuple[Busy, ...]) -> list[Busy]:

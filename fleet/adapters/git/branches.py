@@ -68,7 +68,7 @@ def refuse_existing(branch: str, base_ref: str) -> Rejected:
     """Return the refusal of a base for an existing branch."""
     return Rejected(
         "branch_exists",
-        f"The branch {branch!r} already exists, so it cannot begin at {base_ref!r}",
+        f"the branch {branch!r} already exists, so it cannot begin at {base_ref!r}",
         field="branch",
         hint="Omit baseRef to continue on that branch, or choose another name.",
     )

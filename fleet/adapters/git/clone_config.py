@@ -127,7 +127,7 @@ async def require_whole(making: str) -> None:
         if walked.code != 0:
             raise Problem(
                 "git_failed",
-                f"The clone would lack objects, because its source does: {walked.failed().detail}",
+                f"the clone would lack objects, because its source does: {walked.failed().detail}",
                 hint="Run `git fsck` in the source and fetch what is missing there, then try again.",
             )
 

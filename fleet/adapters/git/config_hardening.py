@@ -43,7 +43,7 @@ def disarmed(environment: Mapping[str, str], listed: str, command: tuple[str, ..
     if command[:2] in _CHECKOUTS and any(key.startswith("includeif.") for key in named):
         raise Problem(
             "git_failed",
-            "The repository's own configuration includes files conditionally, and they might name programs",
+            "the repository's own configuration includes files conditionally, and they might name programs",
             hint="Move `includeIf` from .git/config to your own ~/.gitconfig, or use the strategy `clone`.",
         )
     safe = dict(environment)

@@ -23,7 +23,7 @@ async def require_not_busy(directory: str) -> None:
         listed = ", ".join(each.words for each in found[:BUSY_PROCESSES_LISTED_MAX])
         raise Rejected(
             "workspace_busy",
-            f"Processes have their working directory in {directory!r}: {listed}",
+            f"processes have their working directory in {directory!r}: {listed}",
             hint="Stop them, or wait until they end, then try again; force=true ends those of sessions.",
             extra={"pids": [each.pid for each in found]},
         )

@@ -61,7 +61,7 @@ async def load(repository: str, commit: str) -> Saved:
     if found.code != 0 or len(fields) != 4:
         raise Problem(
             "workspace_gone",
-            f"The preserved work of the workspace ({commit[:12]}) is no longer in {repository!r}",
+            f"the preserved work of the workspace ({commit[:12]}) is no longer in {repository!r}",
             hint="Restore that commit in the repository, then try again.",
         )
     values = {name: None if value == _NONE else value for name, value in fields.items()}

@@ -111,7 +111,7 @@ class GitRemovals:
             if repository is None:
                 raise Problem(
                     "workspace_gone",
-                    f"The repository of {spec.directory!r} is no longer in {spec.source_directory!r}",
+                    f"the repository of {spec.directory!r} is no longer in {spec.source_directory!r}",
                     hint=f"Set its new place: PATCH /api/workspaces/{spec.workspace_id} with sourceDirectory.",
                 )
             await _restore_name(spec)
@@ -137,7 +137,7 @@ class GitRemovals:
         if repository is None and any([await exists(path) for path in _places(spec)]):
             raise Problem(
                 "directory_missing",
-                f"The source repository at {spec.source_directory!r} is missing, so no work can be preserved there",
+                f"the source repository at {spec.source_directory!r} is missing, so no work can be preserved there",
                 hint=f"Restore it, or save what you need from {spec.directory!r} and remove that yourself.",
             )
         return repository
@@ -299,7 +299,7 @@ async def _require_not_locked(repository: str, spec: WorkspaceSpec) -> None:
     if registration is not None and registration.locked is not None and not registration.torn:
         raise Rejected(
             "workspace_busy",
-            f"The worktree {spec.directory!r} is locked: {registration.locked or 'no reason given'}",
+            f"the worktree {spec.directory!r} is locked: {registration.locked or 'no reason given'}",
             hint=f"git -C {spec.source_directory} worktree unlock {spec.directory}",
         )
 
@@ -315,7 +315,7 @@ async def _require_same(repository: str, spec: WorkspaceSpec, kept: PreservedWor
 def _changed(spec: WorkspaceSpec, what: str) -> Rejected:
     return Rejected(
         "workspace_dirty",
-        f"The workspace at {spec.directory!r} has changed: {what}",
+        f"the workspace at {spec.directory!r} has changed: {what}",
         hint="Try again: Fleet will preserve its current content first.",
     )
 

@@ -214,7 +214,7 @@ def _refusing(action: Callable[[str], str], path: str, named: str | None = None)
         result.encode()  # strictly, because the path is logged
     except UnicodeEncodeError:
         raise Rejected(
-            "directory_unreadable", f"The path of {named!r} is not UTF-8", field="directory", hint="Rename it."
+            "directory_unreadable", f"the path of {named!r} is not UTF-8", field="directory", hint="Rename it."
         ) from None
     except ValueError:
         raise Rejected("directory_missing", f"{named!r} is not a path", field="directory") from None

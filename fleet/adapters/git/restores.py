@@ -84,7 +84,7 @@ def refuse_moved(branch: str, there: str, wanted: str) -> Rejected:
     """Return the refusal of a restore because a branch is at another commit now."""
     return Rejected(
         "branch_exists",
-        f"The branch {branch!r} is at {there[:12]} now; the workspace had it at {wanted[:12]}",
+        f"the branch {branch!r} is at {there[:12]} now; the workspace had it at {wanted[:12]}",
         field="branch",
         hint=f"Rename it (git branch -m {branch} other), then restore again.",
     )

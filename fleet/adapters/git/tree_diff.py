@@ -189,6 +189,6 @@ def _bytes(path: str) -> str | None:
 def _gone(name: str) -> Problem:
     return Problem(
         "tree_gone",
-        f"The snapshot {name!r} can no longer be read",
+        f"the snapshot {name!r} can no longer be read",
         hint="The workspace's repository has deleted objects of it; diffs that were stored before still exist.",
     )

@@ -166,7 +166,7 @@ class GitTrees:
     async def _existing(self, workspace_id: str) -> SnapshotRepository:
         store = SnapshotRepository(self._store(workspace_id))
         if not await trio.Path(store.directory, "HEAD").exists():
-            raise Problem("tree_gone", f"There are no snapshots of workspace {workspace_id!r}")
+            raise Problem("tree_gone", f"there are no snapshots of workspace {workspace_id!r}")
         return store
 
     async def _open(self, workspace_id: str, directory: str) -> tuple[SnapshotRepository, Place]:

@@ -69,7 +69,7 @@ async def own_tips(repository: str, commits: list[str], going: str | None) -> li
     if len(tips) > PRESERVED_COMMITS_MAX:
         raise Rejected(
             "workspace_dirty",
-            f"The workspace has {len(tips)} lines of commits of its own, more than Fleet can preserve",
+            f"the workspace has {len(tips)} lines of commits of its own, more than Fleet can preserve",
             hint="Push or merge what you need, delete branches that you do not need, then try again.",
         )
     return tips
@@ -88,7 +88,7 @@ async def _linked(git_directory: str) -> list[str]:
         if await exists(link):
             raise Rejected(
                 "workspace_dirty",
-                f"The repository in {git_directory!r} has a worktree of its own at {link!r}",
+                f"the repository in {git_directory!r} has a worktree of its own at {link!r}",
                 hint="Save what you need from it and remove it (git worktree remove), then try again.",
             )
     return list(found)

@@ -142,7 +142,7 @@ class GitWorkspaces:
         if lacks is not None:
             raise Rejected(
                 "source_unrelated",
-                f"The repository of {spec.source_directory!r} does not have {lacks}",
+                f"the repository of {spec.source_directory!r} does not have {lacks}",
                 hint="Give the directory that the project was moved to.",
             )
         return source
@@ -189,7 +189,7 @@ class GitWorkspaces:
         if not is_inside(source.repository, self._allowed_roots):
             raise Rejected(
                 "directory_outside_roots",
-                f"The repository of {source.directory!r} is outside of the allowed roots",
+                f"the repository of {source.directory!r} is outside of the allowed roots",
                 field="directory",
                 hint="Use the strategy `existing`, or allow the repository's directory.",
             )
@@ -252,7 +252,7 @@ def _refuse_branch_of_existing(spec: WorkspaceSpec) -> None:
         return
     raise Rejected(
         "branch_invalid",
-        "The strategy `existing` uses a directory unchanged, so no branch can be chosen",
+        "the strategy `existing` uses a directory unchanged, so no branch can be chosen",
         field="baseRef" if spec.branch is None else "branch",
         hint="Omit branch and baseRef, or use the strategy `worktree` or `clone`.",
     )

@@ -56,7 +56,7 @@ def check_not_checked_out(listed: Iterable[Registration], branch: str, directory
         if registration.branch == branch and registration.path != directory:
             raise Rejected(
                 "branch_checked_out",
-                f"The branch {branch!r} is checked out at {registration.path!r}",
+                f"the branch {branch!r} is checked out at {registration.path!r}",
                 field="branch",
                 hint="Choose another branch, or work in that directory with the strategy `existing`.",
                 extra={"checkedOutAt": registration.path},

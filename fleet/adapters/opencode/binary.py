@@ -54,14 +54,14 @@ def _unusable(named: str | None) -> Unavailable:
     if named is not None and Path(named).exists():
         return not_executable(Path(named))
     where = f"at {named}" if named else "on the PATH"
-    return Unavailable("opencode_missing", f"There is no OpenCode {where}.", hint=_INSTALL)
+    return Unavailable("opencode_missing", f"there is no OpenCode {where}", hint=_INSTALL)
 
 
 def not_executable(
     binary: Path, reason: str = "it lacks the permission to be executed, or is a directory"
 ) -> Unavailable:
     """Return the problem for a file that cannot be executed."""
-    return Unavailable("opencode_not_executable", f"OpenCode at {binary} cannot be executed: {reason}.", hint=_INSTALL)
+    return Unavailable("opencode_not_executable", f"OpenCode at {binary} cannot be executed: {reason}", hint=_INSTALL)
 
 
 def _behind_wrapper(binary: Path) -> Path:
@@ -100,7 +100,7 @@ async def version(binary: Path, environment: Mapping[str, str]) -> str:
                 [binary, "--version"], capture_stdout=True, capture_stderr=True, check=False, env=environment
             )
     except FileNotFoundError:
-        raise Unavailable("opencode_missing", f"There is no OpenCode at {binary}.", hint=_INSTALL) from None
+        raise Unavailable("opencode_missing", f"there is no OpenCode at {binary}", hint=_INSTALL) from None
     except OSError as error:
         raise not_executable(binary, error.strerror or str(error)) from error
     except trio.TooSlowError:
@@ -146,7 +146,7 @@ class VersionRecord:
         if newest is not None and release(candidate) < _INCOMPATIBLE_SINCE <= release(newest):
             raise Unavailable(
                 "opencode_downgrade",
-                f"OpenCode {newest} has used {store}, and {candidate} can no longer read it.",
+                f"OpenCode {newest} has used {store}, and {candidate} can no longer read it",
                 hint=f"Use OpenCode {newest} or newer, or set XDG_DATA_HOME to give this version its own store.",
             )
         if newest is None or release(newest) < release(candidate):
@@ -160,7 +160,7 @@ class VersionRecord:
         except msgspec.DecodeError as error:
             raise Unavailable(
                 "opencode_downgrade",
-                f"{self._file}, the record of the OpenCode version of each store, is damaged: {error}.",
+                f"{self._file}, the record of the OpenCode version of each store, is damaged: {error}",
                 hint="Remove the file if you are sure that OpenCode was not downgraded.",
             ) from error
 

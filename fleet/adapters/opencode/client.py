@@ -203,7 +203,7 @@ class OpenCodeClient:
 
     def _replied(self, response: HttpResponse, request_id: str) -> None:
         if response.status == 404:
-            raise Problem("request_not_found", f"OpenCode no longer has an open request {request_id}.")
+            raise Problem("request_not_found", f"OpenCode no longer has an open request {request_id}")
         self._done(response)
 
     async def children(self, session_id: str) -> tuple[OpenCodeSession, ...]:
@@ -306,7 +306,7 @@ class OpenCodeClient:
 def _refusal(reason: str) -> Problem:
     return Problem(
         "opencode_refused",
-        f"OpenCode refused the request: {reason}.",
+        f"OpenCode refused the request: {reason}",
         hint="`fleet doctor` reports whether this version of OpenCode is known to work.",
     )
 
@@ -315,7 +315,7 @@ def _must_exist(response: HttpResponse, session_id: str) -> None:
     if response.status == 404:
         raise Problem(
             "session_gone",
-            f"OpenCode's store has no session {session_id}.",
+            f"OpenCode's store has no session {session_id}",
             hint='Fleet still has its transcript. Resume it with "fresh": true to begin a new conversation.',
         )
 

@@ -81,7 +81,7 @@ class DetachedProcesses:
         if self._lease.is_over():
             raise Unavailable(
                 "host_unreachable",
-                f"This host has not heard the server for {self._lease.grace_s:g} s, so no process is started on it.",
+                f"this host has not heard the server for {self._lease.grace_s:g} s, so no process is started on it",
             )
 
     async def start(self, instance_id: str, launch: Launch) -> ProcessIdentity:

@@ -68,7 +68,7 @@ class InstanceFiles:
         except OSError as error:
             raise Unavailable(
                 "opencode_unreachable",
-                f"The password in {self._directory} cannot be read: {error.strerror}.",
+                f"the password in {self._directory} cannot be read: {error.strerror}",
                 hint="The instance was stopped; resume the session on a new one.",
             ) from error
 

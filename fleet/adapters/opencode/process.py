@@ -385,7 +385,7 @@ def _cannot_start(executable: Path, directory: str, error: OSError) -> Unavailab
     if not Path(directory).is_dir():
         return Unavailable(
             "directory_missing",
-            f"OpenCode cannot be started in {directory}: it is no longer a directory.",
+            f"OpenCode cannot be started in {directory}: it is no longer a directory",
             hint="Restore the directory, or create a new session.",
         )
     return binary.not_executable(executable, error.strerror or str(error))

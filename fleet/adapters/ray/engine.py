@@ -56,7 +56,7 @@ class UnreachableError(Exception):
 
 def down(evidence: str) -> Unavailable:
     """Return the problem of an order without an engine."""
-    return Unavailable("engine_down", f"The engine of the hosts does not answer: {evidence}.")
+    return Unavailable("engine_down", f"the engine of the hosts does not answer: {evidence}")
 
 
 class Engine:
@@ -190,7 +190,7 @@ class _Link:
         if self._end is not None:
             raise self._end
         if len(self._waiting) >= ENGINE_CALLS_MAX:
-            raise Unavailable("overloaded", f"{ENGINE_CALLS_MAX} calls wait for hosts.")
+            raise Unavailable("overloaded", f"{ENGINE_CALLS_MAX} calls wait for hosts")
         order_id, waiting = next(self._ids), _Waiting()
         self._send(Order(order_id, work))
         self._waiting[order_id] = waiting

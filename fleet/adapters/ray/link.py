@@ -64,7 +64,7 @@ class HostLink:
             try:
                 return await self._engine.order(call)
             except FrameError as error:
-                raise Problem("too_large", f"A call to the host {self.host} is too large: {error}.") from None
+                raise Problem("too_large", f"a call to the host {self.host} is too large: {error}") from None
             except (UnreachableError, Unavailable) as error:
                 if is_again or not _is_to_be_found(error) or not await self._is_found():
                     raise self._problem(error) from None
@@ -84,7 +84,7 @@ class HostLink:
 
     def unreachable(self, reason: str) -> Unavailable:
         """Return the problem of a call to a host that does not answer."""
-        return Unavailable("host_unreachable", f"The host {self.host} does not answer: {reason.rstrip('.')}.")
+        return Unavailable("host_unreachable", f"the host {self.host} does not answer: {reason.rstrip('.')}")
 
     async def beat(self) -> Beat:
         """Send a heartbeat and remember its answer. Raises `UnreachableError`, and the errors of `Engine.order`."""

@@ -117,7 +117,7 @@ class OwnScripts:
         run = self._runs.get(marker)
         if run is None:
             raise Unavailable(
-                "host_unreachable", "The host's agent was started again, and the script has ended with it."
+                "host_unreachable", "the host's agent was started again, and the script has ended with it"
             )
         while len(run.text) <= offset and run.end is None and run.problem is None:
             await run.changed.wait()
@@ -187,7 +187,7 @@ class OwnTunnels:
 
 
 def _closed(reason: str) -> Unavailable:
-    return Unavailable("opencode_unreachable", f"OpenCode cannot be reached on its host: {reason}.")
+    return Unavailable("opencode_unreachable", f"OpenCode cannot be reached on its host: {reason}")
 
 
 def inherited_from_engine(environment: Mapping[str, str]) -> dict[str, str]:

@@ -80,7 +80,7 @@ class TravellingRemovals:
         if ref is None:
             raise Rejected(
                 "workspace_dirty",
-                f"The preserved work ({commit[:12]}) is not in the repository of {spec.source_directory!r}",
+                f"the preserved work ({commit[:12]}) is not in the repository of {spec.source_directory!r}",
                 hint="Try again: Fleet will preserve its current content first.",
             )
         return ref

@@ -97,7 +97,7 @@ async def _read_earlier(fleet: Fleet, state: Session, path: str, at: int) -> Fil
     stream = fleet.views.sessions.stream(state.id)
     taken = await fleet.change_records.tree(stream, at)
     if taken is None:
-        raise Problem("tree_gone", f"No snapshot of the files had been taken at position {at}")
+        raise Problem("tree_gone", f"no snapshot of the files had been taken at position {at}")
     found = await fleet.context.host_of(state.workspace_id).trees.read(state.workspace_id, taken.tree, path)
     newest = (await fleet.change_records.find(stream, at=at)).newest
     earlier = await fleet.past.sessions.one(state.id, at)

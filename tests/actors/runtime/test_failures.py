@@ -55,7 +55,7 @@ async def test_a_problem_is_the_failure_of_an_effect() -> None:
 async def test_a_full_disk_is_the_failure_of_an_effect_at_once() -> None:
     with structlog.testing.capture_logs() as logged:
         (told,) = await carried_out(Effect(fails=True), ExceptionGroup("of a nursery", [FULL]))
-    assert told == "disk_full at 7: The disk is full (No space left on device: '/data')."
+    assert told == "disk_full at 7: the disk is full (No space left on device: '/data')"
     assert [entry for entry in logged if "exc_info" in entry] == []
 
 
