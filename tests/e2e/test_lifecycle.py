@@ -50,9 +50,9 @@ def said(server: Server, session_id: str, role: str) -> list[str]:
 
 
 def changes(server: Server, session_id: str, query: str = "") -> dict[str, dict[str, Any]]:
-    """Return the diff, by file, without the turn that it is of."""
+    """Return the diff, by file, without the turn and the event that it is of."""
     found = server.call("GET", f"/sessions/{session_id}/diffs{query}")
-    return {change["file"]: {**change, "asOfTurn": None} for change in found}
+    return {change["file"]: {**change, "asOfTurn": None, "asOfPosition": None} for change in found}
 
 
 def tools(server: Server, session_id: str) -> list[dict[str, Any]]:

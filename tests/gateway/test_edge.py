@@ -14,7 +14,9 @@ from fleet.gateway.server.middleware import Edge, Message
 from fleet.limits import BODY_READ_S, CLIENT_ADDRESSES_REMEMBERED_MAX, KEEP_ALIVE_S
 from tests.gateway.door import PLAIN, Answer, Door, Machine
 from tests.gateway.test_problems import answer_of, raw
-from tests.gateway.test_tokens import bearer
+from tests.gateway.test_tokens import Keys, bearer, keys, locked
+
+__all__ = ["keys", "locked"]  # fixtures
 
 HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ALWAYS = {
@@ -120,6 +122,24 @@ async def test_open_requests_of_a_client_are_limited(door: Door, monkeypatch: py
             assert answer.headers["retry-after"] == "1"
             free.set()
     assert (await door.knock("GET", "/api/sessions")).status == 200
+
+
+async def test_a_request_that_is_ended_with_its_token_is_refused(
+    locked: Door, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*_: Any) -> Any:
+        keys.revoke("stolen")
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(locked.fleet.sessions, "create", slow)
+    stolen = bearer(keys.new("stolen"))
+    body = b'{"directory": "%s"}' % PLAIN.encode()
+    head = f"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\nAuthorization: {stolen['Authorization']}\r\n"
+    sized = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with locked.listen() as port, locked.follow(port, "/api/events", **stolen):
+        answer = await answer_of(port, head.encode() + sized.encode() + body)
+    assert "does not know whether it had an effect" in answer.problem(401, "token_invalid")["detail"]
+    assert answer.headers.keys() >= ALWAYS.keys()
 
 
 async def test_open_streams_of_a_client_are_limited_apart_from_its_requests(

@@ -4,7 +4,7 @@ Each stream orders its own replacements (events/replacements.py), so the chain o
 the child's stream has the texts, and repeats nothing that is done: the next start finds what a crash has left.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -78,12 +78,16 @@ class _Texts:
 
 
 class _Page(NamedTuple):
-    """The events of one stream that have such a text, up to a position."""
+    """The events of one stream that have such a text, up to a position.
 
+    `in_opencode` are the parts, by id, `conversation` is OpenCode's id of the session.
+    """
+
+    conversation: str
     replaced: list[ReplacedPayload]
     prompts: list[str]
     parts: list[str]
-    in_opencode: list[PartRecorded]
+    in_opencode: dict[str, PartRecorded]
 
 
 class CallbackErasure:
@@ -138,7 +142,7 @@ class CallbackErasure:
         left: str | None = None
         for stream in (f"session-{session_id}", f"answer-{session_id}"):
             async for page in self._pages(stream, texts):
-                left = await self._replace_in_opencode(session_id, page.in_opencode) or left
+                left = await self._replace_in_opencode(session_id, page.in_opencode.values()) or left
                 command = EraseCallbacks(
                     child_id=texts.child_id,
                     replaced=tuple(page.replaced),
@@ -158,7 +162,7 @@ class CallbackErasure:
 
     async def _pages(self, stream: str, texts: _Texts) -> AsyncGenerator[_Page]:
         """Yield what is to be replaced in the stream, also in events that come meanwhile."""
-        log, position, page = self._context.log, 0, _Page([], [], [], [])
+        log, position, page = self._context.log, 0, self._page(stream)
         prefix = callback_id(texts.child_id, 0)[:-1]
         everything, known = stream.startswith("answer-"), set[str]()
         while events := log.read_stream(stream, position, FEED_PAGE_EVENTS, FEED_PAGE_BYTES):
@@ -170,13 +174,17 @@ class CallbackErasure:
                     known.update(page.parts)
                 if len(page.replaced) >= CALLBACKS_ERASED_AT_ONCE:
                     yield page
-                    page = _Page([], [], [], [])
+                    page = self._page(stream)
             await trio.lowlevel.checkpoint()
             if len(events) < FEED_PAGE_EVENTS and page.replaced:
                 yield page
-                page = _Page([], [], [], [])
+                page = self._page(stream)
 
-    async def _replace_in_opencode(self, session_id: str, parts: Sequence[PartRecorded]) -> str | None:
+    def _page(self, stream: str) -> _Page:
+        state = self._context.views.sessions.get(stream.removeprefix("session-"))
+        return _Page("" if state is None else state.opencode.session_id, [], [], [], {})
+
+    async def _replace_in_opencode(self, session_id: str, parts: Collection[PartRecorded]) -> str | None:
         """Replace these parts in OpenCode's store; return why some of them stay."""
         if not parts:
             return None
@@ -208,6 +216,9 @@ def _add(page: _Page, recorded: Recorded, prefix: str, texts: _Texts, *, is_know
         page.prompts.append(event.prompt_id)
         if isinstance(event, TurnStarted | TurnSteered):
             page.parts.extend(event.part_ids)
+            page.in_opencode.update(
+                (each, _in_flight(event, each, texts.mark, page.conversation)) for each in event.part_ids[:1]
+            )
         else:
             cleared = {**payload, "text": texts.mark}  # a person may have edited it
     if is_known:
@@ -222,4 +233,17 @@ def _add(page: _Page, recorded: Recorded, prefix: str, texts: _Texts, *, is_know
         before, after = (of_part(each, recorded.recorded_at_ms) for each in (event.body, body))
         if before is not None and after is not None:
             texts.lines[before.text] = after.text
-        page.in_opencode.append(msgspec.structs.replace(event, body=body))
+        page.in_opencode[event.part_id] = msgspec.structs.replace(event, body=body)
+
+
+def _in_flight(event: TurnStarted | TurnSteered, part_id: str, text: str, conversation: str) -> PartRecorded:
+    """Return the text part of a prompt as it is to be in OpenCode: the log may not have it yet."""
+    ids = {"id": part_id, "messageID": event.message_id, "sessionID": conversation}
+    return PartRecorded(
+        part_id=part_id,
+        message_id=event.message_id,
+        type="text",
+        body=msgspec.Raw(msgspec.json.encode({**ids, "type": "text", "text": text})),
+        opencode_id=conversation,
+        at_ms=event.at_ms,
+    )

@@ -7,12 +7,14 @@ errors included, and ends what is open under a token that is no longer valid. A 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, cast
 
+import msgspec
 import trio
 from quart import Request, Websocket
 
-from fleet.errors import Unavailable
+from fleet.errors import Rejected, Unavailable
 from fleet.gateway.server.client_limits import ClientLimits, Visit
 from fleet.gateway.server.guard import Guard
+from fleet.gateway.server.problems import problem_document
 from fleet.limits import TOKEN_POLL_S
 
 Message = MutableMapping[str, Any]
@@ -65,8 +67,12 @@ class Edge:
         visit = scope[_VISIT] = self._peers.visit(address)
         self._visits.add(visit)
 
+        has_started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal has_started
             if message["type"] in _STARTS:
+                has_started = True
                 message["headers"] = _complete(message.get("headers", ()))
             if visit.visitor is not None and visit.visitor.secret_id is not None:
                 self._proven.set()
@@ -77,6 +83,8 @@ class Edge:
                 await app(scope, receive, send_with_headers)
             if visit.scope.cancelled_caught and scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "the token is not valid"})
+            elif visit.scope.cancelled_caught and not has_started:  # the server would respond with a bare 500
+                await _refuse(send_with_headers)
         finally:
             self._visits.discard(visit)
             visit.end()
@@ -97,6 +105,23 @@ class Edge:
             return visit.visitor is not None and self.guard.still(visit.visitor)
         except Unavailable:  # no token can be checked: requests are refused, and so are streams
             return False
+
+
+async def _refuse(send: Send) -> None:
+    """Respond to a request that was ended with its token."""
+    problem = Rejected(
+        "token_invalid",
+        "the token ended while the request was carried out, so Fleet does not know whether it had an effect",
+        hint="Read the state with a valid token before you repeat the request.",
+    )
+    body = msgspec.json.encode(problem_document(problem))
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"www-authenticate", b"Bearer"),
+    ]
+    await send({"type": "http.response.start", "status": 401, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def visit_of(connection: Request | Websocket) -> Visit:

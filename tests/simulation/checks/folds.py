@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from fleet.core.session.events import CallbacksErased
 from fleet.projections.runner import Runner
 from fleet.projections.views import Views, make_views
 from tests.fakes.clock import FakeClock
@@ -59,7 +60,10 @@ def actors_are_the_fold(evidence: Evidence) -> Iterator[str]:
 
 
 def answers_are_the_fold(evidence: Evidence) -> Iterator[str]:
-    """What a caller was told is the fold at the position that it was told, or a later one for a repetition (law 1)."""
+    """What a caller was told is the fold at the position that it was told, or a later one for a repetition (law 1).
+
+    What a parent was told before a child was erased may quote the child.
+    """
     states = evidence.states(evidence.views.sessions)
     for request in evidence.ledger.requests:
         for outcome in request.outcomes:
@@ -67,6 +71,9 @@ def answers_are_the_fold(evidence: Evidence) -> Iterator[str]:
             then = [state for position, state in known if position <= outcome.position][-1:]
             later = [state for position, state in known if position > outcome.position and len(request.heard) > 1]
             if request.kind == "delete" or outcome.session.id in evidence.erased:
+                continue
+            events = evidence.stream(f"session-{outcome.session.id}")
+            if any(each.position > outcome.position and isinstance(each.event, CallbacksErased) for each in events):
                 continue
             if outcome.session not in then + later:
                 yield f"{request.mark} was answered at {outcome.position} with a state that never was"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from fleet.events import codec
+from fleet.events.replacements import require_order
 from tests.simulation.evidence import Evidence
 
 
@@ -19,12 +20,21 @@ def positions_are_gapless(evidence: Evidence) -> Iterator[str]:
 
 
 def the_chain_holds(evidence: Evidence) -> Iterator[str]:
-    """Every record names the digest of the one before and of its own payload: nothing was changed (law 1)."""
+    """Every record names the digest of the one before and of its own payload: nothing was changed (law 1).
+
+    A payload that was replaced is the one that a later event of its session orders.
+    """
     previous = codec.GENESIS_DIGEST
+    by_position = {record.header.position: record for record in evidence.records}
     for record in evidence.records:
         header = record.header
         if header.previous_digest != previous:
             yield f"record {header.position} does not follow from the one before"
-        if not record.erased and codec.digest_payload(record.salt, record.payload) != header.payload_digest:
-            yield f"record {header.position} has another payload than it was written with"
+        try:
+            if record.replaced:
+                require_order(by_position.get, record)
+            else:
+                codec.require_payload(record)
+        except codec.CorruptRecord as error:
+            yield f"record {header.position} has another payload than it was written with: {error}"
         previous = record.digest

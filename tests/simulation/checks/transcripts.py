@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from fleet.core.session.events import CallbacksErased
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded
 from fleet.ports import Message
 from tests.simulation.evidence import Evidence
@@ -11,13 +12,16 @@ def transcripts_are_opencodes(evidence: Evidence) -> Iterator[str]:
     """At rest the log has, of every turn that ended, each message and finished part as OpenCode has it (law 6)."""
     for session_id, stored in _at_rest(evidence):
         recorded: dict[str, bytes] = {}
+        erased: set[str] = set()  # not recorded again, whether or not OpenCode could replace them
         for event in (each.event for each in evidence.stream(f"session-{session_id}")):
             if isinstance(event, MessageRecorded):
                 recorded[event.message_id] = bytes(event.body)
             elif isinstance(event, PartRecorded):
                 recorded[event.part_id] = bytes(event.body)
+            elif isinstance(event, CallbacksErased):
+                erased.update(event.parts)
         for message in stored:
-            finished = ((part.id, part.raw) for part in message.parts if part.finished)
+            finished = ((part.id, part.raw) for part in message.parts if part.finished and part.id not in erased)
             for each, body in ((message.info.id, message.info.raw), *finished):
                 if recorded.get(each) != body:
                     yield f"session {session_id}: the log does not have {each} as OpenCode has it"
