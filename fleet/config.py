@@ -271,8 +271,8 @@ KEYS = (
         "host_grace_s",
         "seconds",
         f"{limits.HOST_GRACE_S:g}",
-        "A host that has not answered for this time ends its OpenCode processes, and is lost.",
-        values.number(10, 86_400),
+        "A host that has not answered for this time is lost; it has ended its OpenCode processes 20 s before.",
+        values.number(30, 86_400),
         lambda: int(limits.HOST_GRACE_S),
     ),
     Key(

@@ -331,12 +331,12 @@ SCRIPT_TAIL_BYTES: Final = 32 * KIB  # the size of that end, which says what fai
 SETUP_DETAIL_CHARS: Final = 500  # of a failed set-up's last lines, in the error
 SETUPS_KEPT: Final = 64  # sessions whose output of the set-up stays in memory, half a MiB each at most
 HOST_GRACE_S: Final = 120.0  # a host that is silent for longer is lost; restarts of its agent or network take less
-HOST_GRACE_MARGIN_S: Final = 20.0  # from the end of a host's lease to its loss: its guards take up to 15 s to end all
+HOST_GRACE_MARGIN_S: Final = 20.0  # the lease of a host ends so long before its loss: its guards take up to 15 s
 HOST_REPORT_S: Final = 30.0  # after a start of the server; the engine has found all agents that answer by then
 HOST_LOOK_S: Final = 10.0  # between two looks at the memory and disk of the server's machine; each takes 0.1 ms
 HOST_RETRY_S: Final = 5.0  # between two attempts to record a change of a host on a full disk
 HOST_TRY_S: Final = 1.0  # between two attempts to make a workspace on hosts that do not answer
-HOST_TRIES_S: Final = 600.0  # of these attempts together: a loss with the default grace takes 140 s
+HOST_TRIES_S: Final = 600.0  # of these attempts together: a loss with the default grace takes 120 s
 ROOM_SWEEP_S: Final = 5.0  # room on a host that no session needs is released after so long
 SAVE_LAST_S: Final = 20.0  # the end of a session that works waits so long for its work to come from another host
 SAVE_REFUSED_S: Final = 10.0  # git may refuse for so long to save work, then the turn ends without it, and says so
@@ -484,7 +484,7 @@ TODO_PARTS_READ: Final = (
 
 # The process
 GC_THRESHOLDS: Final = (50_000, 20, 100)  # allocations per collection: fewer pauses, and 5 to 15 % more throughput
-GC_THRESHOLDS_AT_START: Final = (200_000, 20, 100)  # a start makes 110,000 objects, and hardly any garbage
+GC_THRESHOLDS_AT_START: Final = (500_000, 20, 100)  # a start makes 210,000 objects, and hardly any garbage
 SWITCH_INTERVAL_S: Final = 0.0005  # a thread may block the event loop for so long; Python's default is 5 ms
 
 # The client

@@ -33,6 +33,7 @@ from fleet.events.log import Log
 from fleet.limits import (
     CONNECT_TIMEOUT_S,
     HOST_CPUS,
+    HOST_GRACE_MARGIN_S,
     HOST_GRACE_S,
     HOST_MEMORY_MB,
     IDLE_TIMEOUT_S,
@@ -69,7 +70,8 @@ class Policy(msgspec.Struct, frozen=True):
     `memory_free_bytes_min` must be free when a process is started. An idle process stops after `idle_timeout_s`.
     Sessions may work below `workspace_roots`, which are real paths. Sessions that ended longer than
     `keep_transcripts_s` ago are erased; None: never. A session that does not say how much room it needs on another host
-    gets `host_cpus` cores and `host_memory_mb` MiB. A host that is silent for `host_grace_s` is lost.
+    gets `host_cpus` cores and `host_memory_mb` MiB. A host that has not heard the server for `host_lease_s` ends its
+    processes.
     """
 
     sharing: Literal["shared", "directory"] = "shared"
@@ -81,7 +83,7 @@ class Policy(msgspec.Struct, frozen=True):
     keep_transcripts_s: float | None = None
     host_cpus: float = HOST_CPUS
     host_memory_mb: int = HOST_MEMORY_MB
-    host_grace_s: float = HOST_GRACE_S
+    host_lease_s: float = HOST_GRACE_S - HOST_GRACE_MARGIN_S
 
 
 class Connections:

@@ -16,6 +16,7 @@ from fleet.adapters.self_description import SelfDescription
 from fleet.config import Config
 from fleet.core.hosts import State
 from fleet.errors import StartupError
+from fleet.limits import HOST_GRACE_MARGIN_S
 from fleet.ports import LOCAL, Host, Hosts
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ class HostsEngine:
             nursery.cancel_scope.cancel()
 
 
+def lease_s(config: Config) -> float:
+    """Return how long OpenCode runs on a host that does not hear the server: it has ended before the host is lost."""
+    return config.host_grace_s - HOST_GRACE_MARGIN_S
+
+
 def _ray_hosts(
     config: Config,
     alone: LocalHosts,
@@ -88,6 +94,6 @@ def _ray_hosts(
         sidecar(config.ray_address, environment, namespace),
         alone,
         partial(ray_host, own=own),
-        Options("", __version__, config.host_grace_s, data_id, config.host_reach),
+        Options("", __version__, lease_s(config), data_id, config.host_reach),
         known=lambda: () if (state := known()) is None else state.hosts,
     )

@@ -39,7 +39,7 @@ from fleet.adapters.scripts import LocalScripts
 from fleet.adapters.webhook_secrets import FileWebhookSecrets
 from fleet.adapters.webhook_sender import HttpSender
 from fleet.composition.greeting import greeting, page_line
-from fleet.composition.hosts import HostsEngine
+from fleet.composition.hosts import HostsEngine, lease_s
 from fleet.composition.model_choice import ModelChoice
 from fleet.composition.server_facts import facts_of
 from fleet.composition.stores import OpenStores, has_room, open_read_only, open_stores
@@ -337,7 +337,7 @@ def _policy(config: Config) -> Policy:
         workspace_roots=tuple(os.path.realpath(root) for root in config.workspace_roots),
         host_cpus=config.host_cpus,
         host_memory_mb=config.host_memory_mb,
-        host_grace_s=config.host_grace_s,
+        host_lease_s=lease_s(config),
     )
 
 

@@ -29,7 +29,7 @@ class HostRecords:
     def __init__(self, context: Context) -> None:
         self.live: dict[str, HostInfo] = {}
         self._context = context
-        self._grace_s = context.policy.host_grace_s
+        self._lease_s = context.policy.host_lease_s
         self._reported: set[str] = set()
         self._unrecorded: dict[str | None, HostEvent] = {}
 
@@ -84,7 +84,7 @@ class HostRecords:
 
     def _grace_of(self, host: m.KnownHost) -> float:
         """Return how long processes there run without a server: its agent may be one of a server with another grace."""
-        return max(self._grace_s, 0.0 if host.facts is None else host.facts.grace_s)
+        return max(self._lease_s, 0.0 if host.facts is None else host.facts.grace_s)
 
     def _known(self) -> m.State:
         return self._context.views.hosts.get(m.HOSTS_ID) or m.initial(m.HOSTS_ID)

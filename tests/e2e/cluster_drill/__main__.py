@@ -16,7 +16,6 @@ from typing import Final
 
 import trio
 
-from fleet.limits import HOST_GRACE_MARGIN_S
 from fleet.rehearsal.config import opencode_config
 from tests.e2e.cluster_drill.checker import look_back, read_log
 from tests.e2e.cluster_drill.cluster import ADDRESS, MODEL_PORT, Cluster
@@ -145,7 +144,7 @@ def main() -> int:
         wrong = [*memory.ledger.wrong]
         if server.end() != 0:
             wrong.append("the server did not end in order")
-        time.sleep(GRACE_S + HOST_GRACE_MARGIN_S)  # processes on other hosts end with their lease
+        time.sleep(GRACE_S)  # processes on other hosts end with their lease
         left = [sight for sight in witness.look() if sight.processes]
         wrong.extend(f"the server has ended long ago, and {each.processes} live on {each.machine}" for each in left)
         events = read_log(server.data)
@@ -158,7 +157,7 @@ def main() -> int:
     for each in resumed_elsewhere(events, memory.absences):
         print(
             f"{memory.ledger.sessions[each.session]} was resumed elsewhere {each.away_s:.1f} s after {each.machine} "
-            f"went away, {each.lost_s:.1f} s after it was lost (grace {GRACE_S} s, margin {HOST_GRACE_MARGIN_S:.0f} s)"
+            f"went away, {each.lost_s:.1f} s after it was lost (grace {GRACE_S} s)"
         )
     print(f"{len(memory.sent)} prompts, {len(witness.ticks())} ticks, {len(witness.sights)} looks at machines")
     print(

@@ -25,7 +25,6 @@ from fleet.events.catalog import make_registry
 from fleet.events.envelope import Recorded
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.verify import verify
-from fleet.limits import HOST_GRACE_MARGIN_S
 from tests.e2e.cluster_drill.sessions import Sent
 from tests.e2e.cluster_drill.witness import Sight, Tick
 
@@ -127,7 +126,7 @@ def two_places(ticks: Sequence[Tick]) -> Iterator[str]:
 def outlived(sights: Sequence[Sight], grace_s: float) -> Iterator[str]:
     """No process lives after the end of its lease and the margin that its guards have."""
     for sight in sights:
-        if sight.processes and sight.lease_age_s is not None and sight.lease_age_s > grace_s + HOST_GRACE_MARGIN_S:
+        if sight.processes and sight.lease_age_s is not None and sight.lease_age_s > grace_s:
             age = f"{sight.lease_age_s:.0f} s"
             yield f"processes {sight.processes} live on {sight.machine}, whose lease is {age} old"
 

@@ -12,10 +12,10 @@ from tests.e2e.cluster_drill.figures import Absence
 from tests.e2e.cluster_drill.machines import Machine
 from tests.e2e.drill.drill import Victim
 
-GRACE_S: Final = 15
+GRACE_S: Final = 35
 """The grace that the server of the drill is configured with, in seconds."""
-LONG_S: Final = GRACE_S + 40.0
-"""A machine that is away for so long is lost: the grace, the margin of the server, and the time to notice."""
+LONG_S: Final = GRACE_S + 20.0
+"""A machine that is away for so long is lost: the grace, and the time to notice."""
 
 
 class Stage(NamedTuple):
@@ -78,7 +78,7 @@ async def _raylet(stage: Stage) -> None:
 async def _server(stage: Stage) -> None:
     stage.note("the server is killed")
     stage.server.die()
-    await trio.sleep(stage.random.uniform(0, GRACE_S / 3))
+    await trio.sleep(stage.random.uniform(0, GRACE_S / 7))
     await stage.server.begin()
     stage.note("the server is ready again")
 
