@@ -81,7 +81,7 @@ async def test_each_type_of_event_has_a_schema(document: dict[str, Any]) -> None
     assert named.keys() == NAMES.keys()
     assert len(set(named.values())) == len(NAMES)
     for event_type, name in named.items():
-        assert schemas[name]["properties"].keys() == set(NAMES[event_type].__struct_fields__), event_type
+        assert schemas[name]["properties"].keys() == set(NAMES[event_type].__struct_encode_fields__), event_type
 
 
 def literals(kind: type[Any], field: str) -> set[str]:

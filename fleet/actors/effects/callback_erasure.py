@@ -4,8 +4,8 @@ Each stream orders its own replacements (events/replacements.py), so the chain o
 the child's stream has the texts, and repeats nothing that is done: the next start finds what a crash has left.
 """
 
-from collections.abc import AsyncGenerator, Collection, Iterable
-from typing import Any, NamedTuple, cast
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 import structlog
@@ -22,7 +22,6 @@ from fleet.core.session.values import ReplacedPayload, callback_id, erased_callb
 from fleet.errors import Problem, Rejected
 from fleet.events.envelope import Cause, Recorded
 from fleet.limits import CALLBACKS_ERASED_AT_ONCE, FEED_PAGE_BYTES, FEED_PAGE_EVENTS
-from fleet.projections.past import Past
 
 _OfPrompt = PromptAccepted | PromptEdited | TurnStarted | TurnSteered
 
@@ -90,12 +89,20 @@ class _Page(NamedTuple):
     in_opencode: dict[str, PartRecorded]
 
 
-class CallbackErasure:
-    """Erases the callbacks of sessions."""
+class Cache(Protocol):
+    """Cached data about a stream, which can be computed again."""
 
-    def __init__(self, context: Context, past: Past[State]) -> None:
+    def forget(self, stream: str) -> None:
+        """Discard the data of a stream with erased events."""
+        ...
+
+
+class CallbackErasure:
+    """Erases the callbacks of sessions. `caches` have what was computed from their events."""
+
+    def __init__(self, context: Context, caches: Sequence[Cache]) -> None:
         self._context = context
-        self._past = past
+        self._caches = caches
 
     async def erase(self, child: State, stream: str, cause: Cause) -> list[str]:
         """Erase what the child in this stream has reported, because its erasure was ordered (`cause`).
@@ -157,7 +164,8 @@ class CallbackErasure:
                 except Rejected as rejected:  # it was erased meanwhile
                     _log.info("callbacks_not_erased", session=session_id, code=rejected.code)
                     return left
-                self._past.forget(f"session-{session_id}")
+                for cache in self._caches:
+                    cache.forget(f"session-{session_id}")
         return left
 
     async def _pages(self, stream: str, texts: _Texts) -> AsyncGenerator[_Page]:

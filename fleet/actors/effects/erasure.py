@@ -8,12 +8,12 @@ data is deleted: OpenCode's copy first, because the stream says where that is, a
 import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 import trio
 
-from fleet.actors.effects.callback_erasure import CallbackErasure
+from fleet.actors.effects.callback_erasure import Cache, CallbackErasure
 from fleet.actors.effects.outside_copies import OutsideCopies
 from fleet.actors.effects.stored_responses import StoredResponses
 from fleet.core.session.state import State
@@ -28,14 +28,6 @@ from fleet.projections.views import Views
 _logger = structlog.get_logger(__name__)
 
 _FLEET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-class Cache(Protocol):
-    """Cached data about a stream, which can be computed again."""
-
-    def forget(self, stream: str) -> None:
-        """Discard the data of an erased stream."""
-        ...
 
 
 def absent_session(log: Log, any_id: str) -> Problem:

@@ -47,7 +47,7 @@ def make_shared_effects(context: Context, projections: Projections) -> SharedEff
         caches=caches,
         past=projections.past.sessions,
         outside=OutsideCopies(context),
-        callbacks=CallbackErasure(context, projections.past.sessions),
+        callbacks=CallbackErasure(context, (projections.transcripts, projections.past.sessions)),
     )
     model_limits = ModelLimits(context, projections.touched)
     known_offers = KnownOffers(context, model_limits)

@@ -106,8 +106,10 @@ async def erase(door: Door, session_id: str) -> list[str]:
 
 async def test_callbacks_of_an_erased_child_are_erased_in_its_parent(machine: Machine, door: Door) -> None:
     child, parent = await told(door)
-    assert (await door.knock("GET", f"/api/sessions/{parent['id']}/messages")).body.count(b"Xylophone")
+    for what in ("messages", "turns"):
+        assert b"Xylophone" in (await door.knock("GET", f"/api/sessions/{parent['id']}/{what}")).body
     assert await erase(door, child["id"]) == []
+    assert b"Xylophone" not in (await door.knock("GET", f"/api/sessions/{parent['id']}/turns")).body
     messages = await door.knock("GET", f"/api/sessions/{parent['id']}/messages")
     assert b"Xylophone" not in messages.body
     assert f"Session {child['id']} was erased".encode() in messages.body
