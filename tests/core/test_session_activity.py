@@ -98,6 +98,11 @@ def test_activity_line_is_short_and_has_no_line_break(text: str) -> None:
         assert line == line.strip()
 
 
+@generate(st.text(st.sampled_from("ab \n\t\u00a0"), max_size=5 * HEAD_CHARS))
+def test_a_head_is_its_words_with_one_space_between_them(text: str) -> None:
+    assert head(text) == " ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS]
+
+
 def answer(message_id: str, opencode_id: str = "ses_1", *, created_ms: int = 1, **info: object) -> MessageRecorded:
     body = raw(msgspec.json.encode({"id": message_id, **info}))
     return MessageRecorded(

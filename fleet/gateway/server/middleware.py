@@ -7,14 +7,13 @@ errors included, and ends what is open under a token that is no longer valid. A 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, cast
 
-import msgspec
 import trio
 from quart import Request, Websocket
 
 from fleet.errors import Rejected, Unavailable
 from fleet.gateway.server.client_limits import ClientLimits, Visit
 from fleet.gateway.server.guard import Guard
-from fleet.gateway.server.problems import problem_document
+from fleet.gateway.server.problems import problem_response
 from fleet.limits import TOKEN_POLL_S
 
 Message = MutableMapping[str, Any]
@@ -114,14 +113,10 @@ async def _refuse(send: Send) -> None:
         "the token ended while the request was carried out, so Fleet does not know whether it had an effect",
         hint="Read the state with a valid token before you repeat the request.",
     )
-    body = msgspec.json.encode(problem_document(problem))
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"www-authenticate", b"Bearer"),
-    ]
-    await send({"type": "http.response.start", "status": 401, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    response = problem_response(problem)
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.headers.items()]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": await response.get_data(as_text=False)})
 
 
 def visit_of(connection: Request | Websocket) -> Visit:
