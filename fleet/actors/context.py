@@ -186,6 +186,11 @@ class Context:
         state = self.views.instances.get(instance_id)
         return self.at(LOCAL if state is None else state.host)
 
+    @property
+    def known_hosts(self) -> hosts.State:
+        """What is recorded of the other hosts."""
+        return self.views.hosts.get(hosts.HOSTS_ID) or hosts.initial(hosts.HOSTS_ID)
+
     def kept_since_ms(self) -> int | None:
         """Return the time before which ended sessions are erased; None where they are not erased."""
         keep_s = self.policy.keep_transcripts_s

@@ -144,10 +144,14 @@ class State(msgspec.Struct, frozen=True):
         """The names of the hosts that answer."""
         return tuple(each.name for each in self.hosts.values() if each.phase == "up" and each.facts is not None)
 
+    def host(self, name: str) -> KnownHost:
+        """Return what is recorded of a host; of `local` and others without a record, that they answer."""
+        return self.hosts.get(name) or KnownHost(name)
+
     def takes_sessions(self, name: str) -> bool:
-        """Return whether a host answers and is not drained; `local` is in no record."""
-        host = self.hosts.get(name)
-        return host is None or (host.phase == "up" and host.draining_since_ms is None)
+        """Return whether a host answers and is not drained."""
+        host = self.host(name)
+        return host.phase == "up" and host.draining_since_ms is None
 
     @property
     def lost(self) -> frozenset[str]:

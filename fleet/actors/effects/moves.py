@@ -16,7 +16,7 @@ from fleet.actors.effects.rooms import Rooms
 from fleet.actors.effects.saving import save
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.runtime.causation import cause_here
-from fleet.core.hosts import HOSTS_ID, KnownHost
+from fleet.core.hosts import HOSTS_ID
 from fleet.core.instance.state import OVER
 from fleet.core.session.state import State
 from fleet.core.times import rfc3339
@@ -129,15 +129,15 @@ class Moves:
         return done
 
     def _status(self, host: str) -> tuple[bool, bool]:
-        known = _known(self._context, host)
+        known = self._context.known_hosts.host(host)
         return known.phase == "lost", known.draining_since_ms is not None
 
     def _is_lost(self, host: str) -> bool:
-        return _known(self._context, host).phase == "lost"
+        return self._context.known_hosts.host(host).phase == "lost"
 
     def _why_left(self, host: str) -> str | None:
         """Return why workspaces leave the host; None if they stay."""
-        known = _known(self._context, host)
+        known = self._context.known_hosts.host(host)
         if known.phase == "lost":
             return f"{host} is lost since {rfc3339(known.since_ms)}: {known.evidence}"
         return None if known.draining_since_ms is None else f"{host} is drained"
@@ -147,16 +147,11 @@ async def await_answer(context: Context, host: str) -> bool:
     """Wait for a host that has not answered a call, and return whether it does now; False if it is lost."""
     hosts = context.views.hosts
     with trio.move_on_after(HOST_RETRY_S):  # a call may notice before the host is silent
-        while _known(context, host).phase == "up":
+        while context.known_hosts.host(host).phase == "up":
             await hosts.change_of(HOSTS_ID, hosts.get(HOSTS_ID))
-    while _known(context, host).phase == "silent":
+    while context.known_hosts.host(host).phase == "silent":
         await hosts.change_of(HOSTS_ID, hosts.get(HOSTS_ID))
-    return _known(context, host).phase == "up"
-
-
-def _known(context: Context, host: str) -> KnownHost:
-    hosts = context.views.hosts.get(HOSTS_ID)
-    return KnownHost(host) if hosts is None or host not in hosts.hosts else hosts.hosts[host]
+    return context.known_hosts.host(host).phase == "up"
 
 
 def _is_stuck(workspace: Workspace) -> bool:
@@ -171,8 +166,8 @@ def _held_by(workspace: Workspace) -> frozenset[str]:
 
 def why_drained(context: Context, instance_id: str) -> str | None:
     """Return why a session leaves the host of its process before its next turn; None if the host is not drained."""
-    hosts, host = context.views.hosts.get(HOSTS_ID), context.host_of_instance(instance_id).name
-    is_drained = hosts is not None and host in hosts.draining
+    host = context.host_of_instance(instance_id).name
+    is_drained = host in context.known_hosts.draining
     return f"the host {host} is drained: the session moves to another one" if is_drained else None
 
 

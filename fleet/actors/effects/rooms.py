@@ -78,7 +78,8 @@ class Rooms:
             await self._context.hosts.release(session.id)
             host = None
             while host is None:
-                host = await self._reserve(session, replace(need, avoid=self._known().draining | avoid), delayed)
+                away = self._context.known_hosts.draining | avoid
+                host = await self._reserve(session, replace(need, avoid=away), delayed)
         return host
 
     async def again(self, session: State, failed: str, avoid: frozenset[str], delayed: OnDelay) -> str:
@@ -101,10 +102,12 @@ class Rooms:
         """
         host: str | None = None
         refusal: Problem | None = None
-        order = self._preferred(session) if failed is None else (*self._preferred(session), *self._known().answering)
+        order, known = self._preferred(session), self._context.known_hosts
+        if failed is not None:
+            order = (*order, *known.answering)
         preferred = () if need.host else tuple(name for name in order if name not in (*need.avoid, failed))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._until_changed, self._known(), nursery.cancel_scope)
+            nursery.start_soon(self._until_changed, known, nursery.cancel_scope)
             try:
                 host = await self._context.hosts.reserve(session.id, need, preferred, delayed)
             except Problem as problem:  # the nursery would wrap it in a group
@@ -127,7 +130,7 @@ class Rooms:
             labels=settings.host_labels,
             cpus=policy.host_cpus if settings.cpus is None else settings.cpus,
             memory_mb=policy.host_memory_mb if settings.memory_mb is None else settings.memory_mb,
-            avoid=self._known().draining,
+            avoid=self._context.known_hosts.draining,
         )
 
     def _origin_host(self, settings: SessionSettings) -> str | None:
@@ -135,7 +138,7 @@ class Rooms:
         if settings.origin is None:
             return None
         name = self._context.host_of(settings.origin.workspace_id).name
-        return name if self._known().takes_sessions(name) else None
+        return name if self._context.known_hosts.takes_sessions(name) else None
 
     def _made_on(self, workspace_id: str) -> str | None:
         """Return the host on which the workspace is, None if it is still to be made."""
@@ -154,11 +157,8 @@ class Rooms:
             load[host] += needs_room(other)
             if other.source_repository == session.source_repository:
                 has_repository.add(host)
-        avoided = self._known().draining
+        avoided = self._context.known_hosts.draining
         return tuple(sorted(has_repository - avoided, key=lambda host: (load[host], host)))
-
-    def _known(self) -> KnownHosts:
-        return self._context.views.hosts.get(HOSTS_ID) or KnownHosts(HOSTS_ID)
 
     # ------------------------------------------------------------------------------------------------------ release
 

@@ -12,7 +12,6 @@ from fleet.actors.context import Context
 from fleet.actors.effects.setup import Setups
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.backoff import backoff_s
-from fleet.core.hosts import HOSTS_ID
 from fleet.core.paths import is_inside
 from fleet.core.workspace.commands import (
     EraseWorkspace,
@@ -152,8 +151,8 @@ class WorkspaceEffects:
 
         Raises `Unavailable` host_unreachable if no other host has room now.
         """
-        state, known = self._context.views.workspaces.get(workspace_id), self._context.views.hosts.get(HOSTS_ID)
-        if state is None or known is None:
+        state, known = self._context.views.workspaces.get(workspace_id), self._context.known_hosts
+        if state is None:
             return
         away = known.lost | known.draining | {left.spec.host for left in state.left}
         policy, slot = self._context.policy, f"restore-{workspace_id}"
@@ -175,8 +174,8 @@ class WorkspaceEffects:
 
 def saved_of_lost(context: Context, workspace_id: str) -> PreservedWork | None:
     """Return the work that was saved last of a workspace whose host is lost; None if its host is not lost."""
-    state, hosts = context.views.workspaces.get(workspace_id), context.views.hosts.get(HOSTS_ID)
-    if state is None or state.spec is None or hosts is None or state.spec.host not in hosts.lost:
+    state = context.views.workspaces.get(workspace_id)
+    if state is None or state.spec is None or state.spec.host not in context.known_hosts.lost:
         return None
     at = state.prepared
     return state.saved or PreservedWork(None, None, None if at is None else at.branch, None if at is None else at.head)

@@ -73,7 +73,9 @@ class HostRecords:
         """Record the hosts of the log that the engine does not report."""
         begun_s = trio.current_time()
         await trio.sleep(HOST_REPORT_S)
-        missing = sorted((self._grace_of(each), each.name) for each in self._known().hosts.values() if each.facts)
+        missing = sorted(
+            (self._grace_of(each), each.name) for each in self._context.known_hosts.hosts.values() if each.facts
+        )
         for _, name in missing:
             if name not in self._reported:
                 await self._record(HostSilent(name, _UNREPORTED))
@@ -86,12 +88,9 @@ class HostRecords:
         """Return how long processes there run without a server: its agent may be one of a server with another grace."""
         return max(self._lease_s, 0.0 if host.facts is None else host.facts.grace_s)
 
-    def _known(self) -> m.State:
-        return self._context.views.hosts.get(m.HOSTS_ID) or m.initial(m.HOSTS_ID)
-
     async def _record(self, news: HostEvent) -> None:
         command = m.NoteNews(news=news, at_ms=self._context.clock.now_ms())
-        if not m.decide(command, self._known()):
+        if not m.decide(command, self._context.known_hosts):
             return  # hosts answer every few seconds, and an actor would never rest
         try:
             await self._context.actors.hosts.ask(m.HOSTS_ID, Deliver(command, _ENGINE))

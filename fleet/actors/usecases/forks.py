@@ -15,7 +15,6 @@ from fleet.actors.caller import Caller
 from fleet.actors.context import Context
 from fleet.actors.effects.workspace_check import missing
 from fleet.actors.usecases.sessions import CommandResult, NewSession, SessionUseCases
-from fleet.core.hosts import HOSTS_ID
 from fleet.core.session.state import State
 from fleet.core.session.turn_events import ChangesRecorded, PromptDelivered, TurnSnapshotTaken, TurnStarted, TurnSteered
 from fleet.core.session.values import ForkPoint
@@ -145,8 +144,8 @@ class Forks:
 
     def _host(self, session: State) -> str | None:
         """Return the host that the session was created for by name; None if a fork would have to wait for it."""
-        name, known = session.settings.host, self._context.views.hosts.get(HOSTS_ID)
-        return name if name is None or known is None or known.takes_sessions(name) else None
+        name = session.settings.host
+        return name if name is None or self._context.known_hosts.takes_sessions(name) else None
 
     async def _base(self, session: State) -> str | None:
         """Return the commit that the session's workspace started from."""

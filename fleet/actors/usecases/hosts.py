@@ -29,15 +29,15 @@ class HostUseCases:
 
     def views(self) -> list[HostView]:
         """Return the server's machine, then the others in the order in which they were first seen."""
-        state = self._state()
-        return [self._view(each) for each in (m.KnownHost(LOCAL), *state.hosts.values())]
+        known = self._context.known_hosts
+        return [self._view(each) for each in (known.host(LOCAL), *known.hosts.values())]
 
     def view(self, name: str) -> HostView:
         """Return one of them. Raises `Rejected` host_not_found."""
-        found = next((each for each in self.views() if each.known.name == name), None)
-        if found is None:
+        known = self._context.known_hosts
+        if name != LOCAL and name not in known.hosts:
             raise Rejected("host_not_found", f"this Fleet has never seen a host {name!r}")
-        return found
+        return self._view(known.host(name))
 
     async def drain(self, name: str, caller: Caller) -> int:
         """Place no further sessions there; return the log position. Raises `Rejected` host_not_found, host_local."""
@@ -50,11 +50,11 @@ class HostUseCases:
     @property
     def engine_lost(self) -> m.EngineLost | None:
         """Since when and why the engine does not answer, None if it does or there is none."""
-        return self._state().engine_lost
+        return self._context.known_hosts.engine_lost
 
     def limitations(self) -> list[str]:
         """Return a sentence for the lost engine and each silent host. What was on a lost host can work elsewhere."""
-        state = self._state()
+        state = self._context.known_hosts
         engine = [] if state.engine_lost is None else [_engine_words(state.engine_lost)]
         return [*engine, *(_words(self._view(each)) for each in state.hosts.values() if each.phase == "silent")]
 
@@ -65,9 +65,6 @@ class HostUseCases:
 
     async def _ask(self, command: m.HostsCommand, caller: Caller) -> int:
         return (await self._context.actors.hosts.ask(m.HOSTS_ID, caller.deliver(command))).position
-
-    def _state(self) -> m.State:
-        return self._context.views.hosts.get(m.HOSTS_ID) or m.initial(m.HOSTS_ID)
 
     def _view(self, known: m.KnownHost) -> HostView:
         views = self._context.views
