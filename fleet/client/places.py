@@ -62,7 +62,7 @@ class Places:
         return await self._connection.read(EngineItem, "/hosts/engine")
 
     async def drain_host(self, name: str) -> HostItem:
-        """Place no further sessions on this host."""
+        """Place no further sessions on this host; those that are there move to others when their turn is over."""
         return await self._connection.write(HostItem, "POST", f"/hosts/{quote(name, safe='')}/drain")
 
     async def undrain_host(self, name: str) -> HostItem:

@@ -23,7 +23,10 @@ async def hosts(
     fleet: "FleetClient",
     *,
     action: Annotated[
-        Action | None, typer.Argument(help="`drain` keeps further sessions away from a host, `undrain` ends that.")
+        Action | None,
+        typer.Argument(
+            help="`drain` places no further sessions on a host and moves those that are there; `undrain` ends that."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Argument(help="The host.", show_default=False)] = None,
     json: Json = False,

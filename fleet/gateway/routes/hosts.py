@@ -39,9 +39,9 @@ async def read_engine(fleet: Fleet) -> Response:
     refuses=("host_not_found", "host_local"),
 )
 async def drain_host(fleet: Fleet, host_name: str, caller: Caller) -> Response:
-    """Place no further sessions on a host.
+    """Place no further sessions on a host, and move those that are there to other hosts.
 
-    Sessions that are there continue. One that is resumed later moves to another host.
+    Idle sessions move now, the others when their running turn is over, and one in `error` when it is resumed.
     """
     position = await fleet.hosts.drain(host_name, caller)
     return answer(host_item(fleet, fleet.hosts.view(host_name)), position=position)

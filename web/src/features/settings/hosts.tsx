@@ -111,7 +111,7 @@ function Drain({ host }: { readonly host: HostItem }): ReactNode {
         <p>
           No further session is placed there.{" "}
           {host.sessions > 0
-            ? `The ${counted(host.sessions, "session")} there can continue; one that is resumed later moves to another host.`
+            ? `The ${counted(host.sessions, "session")} there will move to other hosts, each when its running turn is over.`
             : "No session is there now."}
         </p>
         <p>Undrain it to use it again.</p>
