@@ -9,9 +9,16 @@ import { LineCounts } from "../../ui/changes.tsx";
 import { Check } from "../../ui/field.tsx";
 import { Menu } from "../../ui/menu.tsx";
 import { say, sayError } from "../../ui/toast.tsx";
+import type { DiffItem } from "../../wire/types.ts";
 import { letterOf, WORDS } from "./file-kind.ts";
 import style from "./file-view.module.css";
-import type { FileViewProps } from "./file-view.tsx";
+
+export type FileHeadProps = {
+  readonly item: DiffItem;
+  readonly isViewed: boolean;
+  readonly onViewed: (isViewed: boolean) => void;
+  readonly onOpenFile: (file: string) => void;
+};
 
 export async function copyPath(path: string): Promise<void> {
   try {
@@ -22,7 +29,7 @@ export async function copyPath(path: string): Promise<void> {
   }
 }
 
-export function FileHead({ item, isViewed, onViewed, onOpenFile }: FileViewProps): ReactNode {
+export function FileHead({ item, isViewed, onViewed, onOpenFile }: FileHeadProps): ReactNode {
   const keys = keysOf("file.viewed", isMac)[0];
   const letter = letterOf(item);
   return (

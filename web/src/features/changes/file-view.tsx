@@ -10,7 +10,7 @@ import { Empty, Loading, ProblemCard } from "../../ui/states.tsx";
 import type { DiffItem } from "../../wire/types.ts";
 import { useColours } from "./colours.ts";
 import { hasLines, useCompared } from "./data.ts";
-import { FileHead } from "./file-head.tsx";
+import { FileHead, type FileHeadProps } from "./file-head.tsx";
 import { imageType, modeWords } from "./file-kind.ts";
 import style from "./file-view.module.css";
 import { Images } from "./images.tsx";
@@ -18,9 +18,8 @@ import { Lines } from "./lines.tsx";
 import type { ReviewStore } from "./review-store.ts";
 import { Thread } from "./thread.tsx";
 
-export type FileViewProps = {
+export type FileViewProps = FileHeadProps & {
   readonly id: string;
-  readonly item: DiffItem;
   /** The file that comes next: it is read ahead. */
   readonly next: DiffItem | undefined;
   readonly view: View;
@@ -28,9 +27,6 @@ export type FileViewProps = {
   readonly comments: readonly Comment[];
   readonly store: ReviewStore;
   readonly mayComment: boolean;
-  readonly isViewed: boolean;
-  readonly onViewed: (isViewed: boolean) => void;
-  readonly onOpenFile: (file: string) => void;
   readonly goal: Spot | null;
   readonly onLeave: () => void;
 };

@@ -7,7 +7,7 @@ import { type Row, rowsOf } from "../../../core/rows.ts";
 import { useCell } from "../../../state/store.ts";
 import type { OpenTranscript } from "../../../state/transcripts.ts";
 import { Button } from "../../../ui/button.tsx";
-import { Empty, Loading, ProblemCard } from "../../../ui/states.tsx";
+import { Loading, ProblemCard } from "../../../ui/states.tsx";
 import { useOpen } from "../open.tsx";
 import { useTurns } from "../turns.tsx";
 import { Announcer } from "./announcer.tsx";
@@ -176,8 +176,4 @@ function Latest({ toEnd }: { readonly toEnd: () => void }): ReactNode {
       <ArrowDown size={14} aria-hidden /> latest
     </Button>
   );
-}
-
-export function NothingSaid(): ReactNode {
-  return <Empty>Nothing was said yet. Write the first prompt below.</Empty>;
 }

@@ -4,18 +4,20 @@ import { duration, plain } from "../../../core/text.ts";
 import { useNow } from "../../../state/clock.ts";
 import { useFleet } from "../../../state/context.tsx";
 import { useCell } from "../../../state/store.ts";
+import { Empty } from "../../../ui/states.tsx";
 import { RequestForm } from "../../../widgets/request-form.tsx";
 import { record, text } from "../../../wire/opencode.ts";
 import { useOpen } from "../open.tsx";
 import style from "./list.module.css";
-import { NothingSaid } from "./list.tsx";
 
 export function Tail({ isEmpty }: { readonly isEmpty: boolean }): ReactNode {
   const { item, transcript, at } = useOpen();
   const isOwn = transcript.which.isOwn;
   return (
     <div className={style.tail}>
-      {isEmpty && item.status !== "active" && item.queued === 0 && <NothingSaid />}
+      {isEmpty && item.status !== "active" && item.queued === 0 && (
+        <Empty>Nothing was said yet. Write the first prompt below.</Empty>
+      )}
       {at === null && <RetryNote />}
       {at === null && <Requests />}
       {at === null && isOwn && <Working />}
