@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { matches, parseFilter } from "../src/core/filter.ts";
 import { Arrangement } from "../src/core/groups.ts";
 import { elsewhere, hostAsked, needWords, troublesOf } from "../src/core/hosts.ts";
-import { bodyOf, EMPTY, faults } from "../src/core/new-session.ts";
+import { bodyOf, EMPTY, faults, hasMore } from "../src/core/new-session.ts";
 import type { HostItem } from "../src/wire/api.ts";
 import { NOW, session } from "./sessions.ts";
 
@@ -80,6 +80,15 @@ describe("what a person asks for", () => {
     expect(bodyOf({ ...EMPTY, directory: "/work/shop" }, true)).not.toHaveProperty("host");
     expect(Object.keys(faults({ ...draft, cpus: "many", memoryMb: "1 GB" }))).toEqual(["cpus", "memoryMb"]);
   });
+
+  it.each(["node1 gpu=true", "node1 node2", "gpu=", "=true"])("refuses %j before it is sent", host => {
+    expect(Object.keys(faults({ ...EMPTY, directory: "/work/shop", host }))).toEqual(["host"]);
+  });
+
+  it.each([{ host: "node1" }, { cpus: "2" }, { memoryMb: "512" }, { resumesElsewhere: true }])(
+    "is visible when the dialog opens again with %j",
+    filled => expect([hasMore(EMPTY), hasMore({ ...EMPTY, ...filled })]).toEqual([false, true]),
+  );
 });
 
 it("filters and groups by host", () => {

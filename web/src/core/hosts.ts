@@ -75,17 +75,23 @@ export function labelsOf(labels: Readonly<Record<string, string>>): readonly str
   return Object.entries(labels).map(([name, value]) => `${name}=${value}`);
 }
 
-/** Return what a person wrote as a host: its name, or labels such as `gpu=true zone=a`; null for nothing. */
+const LABEL = /^([^=]+)=(.+)$/;
+
+function wordsOf(text: string): readonly string[] {
+  return text.split(/[\s,]+/).filter(Boolean);
+}
+
+/** Whether a person wrote one name, or labels alone, or nothing. */
+export function isHost(text: string): boolean {
+  const words = wordsOf(text);
+  return words.every(word => LABEL.test(word)) || (words.length === 1 && !text.includes("="));
+}
+
+/** Return what a person wrote as a host, if `isHost`: its name, or labels such as `gpu=true zone=a`; null for nothing. */
 export function hostAsked(text: string): string | Readonly<Record<string, string>> | null {
-  const words = text.split(/[\s,]+/).filter(Boolean);
-  if (words.length === 0) return null;
-  if (!words.some(word => word.includes("="))) return text.trim();
-  return Object.fromEntries(
-    words.map(word => {
-      const at = word.indexOf("=");
-      return at < 0 ? [word, ""] : [word.slice(0, at), word.slice(at + 1)];
-    }),
-  );
+  const words = wordsOf(text);
+  if (!text.includes("=")) return words[0] ?? null;
+  return Object.fromEntries(words.map(word => word.match(LABEL)?.slice(1) ?? [word, ""]));
 }
 
 /** Return what a session asked of its host, in words; null where it asked for nothing. */

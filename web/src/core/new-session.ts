@@ -1,6 +1,6 @@
 /** What a person has filled in for a new session, and the request that it makes. */
 import type { SessionItem, Strategy } from "../wire/types.ts";
-import { hostAsked } from "./hosts.ts";
+import { hostAsked, isHost } from "./hosts.ts";
 
 export type Draft = {
   readonly prompt: string;
@@ -77,6 +77,13 @@ export function strategyOf(draft: Draft, isGit: boolean | null): Strategy {
   return draft.strategy ?? "worktree";
 }
 
+const MORE = ["title", "agent", "model", "parent", "usd", "minutes", "tags", "host", "cpus", "memoryMb"] as const;
+
+/** Whether a field under "More" is filled in, so that it has to be visible. */
+export function hasMore(draft: Draft): boolean {
+  return draft.resumesElsewhere || MORE.some(name => draft[name] !== "");
+}
+
 /** Return the errors by field; none if the form is complete. */
 export function faults(draft: Draft): Readonly<Partial<Record<keyof Draft, string>>> {
   const found: Partial<Record<keyof Draft, string>> = {};
@@ -84,6 +91,7 @@ export function faults(draft: Draft): Readonly<Partial<Record<keyof Draft, strin
   else if (!draft.directory.startsWith("/")) found.directory = "The path has to begin with /.";
   if (draft.usd !== "" && !(Number(draft.usd) >= 0)) found.usd = `"${draft.usd}" is not a number.`;
   if (draft.minutes !== "" && !(Number(draft.minutes) >= 0)) found.minutes = `"${draft.minutes}" is not a number.`;
+  if (!isHost(draft.host)) found.host = "Name one machine, or labels such as gpu=true.";
   if (draft.cpus !== "" && !(Number(draft.cpus) >= 0)) found.cpus = `"${draft.cpus}" is not a number.`;
   if (draft.memoryMb !== "" && !/^\d+$/.test(draft.memoryMb.trim())) {
     found.memoryMb = `"${draft.memoryMb}" is not a number of MiB.`;

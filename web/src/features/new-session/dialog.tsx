@@ -2,7 +2,14 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { isMac } from "../../browser/platform.ts";
-import { type Draft, faults as faultsOf, recentDirectories, STRATEGIES, strategyOf } from "../../core/new-session.ts";
+import {
+  type Draft,
+  faults as faultsOf,
+  hasMore,
+  recentDirectories,
+  STRATEGIES,
+  strategyOf,
+} from "../../core/new-session.ts";
 import { age } from "../../core/text.ts";
 import { api } from "../../state/api.ts";
 import { useFleet, useIsConnected } from "../../state/context.tsx";
@@ -45,9 +52,6 @@ function noteOf(branch: BranchItem): string {
   return branch.kind === "remote" ? `remote, ${when}` : when;
 }
 
-/** The fields under "More", which is open if one of them is filled in. */
-const MORE = ["title", "agent", "model", "parent", "usd", "minutes", "tags"] as const;
-
 export function NewSessionDialog({ directory, parent, behind, onClose, onCreated }: NewSessionProps): ReactNode {
   const { hub, fleet } = useFleet();
   const navigate = useNavigate();
@@ -55,6 +59,8 @@ export function NewSessionDialog({ directory, parent, behind, onClose, onCreated
   const draft = useCell(draftCell);
   const refusal = useCell(refusalCell);
   const [isTried, setTried] = useState(false);
+  const [isMore, setMore] = useState(false);
+  if (!isMore && hasMore(draft)) setMore(true); // it stays open when the field is emptied again
   const prompt = useRef<HTMLTextAreaElement>(null);
   const recent = recentDirectories(fleet.sessions.values());
   const change = (part: Partial<Draft>) => draftCell.set({ ...draftCell.get(), ...part });
@@ -169,7 +175,7 @@ export function NewSessionDialog({ directory, parent, behind, onClose, onCreated
             note="An existing branch is checked out; any other is created."
           />
         )}
-        <details className={style.details} open={MORE.some(name => draft[name] !== "")}>
+        <details className={style.details} open={isMore}>
           <summary>More: title, agent, model, parent, budget, tags</summary>
           <More draft={draft} faults={faults} change={change} />
         </details>
