@@ -247,6 +247,6 @@ def problem_of(error: OSError) -> Unavailable:
         return Unavailable("disk_full", f"the disk is full ({what})")
     if error.errno in _EXHAUSTED:
         hint = "End other programs, or raise the limit of files, processes or memory, then try again."
-        detail = f"The machine has no more files, processes or memory ({what})."
+        detail = f"the machine has no more files, processes or memory ({what})"
         return Unavailable("overloaded", detail, hint=hint, retry_after_s=10)
     return Unavailable("system_failed", f"the operating system refused a call ({what})")

@@ -162,7 +162,7 @@ ENGINE_CONNECT_S: Final = 60.0  # a sidecar that is not connected after so long 
 ENGINE_FIRST_CONNECT_S: Final = 10.0  # a start of Fleet waits so long for the engine, and continues without it
 ENGINE_AUTHENTICATION_S: Final = 10.0  # for a request that shows whether the cluster asks for a token; it takes 5 ms
 AGENT_CALLS_MAX: Final = 1000  # of one agent at a time: each waiting process, script and stream is one
-ENGINE_DEAF_S: Final = 20.0  # Ray starts an agent on a machine that has come back within 3 s
+ENGINE_DEAF_S: Final = 20.0  # a machine has been back for so long without an answer; Ray starts an agent in 3 s
 HOST_BEAT_S: Final = 2.0  # between two heartbeats of a host, and between two looks at the cluster
 HOST_SILENT_S: Final = 8.0  # without an answer to a heartbeat a host is silent; a busy machine answers within 1 s
 HOST_WAIT_S: Final = 25.0  # of one call that waits on a host; it is repeated
@@ -340,9 +340,7 @@ HOST_TRIES_S: Final = 600.0  # of these attempts together: a loss with the defau
 ROOM_SWEEP_S: Final = 5.0  # room on a host that no session needs is released after so long
 SAVE_LAST_S: Final = 20.0  # the end of a session that works waits so long for its work to come from another host
 SAVE_REFUSED_S: Final = 10.0  # git may refuse for so long to save work, then the turn ends without it, and says so
-RECORDED_MESSAGES_READ: Final = (
-    200  # at a time, to restore a conversation on another host; others run between two reads
-)
+RECORDED_MESSAGES_READ: Final = 200  # in one step, to restore a conversation on another host; then other tasks run
 HOST_SWEEP_S: Final = 5.0  # between two looks at hosts that are away: a process may have been heard meanwhile
 HOST_CPUS: Final = 1.0  # reserved for a session that names none: agents mostly wait for their model
 HOST_CPUS_MAX: Final = 1024.0  # that a session may ask for; larger machines are not known to us
@@ -362,9 +360,7 @@ DIRECTORY_SEARCHES_MAX: Final = 2  # at a time: 45 of them blocked the event loo
 DIRECTORY_SEARCH_VISITED_MAX: Final = 20_000  # directories that a search reads; a home directory has fewer
 DIRECTORY_SEARCH_FOUND_MAX: Final = 500  # directories in its response; a longer query finds the others
 CALLBACKS_ERASED_AT_ONCE: Final = 100  # events of a session whose texts one event replaces: some 50 KB
-OUTSIDE_COPY_S: Final = (
-    75.0  # for OpenCode's copy of an erased session: its processes first, then OPENCODE_CLI_TIMEOUT_S
-)
+OUTSIDE_COPY_S: Final = 75.0  # to delete OpenCode's copy of a session: the end of its processes, then a command of it
 ERASURE_RETRY_S: Final = 5.0  # while the disk is full
 REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then responds that it continues
 

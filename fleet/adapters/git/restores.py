@@ -64,7 +64,7 @@ async def _beginning(repository: str, spec: WorkspaceSpec, kept: PreservedWork) 
     saved = await _saved(repository, spec, kept)
     start = saved.head or kept.commit
     if start is None or not await is_commit(repository, start):
-        detail = f"The commit that {spec.directory!r} had checked out does not exist"
+        detail = f"the commit that {spec.directory!r} had checked out does not exist"
         raise Problem("workspace_gone", detail, hint="Fetch it again.")
     return saved, start
 

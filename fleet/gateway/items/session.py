@@ -108,15 +108,14 @@ class SessionItems:
         activity = None if state.turn is None else fleet.inflight.activities.now(state.id)
         limit = fleet.model_limits.of(state)
         workspace = fleet.views.workspaces.get(state.workspace_id)
+        host = None if workspace is None or workspace.spec is None else workspace.spec.host
         returned = () if workspace is None else workspace.returned
         if state.ended_at_ms is not None:
-            host = fleet.hosts.name_of(state.workspace_id)
             return Surroundings(activity, None, limit, fleet.rehearsal, None, host, returned)
         instance_id = last_instance(state)
         instance = None if instance_id is None else fleet.views.instances.get(instance_id)
         silent = instance if instance is not None and instance.phase == "unreachable" else None
         lost = workspace if workspace is not None and workspace.fault is not None else None
-        host = None if workspace is None or workspace.spec is None else workspace.spec.host
         return Surroundings(activity, silent, limit, fleet.rehearsal, lost, host, returned)
 
     def _then(self, state: State, then: Surroundings) -> Surroundings:

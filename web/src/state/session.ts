@@ -91,7 +91,7 @@ export function useConversations(id: string): UseQueryResult<readonly Conversati
   );
 }
 
-/** A file or directory of the session, as it is now. */
+/** A file or directory of the session, as it is now or as of a log position. */
 export function useFile(id: string, path: string, at: number | null): UseQueryResult<FileItem> {
   const params = asOf(id, at);
   return useDocument([...key("files", id, at), path], () =>

@@ -36,7 +36,7 @@ function Moment(): ReactNode {
       ? `at the end of turn ${data.asOfTurn}`
       : data.asOfPart !== null
         ? "within the turn"
-        : "before the turn";
+        : "before the first turn";
   return (
     <p className={style.note}>
       As of event {data.asOfPosition.toLocaleString("en-US")}, {when}.
