@@ -17,6 +17,7 @@ import trio
 from msgspec.structs import replace
 
 from fleet.adapters.clock import SystemClock
+from fleet.adapters.git.snapshot_repository import make_directories
 from fleet.adapters.ids import SystemIds
 from fleet.core.instance.commands import InstanceCommand, ReportInstanceStopped, ReportLost, ReportStartFailed
 from fleet.core.instance.decide import INSTANCE
@@ -119,6 +120,8 @@ def _copy(backup: Path, directory: Path) -> None:
         make_private_directory((directory / name).parent)
         shutil.copyfile(backup / name, directory / name)
         (directory / name).chmod(0o600)
+    for store in (directory / "trees").glob("*"):
+        make_directories(store)
 
 
 async def _found(directory: Path, identity: DirectoryIdentity, moved: Moves) -> Restored:

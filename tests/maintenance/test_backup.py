@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from fleet.adapters.clock import SystemClock
+from fleet.adapters.git.trees import GitTrees
 from fleet.core.session.events import CallbacksErased, SessionErased, SessionStopped, StopRequested
 from fleet.core.session.values import ReplacedPayload
 from fleet.errors import StartupError
@@ -23,6 +24,7 @@ from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
 from fleet.maintenance.backup import BackupReport, DirectoryReader, make_backup, reading_stopped
 from fleet.maintenance.restoration import restore_backup
+from fleet.ports import FileContent
 from fleet.projections.lives import lives
 from fleet.wire.backup import ErasedStreams, Owners, Records
 from tests.core import sessions
@@ -272,3 +274,19 @@ async def test_a_stopped_data_directory_is_backed_up_and_restored(root: Path) ->
     assert records(restored)[: len(records(data))] == records(data)
     with pytest.raises(StartupError, match="is not empty"):
         await restore_backup(target, restored)
+
+
+async def test_files_of_earlier_turns_can_be_read_after_a_restore(root: Path) -> None:
+    (root / "project").mkdir()
+    (root / "project" / "cart.py").write_text("old")
+    async with writing(root) as fleet:
+        tree = await GitTrees(fleet.data / "trees").take("w1", str(root / "project"))
+        await fleet.back_up(root / "backup")
+    await restore_backup(root / "backup", root / "restored")
+    restored = GitTrees(root / "restored" / "trees")
+    found = await restored.read("w1", tree, "cart.py")
+    assert isinstance(found, FileContent)
+    assert found.content == b"old"
+    (root / "fork").mkdir()
+    await restored.lay_out("w1", tree, str(root / "fork"))
+    assert (root / "fork" / "cart.py").read_text() == "old"

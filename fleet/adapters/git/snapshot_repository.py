@@ -120,9 +120,14 @@ def unwritable(store: SnapshotRepository, error: OSError) -> Problem:
     return Problem("git_failed", detail, hint="Check permissions and free space.")
 
 
-def _make(directory: Path, object_format: str, exclude: bytes, borrowed: str | None) -> None:
+def make_directories(directory: Path) -> None:
+    """Make the directories of a store that git requires, also empty ones: a backup holds files alone."""
     for name in ("objects/info", "refs", "info"):
         make_private_directory(directory / name)
+
+
+def _make(directory: Path, object_format: str, exclude: bytes, borrowed: str | None) -> None:
+    make_directories(directory)
     with suppress(FileNotFoundError):  # Fleet holds the workspace's lock, so only a killed git can have left it
         (directory / "index.lock").unlink()
     if not (directory / "HEAD").exists():
