@@ -23,13 +23,15 @@ class OutsideCopies:
         self._context = context
 
     async def delete(self, session: State) -> list[str]:
-        """Delete the session's conversations from OpenCode's store; return a sentence for each that stays."""
+        """Delete the session's conversations from OpenCode's store; return a sentence for each that may stay.
+
+        OpenCode may have one that the session has never opened: it is created ahead, or just before a crash.
+        """
         left, host = list[str](), self._context.host_of(session.workspace_id)
-        own = (*session.opencode.earlier_session_ids, session.opencode.session_id)
-        for opencode_id in own if session.opencode.session_exists else ():
+        for opencode_id in filter(None, (*session.opencode.earlier_session_ids, session.opencode.session_id)):
             reason = await self._deleted(host, opencode_id)
             if reason is not None:
-                left.append(f"OpenCode still has the conversation {opencode_id}: {reason}")
+                left.append(f"OpenCode may still have the conversation {opencode_id}: {reason}")
         return left
 
     async def _deleted(self, host: Host, opencode_id: str) -> str | None:

@@ -34,6 +34,38 @@ async def test_conversation_is_deleted_from_opencode_with_its_session(
     assert machine.world.forgotten == [item["directory"]]
 
 
+async def test_earlier_conversation_is_deleted_while_a_new_one_has_not_been_opened(
+    machine: Machine, door: Door
+) -> None:
+    item = await door.session(initialPrompt="Hello")
+    await door.settled(item["id"])
+    machine.world.kill(item["instanceId"])
+    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
+    machine.world.fail_next_spawn("missing")
+    resumed = await door.knock("POST", f"/api/sessions/{item['id']}/resume", {"fresh": True})
+    assert resumed.status >= 500
+    assert await erase(door, item["id"]) == []
+    assert item["opencodeId"] not in machine.world.store.sessions
+
+
+async def test_conversation_that_was_created_ahead_is_deleted_with_a_session_that_never_opened_it(
+    machine: Machine, door: Door
+) -> None:
+    other = await door.session(REPOSITORY)
+    async with trio.open_nursery() as nursery:
+        body = {"directory": REPOSITORY, "isolationStrategy": "worktree"}
+        nursery.start_soon(door.knock, "POST", "/api/sessions", body)
+        while len(machine.world.store.sessions) == 1:  # noqa: ASYNC110 - the store wakes no task
+            await trio.sleep(0.001)
+        machine.world.fail_next_spawn("missing")
+        machine.world.kill(other["instanceId"])
+    [item] = [each for each in door.fleet.views.sessions if each.id != other["id"]]
+    assert (item.phase, item.opencode.session_exists) == ("error", False)
+    assert item.opencode.session_id in machine.world.store.sessions
+    assert await erase(door, item.id) == []
+    assert list(machine.world.store.sessions) == [other["opencodeId"]]
+
+
 async def test_answer_of_an_erasure_names_what_is_left_and_is_kept_without_it(machine: Machine, door: Door) -> None:
     parent = await door.session(PLAIN)
     item = await door.session(REPOSITORY, initialPrompt="Hello", onComplete={"notifySessionId": parent["id"]})
