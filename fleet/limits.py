@@ -201,6 +201,7 @@ OPENCODE_TOKENS_MAX: Final = 10**12  # of one message: sums stay within what a l
 OPENCODE_COST_USD_MAX: Final = 1e9  # likewise
 OPENCODE_TIME_MS_MAX: Final = 253_402_300_799_000  # the last second of the year 9999
 HTTP_READ_BYTES: Final = 256 * KIB  # one read of a socket; tokens that wait there are joined
+CREATED_AHEAD_KEPT: Final = 500  # sessions of a process created ahead and not opened yet; one beyond is created again
 OPENCODE_CONNECTIONS_KEPT_MAX: Final = 8  # per process, while there is no request
 ALLOWANCES_KEPT: Final = 200  # permanent permissions of a process that its state shows; the log has all
 EVENT_SILENCE_S: Final = 25.0  # heartbeats come every 10 s

@@ -22,7 +22,13 @@ from fleet.adapters.opencode.events import OpenCodeEventStream
 from fleet.adapters.opencode.http import pool_of, what_went_wrong
 from fleet.errors import Problem, Unavailable
 from fleet.http_pool import FAULTS, HttpPool, HttpResponse, OversizedResponseError
-from fleet.limits import COMMAND_ACCEPT_S, MCP_ANSWER_S, OPENCODE_REQUEST_TIMEOUT_S, OPENCODE_RESPONSE_BYTES_MAX
+from fleet.limits import (
+    COMMAND_ACCEPT_S,
+    CREATED_AHEAD_KEPT,
+    MCP_ANSWER_S,
+    OPENCODE_REQUEST_TIMEOUT_S,
+    OPENCODE_RESPONSE_BYTES_MAX,
+)
 from fleet.ports import (
     Agent,
     Endpoint,
@@ -101,8 +107,14 @@ class OpenCodeClient:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_quietly, partial(self.statuses, directory))
             if session_id is not None and self._accepts_ids and session_id not in self._created_ahead:
-                self._created_ahead[session_id] = begun = _Begun()
-                nursery.start_soon(begun.run, partial(self._create, session_id, directory))
+                nursery.start_soon(self._begin(session_id).run, partial(self._create, session_id, directory))
+
+    def _begin(self, session_id: str) -> _Begun:
+        """Remember that the session is created; one that never opens would be remembered as long as its process."""
+        if len(self._created_ahead) >= CREATED_AHEAD_KEPT:
+            del self._created_ahead[next(iter(self._created_ahead))]
+        self._created_ahead[session_id] = begun = _Begun()
+        return begun
 
     @property
     def _accepts_ids(self) -> bool:

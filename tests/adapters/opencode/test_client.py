@@ -138,6 +138,17 @@ async def test_session_that_was_created_ahead_is_only_named(
     assert web.asked[-1] == "PATCH /session/ses_ours"
 
 
+async def test_session_that_was_created_long_ago_and_is_forgotten_is_created_again(
+    web: Web, client: OpenCodeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.adapters.opencode.client.CREATED_AHEAD_KEPT", 1)
+    web.found |= {"/session/status": whole("200 OK", b"{}"), "/api/session": CREATED, "/session/ses_ours": NAMED}
+    for session_id in ("ses_ours", "ses_other"):
+        await client.load("/d", session_id)
+    assert (await client.create_session("ses_ours", "/d", "t")).id == "ses_ours"
+    assert web.asked.count("POST /api/session?directory=%2Fd") == 3
+
+
 async def test_requests_to_other_versions_are_known_by_their_json(web: Web, client: OpenCodeClient) -> None:
     web.found["/permission"] = whole("200 OK", json.dumps([{"id": "per", "sessionID": "ses"}]).encode())
     web.found["/question"] = whole("200 OK", b"[]")
