@@ -44,7 +44,7 @@ async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
     # A home directory may be on a file system that hosts share, where SQLite's locks of two machines do not meet.
     environment = {"OPENCODE_DB": str(root / "opencode.db"), **passed_on(inherited_from_engine(os.environ))}
     shells = LocalShells(root, environment)
-    lease = Lease(root / "lease", options.grace_s)
+    lease = Lease(root / "lease", options.lease_s)
     opencode = LocalOpenCodeHost(
         root,
         os.environ.get("FLEET_OPENCODE"),

@@ -37,7 +37,7 @@ class HostFacts(msgspec.Struct, frozen=True):
     git_version: str
     python_version: str
     engine_version: str
-    grace_s: float = 0.0
+    lease_s: float = 0.0
 
 
 class NoteNews(Command, frozen=True, kw_only=True):

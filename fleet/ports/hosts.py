@@ -43,7 +43,7 @@ class HostInfo(msgspec.Struct, frozen=True):
 
     `epoch` is new whenever its agent has started. `address` is where OpenCode processes can be reached, `root` the
     directory of its workspaces. The versions are those of Fleet, OpenCode (None: not found), git, Python and the engine
-    ("" on `local`). `clock_ms` is its clock in Unix milliseconds when it answered. `grace_s` is how long its processes
+    ("" on `local`). `clock_ms` is its clock in Unix milliseconds when it answered. `lease_s` is how long its processes
     run without the server.
     """
 
@@ -62,7 +62,7 @@ class HostInfo(msgspec.Struct, frozen=True):
     memory_free_bytes: int
     disk_free_bytes: int
     clock_ms: int
-    grace_s: float = 0.0
+    lease_s: float = 0.0
 
 
 class HostUp(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import trio
 
 from tests.cli.terminal import fleet
 from tests.client.line import Line
-from tests.fakes.cluster import GRACE_S, MARGIN_S, SILENT_S, FakeCluster
+from tests.fakes.cluster import LEASE_S, MARGIN_S, SILENT_S, FakeCluster
 from tests.gateway.door import REPOSITORY, Machine
 
 
@@ -83,7 +83,7 @@ async def test_show_names_newer_work_that_came_back_from_a_host(machine: Machine
         node = cluster.machines["node1"]
         node.cut()
         node.disk.contents[state.directory]["unsaved.txt"] = b"newer"
-        await trio.sleep(GRACE_S + MARGIN_S + 10)
+        await trio.sleep(LEASE_S + MARGIN_S + 10)
         cluster.add("node2")
         await fleet(line, "resume", session_id)
         await line.door.fleet.views.sessions.wait(session_id, lambda s: s.phase == "idle")

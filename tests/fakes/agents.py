@@ -18,7 +18,7 @@ class FakeAgent:
         self.epoch = f"{name}-1"
         self.leased_s: float | None = None
         self.rehearsal: bool | None = None
-        self.grace_s = 120.0
+        self.lease_s = 120.0
         self.git_version = "2.39"
         self.says_name = name
         self.beats_too_much = False
@@ -35,7 +35,7 @@ class FakeAgent:
             self.leased_s = max(self.leased_s or 0.0, float(token))
         memory = tuple(each.pid * 1000 for each in processes) + ((1,) if self.beats_too_much else ())
         return Beat(
-            self._info(), str(trio.current_time()), self.grace_s, memory, (False,) * len(processes), tuple(self.scripts)
+            self._info(), str(trio.current_time()), self.lease_s, memory, (False,) * len(processes), tuple(self.scripts)
         )
 
     def _info(self) -> HostInfo:

@@ -18,7 +18,7 @@ from fleet.ports import LOCAL, Need
 from tests.fakes.machine import FakeMachine
 from tests.fakes.workspaces import FakeDisk
 
-GRACE_S: Final = 120.0
+LEASE_S: Final = 120.0
 MARGIN_S: Final = 10.0
 SILENT_S: Final = 6.0
 
@@ -58,8 +58,8 @@ class Autoscaler:
 class FakeCluster:
     """The engine and its machines. `nursery` must outlive every simulated Fleet; cancel it at the end.
 
-    `local` is the server's own machine: it is always there, and no fault reaches it. `grace_s` is how long a process
-    lives on a machine that does not hear the head, `grace_s + margin_s` how long the head waits before it calls a
+    `local` is the server's own machine: it is always there, and no fault reaches it. `lease_s` is how long a process
+    lives on a machine that does not hear the head, `lease_s + margin_s` how long the head waits before it calls a
     silent machine lost.
     """
 
@@ -69,7 +69,7 @@ class FakeCluster:
         seed: int = 0,
         *,
         disk: FakeDisk | None = None,
-        grace_s: float = GRACE_S,
+        lease_s: float = LEASE_S,
         margin_s: float = MARGIN_S,
         cpus: float = 8.0,
         memory_mb: int = 16_384,
@@ -77,7 +77,7 @@ class FakeCluster:
         self.nursery = nursery
         self.seed = seed
         self.random = Random(f"{seed} cluster")
-        self.grace_s = grace_s
+        self.lease_s = lease_s
         self.margin_s = margin_s
         self.engine_up = True
         self.head_up = False

@@ -234,7 +234,7 @@ class FakeHosts:
         if heard.standing == "up":
             heard.standing, heard.since_s = None, now_s  # it was heard until now
         silent_at_s = heard.since_s + SILENT_S
-        lost_at_s = heard.since_s + self.cluster.grace_s + self.cluster.margin_s
+        lost_at_s = heard.since_s + self.cluster.lease_s + self.cluster.margin_s
         evidence = f"it was last heard {now_s - heard.since_s:.0f} s ago"
         if now_s >= lost_at_s and heard.standing != "lost":
             heard.standing = "lost"

@@ -167,7 +167,7 @@ class FakeMachine:
 
     async def _end_with_the_lease(self, scope: trio.CancelScope) -> None:
         with scope:
-            await trio.sleep(self.cluster.grace_s)
+            await trio.sleep(self.cluster.lease_s)
             self.end_processes()
 
     def end_processes(self) -> None:

@@ -24,7 +24,7 @@ from fleet.ports import (
 )
 from tests.contracts.hosts_contract import ManyHostsContract
 from tests.contracts.hosts_contract import World as HostsWorld
-from tests.fakes.cluster import GRACE_S, MARGIN_S, SILENT_S, Autoscaler, FakeCluster
+from tests.fakes.cluster import LEASE_S, MARGIN_S, SILENT_S, Autoscaler, FakeCluster
 from tests.fakes.hosts import FakeHosts
 from tests.fakes.machine import CALL_TIMEOUT_S
 
@@ -70,7 +70,7 @@ async def test_a_machine_that_is_cut_off_is_silent_and_then_lost(autojump_clock:
     async with two_nodes() as cluster:
         hosts = FakeHosts(cluster)
         cluster.machines["n1"].cut()
-        told = await events_of(hosts, GRACE_S + MARGIN_S + 1)
+        told = await events_of(hosts, LEASE_S + MARGIN_S + 1)
         assert [(type(event), getattr(event, "name", "")) for event in told] == [
             *[(HostUp, "")] * 3,
             (HostSilent, "n1"),
@@ -84,11 +84,11 @@ async def test_a_process_ends_before_its_machine_is_called_lost(autojump_clock: 
         await start_process(hosts)
         cut_s = trio.current_time()
         cluster.machines["n1"].cut()
-        await trio.sleep(GRACE_S - 0.1)
+        await trio.sleep(LEASE_S - 0.1)
         assert len(cluster.machines["n1"].world.living()) == 1
         await trio.sleep(0.2)
         (process,) = cluster.machines["n1"].world.processes
-        assert process.end_s == cut_s + GRACE_S
+        assert process.end_s == cut_s + LEASE_S
 
 
 async def test_processes_live_on_while_the_cable_is_out_for_a_short_time(autojump_clock: Clock) -> None:
@@ -96,9 +96,9 @@ async def test_processes_live_on_while_the_cable_is_out_for_a_short_time(autojum
         hosts = FakeHosts(cluster)
         await start_process(hosts)
         cluster.machines["n1"].cut()
-        await trio.sleep(GRACE_S - 1)
+        await trio.sleep(LEASE_S - 1)
         cluster.machines["n1"].mend()
-        await trio.sleep(GRACE_S)
+        await trio.sleep(LEASE_S)
         assert len(cluster.machines["n1"].world.living()) == 1
 
 
@@ -107,7 +107,7 @@ async def test_the_lease_ends_while_no_fleet_runs(autojump_clock: Clock) -> None
         hosts = FakeHosts(cluster)
         await start_process(hosts)
         hosts.close()
-        await trio.sleep(GRACE_S + 1)
+        await trio.sleep(LEASE_S + 1)
         assert cluster.machines["n1"].world.living() == ()
 
 
@@ -115,9 +115,9 @@ async def test_a_new_fleet_waits_for_the_whole_grace_before_it_calls_a_machine_l
     async with two_nodes() as cluster:
         FakeHosts(cluster).close()
         cluster.machines["n1"].power_off()
-        await trio.sleep(GRACE_S * 2)
+        await trio.sleep(LEASE_S * 2)
         hosts = FakeHosts(cluster)
-        told = await events_of(hosts, GRACE_S + MARGIN_S - 1)
+        told = await events_of(hosts, LEASE_S + MARGIN_S - 1)
         assert [type(event) for event in told] == [HostUp, HostUp, HostSilent]
         assert [type(event) for event in await events_of(hosts, 2)] == [HostUp, HostSilent, HostUp, HostLost]
 

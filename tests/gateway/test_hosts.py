@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 import trio
 
-from tests.fakes.cluster import GRACE_S, MARGIN_S, SILENT_S, FakeCluster
+from tests.fakes.cluster import LEASE_S, MARGIN_S, SILENT_S, FakeCluster
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.gateway.door import REPOSITORY, Door, Machine
 
@@ -103,7 +103,7 @@ async def test_a_session_on_a_node_is_counted_there_and_its_item_names_it() -> N
         hosts = await fleet.hosts()
         assert [(hosts[name]["sessions"], hosts[name]["processes"]) for name in hosts] == [(0, 0), (1, 1), (0, 0)]
         fleet.machines.machines["node1"].cut()
-        await trio.sleep(GRACE_S + MARGIN_S + SILENT_S)
+        await trio.sleep(LEASE_S + MARGIN_S + SILENT_S)
         lost = (await fleet.hosts())["node1"]
         assert (lost["status"], lost["sessions"], lost["processes"]) == ("lost", 1, 0)  # it can be resumed elsewhere
         assert await fleet.reasons() == []
@@ -128,7 +128,7 @@ async def test_a_silent_host_limits_fleet_and_a_lost_one_does_not() -> None:
         assert "last heard" in silent["evidence"]
         (reason,) = await fleet.reasons()
         assert reason.startswith("the host node1 has not answered since 20")
-        await trio.sleep(GRACE_S + MARGIN_S)
+        await trio.sleep(LEASE_S + MARGIN_S)
         assert (await fleet.hosts())["node1"]["status"] == "lost"
         assert await fleet.reasons() == []
 

@@ -39,7 +39,7 @@ async def ray_hosts(
     place: Path,
     server: str = "hosts",
     *,
-    grace_s: float = 120.0,
+    lease_s: float = 120.0,
     deadlines: HostDeadlines = DEADLINES,
     names: Set[str] = frozenset(("n1", "n2")),
 ) -> AsyncGenerator[Setting]:
@@ -49,7 +49,7 @@ async def ray_hosts(
         sidecar(cluster.address, cluster.environment, server),
         LocalHosts(cast("Host", SimpleNamespace(name=LOCAL))),
         partial(ray_host, own=HeadPorts(head, place / "parcels")),
-        Options("", __version__, grace_s, server),
+        Options("", __version__, lease_s, server),
         deadlines=deadlines,
     )
     hosts.offer_rehearsal(offered=True)
@@ -155,7 +155,7 @@ async def test_opencode_outlives_ray_on_its_machine_and_is_found_again(cluster: 
 
 
 async def test_a_machine_that_ends_is_silent_then_lost_and_comes_back(cluster: RayCluster, place: Path) -> None:
-    async with ray_hosts(cluster, place, "loss", grace_s=4.0, deadlines=HostDeadlines(2.0, 0.0)) as setting:
+    async with ray_hosts(cluster, place, "loss", lease_s=4.0, deadlines=HostDeadlines(2.0, 0.0)) as setting:
         before = await epoch(setting.hosts, "n2")
         await trio.to_thread.run_sync(cluster.order, "kill", "n2")
         assert "last heard" in await lost(setting.hosts, HostSilent, "n2")

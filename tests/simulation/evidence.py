@@ -14,7 +14,7 @@ from fleet.ports import ProcessIdentity
 from fleet.projections.states import States
 from fleet.projections.transcripts import MessageView
 from fleet.projections.views import Views
-from tests.fakes.cluster import GRACE_S, Reserved
+from tests.fakes.cluster import LEASE_S, Reserved
 from tests.fakes.machine import FakeMachine
 from tests.fakes.memory_log import MemoryDisk
 from tests.fakes.memory_store import MemoryStore
@@ -69,7 +69,7 @@ class Evidence:
     reserved: list[Reserved] = field(default_factory=list[Reserved])
     left_slots: list[str] = field(default_factory=list[str])
     unreported: list[str] = field(default_factory=list[str])
-    grace_s: float = GRACE_S
+    lease_s: float = LEASE_S
     _states: dict[str, dict[str, list[tuple[int, Any]]]] = field(init=False, default_factory=dict[str, Any])
 
     @cached_property

@@ -49,9 +49,9 @@ class HostFaults:
         return self._random.choice(self._cluster.nodes)
 
     def _a_while(self) -> float:
-        """Return how long something lasts: shorter than the grace, about as long, or longer than a loss takes."""
-        grace_s = self._cluster.grace_s
-        return self._random.choice((1.0, 8.0, grace_s * 0.5, grace_s + 5, grace_s + self._cluster.margin_s + 20))
+        """Return how long something lasts: shorter than the lease, about as long, or longer than a loss takes."""
+        lease_s = self._cluster.lease_s
+        return self._random.choice((1.0, 8.0, lease_s * 0.5, lease_s + 5, lease_s + self._cluster.margin_s + 20))
 
     async def _cut(self) -> None:
         node = self._a_node()

@@ -257,7 +257,7 @@ class Machine:
         self.traps: list[tuple[type[Any], int]] = []
         self._armed: list[AfterSteps] = []
         chance = Random(f"{seed} cluster")
-        self.cluster = FakeCluster(nursery, seed, disk=self.directories, grace_s=chance.choice((20.0, 120.0)))
+        self.cluster = FakeCluster(nursery, seed, disk=self.directories, lease_s=chance.choice((20.0, 120.0)))
         self.world = self.cluster.local.world
         self.witness = Witness(self.cluster)
         for number in range(nodes):

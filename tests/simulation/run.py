@@ -303,7 +303,7 @@ class _Run:
             machines=machine.machines,
             reserved=machine.cluster.reserved,
             unreported=list(machine.witness.complaints),
-            grace_s=machine.cluster.grace_s,
+            lease_s=machine.cluster.lease_s,
         )
 
     def _check(self, evidence: Evidence) -> None:

@@ -32,7 +32,7 @@ def live_without_a_lease(evidence: Evidence) -> None:
     local, node, *rest = (_with_world(machine) for machine in evidence.machines)
     node.periods = [Period(0.0, 0.0)]
     node.world.processes = [copy.copy(local.world.processes[0])]
-    node.world.processes[0].start_s, node.world.processes[0].end_s = 0.0, evidence.grace_s + 60
+    node.world.processes[0].start_s, node.world.processes[0].end_s = 0.0, evidence.lease_s + 60
     evidence.machines = [local, node, *rest]
 
 

@@ -2,7 +2,7 @@
 
 The core (core/hosts.py) knows what is new. What a full disk refuses is tried again, unless newer news of the same host
 has come meanwhile. A host of the log that the engine does not report after a start of the server is silent, and after
-its grace it is lost: its lease has ended as well, because this server has not been in touch with its agent. Nothing
+its grace it is lost: its lease has ended before, because this server has not been in touch with its agent. Nothing
 else declares such a host lost.
 """
 
@@ -80,13 +80,13 @@ class HostRecords:
             if name not in self._reported:
                 await self._record(HostSilent(name, _UNREPORTED))
         for grace_s, name in missing:
-            await trio.sleep_until(begun_s + grace_s + HOST_GRACE_MARGIN_S)
+            await trio.sleep_until(begun_s + grace_s)
             if name not in self._reported:
                 await self._record(HostLost(name, f"{_UNREPORTED}, {grace_s:g} s and more ago"))
 
     def _grace_of(self, host: m.KnownHost) -> float:
-        """Return how long processes there run without a server: its agent may be one of a server with another grace."""
-        return max(self._lease_s, 0.0 if host.facts is None else host.facts.grace_s)
+        """Return how long it may not answer: its agent may be one of a server with another grace."""
+        return max(self._lease_s, 0.0 if host.facts is None else host.facts.lease_s) + HOST_GRACE_MARGIN_S
 
     async def _record(self, news: HostEvent) -> None:
         command = m.NoteNews(news=news, at_ms=self._context.clock.now_ms())

@@ -35,12 +35,12 @@ class Lease:
     """The lease of a host, in a file: the newest moment of its clock that the server is known to have heard of.
 
     A renewal takes the token that this host gave with an earlier answer. So it proves that the server had that answer,
-    however late the renewal arrives: when the server hears nothing for `grace_s` and a margin, the lease is over.
+    however late the renewal arrives: when the server has heard nothing for `length_s`, the lease is over.
     """
 
-    def __init__(self, file: Path, grace_s: float) -> None:
+    def __init__(self, file: Path, length_s: float) -> None:
         self.file = file
-        self.grace_s = grace_s
+        self.length_s = length_s
 
     def token(self) -> str:
         """Return the token for an answer that is given now."""
@@ -66,7 +66,7 @@ class Lease:
     def is_over(self, margin_s: float = 0.0) -> bool:
         """Return whether the lease has ended, `margin_s` ago at least."""
         leased_s = self.leased_s()
-        return leased_s is None or shim.clock_s() - leased_s > self.grace_s + margin_s
+        return leased_s is None or shim.clock_s() - leased_s > self.length_s + margin_s
 
 
 class DetachedProcesses:
@@ -81,7 +81,7 @@ class DetachedProcesses:
         if self._lease.is_over():
             raise Unavailable(
                 "host_unreachable",
-                f"this host has not heard the server for {self._lease.grace_s:g} s, so no process is started on it",
+                f"this host has not heard the server for {self._lease.length_s:g} s, so no process is started on it",
             )
 
     async def start(self, instance_id: str, launch: Launch) -> ProcessIdentity:
@@ -105,7 +105,7 @@ class DetachedProcesses:
             "files": str(self._instances / instance_id),
             "lease": str(self._lease.file),
             "leased_s": self._lease.leased_s() or 0.0,
-            "grace_s": self._lease.grace_s,
+            "lease_length_s": self._lease.length_s,
             "poll_s": LEASE_POLL_S,
             "term_grace_s": TERM_GRACE_S,
             "scan_s": ENVIRONMENT_SCAN_S,

@@ -6,7 +6,7 @@ only. The shim forks and ends at once; what remains is a guard, in a session of 
     starter - shim (ends)  - guard - process (its own session and group)
 
 The guard reports the child's identity on stdout, waits for the child, and writes its exit to a file. It ends the child,
-and everything with the same markers, when the lease is older than the grace. If the guard is killed, the kernel kills
+and everything with the same markers, when the lease has ended. If the guard is killed, the kernel kills
 the child (PR_SET_PDEATHSIG), because nothing would end it with the lease. A guard holds a lock, so an instance has one
 process at most. It runs on Linux.
 
@@ -177,7 +177,7 @@ class _Guard:
         """Return whether the lease is over. The newest lease that was ever read counts."""
         found_s = read_lease(Path(self._order["lease"]))
         self._leased_s = max(self._leased_s, found_s or 0.0)
-        return bool(clock_s() - self._leased_s > self._order["grace_s"])
+        return bool(clock_s() - self._leased_s > self._order["lease_length_s"])
 
     def _write_exit(self, status: int, reason: str | None) -> bool:
         code = os.waitstatus_to_exitcode(status)

@@ -14,7 +14,7 @@ _NODE_ID: Final = "ray.io/node-id"
 
 
 class HostDeadlines(msgspec.Struct, frozen=True):
-    """How long a host may be unheard before it is silent; and after the grace, before it is lost.
+    """How long a host may be unheard before it is silent; and after the lease, before it is lost.
 
     And how long it may have no session, before it gives up its agent where the cluster removes machines.
     """

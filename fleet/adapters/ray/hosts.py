@@ -1,9 +1,9 @@
 """`fleet.ports.Hosts` on a Ray cluster: finds hosts, hears them, and reports what becomes of them.
 
-A machine of the cluster with the label `fleet-host` is a host of that name. Each host has a heartbeat. A host that does
-not answer is silent after HOST_SILENT_S, and lost when its lease must have ended: after the grace and a margin since
-the server began to wait for the answer that it never got. Where the cluster removes machines, a host without a session
-rests: it has no agent until a call wakes it. `reservations` finds room.
+A machine of the cluster with the label `fleet-host` is a host of that name. Each host has a heartbeat. A host that
+does not answer is silent after HOST_SILENT_S, and lost when its lease must have ended: after the lease and a margin,
+together the grace, since the server began to wait for the answer that it never got. Where the cluster removes
+machines, a host without a session rests: it has no agent until a call wakes it. `reservations` finds room.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
@@ -265,7 +265,7 @@ class RayHosts:
         beat = known.link.last
         if beat is None:
             return
-        info = msgspec.structs.replace(self._info(known, beat.info), grace_s=beat.grace_s)
+        info = msgspec.structs.replace(self._info(known, beat.info), lease_s=beat.lease_s)
         before = known.event.info if isinstance(known.event, HostUp) else None
         known.link.heard()
         if self._nursery is not None and (before is None or before.epoch != info.epoch):
@@ -293,8 +293,8 @@ class RayHosts:
         silent_s = trio.current_time() - known.last_s
         evidence = f"it was last heard {silent_s:.0f} s ago: {reason}"
         last = known.link.last
-        grace_s = max(self._options.grace_s, 0.0 if last is None else last.grace_s)
-        if silent_s >= grace_s + self._deadlines.margin_s:
+        lease_s = max(self._options.lease_s, 0.0 if last is None else last.lease_s)
+        if silent_s >= lease_s + self._deadlines.margin_s:
             if not isinstance(known.event, HostLost):
                 known.link.is_lost = True
                 known.link.silent()

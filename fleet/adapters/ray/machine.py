@@ -27,12 +27,12 @@ Reach = Literal["direct", "agent"]
 class Options(msgspec.Struct, frozen=True):
     """What an agent has to know. `data_id` is the id of the server's data directory.
 
-    `grace_s` is how long OpenCode runs without the server. With `reach` "agent" it listens on the loopback address.
+    `lease_s` is how long OpenCode runs without the server. With `reach` "agent" it listens on the loopback address.
     """
 
     host: str
     version: str
-    grace_s: float
+    lease_s: float
     data_id: str | None = None
     reach: Reach = "direct"
 
@@ -40,13 +40,13 @@ class Options(msgspec.Struct, frozen=True):
 class Beat(msgspec.Struct, frozen=True):
     """The answer to a heartbeat: what the host says of itself, and the token for the next one.
 
-    `grace_s` is how long its processes run without the server: an agent keeps the options that it was started with.
+    `lease_s` is how long its processes run without the server: an agent keeps the options that it was started with.
     `memory_bytes` and `suspended` are of the processes that were asked for, in the same order.
     """
 
     info: HostInfo
     token: str
-    grace_s: float
+    lease_s: float
     memory_bytes: tuple[int | None, ...]
     suspended: tuple[bool, ...]
     scripts: tuple[str, ...]

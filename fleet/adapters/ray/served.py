@@ -40,7 +40,7 @@ class OwnMachine:
         return Beat(
             info=await self._describe(),
             token=self._lease.token(),
-            grace_s=self._lease.grace_s,
+            lease_s=self._lease.length_s,
             memory_bytes=tuple(self._opencode.memory_bytes(each) for each in processes),
             suspended=tuple(self._opencode.is_suspended(each) for each in processes),
             scripts=tuple(self._scripts.running),

@@ -12,11 +12,11 @@ from fleet.actors.usecases.sessions import NewSession
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.state import State
 from fleet.core.session.values import SessionSettings
-from tests.fakes.cluster import GRACE_S, MARGIN_S, SILENT_S, FakeCluster
+from tests.fakes.cluster import LEASE_S, MARGIN_S, SILENT_S, FakeCluster
 from tests.fakes.machine import FakeMachine
 from tests.gateway.door import REPOSITORY, Door, Machine
 
-LOSS_S = GRACE_S + MARGIN_S + 10
+LOSS_S = LEASE_S + MARGIN_S + 10
 CALLER = Caller("local")
 
 
@@ -91,9 +91,9 @@ async def test_a_lost_host_disconnects_its_sessions_and_leaves_a_turn_to_be_sent
     await wide.fleet.views.sessions.wait(busy.id, lambda s: s.turn is not None and s.turn.delivered)
     node = machine_of(cluster, wide, busy)
     node.power_off()
-    await trio.sleep(GRACE_S)
+    await trio.sleep(LEASE_S)
     assert (now(wide, idle).phase, now(wide, busy).phase) == ("idle", "active"), "nothing is told on silence alone"
-    await trio.sleep(LOSS_S - GRACE_S)
+    await trio.sleep(LOSS_S - LEASE_S)
     assert {now(wide, each).phase for each in (idle, busy)} == {"disconnected"}
     assert f"its host {node.name} is lost since " in now(wide, busy).evidence
     instance = instance_of(wide, busy)

@@ -93,7 +93,7 @@ async def test_a_host_that_does_not_answer_after_a_restart_is_silent_and_then_lo
 
 async def test_host_whose_agent_has_a_longer_grace_than_the_server_is_lost_later(machine: Machine) -> None:
     async with following(machine, killed=True) as (_, hosts):
-        await hosts.tell(HostUp(replace(NODE, grace_s=1000.0)))
+        await hosts.tell(HostUp(replace(NODE, lease_s=1000.0)))
     async with following(machine) as (door, _):
         await trio.sleep(HOST_GRACE_S + HOST_GRACE_MARGIN_S + 1)
         assert [kind for kind, _ in told(door)] == ["host.seen", "host.silent"]

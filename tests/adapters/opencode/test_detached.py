@@ -19,7 +19,7 @@ from fleet.errors import Unavailable
 from fleet.ports import Exit, ProcessIdentity
 from tests.adapters.opencode.test_process import ANNOUNCE, HEALTHY, Machine, eventually
 
-GRACE_S = 1.0
+LEASE_S = 1.0
 LEFT = 'setsid sleep 1000 & echo $! > "$HOME/shell"'
 
 
@@ -62,8 +62,8 @@ def quick_guards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def heard(node: Node) -> AsyncGenerator[None]:
-    """The host hears its server while the block runs; its lease ends GRACE_S after the block."""
-    lease = node.machine.lease = Lease(node.root / "lease", GRACE_S)
+    """The host hears its server while the block runs; its lease ends LEASE_S after the block."""
+    lease = node.machine.lease = Lease(node.root / "lease", LEASE_S)
 
     async def renew() -> None:
         while True:
@@ -125,7 +125,7 @@ async def test_the_end_of_the_lease_ends_the_process_and_what_its_tools_left(nod
         host = node.host(f"trap '' TERM; {LEFT}; {ANNOUNCE}; while :; do sleep 0.05; done")
         identity = await host.spawn("i", node.directory)
         shell = await node.shell()
-        await trio.sleep(GRACE_S + 0.2)
+        await trio.sleep(LEASE_S + 0.2)
         assert identify(identity.pid) == identity
     how = await host.wait_exit("i", identity)
     assert how.signal == signal.SIGKILL

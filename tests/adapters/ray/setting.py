@@ -30,7 +30,7 @@ from fleet.ports import (
 from tests.fakes.agents import FakeAgent, node_of
 from tests.fakes.engine import FakeBackend, MemorySidecars
 
-GRACE_S = 120.0
+LEASE_S = 120.0
 PROCESS = ProcessIdentity(7, 1.0, "boot")
 
 
@@ -68,7 +68,7 @@ async def two_hosts(version: str = __version__, *, expected: tuple[str, ...] = (
 
         backend.on_adopt = adopt
         sidecars = MemorySidecars(backend, nursery)
-        options = Options("", __version__, GRACE_S)
+        options = Options("", __version__, LEASE_S)
         hosts = RayHosts(sidecars, compose_local(), compose, options, known=lambda: expected)
         await nursery.start(hosts.run)
         yield Setting(hosts, backend, sidecars, agents)

@@ -23,7 +23,7 @@ from fleet.ports import (
     Script,
     ScriptEnd,
 )
-from tests.adapters.ray.setting import GRACE_S, PROCESS, nothing, ready, short, told, two_hosts
+from tests.adapters.ray.setting import LEASE_S, PROCESS, nothing, ready, short, told, two_hosts
 from tests.fakes.agents import node_of
 
 # ------------------------------------------------------------------------------------------------ hearing and silence
@@ -56,7 +56,7 @@ async def test_a_host_that_is_cut_off_is_silent_and_then_lost_and_comes_back(aut
     async with two_hosts() as setting:
         await ready(setting)
         setting.backend.cut.add("n1")
-        events = await told(setting.hosts, GRACE_S + HOST_GRACE_MARGIN_S + 20)
+        events = await told(setting.hosts, LEASE_S + HOST_GRACE_MARGIN_S + 20)
         assert short(events)[3:] == [("HostSilent", "n1"), ("HostLost", "n1")]
         setting.backend.cut.clear()
         assert short(await told(setting.hosts, 10))[-1] == ("HostUp", "n1")
@@ -72,15 +72,15 @@ async def test_no_lease_outlives_the_loss_of_its_host_even_if_it_hears_the_serve
                     break
         leased_s = setting.agents["n1"].leased_s
         assert leased_s is not None
-        assert leased_s + GRACE_S + HOST_GRACE_MARGIN_S <= trio.current_time()
+        assert leased_s + LEASE_S + HOST_GRACE_MARGIN_S <= trio.current_time()
 
 
 async def test_an_agent_that_was_started_with_a_longer_grace_is_lost_later(autojump_clock: MockClock) -> None:
     async with two_hosts() as setting:
-        setting.agents["n1"].grace_s = 1000.0
+        setting.agents["n1"].lease_s = 1000.0
         await ready(setting)
         setting.backend.cut |= {"n1", "n2"}
-        events = await told(setting.hosts, GRACE_S + HOST_GRACE_MARGIN_S + 20)
+        events = await told(setting.hosts, LEASE_S + HOST_GRACE_MARGIN_S + 20)
         assert ("HostLost", "n2") in short(events)
         assert ("HostLost", "n1") not in short(events)
 
@@ -104,7 +104,7 @@ async def test_nothing_is_reported_of_hosts_that_have_not_answered_since_the_sta
     async with two_hosts(expected=("n3",)) as setting:
         with pytest.raises(Unavailable, match="n3"):
             await setting.hosts.host("n3").opencode.find()
-        events = await told(setting.hosts, GRACE_S + HOST_GRACE_MARGIN_S + 20)
+        events = await told(setting.hosts, LEASE_S + HOST_GRACE_MARGIN_S + 20)
         assert sorted(short(events)) == [("EngineUp", ""), ("HostUp", "n1"), ("HostUp", "n2")]
 
 
@@ -160,7 +160,7 @@ async def test_a_sidecar_that_does_not_reach_a_machine_that_has_come_back_is_rep
         setting.backend.cut.add("n1")
         labels = {"fleet-host": "n1", "ray.io/node-id": "another"}
         setting.backend.nodes_alive = (msgspec.structs.replace(node_of("n1"), labels=labels), node_of("n2"))
-        events = await told(setting.hosts, GRACE_S)
+        events = await told(setting.hosts, LEASE_S)
         assert short(events)[3:] == [("HostSilent", "n1"), ("EngineDown", ""), ("EngineUp", "")]
         assert [each.evidence for each in events if isinstance(each, EngineDown)] == [
             "it does not reach the agent of n1, whose machine has come back"

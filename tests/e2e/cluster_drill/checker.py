@@ -124,7 +124,7 @@ def two_places(ticks: Sequence[Tick]) -> Iterator[str]:
 
 
 def outlived(sights: Sequence[Sight], grace_s: float) -> Iterator[str]:
-    """No process lives after the end of its lease and the margin that its guards have."""
+    """No process lives after the grace: its lease ended before, with the margin that its guards have."""
     for sight in sights:
         if sight.processes and sight.lease_age_s is not None and sight.lease_age_s > grace_s:
             age = f"{sight.lease_age_s:.0f} s"

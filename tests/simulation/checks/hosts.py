@@ -41,10 +41,10 @@ def no_session_runs_at_two_places(evidence: Evidence) -> Iterator[str]:
 
 
 def no_process_outlives_its_lease(evidence: Evidence) -> Iterator[str]:
-    """A process ends with the grace after its machine has heard the head for the last time."""
+    """A process ends with the lease after its machine has heard the head for the last time."""
     for machine in evidence.nodes:
         for start_s, end_s in _silences(machine):
-            over_s = start_s + evidence.grace_s + SHIM_S
+            over_s = start_s + evidence.lease_s + SHIM_S
             for process in machine.world.processes:
                 ended_s = trio.current_time() if process.end_s is None else process.end_s
                 if process.start_s < end_s and over_s < min(ended_s, end_s):
