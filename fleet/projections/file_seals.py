@@ -52,9 +52,11 @@ class FileSeal:
 
         Return whether there is a file with its seal. Later calls do nothing: then this process has written the file.
         """
-        if self._required or not self._file.exists():
+        if self._required:
             return False
         self._required = True
+        if not self._file.exists():
+            return False
         if self._stored is None or self._digest is None or self._stored.seal != self._seal(self._digest):
             _logger.warning("view_not_of_this_log", view=self._file.name, hint="It is made again from the log.")
             remove(self._file)

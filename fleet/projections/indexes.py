@@ -53,7 +53,6 @@ class Indexes:
         self._log = log
         self._file = file
         self._seal = seal
-        self._unchecked = seal is not None
         self._index: IndexStore | None = None
 
     async def read(self, stream: str, query: Callable[[Indexed], Found]) -> Found | None:
@@ -94,8 +93,7 @@ class Indexes:
 
     def check(self) -> None:
         """Delete a file that is not of this log. It reads all of it, so it runs in a thread, before any read."""
-        if self._unchecked and self._seal is not None:
-            self._unchecked = False
+        if self._seal is not None:
             try:
                 self._seal.require()
             except OSError as error:

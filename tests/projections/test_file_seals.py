@@ -145,6 +145,18 @@ def test_database_after_a_crash_is_that_of_the_last_flush(tmp_path: Path, log: M
     assert Kept(name, tmp_path, log).rows() == rows
 
 
+@pytest.mark.parametrize("name", ["index", "history"])
+def test_database_of_a_first_start_is_used_again_when_the_same_process_opens_it(
+    tmp_path: Path, log: MemoryLog, name: str
+) -> None:
+    kept = Kept(name, tmp_path, log)
+    kept.fill()
+    rows = kept.rows()
+    kept.stop()
+    assert kept.seal.require() is False
+    assert (kept.rows(), rows > 0) == (rows, True)
+
+
 def compared(log: MemoryLog, directory: Path) -> list[Parted]:
     scratch = directory / "scratch"
     scratch.mkdir(exist_ok=True)
