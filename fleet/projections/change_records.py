@@ -78,10 +78,13 @@ class ChangeRecords:
         return FoundChanges(records[-1], overlapping_ones, number, of_turn[-1])
 
     async def tree(self, stream: str, at: int | None = None) -> TakenTree | None:
-        """Return the newest tree of the directory, None where none had been taken."""
+        """Return the newest tree of the directory, None where none had been taken.
+
+        Raises `CorruptRecord` if its event is damaged.
+        """
         last = self._log.head() if at is None else at
         found = await self._indexes.read(stream, lambda each: each.store.marks_down(each.stream, "tree", last + 1, 1))
-        for recorded in self._log.read_events(found or ()):
+        for recorded in undamaged(self._log.read_events(found or ())):
             event = recorded.event
             if isinstance(event, WorkspaceAttached | SetupEnded) and event.baseline is not None:
                 return TakenTree(event.baseline, recorded.position)

@@ -63,6 +63,16 @@ async def test_payload_that_was_changed_is_served_by_no_route(machine: Machine, 
             assert b"Allow all" not in (await door.knock("GET", f"/api/{path}")).body
 
 
+async def test_files_of_a_snapshot_whose_event_is_damaged_are_not_called_missing(machine: Machine) -> None:
+    async with machine.fleet() as door:
+        item = await door.prompt((await door.session(REPOSITORY))["id"], "Hello")
+        taken = (await door.knock("GET", f"/api/log?session={item['id']}&type=session.changes-recorded")).json[0]
+        files = f"/api/sessions/{item['id']}/files?at={taken['position']}"
+        assert (await door.knock("GET", files)).json["asOfPosition"] == taken["position"]
+        damage(machine, f"session-{item['id']}", taken["version"], b"{")
+        (await door.knock("GET", files)).problem(503, "event_damaged")
+
+
 async def test_what_belongs_to_a_damaged_stream_is_kept(machine: Machine) -> None:
     async with machine.fleet() as door:
         item = await door.session(REPOSITORY, isolationStrategy="worktree")
