@@ -6,6 +6,7 @@ A file without its seal is made again from the log.
 """
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -85,6 +86,17 @@ def remove(file: Path | None) -> None:
     if file is not None:
         for suffix in (SEAL, "", *JOURNALS):
             file.with_name(file.name + suffix).unlink(missing_ok=True)
+
+
+def copy_database(file: Path, directory: Path) -> Path | None:
+    """Copy a database to read it, because SQLite changes its journal then; None where there is none."""
+    if not file.exists():
+        return None
+    for suffix in ("", "-wal"):
+        stored = file.with_name(file.name + suffix)
+        if stored.exists():
+            shutil.copyfile(stored, directory / stored.name)
+    return directory / file.name
 
 
 def _seal_file(file: Path) -> Path:

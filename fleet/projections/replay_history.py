@@ -1,6 +1,5 @@
 """Replays the history (history_store.py): builds it in a scratch directory, and compares it session by session."""
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,6 +8,7 @@ from typing import Any, Final
 
 from fleet.events.envelope import Recorded
 from fleet.events.log import LogReader
+from fleet.projections.file_seals import copy_database
 from fleet.projections.history_store import VERSION, HistoryStore
 from fleet.projections.replay import Compared, Finding, Fold, Parted, events_of, pages_of, parting
 
@@ -23,7 +23,7 @@ _PARTS: Final = {
 
 def replay_history(log: LogReader, directory: Path, scratch: Path, to: int) -> Iterator[Finding]:
     """Compare the history in `directory` with one that is built in `scratch`; one beyond `to` is left out."""
-    copied = _copy(directory, scratch)
+    copied = copy_database(directory / "history.sqlite", scratch)
     if copied is None:
         yield Compared(HISTORY, None)
         return
@@ -38,17 +38,6 @@ def replay_history(log: LogReader, directory: Path, scratch: Path, to: int) -> I
             yield Compared(HISTORY, None)
             return
         yield from _compare(log, stored, scratch, reached)
-
-
-def _copy(directory: Path, scratch: Path) -> Path | None:
-    """Copy the files, because SQLite changes its journal when it reads; None where there is no history."""
-    name = "history.sqlite"
-    if not (directory / name).exists():
-        return None
-    for suffix in ("", "-wal"):
-        if (directory / (name + suffix)).exists():
-            shutil.copyfile(directory / (name + suffix), scratch / (name + suffix))
-    return scratch / name
 
 
 def _compare(log: LogReader, stored: sqlite3.Connection, scratch: Path, reached: int) -> Iterator[Finding]:

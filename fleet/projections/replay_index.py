@@ -3,7 +3,6 @@
 Each stream is compared as of the position up to which it is indexed. The times of the log's blocks are compared, too.
 """
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,11 +11,11 @@ from typing import Any, Final
 
 from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS, VERIFY_PAGE_EVENTS
+from fleet.projections.file_seals import copy_database
 from fleet.projections.index_store import VERSION, IndexStore
 from fleet.projections.replay import Compared, Parted, Steps
 
 INDEX: Final = "index"
-_FILE: Final = "index.sqlite"
 _NAMED: Final = "(SELECT name FROM conversations c WHERE c.number = {})"
 _PARTS: Final = {
     "stream": "SELECT turn FROM streams WHERE number = ?",
@@ -47,13 +46,11 @@ _OF_NO_STREAM: Final = {
 
 def replay_index(log: LogReader, directory: Path, scratch: Path, to: int) -> Steps:
     """Compare the index in `directory`, which is copied to `scratch`; streams that go beyond `to` are left out."""
-    if not (directory / _FILE).exists():
+    copied = copy_database(directory / "index.sqlite", scratch)
+    if copied is None:
         yield Compared(INDEX, None)
         return
-    for suffix in ("", "-wal"):  # copies, because SQLite changes its journal when it reads
-        if (directory / (_FILE + suffix)).exists():
-            shutil.copyfile(directory / (_FILE + suffix), scratch / (_FILE + suffix))
-    with closing(sqlite3.connect(scratch / _FILE)) as stored:
+    with closing(sqlite3.connect(copied)) as stored:
         try:
             [version] = stored.execute("PRAGMA user_version").fetchone()
             if version != VERSION:
@@ -61,7 +58,7 @@ def replay_index(log: LogReader, directory: Path, scratch: Path, to: int) -> Ste
                 return
             yield from _compared(log, stored, to)
         except sqlite3.Error as error:
-            yield Parted(INDEX, _FILE, 1, (f"the file cannot be read: {error}",))
+            yield Parted(INDEX, copied.name, 1, (f"the file cannot be read: {error}",))
 
 
 def _compared(log: LogReader, stored: sqlite3.Connection, to: int) -> Steps:
