@@ -198,8 +198,7 @@ async def _rules(log: LogReader, actors: Iterable[str]) -> list[Recorded]:
         after, end = 0, log.head() + 1
         while page := log.stream_positions(stream, after, end, EVIDENCE_PAGE_EVENTS, newest_first=False):
             named = [each.position for each in log.read_headers(page) if each.type == RULES_READ]
-            read = [event for position in named for event in log.read_all(position - 1, 1)]
-            found += (each for each in read if isinstance(each.event, PermissionRulesRead))
+            found += (each for each in log.read_events(named) if isinstance(each.event, PermissionRulesRead))
             after = page[-1]
             await trio.lowlevel.checkpoint()
     return sorted(found, key=lambda each: each.position)

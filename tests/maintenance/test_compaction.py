@@ -142,10 +142,6 @@ async def test_erased_session_is_nowhere_in_a_compacted_data_directory(tmp_path:
         "views/history.sqlite",
         "views/index.sqlite",
     ]
-    for file in tmp_path.rglob("*"):
-        for text in texts(file.read_bytes()) if file.is_file() else ():
-            for at in offsets(text, b"unspeakable"):
-                print("FOUND", file.name, text[max(0, at - 300) : at + 200])
     assert found(tmp_path) == set()
     async with fleet_on(tmp_path) as (_, door):
         assert verify(door.fleet.log).first_break is None
