@@ -88,7 +88,8 @@ class Erasures:
         return tuple(self._item(stream, erased, find_last) for stream, erased in self._erased.items())
 
     def _item(self, stream: str, erased: _Erased, find_last: FindLast | None) -> ErasedStream:
-        of, kind = _order_of(stream)
+        of = ordering_stream(stream)
+        kind = f"{of.partition('-')[0]}{ORDER}"
         order = self._orders.get(of)
         if order is None and find_last is not None:
             order = find_last(of)
@@ -99,8 +100,6 @@ class Erasures:
         )
 
 
-def _order_of(stream: str) -> tuple[str, str]:
-    """Return the stream whose last event orders the erasure of this one, and the type of that event."""
-    if stream.startswith(_ANSWERS):
-        return f"session-{stream.removeprefix(_ANSWERS)}", f"session{ORDER}"
-    return stream, f"{stream.partition('-')[0]}{ORDER}"
+def ordering_stream(stream: str) -> str:
+    """Return the stream with the orders for this one: the session of stored responses, else itself."""
+    return f"session-{stream.removeprefix(_ANSWERS)}" if stream.startswith(_ANSWERS) else stream

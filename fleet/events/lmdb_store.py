@@ -1,7 +1,7 @@
 """Opens, reads, writes and grows the tables of the log in LMDB.
 
-    records    position -> record (codec.py)            commands   command id -> its record
-    index      stream NUL position -> version           meta       format, heads
+    records    position -> record (codec.py)            commands   see command_table.py
+    index      stream NUL position -> version           meta       format, heads (head_table.py)
     snapshots, past                                     see snapshot_tables.py
 
 Three rules make LMDB safe without its lock file. One process opens it at a time (data_lock.py). Everything except the
@@ -12,9 +12,8 @@ partial commit and never blocks a resize.
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from functools import partial
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,12 +24,13 @@ from fleet.errors import StartupError
 from fleet.events import codec
 from fleet.events.batch import Commit, LogEnd
 from fleet.events.codec import CorruptRecord, unreadable_page
+from fleet.events.command_table import CommandTable
 from fleet.events.disk import damaged_end, free_bytes_of, remedy, unreadable_log
-from fleet.events.envelope import ERASED_DIGEST, CommandRecord, StateSnapshot
+from fleet.events.envelope import CommandRecord, StateSnapshot
 from fleet.events.head_table import HeadTable
 from fleet.events.heads import Heads
-from fleet.events.lmdb_keys import STREAM_KEY_TAIL_BYTES, command_key, position_key, stream_prefix
-from fleet.events.replacements import ordering_stream
+from fleet.events.lmdb_keys import STREAM_KEY_TAIL_BYTES, position_key, stream_prefix
+from fleet.events.payload_removal import PayloadRemoval
 from fleet.events.signing import SigningKey
 from fleet.events.snapshot_tables import SnapshotTables
 from fleet.events.surplus import Search, Tables, TableSizes, find_surplus, sizes_of
@@ -48,8 +48,6 @@ FORMAT: Final = 3  # the first had no compressed payloads, the second no replace
 _TABLES: Final = (b"records", b"index", b"commands", b"meta")
 _FORMAT_KEY: Final = b"format"
 _RECORDS_AT_ONCE: Final = 64  # one call costs half as much as single reads
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode_command: Final = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
 
 
 class CutOff(Exception):  # noqa: N818 - it says what the file is
@@ -158,7 +156,8 @@ class LmdbStore:
                 transaction.put(_FORMAT_KEY, newest, db=self._meta)
 
     def _take(self, *tables: "_Database") -> None:
-        self._records, self._index, self._commands, self._meta = tables
+        self._records, self._index, commands, self._meta = tables
+        self._commands = CommandTable(commands)
 
     def close(self) -> None:
         """Close the file. No commit may be under way."""
@@ -244,13 +243,17 @@ class LmdbStore:
             yield from map(dict(cursor.getmulti(wanted)).get, wanted)
 
     def record(self, position: int) -> bytes | None:
-        """Return one record."""
-        return self._get(position.to_bytes(8, "big"), self._records)
+        """Return one record. Raises `CorruptRecord`."""
+        # A read by key is safe on damaged pages; a cursor that moves to one makes LMDB abort the process.
+        try:
+            return self._read.get(position.to_bytes(8, "big"), None, self._records)
+        except lmdb.Error as error:
+            raise unreadable_page(error) from error
 
     def indexed_version(self, stream: str, position: int) -> int | None:
         """Return the stream's version at exactly this position from the index."""
         key = b"%b\0%b" % (stream.encode(), position.to_bytes(8, "big"))
-        try:  # not `_get`: verification asks for every event
+        try:
             found = self._read.get(key, None, self._index)
         except lmdb.Error as error:
             raise unreadable_page(error) from error
@@ -280,8 +283,7 @@ class LmdbStore:
 
     def find_command(self, command_id: str) -> CommandRecord | None:
         """Return the record of a command id, None for one that is new."""
-        found = self._get(command_key(command_id), self._commands)
-        return None if found is None else CommandRecord(*_decode_command(found))
+        return self._commands.find(self._read, command_id)
 
     def load_snapshot(self, stream: str, at: int | None = None) -> StateSnapshot | None:
         """Return the newest snapshot of the stream, or the newest that is not beyond position `at`."""
@@ -301,19 +303,11 @@ class LmdbStore:
 
     @property
     def _tables(self) -> Tables:
-        return Tables(self._records, self._index, self._commands)
-
-    def _get(self, key: bytes, table: "_Database") -> bytes | None:
-        # A read by key is safe on damaged pages; a cursor that moves to one makes LMDB abort the process.
-        try:
-            return self._read.get(key, None, table)
-        except lmdb.Error as error:
-            raise unreadable_page(error) from error
+        return Tables(self._records, self._index, self._commands.table)
 
     def reusable_bytes(self) -> int:
         """Return the size of the free pages in the file, which commits use before the file grows."""
-        tables = (self._records, self._index, self._commands, *self._snapshots.tables)
-        return free_bytes_of(self._environment, tables)
+        return free_bytes_of(self._environment, (*self._tables, *self._snapshots.tables))
 
     # ------------------------------------------------------------------------------------------------------- writing
 
@@ -342,15 +336,13 @@ class LmdbStore:
                 for key, event in zip(keys, batch.recorded, strict=True)
             ]
             transaction.cursor(self._index).putmulti(index)
-            for command_id, record in batch.commands.items():
-                value = _encode((record.stream, record.position, record.version, record.digest))
-                transaction.put(command_key(command_id), value, db=self._commands)
+            self._commands.put(transaction, batch.commands)
             self._snapshots.put(transaction, {*erased, *batch.rewritten}, waiting=snapshots)
-            for erased_keys in erased.values():
-                for key in erased_keys:
-                    self._erase(transaction, key)
+            removal = PayloadRemoval(transaction, self._records, self._commands)
+            for key in chain.from_iterable(erased.values()):
+                removal.erase(key)
             for position, (order, payload) in batch.replaced.items():
-                self._replace(transaction, position_key(position), order, payload, batch.rewritten)
+                removal.replace(position_key(position), order, payload, batch.rewritten)
         except BaseException:
             transaction.abort()
             raise
@@ -363,35 +355,6 @@ class LmdbStore:
             transaction.abort()
             raise
         transaction.commit()
-
-    def _erase(self, transaction: "lmdb.Transaction[bytes]", key: bytes) -> None:
-        record = transaction.get(key, b"", db=self._records)
-        transaction.put(key, codec.erase(record), db=self._records)
-        self._erase_command(transaction, codec.decode(record).header.command_id)
-
-    def _replace(
-        self,
-        transaction: "lmdb.Transaction[bytes]",
-        key: bytes,
-        order: int,
-        payload: bytes,
-        ordering: AbstractSet[str],
-    ) -> None:
-        """Replace the payload of a record of these streams, unless it is erased."""
-        record = transaction.get(key, b"", db=self._records)
-        found = codec.decode(record)
-        if found.erased or ordering_stream(found.header.stream) not in ordering:
-            return
-        transaction.put(key, codec.replace_payload(record, order, payload), db=self._records)
-        self._erase_command(transaction, found.header.command_id)
-
-    def _erase_command(self, transaction: "lmdb.Transaction[bytes]", command_id: str | None) -> None:
-        if command_id is None:
-            return
-        command = transaction.get(command_key(command_id), db=self._commands)
-        if command is not None:
-            value = _encode((*_decode_command(command)[:3], ERASED_DIGEST))
-            transaction.put(command_key(command_id), value, db=self._commands)
 
     def finish_commit(self, batch: Commit, erased: Iterable[str]) -> None:
         """Make the commit visible to all reads at once."""

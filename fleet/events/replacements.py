@@ -11,12 +11,10 @@ from typing import Final
 import msgspec
 
 from fleet.events.codec import CorruptRecord, Proof, Record, decode, require_payload
-from fleet.events.erasures import Misplaced
+from fleet.events.erasures import Misplaced, ordering_stream
 
 REPLACING: Final = "session.callbacks-erased"
 """The type of an order."""
-
-_ANSWERS: Final = "answer-"
 
 
 class _Replaced(msgspec.Struct):
@@ -37,11 +35,6 @@ def ordered_in(payload: bytes) -> dict[int, bytes]:
         return {each.position: bytes(each.payload) for each in _decode(payload).replaced}
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptRecord(f"the payloads that it orders cannot be read: {error}") from error
-
-
-def ordering_stream(stream: str) -> str:
-    """Return the stream with the orders for this one: the session of stored responses, else itself."""
-    return f"session-{stream.removeprefix(_ANSWERS)}" if stream.startswith(_ANSWERS) else stream
 
 
 def require_order(read: Callable[[int], Record | None], record: Record) -> None:

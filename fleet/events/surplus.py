@@ -4,18 +4,14 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import msgspec
-
 from fleet.events import codec
-from fleet.events.envelope import CommandRecord
+from fleet.events.command_table import decode_command
 from fleet.events.lmdb_keys import STREAM_KEY_TAIL_BYTES, command_key, position_key
 from fleet.limits import VERIFY_PAGE_EVENTS
 
 if TYPE_CHECKING:
     import lmdb
     from lmdb import _Database
-
-_decode_command = msgspec.msgpack.Decoder(tuple[str, int, int, bytes]).decode
 
 
 class TableSizes(NamedTuple):
@@ -88,7 +84,7 @@ def _of_index(transaction: "lmdb.Transaction[bytes]", tables: Tables, key: bytes
 
 
 def _of_command(transaction: "lmdb.Transaction[bytes]", tables: Tables, key: bytes, value: bytes) -> Surplus | None:
-    command = CommandRecord(*_decode_command(value))
+    command = decode_command(value)
     header = _header_at(transaction, tables, command.position)
     if header is not None and header.command_id is not None and command_key(header.command_id) == key:
         return None

@@ -24,10 +24,11 @@ from fleet.events.envelope import (
     Recorded,
     StateSnapshot,
 )
+from fleet.events.erasures import ordering_stream
 from fleet.events.heads import Heads
 from fleet.events.log import Listener, LogStatistics, up_to
 from fleet.events.registry import EventRegistry
-from fleet.events.replacements import ordering_stream, proof_in
+from fleet.events.replacements import proof_in
 from fleet.events.signing import SigningKey
 from fleet.events.surplus import Search, Surplus, TableSizes
 from fleet.limits import ERASE_PAGE_EVENTS, PAST_SNAPSHOT_EVENTS
