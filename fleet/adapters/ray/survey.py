@@ -7,6 +7,7 @@ survey is made in a process of its own (surveyor.py), and read from its standard
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class Probe:
     async def _look(self, engine_version: str) -> HostInfo:
         environment = inherited_from_engine(os.environ)
         try:
-            found = await version(resolve_binary(None, environment), environment)
+            found = await version(resolve_binary(environment.get("FLEET_OPENCODE"), environment), environment)
         except Unavailable:
             found = None
         root = Path(os.environ.get("FLEET_HOST_ROOT") or Path.home())
@@ -76,8 +77,6 @@ class Probe:
 
     def clock_ms(self) -> int:
         """Return the time of the machine in Unix milliseconds."""
-        import time
-
         return time.time_ns() // 1_000_000
 
     def listen(self) -> int:
