@@ -152,6 +152,7 @@ class OwnTunnels:
             self._streams[stream] = await trio.open_tcp_stream(address, port)
         except OSError as error:
             raise _closed(error.strerror or "no connection") from error
+        self._used_s[stream] = trio.current_time()
 
     async def close(self, streams: Iterable[str] | None = None) -> None:
         """Close these connections, by default all."""

@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import trio
+from trio.testing import MockClock
 
-from fleet.adapters.ray.served import OwnScripts
+from fleet.adapters.ray.served import OwnScripts, OwnTunnels
 from fleet.adapters.scripts import LocalScripts
+from fleet.limits import HOST_WAIT_S
 from fleet.ports import Script, ScriptEnd
 
 
@@ -44,3 +46,17 @@ async def test_result_of_an_earlier_attempt_is_not_that_of_the_next_one(tmp_path
             await scripts.start(script(attempt))
             assert await result() == ran
         nursery.cancel_scope.cancel()
+
+
+async def test_connection_that_its_server_never_used_is_closed(mock_clock: MockClock) -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port, tunnels = listener.socket.getsockname()[1], OwnTunnels()
+    async with listener:
+        await tunnels.dial("of a server that has ended", "127.0.0.1", port)
+        async with await listener.accept() as accepted:
+            mock_clock.jump(2 * HOST_WAIT_S + 1)
+            await tunnels.dial("of the next server", "127.0.0.1", port)
+            mock_clock.rate = 1
+            with trio.fail_after(5):
+                assert await accepted.receive_some() == b""
+        await tunnels.close()
