@@ -365,7 +365,7 @@ def find_opencode(config: Config, environment: Mapping[str, str]) -> Path | None
     except Problem as problem:
         if named is None:
             return None
-        raise StartupError(f"{problem.detail} {problem.hint or ''}".rstrip()) from problem
+        raise StartupError(f"{problem.detail}. {problem.hint or ''}".rstrip()) from problem
 
 
 def _url(config: Config, listener: socket.socket) -> str:

@@ -22,6 +22,7 @@ from fleet.events.disk import room_bytes
 from fleet.events.left_out import read_left_out
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
+from fleet.events.lmdb_store import LOG_FILE
 from fleet.events.read_only import reading_directory
 from fleet.events.unchanged_log import UnchangedLog
 from fleet.events.written_by import readable
@@ -100,7 +101,7 @@ def has_room(data_dir: Path) -> bool:
 
     LMDB maps its files, so a disk without room would end the process by a signal.
     """
-    if not (data_dir / "events.mdb").exists():
+    if not (data_dir / LOG_FILE).exists():
         return True  # a first start says what it lacks
     return room_bytes(data_dir) >= START_BYTES_MIN
 

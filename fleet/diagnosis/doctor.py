@@ -120,7 +120,7 @@ def _open_log(directory: Path) -> None:
     """Open the log as a server would, and close it. Raises `StartupError`."""
     lock = DataLock(directory)
     try:
-        file = directory / "events.mdb"
+        file = directory / LOG_FILE
         if file.exists():
             LmdbStore(file).close()
     finally:

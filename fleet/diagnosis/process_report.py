@@ -19,6 +19,7 @@ from fleet.events.catalog import make_registry
 from fleet.events.data_lock import lock_holder
 from fleet.events.directory_identity import read_identity
 from fleet.events.lmdb_log import LmdbLog
+from fleet.events.lmdb_store import LOG_FILE
 from fleet.gateway.items.states import instance_item, orphan_item
 from fleet.limits import PAGE_MAX, PROCESS_REPORT_TIMEOUT_S
 from fleet.network import base_url, listens
@@ -91,7 +92,7 @@ async def _get(http: httpx.AsyncClient, path: str, kind: type[Item]) -> Item:
 
 
 async def _read(config: Config) -> ProcessReport:
-    if not (config.data_dir / "events.mdb").exists():
+    if not (config.data_dir / LOG_FILE).exists():
         raise StartupError(f"No Fleet has ever run on {config.data_dir}. Name the directory with --data-dir.")
     with LmdbLog.open(config.data_dir, make_registry(), SystemClock()) as log:
         found = lives(log)
