@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
@@ -19,11 +19,12 @@ from fleet.config import INSTANCE_VARIABLE, TOKEN_VARIABLE
 from fleet.errors import StartupError
 
 if TYPE_CHECKING:
-    from fleet.client import FleetClient, FleetError, Session
+    from fleet.client import FleetClient, FleetError, Page, Session
     from fleet.config import Config
     from fleet.wire.items import SessionItem
 
 COMPLETION_S = 2.0
+Item = TypeVar("Item")
 
 
 def completed(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
@@ -280,11 +281,16 @@ def access_token(file: str | None) -> str | None:
 
 async def every_session(fleet: "FleetClient", **filters: Any) -> "list[SessionItem]":
     """Return all sessions, page by page."""
+    return await every_page(partial(fleet.sessions, **filters))
+
+
+async def every_page(read: "Callable[..., Awaitable[Page[Item]]]") -> list[Item]:
+    """Return all items of a list of the client, which takes `limit` and `offset`."""
     from fleet.limits import PAGE_MAX
 
-    found: list[SessionItem] = []
+    found: list[Item] = []
     while True:
-        page = await fleet.sessions(limit=PAGE_MAX, offset=len(found), **filters)
+        page = await read(limit=PAGE_MAX, offset=len(found))
         found += page
         if not page or len(found) >= page.total:
             return found

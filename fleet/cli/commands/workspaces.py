@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from fleet.cli.connect import Json, UsageError, connected
+from fleet.cli.connect import Json, UsageError, connected, every_page
 from fleet.wire.enums import WorkspaceStatus
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def workspaces(
         restored = await fleet.restore(await _id_of(fleet, name))
         print(json_of(restored)) if json else print(line_of(f"{restored.status}: {restored.directory}"))
         return
-    found = [each for each in await _all(fleet) if not statuses or each.status in statuses]
+    found = [each for each in await every_page(fleet.workspaces) if not statuses or each.status in statuses]
     console = SafeConsole()
     if json:
         print(json_of(found))
@@ -58,20 +58,9 @@ async def workspaces(
         print("There is no such workspace." if statuses else "There is no workspace yet.")
 
 
-async def _all(fleet: "FleetClient") -> "list[WorkspaceItem]":
-    from fleet.limits import PAGE_MAX
-
-    found = await fleet.workspaces(limit=PAGE_MAX)
-    listed = list(found)
-    while found and len(listed) < found.total:
-        found = await fleet.workspaces(limit=PAGE_MAX, offset=len(listed))
-        listed += found
-    return listed
-
-
 async def _id_of(fleet: "FleetClient", name: str) -> str:
     """Return the id that is this name or begins with it. Raises `UsageError` for none, and for several."""
-    ids = [each.id for each in await _all(fleet)]
+    ids = [each.id for each in await every_page(fleet.workspaces)]
     begun = [each for each in ids if each.startswith(name.lower())]
     if name in ids:
         return name
