@@ -33,9 +33,9 @@ class FileItem(WireItem, kw_only=True):
     """A file or a directory of a session. What is missing of it is counted in `sizeBytes` or `total`.
 
     A directory has `entries`, a file `content`: as text where it is UTF-8, else in base64. Of an earlier moment
-    `asOfPosition` is the event of the log with whose snapshot it was so. `asOfTurn` is the turn at whose end that was,
-    null before the first turn and within a turn; within one, `asOfPart` is the tool call after which it was. `running`:
-    a turn ran at that moment, whose later changes are not in it.
+    `asOfPosition` is the event of the log with whose snapshot it was so. `asOfTurn` is the last turn before the
+    snapshot, null before the first turn and within a turn; within one, `asOfPart` is the tool call after which it was
+    taken. `running`: a turn ran at that moment, whose later changes are not in it.
     """
 
     path: str

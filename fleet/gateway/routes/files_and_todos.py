@@ -56,7 +56,7 @@ async def read_directory(fleet: Fleet, session: Session, query: SessionFilesQuer
     """List the session's directory, or read what is at `path`.
 
     What is there now; `GET /api/sessions/{session_id}/diffs` has what was there. With `at` it is what was there at the
-    last snapshot until then: of the end of a turn, or within one after a tool call. `asOfPosition` is the position of
+    last snapshot until then: before a turn, after a tool call in it, or at its end. `asOfPosition` is the position of
     the snapshot in the log. It can be read as long as the snapshot exists.
     """
     return answer(await _read(fleet, session, query.path, moment))

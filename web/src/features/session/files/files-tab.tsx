@@ -33,7 +33,7 @@ function Moment(): ReactNode {
   if (at === null || data?.asOfPosition == null) return null;
   const when =
     data.asOfTurn !== null
-      ? `at the end of turn ${data.asOfTurn}`
+      ? `after turn ${data.asOfTurn}`
       : data.asOfPart !== null
         ? "within the turn"
         : "before the first turn";
