@@ -135,11 +135,11 @@ class DiffEffects:
         if of_turn or is_composed or base is None:
             base = (state.turn and state.turn.base) or snapshots.newest or tree
         changes = await self._context.host_of(state.workspace_id).trees.diff(state.workspace_id, base, tree)
-        moment = await _moment(changes)
+        diff = await _live_diff(changes)
         if is_composed and not of_turn:
-            whole = await self._recount(composed(self._recorded(state), moment.manifest), moment.contents)
-            moment = moment._replace(manifest=whole)
-        return self._remember(state, moment)
+            whole = await self._recount(composed(self._recorded(state), diff.manifest), diff.contents)
+            diff = diff._replace(manifest=whole)
+        return self._remember(state, diff)
 
     def _remember(self, state: State, moment: LiveDiff) -> LiveDiff:
         """Keep the contents in memory for `content_of`, unless the session was erased meanwhile."""
@@ -168,7 +168,7 @@ class DiffEffects:
         except Problem as problem:
             _log.warning("moment_not_compared", session=state.id, detail=problem.detail)
             return LiveDiff(otherwise, {})
-        return await _moment(changes)
+        return await _live_diff(changes)
 
     def manifest(self, digest: str) -> Manifest:
         """Return a manifest that an event names. Raises `Problem` where it was erased."""
@@ -263,7 +263,7 @@ class DiffEffects:
         return contents_now[digest] if digest in contents_now else self._context.blobs.get(digest)
 
 
-async def _moment(changes: tuple[FileChange, ...]) -> LiveDiff:
+async def _live_diff(changes: tuple[FileChange, ...]) -> LiveDiff:
     digests: list[str] = []
     for content in contents(changes):
         digests.append(name_of(content))

@@ -34,7 +34,9 @@ NOT_ASKED: Final = "it was not asked for"
 NOT_OURS: Final = "Fleet did not make the directory: Fleet never removes it"
 LEFT: Final = "the OpenCode process {instance} does not answer: the session's turn may still work there"
 """Why a workspace is still there (removal_preview.py reports it before)."""
-LEFT_ON: Final = "the host {host}, which is away, still has its directory, and the log the workspace, until it is back"
+LEFT_ON: Final = (
+    "the host {host} is away: the directory there and the log's records of the workspace are deleted when it is back"
+)
 _SETTLED: Final = frozenset(("ready", "removed", "failed"))
 
 
