@@ -31,6 +31,7 @@ from tests.simulation.clients import Ledger, Request
 from tests.simulation.evidence import Evidence, Probe
 from tests.simulation.machine import REGISTRY
 from tests.simulation.spoilt_causes import begin_for_another, end_for_nobody
+from tests.simulation.spoilt_erasures import keep_an_erased_callback, keep_an_erased_payload
 from tests.simulation.spoilt_errors import crash_an_actor, forget_a_bug
 from tests.simulation.spoilt_transcripts import lose_a_part, lose_the_turns, show_nothing
 
@@ -235,12 +236,6 @@ def remove_a_claimed_workspace(evidence: Evidence) -> None:
     evidence.__dict__["history"] = [recorded for recorded in evidence.history if recorded not in removed]
 
 
-def keep_an_erased_payload(evidence: Evidence) -> None:
-    stream = f"session-{min(evidence.erased)}"
-    kept = [struct_replace(r, erased=False) if r.header.stream == stream else r for r in evidence.records]
-    evidence.__dict__["records"] = kept
-
-
 def keep_an_erased_row(evidence: Evidence) -> None:
     evidence.store = MemoryStore()
     view = evidence.views.sessions
@@ -376,6 +371,7 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("nothing_is_lost", lose_what_was_written),
     ("claimed_workspaces_stay", remove_a_claimed_workspace),
     ("erased_sessions_are_gone", keep_an_erased_payload),
+    ("erased_sessions_are_gone", keep_an_erased_callback),
     ("erased_sessions_are_gone", keep_an_erased_row),
     ("erased_sessions_are_gone", find_an_erased_session),
     ("erased_sessions_are_gone", keep_an_erased_blob),

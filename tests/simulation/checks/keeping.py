@@ -1,5 +1,6 @@
 """Law 9: nothing that an agent wrote is lost, and nothing stays of what was erased."""
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -56,7 +57,10 @@ def _sessions_at(evidence: Evidence, position: int) -> Iterator[Session]:
 
 
 def erased_sessions_are_gone(evidence: Evidence) -> Iterator[str]:
-    """Of an erased session the log has headers alone, and there is no row, snapshot, blob or history of it (law 9)."""
+    """Of an erased session the log has headers alone, and there is no row, snapshot, blob or history of it (law 9).
+
+    No text in the log is one of its callbacks. What its parent answered may quote one.
+    """
     sessions = evidence.views.sessions
     print_ = fingerprint(sessions.name, sessions.state_type, sessions.decider.revision)
     rows = dict(evidence.store.load(sessions.name, print_, lambda _: None)[1])
@@ -65,6 +69,9 @@ def erased_sessions_are_gone(evidence: Evidence) -> Iterator[str]:
         records = [record for record in evidence.records if record.header.stream == stream]
         if left := [record.header.type for record in records if not record.erased or record.payload or record.salt]:
             yield f"session {session_id} is erased, and the log has {left}"
+        callback = re.compile(rf'"text":"Session \\"[^"]*\\" \({session_id}\) has ended: '.encode())
+        if told := [record.header.position for record in evidence.records if callback.search(record.payload)]:
+            yield f"session {session_id} is erased, and its callbacks are in the events {told}"
         if sessions.get(session_id) is not None or session_id in evidence.found:
             yield f"session {session_id} is erased, and is shown"
         if evidence.disk.owned.get(stream) or stream in evidence.disk.snapshots:

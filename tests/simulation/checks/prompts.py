@@ -86,7 +86,7 @@ def turns_ran_once(evidence: Evidence) -> Iterator[str]:
 
 
 def _is_ours(message: StoredMessage) -> bool:
-    """Say whether the text is a caller's, which is unique; those of callbacks are counted by callbacks.py."""
+    """Say whether the text is a caller's, which is unique; callbacks, erased ones too, are counted by callbacks.py."""
     return bool(message.text) and not message.text.startswith(('Session "', "[Session "))
 
 
