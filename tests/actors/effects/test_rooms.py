@@ -79,7 +79,7 @@ async def test_a_session_waits_for_room_and_says_so(wide: Door) -> None:
     assert host_of(wide, late[0]) == host_of(wide, sessions[2])
 
 
-async def test_who_waits_for_room_gets_none_on_a_host_that_is_drained_meanwhile(wide: Door) -> None:
+async def test_session_that_waits_for_room_gets_none_on_a_host_that_is_drained_meanwhile(wide: Door) -> None:
     first = await create(wide, worktree(host="n1", cpus=2.0))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(create, wide, worktree(host="n1", cpus=1.0))
@@ -166,7 +166,7 @@ async def test_work_of_a_turn_that_is_terminated_is_saved_too(wide: Door) -> Non
     assert workspace.saved.ref is None  # the turn had written nothing
 
 
-async def test_workspace_is_made_on_another_host_when_the_chosen_one_stops_to_answer(
+async def test_workspace_is_made_on_another_host_when_the_chosen_one_does_not_answer(
     cluster: FakeCluster, wide: Door
 ) -> None:
     cluster.machines["n1"].lost_calls = 1.0
