@@ -39,7 +39,7 @@ from fleet.adapters.ray.calls import Remote
 from fleet.adapters.ray.engine import Engine, sidecar
 from fleet.adapters.ray.frames import Adopt, PortCall
 from fleet.rehearsal.config import opencode_config
-from tests.ray.conftest import SETTINGS, RayCluster
+from tests.ray.conftest import SETTINGS, RayCluster, started
 from tests.ray.opener import Echo
 
 CALLS = 500
@@ -66,18 +66,8 @@ def _ray(root: Path, home: Path) -> Generator[RayCluster]:
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
     environment["FLEET_OPENCODE"] = opencode_binary(environment)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.ray.cluster", "n1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    )
-    try:
-        yield RayCluster(process, environment, root)
-    finally:
-        process.communicate()  # it ends with its input
+    with started(("-m", "tests.ray.cluster", "n1"), environment, root) as cluster:
+        yield cluster
 
 
 async def _sidecar_ms(cluster: RayCluster) -> float:

@@ -4,7 +4,7 @@ import json
 
 from trio.abc import Clock
 
-from fleet.ports import Message, RecordedMessage
+from fleet.ports import Message, OpenCode, RecordedMessage
 from tests.contracts.opencode_contract import OpenCodeSide, finished, text_of
 
 
@@ -15,10 +15,7 @@ class CopiesContract:
         self, side: OpenCodeSide, clock: Clock | None
     ) -> None:
         async with side.connect() as opencode:
-            session_id = await side.session(opencode)
-            prompt = side.prompt(side.script.steps(2))
-            await opencode.prompt(session_id, side.directory, prompt)
-            await finished(opencode, session_id, side.directory, prompt)
+            session_id = await prompted(side, opencode, side.script.steps(2))
             told = await opencode.read_messages(session_id)
             fork = await opencode.create_session(side.new_id("ses"), side.other_directory, "A fork")
             await side.host.copy_messages(told[:2], fork)
@@ -41,10 +38,7 @@ class CopiesContract:
         self, side: OpenCodeSide, clock: Clock | None
     ) -> None:
         async with side.connect() as opencode:
-            session_id = await side.session(opencode)
-            prompt = side.prompt(side.script.text("once"))
-            await opencode.prompt(session_id, side.directory, prompt)
-            await finished(opencode, session_id, side.directory, prompt)
+            session_id = await prompted(side, opencode, side.script.text("once"))
             [asked, *_] = told = await opencode.read_messages(session_id)
             [part] = asked.parts
             body = json.dumps(json.loads(part.raw) | {"text": "other words"}, sort_keys=True).encode()
@@ -58,10 +52,7 @@ class CopiesContract:
         self, side: OpenCodeSide, clock: Clock | None
     ) -> None:
         async with side.connect() as opencode:
-            session_id = await side.session(opencode)
-            prompt = side.prompt(side.script.steps(2))
-            await opencode.prompt(session_id, side.directory, prompt)
-            await finished(opencode, session_id, side.directory, prompt)
+            session_id = await prompted(side, opencode, side.script.steps(2))
             told = await opencode.read_messages(session_id)
             await opencode.delete_session(session_id)
             session = await opencode.create_session(session_id, side.other_directory, "As it was")
@@ -74,6 +65,15 @@ class CopiesContract:
             further = side.prompt(side.script.text("violet"))
             await opencode.prompt(session_id, side.other_directory, further)
             assert len(await finished(opencode, session_id, side.other_directory, further)) == 1
+
+
+async def prompted(side: OpenCodeSide, opencode: OpenCode, text: str) -> str:
+    """Return the id of a new session with one finished prompt."""
+    session_id = await side.session(opencode)
+    prompt = side.prompt(text)
+    await opencode.prompt(session_id, side.directory, prompt)
+    await finished(opencode, session_id, side.directory, prompt)
+    return session_id
 
 
 def recorded(messages: tuple[Message, ...]) -> tuple[RecordedMessage, ...]:

@@ -54,8 +54,25 @@ __all__ = ["opencode_binary"]  # a fixture of the end-to-end tests
 
 
 @contextmanager
+def started(command: Sequence[str], environment: Mapping[str, str], root: Path) -> Generator[RayCluster]:
+    """Run a cluster with a command that prints its address and ends with its input."""
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    )
+    try:
+        yield RayCluster(process, environment, root)
+    finally:
+        process.communicate()  # it ends with its input
+
+
+@contextmanager
 def running(opencode: Path, command: Sequence[str], **more: str) -> Generator[RayCluster]:
-    """Run a cluster with a command that prints its address and ends with its input. `more` is in its environment."""
+    """Run a cluster with a command, as `started` does, in a new home. `more` is in its environment."""
     with TemporaryDirectory(prefix="ray") as place:  # short: a socket's path has a limit of 107 bytes
         root = Path(place)
         token = root / "token"
@@ -78,18 +95,10 @@ def running(opencode: Path, command: Sequence[str], **more: str) -> Generator[Ra
             "PYTHONPATH": str(Path(__file__).parents[2]),
             **more,
         }
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
         try:
-            yield RayCluster(process, environment, root)
+            with started(command, environment, root) as cluster:
+                yield cluster
         finally:
-            process.communicate()  # it ends with its input
             for each in psutil.process_iter():
                 with suppress(psutil.Error):
                     if each.environ().get("HOME") == environment["HOME"]:

@@ -228,9 +228,8 @@ class LocalOpenCodeHost:
         """
         with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
             while True:
-                alive = (
-                    self._processes.exit(instance_id, identity) is None
-                )  # before the log is read: its last lines count
+                # Before the log is read: its last lines count.
+                alive = self._processes.exit(instance_id, identity) is None
                 port = self._files(instance_id).announced_port()
                 if alive and port is not None and (endpoint := await self._healthy(instance_id, port)) is not None:
                     return endpoint
