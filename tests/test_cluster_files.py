@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleet.adapters.ray.hosts import HOST_LABEL
+from fleet.adapters.ray.frames import HOST_LABEL
 from fleet.config import KEYS
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -13,7 +13,7 @@ import msgspec
 from fleet import __version__
 from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release
 from fleet.adapters.ray.authentication import AuthenticationError, own_token, require_token, token_file
-from fleet.adapters.ray.hosts import HOST_LABEL
+from fleet.adapters.ray.frames import HOST_LABEL
 from fleet.adapters.ray.survey import Survey, Surveyed, survey
 from fleet.config import Config
 from fleet.diagnosis.checks import DISK_FREE_BYTES_COMFORTABLE, Check

@@ -29,7 +29,7 @@ class OtherVersion(Unavailable):
     """What the other machine answered cannot be read: its agent is of another version of Fleet."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__("host_unreachable", f"The host's agent is of another version of Fleet: {reason}")
+        super().__init__("host_unreachable", f"the host's agent is of another version of Fleet: {reason}")
 
 
 class Returned(msgspec.Struct, frozen=True, tag=True):

@@ -11,6 +11,9 @@ import msgspec
 
 from fleet.limits import ENGINE_FRAME_BYTES_MAX
 
+HOST_LABEL: Final = "fleet-host"
+"""The label of a machine in the cluster that names it as a host."""
+
 _LENGTH_BYTES: Final = 4
 
 

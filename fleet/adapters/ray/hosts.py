@@ -19,7 +19,7 @@ from fleet.adapters.local_hosts import LocalHosts
 from fleet.adapters.ray import frames
 from fleet.adapters.ray.calls import OtherVersion, RemoteBugError
 from fleet.adapters.ray.engine import Engine, Launch, UnreachableError
-from fleet.adapters.ray.frames import Adopt, Cluster, Dismiss, Node
+from fleet.adapters.ray.frames import HOST_LABEL, Adopt, Cluster, Dismiss, Node
 from fleet.adapters.ray.heard_host import DEADLINES, HeardHost, HostDeadlines
 from fleet.adapters.ray.link import HostLink
 from fleet.adapters.ray.machine import Beat, Options
@@ -43,7 +43,6 @@ from fleet.ports import (
 _log = structlog.get_logger(__name__)
 
 _UNREADABLE: Final = "unknown"
-HOST_LABEL: Final = "fleet-host"
 _ENGINE_LABELS: Final = "ray.io/"
 
 

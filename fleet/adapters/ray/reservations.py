@@ -15,14 +15,13 @@ import trio
 
 from fleet.adapters.ray import frames
 from fleet.adapters.ray.engine import Engine, down
-from fleet.adapters.ray.frames import Cluster, Node, Release, Reserve, Slot, Work
+from fleet.adapters.ray.frames import HOST_LABEL, Cluster, Node, Release, Reserve, Slot, Work
 from fleet.errors import Rejected
 from fleet.limits import HOST_ROOM_S, HOST_SILENT_S, MIB
 from fleet.ports import LOCAL, Need, OnDelay
 
 _log = structlog.get_logger(__name__)
 
-HOST_LABEL = "fleet-host"
 HEAD_AWAY: Final = f"the head of the cluster has not answered for {HOST_SILENT_S:g} s"
 
 

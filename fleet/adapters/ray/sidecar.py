@@ -1,8 +1,8 @@
 """The sidecar: the process that is connected to Ray, for the server that has started it.
 
-Ray ends the process of its driver when the cluster's head is away for long, so the server does not import it. This is
-the only module that does. It refuses a cluster that accepts callers without a token. Ray prints to the standard output,
-so the frames get a descriptor of their own first.
+Ray ends the process of its driver when the cluster's head is away for long, so the server does not import it. The
+sidecar refuses a cluster that accepts callers without a token. Ray prints to the standard output, so the frames get a
+descriptor of their own first.
 """
 
 import os
@@ -16,12 +16,23 @@ import msgspec
 
 from fleet.adapters.ray.agent import HostAgent
 from fleet.adapters.ray.authentication import require_accepted, require_closed, require_token
-from fleet.adapters.ray.frames import Adopt, Cluster, Connected, Dismiss, Node, Nodes, PortCall, Release, Reserve, Slot
+from fleet.adapters.ray.frames import (
+    HOST_LABEL,
+    Adopt,
+    Cluster,
+    Connected,
+    Dismiss,
+    Node,
+    Nodes,
+    PortCall,
+    Release,
+    Reserve,
+    Slot,
+)
 from fleet.adapters.ray.refusals import not_connected
 from fleet.adapters.ray.relay import BackendError, Finish, Relay
 from fleet.limits import AGENT_CALLS_MAX
 
-HOST_LABEL: Final = "fleet-host"
 _SLOT: Final = "fleet-slot-"
 _MONITOR_STATUS: Final = b"__autoscaling_status"
 _MADE_UP_KIND: Final = "node_"  # and the id of the machine
