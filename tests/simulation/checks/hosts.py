@@ -70,7 +70,7 @@ def processes_are_where_the_log_places_them(evidence: Evidence) -> Iterator[str]
 
 
 def draining_hosts_get_no_new_session(evidence: Evidence) -> Iterator[str]:
-    """No room is reserved on a host from the moment when its draining is in the log, unless the session was there."""
+    """From the moment when the draining of a host is in the log, only sessions with their last room there get room."""
     draining: dict[str, list[list[float]]] = {}
     for recorded in evidence.history:
         at_s = (recorded.recorded_at_ms - EPOCH_MS) / 1000
@@ -78,11 +78,11 @@ def draining_hosts_get_no_new_session(evidence: Evidence) -> Iterator[str]:
             draining.setdefault(recorded.event.name, []).append([at_s, float("inf")])
         elif isinstance(recorded.event, HostUndrained):
             draining[recorded.event.name][-1][1] = at_s
-    seen: set[tuple[str, str]] = set()
+    host_of: dict[str, str] = {}
     for reserved in evidence.reserved:
-        if (place := (reserved.slot, reserved.host)) in seen:
+        if host_of.get(reserved.slot) == reserved.host:
             continue
-        seen.add(place)
+        host_of[reserved.slot] = reserved.host
         for start_s, end_s in draining.get(reserved.host, ()):
             if start_s + 0.1 < reserved.at_s < end_s:
                 yield f"room for {reserved.slot} was reserved on {reserved.host}, which is drained"
