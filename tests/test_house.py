@@ -16,7 +16,6 @@ ROOT = Path(__file__).parent.parent
 LINES_MAX = 400
 LONG = {
     "fleet/limits.py",  # one table
-    "fleet/projections/history_store.py",  # the search index: its tables, what fills them, what reads them
     "tests/gateway/test_tokens.py",  # every rule of access by a token
     "tests/core/test_session_laws.py",  # half of it imports what the laws are about
 }

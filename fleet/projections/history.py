@@ -4,8 +4,8 @@ SQLite runs in one thread at a time, and the event loop never waits for it. A se
 been answered; if the model has not caught up after `HISTORY_CATCH_UP_S`, the search uses the model as it is. The model
 is disposable: it is rebuilt from the log, so its errors never stop anything else.
 
-history_store.py has the model, history_vocabulary.py the parts of words, history_query.py the query, and
-history_text.py the searched texts.
+history_store.py has the model, history_search.py searches it. history_vocabulary.py has the parts of words,
+history_query.py the query, history_text.py the searched texts, and history_page.py the result.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""The read model of the history: sessions and their words in SQLite, with an FTS5 index over the words.
+"""Keeps the history in SQLite, for history_search.py: sessions and their words, with an FTS5 index over the words.
 
     sessions   number, id, title, phase, times      one row each; numbers ascend in the order of creation
     texts      row, session number, key, kind, message  the text of each row of `words`
@@ -13,8 +13,7 @@ transition table (core/session/state.py). This module knows no tasks: history.py
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 from unicodedata import normalize
@@ -32,12 +31,13 @@ from fleet.core.session.turn_events import (
 from fleet.core.session.values import erased_callback
 from fleet.events.batch import LogEnd
 from fleet.events.envelope import Erased, Recorded
-from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX, INDEX_FLUSH_EVENTS
+from fleet.limits import HISTORY_TEXTS_MAX, INDEX_FLUSH_EVENTS
 from fleet.projections import history_vocabulary as vocabulary
 from fleet.projections.file_seals import FileSeal, remove
-from fleet.projections.history_page import FoundSession, HistoryPage, Snippet
-from fleet.projections.history_query import HistorySearch, match_expression
-from fleet.projections.history_text import Kind, clip, replaced_text, text_of, unmark
+from fleet.projections.history_page import HistoryPage
+from fleet.projections.history_query import HistorySearch
+from fleet.projections.history_search import reached, search
+from fleet.projections.history_text import Kind, clip, replaced_text, text_of
 
 VERSION: Final = 3
 """The version of the tables and their content. When it changes, the model is rebuilt from the log."""
@@ -108,7 +108,7 @@ class HistoryStore:
         return self.position()
 
     def close(self, end: LogEnd | None = None) -> None:
-        """Close the file; what was written moves from the journal into it. It is sealed, where its end is known."""
+        """Close the file; what was written moves from the journal into it. With the `end` of the log, it is sealed."""
         if self._connection is not None:
             if self._seal is not None:
                 self._seal.drop()
@@ -122,7 +122,7 @@ class HistoryStore:
         return self._unflushed >= INDEX_FLUSH_EVENTS or (caught_up and self._seal is not None and not self._is_sealed)
 
     def flush(self, end: LogEnd | None) -> None:
-        """Move what was written from the journal into the file, and seal it, where its end is known."""
+        """Move what was written from the journal into the file. With the `end` of the log, the file is sealed."""
         self._empty_journal()
         if self._seal is not None and end is not None:
             self._seal.put(end)
@@ -135,8 +135,7 @@ class HistoryStore:
 
     def position(self) -> int:
         """Return the log position of the model."""
-        [position] = self._sql.execute("SELECT position FROM reached").fetchone()
-        return int(position)
+        return reached(self._sql)
 
     def _connect(self) -> None:
         if self._file is not None:
@@ -244,17 +243,25 @@ class HistoryStore:
         """Store a text. It replaces the text with the same key and keeps that one's kind."""
         if session is None or session.texts >= HISTORY_TEXTS_MAX:
             return
-        found = self._sql.execute(
-            "SELECT row FROM texts WHERE number = ? AND key = ?", (session.number, key)
-        ).fetchone()
-        if found is not None:
-            self._drop_words(found[0])
-            self._put_words(found[0], text)
+        if self._reword(session, key, text):
             return
         row = session.number * HISTORY_TEXTS_MAX + session.texts
         self._sql.execute("INSERT INTO texts VALUES (?, ?, ?, ?, ?)", (session.number, key, row, kind, message_id))
         self._put_words(row, text)
         self._sql.execute("UPDATE sessions SET texts = texts + 1 WHERE number = ?", (session.number,))
+
+    def _reword(self, session: _Session, key: str, text: str) -> bool:
+        """Replace the words of the text with this key; return whether there is one."""
+        row = self._row(session, key)
+        if row is not None:
+            self._drop_words(row)
+            self._put_words(row, text)
+        return row is not None
+
+    def _row(self, session: _Session, key: str) -> int | None:
+        where = (session.number, key)
+        found = self._sql.execute("SELECT row FROM texts WHERE number = ? AND key = ?", where).fetchone()
+        return None if found is None else int(found[0])
 
     def _put_words(self, row: int, text: str) -> None:
         text = normalize("NFC", text)  # like the search text
@@ -274,10 +281,10 @@ class HistoryStore:
         self._put_text(session, event.prompt_id, "prompt", clip(event.text))
 
     def _remove_prompt(self, session: _Session, event: PromptWithdrawn) -> None:
-        key = (session.number, event.prompt_id)
-        for [row] in self._sql.execute("SELECT row FROM texts WHERE number = ? AND key = ?", key).fetchall():
+        row = self._row(session, event.prompt_id)
+        if row is not None:
             self._drop_words(row)
-        self._sql.execute("DELETE FROM texts WHERE number = ? AND key = ?", key)
+            self._sql.execute("DELETE FROM texts WHERE row = ?", (row,))
 
     def _name_prompt(self, session: _Session, event: TurnStarted) -> None:
         # From now on the prompt has the id of its part, because OpenCode returns it under that id.
@@ -285,7 +292,7 @@ class HistoryStore:
         self._sql.execute("UPDATE OR IGNORE texts SET key = ? WHERE number = ? AND key = ?", named)
 
     def _put_part(self, session: _Session, event: PartRecorded) -> None:
-        read = text_of(event)
+        read = text_of(event.type, event.body)
         if read is not None:
             self._put_text(session, event.part_id, *read, event.message_id)
 
@@ -297,91 +304,18 @@ class HistoryStore:
             if text is not None:
                 texts[part_id] = text
         for key, text in texts.items():
-            where = (session.number, key)
-            for [row] in self._sql.execute("SELECT row FROM texts WHERE number = ? AND key = ?", where).fetchall():
-                self._drop_words(row)
-                self._put_words(row, text)
+            self._reword(session, key, text)
 
     def _put_message(self, session: _Session, event: MessageRecorded) -> None:
         if event.role == "user":
             self._sql.execute("INSERT OR IGNORE INTO asked VALUES (?, ?)", (session.number, event.message_id))
 
-    # ---------------------------------------------------------------------------------------------------- for readers
-
     def search(self, query: HistorySearch) -> HistoryPage:
         """Return the sessions that match. Raises `sqlite3.Error`."""
-        if not query.search.strip():
-            return self._list(query)
-        expression = match_expression(query.search, partial(vocabulary.phrases, self._sql))
-        if not expression:
-            return HistoryPage((), 0, self.position())
-        return self._match(expression, query)
-
-    def _list(self, query: HistorySearch) -> HistoryPage:
-        where, values = _conditions(query)
-        [total] = self._sql.execute(f"SELECT count(*) FROM sessions s WHERE {where}", values).fetchone()  # noqa: S608 - constants
-        rows = self._sql.execute(
-            f"SELECT {_COLUMNS} FROM sessions s WHERE {where} ORDER BY s.number DESC LIMIT ? OFFSET ?",  # noqa: S608
-            (*values, query.limit, query.offset),
-        )
-        return HistoryPage(tuple(_found(row, None) for row in rows), total, self.position())
-
-    def _match(self, expression: str, query: HistorySearch) -> HistoryPage:
-        sessions: list[tuple[int, tuple[Any, ...]]] = []
-        total = 0
-        for row, found in self._hits(expression, query):
-            if query.offset <= total < query.offset + query.limit:
-                sessions.append((row, found))
-            total += 1
-            if total >= max(HISTORY_COUNT_MAX, query.offset + query.limit):
-                break
-        snippets = self._snippets(expression, [row for row, _ in sessions])
-        page = tuple(_found(found, snippets[row]) for row, found in sessions)
-        return HistoryPage(page, total, self.position())
-
-    def _hits(self, expression: str, query: HistorySearch) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        """Yield the newest text with a hit of each session, newest session first."""
-        where, values = _conditions(query)
-        rows = self._sql.execute(
-            f"SELECT w.rowid, {_COLUMNS} FROM words w CROSS JOIN sessions s ON s.number = w.rowid / ? "  # noqa: S608
-            f"WHERE w.words MATCH ? AND w.rowid BETWEEN ? AND ? AND {where} ORDER BY w.rowid DESC",
-            (HISTORY_TEXTS_MAX, expression, *self._range(query), *values),
-        )
-        before = None
-        for row, *found in rows:
-            if found[0] != before:
-                before = found[0]
-                yield row, tuple(found)
-
-    def _range(self, query: HistorySearch) -> tuple[int, int]:
-        """Return the first and last row that sessions of the query's times can have."""
-        times = HistorySearch(from_ms=query.from_ms, to_ms=query.to_ms)
-        where, values = _conditions(times)
-        first, last = 0, 1 << 42
-        if values:
-            bounds = f"SELECT min(s.number), max(s.number) FROM sessions s WHERE {where}"  # noqa: S608 - constants
-            first, last = (number or 0 for number in self._sql.execute(bounds, values).fetchone())
-        return first * HISTORY_TEXTS_MAX, (last + 1) * HISTORY_TEXTS_MAX - 1
-
-    def _snippets(self, expression: str, rows: Sequence[int]) -> dict[int, Snippet]:
-        """Return the snippets of these rows, which are in descending order."""
-        if not rows:
-            return {}
-        # One pass over the range: FTS5 would restart for each single row, which costs more than the search.
-        places = ", ".join("?" * len(rows))
-        marked = self._sql.execute(
-            f"SELECT rowid, CASE WHEN rowid IN ({places}) THEN snippet(words, 0, char(2), char(3), '…', ?) END "  # noqa: S608
-            "FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC",
-            (*rows, HISTORY_SNIPPET_WORDS, expression, rows[-1], rows[0]),
-        )
-        texts = {row: text for row, text in marked if text is not None}
-        kinds = dict(self._sql.execute(f"SELECT row, {_KIND} FROM texts WHERE row IN ({places})", rows))  # noqa: S608
-        return {row: Snippet(kinds[row], *unmark(texts[row])) for row in rows}
+        return search(self._sql, query)
 
 
 _INDEXES: Final = ("words", *vocabulary.INDEXES)
-_KIND: Final = "iif(kind = 'answer' AND (number, message) IN asked, 'prompt', kind)"
-_COLUMNS: Final = "s.id, s.title, s.phase, s.created_ms, s.changed_ms"
 _PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
     SessionEdited: HistoryStore._put_title,
     PromptAccepted: HistoryStore._put_prompt,
@@ -392,22 +326,3 @@ _PUT: Final[dict[type[Any], Callable[[HistoryStore, _Session, Any], None]]] = {
     PartRecorded: HistoryStore._put_part,
     CallbacksErased: HistoryStore._replace_texts,
 }
-
-
-def _found(row: tuple[Any, ...], snippet: Snippet | None) -> FoundSession:
-    return FoundSession(row[0], row[1], row[2], row[3], row[4], snippet)
-
-
-def _conditions(query: HistorySearch) -> tuple[str, list[Any]]:
-    """Return the condition on sessions, and its values."""
-    conditions, values = ["TRUE"], list[Any]()
-    if query.statuses:
-        conditions.append(f"s.phase IN ({', '.join('?' * len(query.statuses))})")
-        values += query.statuses
-    if query.from_ms is not None:
-        conditions.append("s.created_ms >= ?")
-        values.append(query.from_ms)
-    if query.to_ms is not None:
-        conditions.append("s.created_ms <= ?")
-        values.append(query.to_ms)
-    return " AND ".join(conditions), values

@@ -8,7 +8,6 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 
-from fleet.core.session.turn_events import PartRecorded
 from fleet.limits import HISTORY_INPUT_BYTES_MAX, HISTORY_TEXT_BYTES_MAX
 
 Kind: TypeAlias = Literal["title", "prompt", "answer", "tool"]
@@ -25,15 +24,15 @@ class _Part(msgspec.Struct):
 _decode: Final = msgspec.json.Decoder(_Part).decode
 
 
-def text_of(part: PartRecorded) -> tuple[Kind, str] | None:
+def text_of(part_type: str, body: msgspec.Raw) -> tuple[Kind, str] | None:
     """Return the searched text of a part, None if it has none. The kind of a user's text is `answer` here, too."""
-    if part.type not in ("text", "tool"):
+    if part_type not in ("text", "tool"):
         return None
     try:
-        read = _decode(part.body)
+        read = _decode(body)
     except msgspec.MsgspecError:
         return None
-    if part.type == "text":
+    if part_type == "text":
         return "answer", clip(read.text if isinstance(read.text, str) else "")
     state = _members(read.state)
     words = [read.tool, state.get("title"), *_strings(state.get("input")), state.get("error")]
@@ -51,8 +50,7 @@ class _Replaced(msgspec.Struct):
 def replaced_text(payload: msgspec.Raw) -> tuple[str, str | None]:
     """Return the id of the part in a replaced payload, and its searched text; None if it is no part with a text."""
     read = msgspec.json.decode(payload, type=_Replaced)
-    part = PartRecorded(part_id=read.part_id, message_id="", type=read.type, body=read.body, at_ms=0)
-    found = text_of(part)
+    found = text_of(read.type, read.body)
     return read.part_id, None if found is None else found[1]
 
 

@@ -149,7 +149,10 @@ class IndexStore(IndexQueries):
         self._sql.close()
 
     def flush(self, end: LogEnd | None) -> None:
-        """Move what was written from the journal into the file, and seal it. May run in a thread, beside all else."""
+        """Move what was written from the journal into the file. With the `end` of the log, the file is sealed.
+
+        It may run in a thread, beside everything else.
+        """
         if self._file is not None:
             if self._seal is not None:
                 self._seal.drop()
