@@ -237,12 +237,8 @@ def decode_recorded(record: bytes, registry: EventRegistry, prove: Proof = no_pr
     cause = Cause(header.actor, header.causation_id, header.correlation_id)
     if _is_erased(record, end):
         return recorded(header, cause, _NO_PAYLOAD, _ERASED)
-    payload = _payload(record, end)
     try:
-        if is_replaced(record):
-            prove(decode(record))
-        elif _sha256(record[end : end + SALT_BYTES] + payload).digest() != header.payload_digest:
-            return damaged_event(header, cause, CHANGED)
+        payload = _proved(record, end, header.payload_digest, prove)[SALT_BYTES:]
         event = registry.decode(header.type, header.schema, payload)
     except (DamagedPayload, CorruptRecord) as damaged:
         return damaged_event(header, cause, str(damaged))
@@ -283,15 +279,23 @@ def decode_event(
 
 
 def _rare_content(record: bytes, prove: Proof) -> bytes:
-    """Return salt and payload of a record that is compressed, or whose header has further fields; none if erased."""
+    """Return salt and payload of a record that is compressed, replaced or has a longer header; none if erased."""
     end = _header_end(record)
     if _is_erased(record, end):
         return b""
+    return _proved(record, end, _decode_header(record[_LENGTH_BYTES:end]).payload_digest, prove)
+
+
+def _proved(record: bytes, end: int, digest: bytes, prove: Proof) -> bytes:
+    """Return salt and payload of a record that is not erased, whose header ends there and has this digest of them.
+
+    A replaced payload gets a salt of zeros. Raises `CorruptRecord` for a payload that was changed.
+    """
     if is_replaced(record):
         prove(decode(record))
         return bytes(SALT_BYTES) + _payload(record, end)
     salted = record[end : end + SALT_BYTES] + _payload(record, end)
-    if _decode_header(record[_LENGTH_BYTES:end]).payload_digest != _sha256(salted).digest():
+    if _sha256(salted).digest() != digest:
         raise CorruptRecord(CHANGED)
     return salted
 
