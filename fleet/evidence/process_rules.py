@@ -7,7 +7,7 @@ from fleet.core.times import rfc3339
 from fleet.events.envelope import Recorded
 from fleet.evidence import document as doc
 from fleet.evidence.requests import UNEXPLAINED
-from fleet.projections.configured_rules import agent_rules, judged_words
+from fleet.projections.configured_rules import agent_rules, decided_by, rules_for
 
 
 def configured(asks: Sequence[Asks], read: Sequence[Recorded], directory: str, agent: str, *, failed: bool) -> str:
@@ -16,14 +16,13 @@ def configured(asks: Sequence[Asks], read: Sequence[Recorded], directory: str, a
     `read` are the rules that the processes had read before the call, oldest first; those of its own directory come
     before others, such as those of its repository.
     """
-    here = [each for each in read if each.event.directory == directory]
-    for newest in (here or read)[-1:]:
-        rules = agent_rules(newest.event, agent)
-        judged = [judge_pattern(each.permission, pattern, rules) for each in asks for pattern in each.patterns]
-        if words := judged_words(judged, failed=failed):
-            where = "" if here else f", as it was read in {newest.event.directory}"
-            return f"{words}{where}."
-    return UNEXPLAINED
+    newest = rules_for(directory, read[::-1])
+    if newest is None:
+        return UNEXPLAINED
+    rules = agent_rules(newest.event, agent)
+    judged = [judge_pattern(each.permission, pattern, rules) for each in asks for pattern in each.patterns]
+    decided = decided_by(newest.event, directory, judged, failed=failed)
+    return f"{decided}." if decided else UNEXPLAINED
 
 
 def rules_of_process(read: Recorded) -> doc.PackedRules:

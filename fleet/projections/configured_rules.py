@@ -7,6 +7,7 @@ import msgspec
 
 from fleet.core.instance.events import PermissionRulesRead
 from fleet.core.permission_rules import Judgement, Rule
+from fleet.events.envelope import Recorded
 
 RULES_READ: Final = "instance.permission-rules-read"
 """The type of the event that has the rules of a process."""
@@ -22,8 +23,20 @@ def agent_rules(read: PermissionRulesRead, agent: str) -> Sequence[Rule]:
         return ()
 
 
-def judged_words(judged: Sequence[Judgement], *, failed: bool) -> str:
-    """Return in words what the configuration decided about a call that was not asked for; "" if that is not clear."""
+def rules_for(directory: str | None, newest_first: Sequence[Recorded]) -> Recorded | None:
+    """Return the newest rules for this directory, or else for another one, such as that of the repository."""
+    here = (each for each in newest_first if each.event.directory == directory)
+    return next(here, next(iter(newest_first), None))
+
+
+def decided_by(read: PermissionRulesRead, directory: str | None, judged: Sequence[Judgement], *, failed: bool) -> str:
+    """Return in words what these rules decided about a call in `directory` that was not asked for; "" if unclear."""
+    words = _judged_words(judged, failed=failed)
+    where = "" if read.directory == directory else f", as it was read in {read.directory}"
+    return f"{words}{where}" if words else ""
+
+
+def _judged_words(judged: Sequence[Judgement], *, failed: bool) -> str:
     denied = [each.rule for each in judged if each.rule is not None and each.action == "deny"]
     if denied and failed:
         return f"OpenCode refused it: its configuration denies {_rule_words(denied)}"

@@ -29,7 +29,7 @@ from fleet.events.blobs import Blobs
 from fleet.events.envelope import Erased, Recorded, position_of
 from fleet.events.log import LogReader
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS, WHY_LISTED_MAX
-from fleet.projections.configured_rules import RULES_READ, agent_rules, judged_words
+from fleet.projections.configured_rules import RULES_READ, agent_rules, decided_by, rules_for
 from fleet.projections.names import stream_of, who
 from fleet.projections.sentences import asked_words, cut, decided_words, sentence
 from fleet.projections.turn_record import FIRST_EVENTS, RecordedCall, RecordedRequest, TurnRecord, call_id_of
@@ -222,17 +222,14 @@ class TurnStory:
                 else:
                     given[rule.position] = rule
         reasons = [(rule, self._always_words(rule)) for rule in given.values()]
-        if configured is not None and (configuration := judged_words(judged, failed=call.failed)):
-            there = configured.event.directory
-            where = "" if there == self._directory else f", as it was read in {there}"
-            reasons.append((configured, f"{configuration}{where}"))
+        if configured is not None:
+            decided = decided_by(configured.event, self._directory, judged, failed=call.failed)
+            reasons += [(configured, decided)] if decided else []
         return reasons
 
     def _configured(self, call: RecordedCall) -> Recorded | None:
-        """Return the rules that the process had for this directory, or else for another one, such as the repository."""
         read = [each for each in self._rules(RULES_READ, call) if isinstance(each.event, PermissionRulesRead)]
-        here = (each for each in read if each.event.directory == self._directory)
-        return next(here, next(iter(read), None))
+        return rules_for(self._directory, read)
 
     def _always_words(self, rule: Recorded) -> str:
         event: PermissionAllowed = rule.event
