@@ -1,7 +1,7 @@
-"""Payloads that were replaced: what an erased child had reported to its parent stands in the parent's events.
+"""Proves replaced payloads: events of a parent lose what a child has reported, when the child is erased.
 
 The order is a later event of the session. It holds the new payloads, and they are written in its commit, so one is
-never there without the other. The chain of digests covers the order, and verification compares both.
+never there without the other. The chain of digests covers the order, and every read compares both.
 """
 
 from collections.abc import Callable
