@@ -53,6 +53,7 @@ class Indexes:
         self._log = log
         self._file = file
         self._seal = seal
+        self._is_sealed = False
         self._index: IndexStore | None = None
 
     async def read(self, stream: str, query: Callable[[Indexed], Found]) -> Found | None:
@@ -95,7 +96,7 @@ class Indexes:
         """Delete a file that is not of this log. It reads all of it, so it runs in a thread, before any read."""
         if self._seal is not None:
             try:
-                self._seal.require()
+                self._is_sealed |= self._seal.require()  # only the first call says so
             except OSError as error:
                 _logger.warning("index_not_checked", error=str(error))
                 self._file = self._seal = None
@@ -106,7 +107,7 @@ class Indexes:
             self._index = IndexStore(self._file, self._log.head(), self._seal)
         return self._index
 
-    def _discard(self, why: sqlite3.Error) -> None:
+    def _discard(self, why: sqlite3.Error | OSError) -> None:
         """Continue with an empty index in memory."""
         _logger.warning("index_discarded", error=str(why), kind=type(why).__name__)
         if self._index is not None:
@@ -134,11 +135,16 @@ class Indexes:
             self._discard(error)
 
     def flush(self) -> Callable[[], None] | None:
-        """Return what flushes the index's journal, where that is due."""
-        index = self._opened()
-        if index.writes < INDEX_FLUSH_EVENTS:
+        """Return what flushes the index's journal: due after enough events, and for a file that has no seal."""
+        try:
+            index = self._opened()
+        except (sqlite3.Error, OSError) as error:
+            self._discard(error)
+            return None
+        if index.writes < INDEX_FLUSH_EVENTS and (self._seal is None or self._is_sealed):
             return None
         index.writes = 0
+        self._is_sealed = True
         return partial(index.flush, None if self._seal is None else self._seal.now())
 
     def close(self) -> Callable[[], None] | None:
@@ -178,6 +184,7 @@ class Indexing:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_when, stopping, nursery.cancel_scope)
+                await self._flush()  # from now on a kill leaves a file with a seal
                 while True:
                     await self._wanted.wait()
                     self._wanted = trio.Event()

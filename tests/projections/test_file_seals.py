@@ -6,12 +6,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
 
 from fleet.events.catalog import make_registry
 from fleet.events.seals import Sealer
+from fleet.events.times import LogTimes
 from fleet.projections.file_seals import FileSeal
+from fleet.projections.history import inline
 from fleet.projections.history_store import HistoryStore
 from fleet.projections.index_store import IndexStore
+from fleet.projections.indexes import Indexes, Indexing
 from fleet.projections.replay import Compared, Parted
 from fleet.projections.replay_index import replay_index
 from tests.cli.sample_history import happen
@@ -155,6 +160,24 @@ def test_database_of_a_first_start_is_used_again_when_the_same_process_opens_it(
     kept.stop()
     assert kept.seal.require() is False
     assert (kept.rows(), rows > 0) == (rows, True)
+
+
+async def test_index_of_a_server_that_is_killed_early_is_of_its_log(
+    tmp_path: Path, log: MemoryLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, left = tmp_path / "index.sqlite", tmp_path / "left"
+    indexes = Indexes(log, file, FileSeal(file, KEY.sealer, log))
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Indexing(indexes, LogTimes(log), log, inline).run, stopping)
+        await wait_all_tasks_blocked()
+        await indexes.read(next(iter(log.streams("session-"))), lambda _: None)
+        left.mkdir()
+        for each in tmp_path.glob("index.sqlite*"):  # what a kill leaves
+            (left / each.name).write_bytes(each.read_bytes())
+        stopping.set()
+    assert FileSeal(left / file.name, KEY.sealer, log).require()
+    assert "view_not_of_this_log" not in capsys.readouterr().out
 
 
 def compared(log: MemoryLog, directory: Path) -> list[Parted]:
