@@ -59,23 +59,26 @@ def _creation(url: str, shown: str) -> str:
     -d {shlex.quote(body.decode())}"""
 
 
-def page_line(guard: Guard, url: str, now_ms: int, *, is_built: bool) -> str:
+def page_line(guard: Guard, url: str, now_ms: int, *, is_built: bool, is_found: bool) -> str:
     """Return how to open the page: on a terminal with a login link, if the server asks for a token.
 
-    Waits for others who change the tokens at this moment.
+    `is_found` says whether `fleet` finds this server without `--url`. Waits for others who change the tokens at this
+    moment.
     """
     if not is_built:
         return "is not built: run `make web`, then start Fleet again"
     fleet = this_command()
+    opening = f"{fleet} open" if is_found else f"{fleet} open --url {url}"
     if not guard.needs_token or guard.tokens is None:
-        return f"{url}/ in a browser, or `{fleet} open`"
+        return f"{url}/ in a browser, or `{opening}`"
     if sys.stderr.isatty():  # a link in a file would be read by others, or much later
         try:
             link = own_link(guard.tokens, url, now_ms, LINK_LIFETIME_S)
         except (Problem, OSError):
             link = None
         if link is not None:
-            return f"{link}\n           (logs a browser in, once, within ten minutes; `{fleet} open` makes another)"
+            another = f"; `{fleet} open` makes another" if is_found else ""
+            return f"{link}\n           (logs a browser in, once, within ten minutes{another})"
     return f"{url}/ after `{fleet} token link NAME`, which logs a browser in"
 
 

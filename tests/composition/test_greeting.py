@@ -29,8 +29,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
 
-def line(file: TokenFile, *, is_built: bool = True) -> str:
-    return page_line(Guard(FakeClock(), file), URL, NOW_MS, is_built=is_built)
+def line(file: TokenFile, *, is_built: bool = True, is_found: bool = True) -> str:
+    return page_line(Guard(FakeClock(), file), URL, NOW_MS, is_built=is_built, is_found=is_found)
 
 
 def redeemed(file: TokenFile, said: str, after_s: float = 0) -> Cookie | None:
@@ -93,6 +93,10 @@ def test_it_names_the_command_as_this_shell_can_call_it(
     assert f"`{installed} open`" in line(file)
     monkeypatch.setenv("PATH", str(installed.parent), prepend=":")
     assert "`fleet open`" in line(file)
+
+
+def test_a_server_at_another_address_than_the_configured_one_is_named_to_the_command(file: TokenFile) -> None:
+    assert line(file, is_found=False) == f"{URL}/ in a browser, or `fleet open --url {URL}`"
 
 
 def test_without_a_build_it_says_how_to_make_one(file: TokenFile) -> None:
