@@ -31,8 +31,9 @@ def backup(
 ) -> None:
     """Make a verified backup of a Fleet while it works, or bring a backup up to date.
 
-    Only what is new is copied. What was erased since the last time is erased in the backup as well. The backup has the
-    signing key and the digests of access tokens: keep it as safe as the data directory.
+    Only what is new is copied. What was erased since the last time is erased in the backup as well.
+
+    The backup has the signing key and the digests of access tokens: keep it as safe as the data directory.
     """
 
     async def stopped() -> int:

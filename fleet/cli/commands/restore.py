@@ -67,7 +67,7 @@ def _tell_missing(done: "Restored") -> None:
     if len(done.missing) > RESTORE_LISTED_MAX:
         print(f"  and {len(done.missing) - RESTORE_LISTED_MAX} more: fleet workspaces --status missing")
     print("Once the server runs, `fleet workspaces restore ID` makes a worktree or clone again, at the commit of its")
-    print("branch. A directory that was elsewhere is named by --map OLD=NEW.")
+    print("branch. If a directory is elsewhere now, restore into another empty place with --map OLD=NEW.")
 
 
 def _move(text: str) -> tuple[str, str]:
