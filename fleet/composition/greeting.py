@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from fleet import __version__
-from fleet.config import Config
-from fleet.errors import Problem
+from fleet.config import Config, load_config
+from fleet.errors import Problem, StartupError
 from fleet.escape import plain
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.login_links import own_link
@@ -57,6 +57,15 @@ def _creation(url: str, shown: str) -> str:
     )
     return f"""  curl -X POST {url}/api/sessions{shown} -H 'Content-Type: application/json' \\
     -d {shlex.quote(body.decode())}"""
+
+
+def is_found_without_url(config: Config) -> bool:
+    """Return whether the `fleet` command finds this server by file and environment, without the server's options."""
+    try:
+        own = load_config({}, os.environ)
+    except StartupError:  # an option has replaced a wrong value
+        return False
+    return config.port != 0 and (config.host, config.port) == (own.host, own.port)
 
 
 def page_line(guard: Guard, url: str, now_ms: int, *, is_built: bool, is_found: bool) -> str:

@@ -38,12 +38,12 @@ from fleet.adapters.opencode.shells import LocalShells
 from fleet.adapters.scripts import LocalScripts
 from fleet.adapters.webhook_secrets import FileWebhookSecrets
 from fleet.adapters.webhook_sender import HttpSender
-from fleet.composition.greeting import greeting, page_line
+from fleet.composition.greeting import greeting, is_found_without_url, page_line
 from fleet.composition.hosts import HostsEngine, lease_s
 from fleet.composition.model_choice import ModelChoice
 from fleet.composition.server_facts import facts_of
 from fleet.composition.stores import OpenStores, has_room, open_read_only, open_stores
-from fleet.config import Config, load_config
+from fleet.config import Config
 from fleet.core.hosts import HOSTS_ID, State
 from fleet.environment import passed_on, remarks
 from fleet.errors import Problem, StartupError
@@ -373,19 +373,10 @@ def _url(config: Config, listener: socket.socket) -> str:
     return base_url("localhost" if near else config.host, listener.getsockname()[1])
 
 
-def _is_found(config: Config) -> bool:
-    """Return whether the `fleet` command finds this server by file and environment, without the server's options."""
-    try:
-        own = load_config({}, os.environ)
-    except StartupError:  # an option has replaced a wrong value
-        return False
-    return config.port != 0 and (config.host, config.port) == (own.host, own.port)
-
-
 async def _greeting(config: Config, fleet: Running) -> str:
     guard = fleet.guard
     now_ms = SystemClock().now_ms()
-    line = partial(page_line, guard, fleet.url, now_ms, is_built=fleet.has_page, is_found=_is_found(config))
+    line = partial(page_line, guard, fleet.url, now_ms, is_built=fleet.has_page, is_found=is_found_without_url(config))
     page = await trio.to_thread.run_sync(line)
     return greeting(
         config,

@@ -58,7 +58,7 @@ async def changes_between(
     Raises `Rejected` invalid where `last` is before `first`.
     """
     if last < first:
-        raise Rejected("invalid", f"the end, position {last}, is before the beginning, position {first}", field="to")
+        raise Rejected("invalid", f"the range ends at {last}, before it begins at {first}", field="to")
     found: list[SessionChanges] = []
     for stream in list(log.streams(_SESSION)):
         if log.stream_positions(stream, first, last + 1, 1, newest_first=False):
