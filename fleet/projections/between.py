@@ -19,7 +19,7 @@ from fleet.limits import BETWEEN_LISTED_MAX, LOG_SEARCH_PAGE_EVENTS
 from fleet.projections.why_turn import changed_files, read_one
 
 StateAt = Callable[[str, int], Awaitable[State | None]]
-"""Returns the state of a session at a position; None where it did not exist yet or is erased."""
+"""Returns the state of a session at a position; None where it did not exist yet, is erased or damaged."""
 
 _SESSION: Final = "session-"
 _ENDS: Final = {

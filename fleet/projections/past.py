@@ -4,7 +4,7 @@ An aggregate that has not changed since then has its current state. Any other is
 one that was requested before, or a snapshot. The log keeps a snapshot of every `PAST_SNAPSHOT_EVENTS` events of a
 stream, so the time of a fold does not depend on the stream's length; where they are missing, the first fold makes
 them. Events are read in pages, with a checkpoint after each. An aggregate that was erased since then has no earlier
-states, nor has one after an event that is damaged.
+states. After an event that is damaged its states are not known: a read of one aggregate says so, a list does without.
 """
 
 from bisect import bisect_right
@@ -18,6 +18,7 @@ from fleet.core.instance import state as instance_state
 from fleet.core.session import state as session_state
 from fleet.core.webhook import state as webhook_state
 from fleet.core.workspace import state as workspace_state
+from fleet.events.codec import CorruptRecord
 from fleet.events.envelope import Damaged, Erased, StateSnapshot
 from fleet.events.log import Log
 from fleet.events.snapshots import fingerprint, pack
@@ -49,7 +50,10 @@ class Past(Generic[State]):
         self._forgotten = 0
 
     async def one(self, aggregate_id: str, at: int) -> State | None:
-        """Return the state as it was at position `at`, None where it did not exist yet or was erased since."""
+        """Return the state as it was at position `at`, None where it did not exist yet or was erased since.
+
+        Raises `CorruptRecord` where an event up to `at` is damaged.
+        """
         stream = self._view.stream(aggregate_id)
         if self._log.is_erased(stream):
             return None
@@ -59,11 +63,18 @@ class Past(Generic[State]):
             return None
         return await self._fold(aggregate_id, stream, at)
 
+    async def readable(self, aggregate_id: str, at: int) -> State | None:
+        """Return what `one` does, and None where an event is damaged, as the view has no such aggregate."""
+        try:
+            return await self.one(aggregate_id, at)
+        except CorruptRecord:
+            return None
+
     async def all(self, at: int) -> list[State]:
-        """Return the states of all aggregates that existed at position `at` and were not erased since."""
+        """Return the states of all aggregates that existed at position `at` and can be read."""
         found: list[State] = []
         for aggregate_id in self._view.ids():
-            state = await self.one(aggregate_id, at)
+            state = await self.readable(aggregate_id, at)
             if state is not None:
                 found.append(state)
             await trio.lowlevel.checkpoint()
@@ -81,7 +92,7 @@ class Past(Generic[State]):
         replay = self._log.replay(stream, nearest.position, at)
         for folded, (version, position, event) in enumerate(replay, 1):
             if isinstance(event, Damaged):
-                return None
+                raise CorruptRecord(f"event {position} of {stream} is damaged: {event.reason}")
             if isinstance(event, Erased):
                 break
             state = evolve(state, event)

@@ -73,6 +73,27 @@ async def test_files_of_a_snapshot_whose_event_is_damaged_are_not_called_missing
         (await door.knock("GET", files)).problem(503, "event_damaged")
 
 
+async def test_earlier_moment_of_a_damaged_stream_is_damaged_and_not_missing(machine: Machine) -> None:
+    """The views still have the session and its workspace, but their earlier states cannot be folded."""
+    async with machine.fleet() as door:
+        whole = await door.session(PLAIN)
+        item = await door.prompt((await door.session(REPOSITORY))["id"], "Hello")
+        session, workspace = f"sessions/{item['id']}", f"workspaces/{item['workspaceId']}"
+        assert (await door.knock("PATCH", f"/api/{workspace}", {"title": "Later"})).status == 200
+        created, *_, last = (await door.knock("GET", f"/api/log?session={item['id']}")).json
+        damage(machine, f"session-{item['id']}", 2, b"{")
+        damage(machine, f"workspace-{item['workspaceId']}", 1, b"{")
+        at = f"?at={last['position'] - 1}"
+        for path in (session, *(f"{session}/{each}" for each in ("requests", "queue", "diffs", "files")), workspace):
+            (await door.knock("GET", f"/api/{path}{at}")).problem(503, "event_damaged")
+        listed = await door.knock("GET", f"/api/sessions{at}")
+        assert [each["id"] for each in listed.json] == [whole["id"]], "lists do without it, as they do after a restart"
+        for path in ("fleet/summary", "inbox", "workspaces", f"sessions/{whole['id']}", f"{session}/children"):
+            assert (await door.knock("GET", f"/api/{path}{at}")).status == 200
+        ahead = await door.knock("GET", f"/api/{session}?at={created['position'] - 1}")
+        ahead.problem(404, "session_not_found")
+
+
 async def test_what_belongs_to_a_damaged_stream_is_kept(machine: Machine) -> None:
     async with machine.fleet() as door:
         item = await door.session(REPOSITORY, isolationStrategy="worktree")

@@ -134,7 +134,7 @@ class SessionErasure:
     async def _delete_outside(self, session_id: str, stream: str) -> list[str]:
         """Delete what is in other places; nothing if the stream is half erased, because that came later."""
         last = self._log.stream_positions(stream, 0, self._log.head() + 1, 1, newest_first=True)
-        state = await self._past.one(session_id, last[0] - 1) if last else None
+        state = await self._past.readable(session_id, last[0] - 1) if last else None
         if state is None:
             return []
         [order] = self._log.read_headers(last)

@@ -17,8 +17,8 @@ from fleet.wire.items import SessionItem
 
 
 async def sessions_at(fleet: Fleet, at: int, states: Iterable[State]) -> list[State]:
-    """Return these sessions as they were; those that did not exist yet are left out."""
-    earlier = [await fleet.past.sessions.one(state.id, at) for state in states]
+    """Return these sessions as they were; those that did not exist yet or cannot be read are left out."""
+    earlier = [await fleet.past.sessions.readable(state.id, at) for state in states]
     return [state for state in earlier if state is not None]
 
 
@@ -36,7 +36,7 @@ async def then(fleet: Fleet, at: int, state: State) -> Surroundings:
     """Return what the log says around a session of then: its process where that did not answer, and its host."""
     host, returned = await _workspace_at(fleet, at, state.workspace_id)
     instance_id = None if state.ended_at_ms is not None else last_instance(state)
-    instance = None if instance_id is None else await fleet.past.instances.one(instance_id, at)
+    instance = None if instance_id is None else await fleet.past.instances.readable(instance_id, at)
     silent = instance if instance is not None and instance.phase == "unreachable" else None
     return Surroundings(silent=silent, host=host, returned=returned)
 
@@ -45,7 +45,7 @@ async def _workspace_at(fleet: Fleet, at: int, workspace_id: str) -> tuple[str |
     """Return the host of a workspace of then, and the refs of what had come back to it."""
     if fleet.views.hosts.get(HOSTS_ID) is None:  # there never was another machine
         return fleet.hosts.name_of(workspace_id), ()
-    workspace = await fleet.past.workspaces.one(workspace_id, at)
+    workspace = await fleet.past.workspaces.readable(workspace_id, at)
     if workspace is None or workspace.spec is None:
         return None, ()
     return workspace.spec.host, workspace.returned

@@ -170,7 +170,7 @@ async def compare_positions(fleet: Fleet, reads: LogReads, query: BetweenQuery) 
     head = fleet.log.head()
     first = await position_at(reads.times, query.from_, head, "from", last=False)
     last = head if query.to is None else await position_at(reads.times, query.to, head, "to")
-    found = await changes_between(fleet.log, fleet.past.sessions.one, fleet.blobs, first, last)
+    found = await changes_between(fleet.log, fleet.past.sessions.readable, fleet.blobs, first, last)
     return answer(between(fleet.log, first, last, found), total=len(found), position=last)
 
 
