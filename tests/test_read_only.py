@@ -116,8 +116,9 @@ async def test_a_viewer_verifies_and_an_operator_tries_rules_without_a_change(da
             response = await http.get("/log/verify", headers=viewer)
             assert (response.status_code, response.json()["intact"]) == (200, True), response.text
         rules = {"permission": {"bash": "ask"}}
-        response = await http.post("/policy/try", headers=operator, json=rules)
-        assert (response.status_code, response.json()["position"]) == (200, 25), response.text
+        for keyed in (operator, {**operator, "Idempotency-Key": "k1"}):
+            response = await http.post("/policy/try", headers=keyed, json=rules)
+            assert (response.status_code, response.json()["position"]) == (200, 25), response.text
         refused = await http.post("/policy/try", headers=viewer, json=rules)
         assert (refused.status_code, refused.json()["code"]) == (403, "read_only")
     assert content(data) == before

@@ -101,7 +101,7 @@ async def serve(config: Config, *, read_only: bool = False) -> int:
                     for remark in remarks(os.environ):
                         _log.warning("environment", remark=remark)
                 else:
-                    announce(await _greeting(config, fleet))
+                    announce(await _greeting(config, fleet, read_only=read_only))
                 if not read_only:
                     nursery.start_soon(_announce_model, fleet, config.log_format == "json")
                 await stopping.wait()
@@ -192,7 +192,7 @@ async def _running(
             read_only=read_only,
         )
         loopback = is_loopback(config.host)
-        guard = Guard(SystemClock(), opened.tokens, loopback=loopback, local=opened.local, read_only=read_only)
+        guard = Guard(SystemClock(), opened.tokens, loopback=loopback, local=opened.local)
         build = read_build(installed_build())
         gateway = Gateway(listener, parts.supervision.fleet, guard, build)
         children = (
@@ -373,7 +373,7 @@ def _url(config: Config, listener: socket.socket) -> str:
     return base_url("localhost" if near else config.host, listener.getsockname()[1])
 
 
-async def _greeting(config: Config, fleet: Running) -> str:
+async def _greeting(config: Config, fleet: Running, *, read_only: bool) -> str:
     guard = fleet.guard
     now_ms = SystemClock().now_ms()
     line = partial(page_line, guard, fleet.url, now_ms, is_built=fleet.has_page, is_found=is_found_without_url(config))
@@ -384,7 +384,7 @@ async def _greeting(config: Config, fleet: Running) -> str:
         fleet.executable,
         needs_token=guard.needs_token,
         page=page,
-        read_only=guard.read_only,
+        read_only=read_only,
         remarks=remarks(os.environ),
     )
 

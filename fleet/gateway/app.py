@@ -166,7 +166,8 @@ def _serve(app: FleetApp, parts: Mapping[type, Any]) -> None:
     """Add all endpoints."""
     for endpoint in ROUTES:
         app.add_url_rule(endpoint.path, endpoint.name, endpoint.view(parts), methods=[endpoint.method])
-    app.secret_endpoints = frozenset(endpoint.name for endpoint in ROUTES if endpoint.tells_secret)
+    unstored = (endpoint for endpoint in ROUTES if endpoint.tells_secret or endpoint.changes_nothing)
+    app.unstored_endpoints = frozenset(endpoint.name for endpoint in unstored)
 
 
 class Gateway:

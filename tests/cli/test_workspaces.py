@@ -20,4 +20,4 @@ async def test_a_removed_workspace_is_listed_and_restored_by_the_beginning_of_it
     assert (restored.code, restored.out) == (0, f"ready: {made['directory']}\n")
     assert (await fleet(line, "workspaces", "restore")).code == 2
     unknown = await fleet(line, "workspaces", "restore", "ffff")
-    assert (unknown.code, "0 workspaces begin with 'ffff'" in unknown.err) == (2, True)
+    assert (unknown.code, "there is no workspace 'ffff'" in unknown.err) == (1, True)

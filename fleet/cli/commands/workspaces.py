@@ -59,13 +59,17 @@ async def workspaces(
 
 
 async def _id_of(fleet: "FleetClient", name: str) -> str:
-    """Return the id that is this name or begins with it. Raises `UsageError` for none, and for several."""
+    """Return the id that is this name, or the only one that begins with it. Raises `NotFound`, `Invalid`."""
+    from fleet.client import Invalid, NotFound
+
     ids = [each.id for each in await every_page(fleet.workspaces)]
     begun = [each for each in ids if each.startswith(name.lower())]
     if name in ids:
         return name
-    if len(begun) != 1:
-        raise UsageError(f"{len(begun)} workspaces begin with {name!r}; `fleet workspaces` lists all")
+    if not begun:
+        raise NotFound("workspace_not_found", f"there is no workspace {name!r}; `fleet workspaces` lists them")
+    if len(begun) > 1:
+        raise Invalid("ambiguous", f"{len(begun)} workspaces begin with {name!r}: {', '.join(begun[:5])}")
     return begun[0]
 
 

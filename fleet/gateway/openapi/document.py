@@ -164,8 +164,8 @@ def _responses(endpoint: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         _complete(answer, schemas, headers)
     codes = [*refusals.EVERYWHERE, *endpoint.refuses]
     codes += refusals.WITH_PATH if "<" in endpoint.path else ()
-    codes += refusals.WRITING if endpoint.writes else ()
-    codes += ("idempotency_conflict",) if endpoint.reaches_log else ()
+    codes += refusals.WITH_BODY if endpoint.has_body else ()
+    codes += refusals.WRITING if endpoint.reaches_log else ()
     answers |= {status: _either(answers.get(status), problem) for status, problem in _problems(codes).items()}
     for status, answer in answers.items():
         if status != "101":

@@ -24,6 +24,7 @@ from quart.globals import request_ctx
 from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State as Session
+from fleet.errors import Unavailable
 from fleet.gateway.openapi import refusals
 from fleet.gateway.openapi.responses import Gives, json
 from fleet.gateway.server.guard import READS
@@ -63,6 +64,7 @@ class Route(NamedTuple):
     refuses: tuple[str, ...]
     examples: tuple[dict[str, Any], ...]
     tells_secret: bool
+    changes_nothing: bool
 
     @property
     def name(self) -> str:
@@ -70,24 +72,26 @@ class Route(NamedTuple):
         return self.function.__name__
 
     @property
-    def writes(self) -> bool:
-        """Whether it changes something."""
+    def has_body(self) -> bool:
+        """Whether its requests may have a body."""
         return self.method not in READS
 
     @property
     def reaches_log(self) -> bool:
         """Whether what it changes is in the log: a browser's log-out is not."""
-        return self.writes and self.path.startswith("/api/")
+        return self.has_body and self.path.startswith("/api/") and not self.changes_nothing
 
     def view(self, parts: Mapping[type, Any]) -> Function:
         """Return the function that the framework calls; `parts` are those of the server, by type."""
         takes, function = self.takes, self.function
-        names, writes, reaches_log = takes.names, self.writes, self.reaches_log
+        names, has_body, reaches_log = takes.names, self.has_body, self.reaches_log
         fixed = {name: parts[kind] for name, kind in takes.parts.items()}
-        sessions, moments = parts[Fleet].sessions, parts[Moments]
+        fleet, sessions, moments = parts[Fleet], parts[Fleet].sessions, parts[Moments]
         decode_query, decode_body = query_decoder(takes.query), body_decoder(takes.body)
 
         async def view(**path: Any) -> Response:
+            if reaches_log and fleet.read_only:
+                raise Unavailable("read_only_server", "this server reads its data directory and changes nothing")
             request = request_ctx.request  # the request itself: each use of a proxy looks it up
             given = {**fixed, **{name: path[name] for name in takes.path}}
             query = decode_query(request.query_string)
@@ -99,7 +103,7 @@ class Route(NamedTuple):
                 given[names[Moment]] = await moments.find(getattr(query, "at", None))
             if Session in names:
                 given[names[Session]] = sessions.session(path["session_id"], getattr(query, "instance_id", None))
-            if writes:
+            if has_body:
                 raw = await raw_body(request)
                 body = decode_body(raw) if raw or takes.body_required else None
                 if Body in names:
@@ -132,12 +136,13 @@ class Endpoints:
         refuses: tuple[str, ...] = (),
         examples: tuple[dict[str, Any], ...] = (),
         tells_secret: bool = False,
+        changes_nothing: bool = False,
     ) -> Callable[[Function], Function]:
         """Declare the function as a route; `address` is a method and a path, as in `GET /<session_id>`.
 
-        `gives` is what it answers: a type, or what responses.py makes. `refuses` are the problem codes that it may
-        answer with, beside those that all routes have or its parameters imply. `examples` are of its body. With
-        `tells_secret` its responses are not stored.
+        `gives` is what it returns: a type, or what responses.py makes. `refuses` are the problem codes that it may
+        respond with, beside those that all routes have or its parameters imply. `examples` are of its body. With
+        `tells_secret` its responses are not stored; nor are they with `changes_nothing`, a read that has a body.
         """
         method, _, below = address.partition(" ")
         path, heading = self._prefix + below, tag or self._tag
@@ -146,7 +151,9 @@ class Endpoints:
         def declare(function: Function) -> Function:
             takes = _parameters(function, path)
             codes = (*_implied(takes, writes=method not in READS), *refuses)
-            self.all.append(Route(method, path, heading, function, takes, answers, codes, examples, tells_secret))
+            self.all.append(
+                Route(method, path, heading, function, takes, answers, codes, examples, tells_secret, changes_nothing)
+            )
             return function
 
         return declare

@@ -29,8 +29,11 @@ NOWHERE: Final = ("method_not_allowed",)
 WITH_PATH: Final = ("not_found",)
 """A part of the address that the route does not take."""
 
-WRITING: Final = ("read_only", "read_only_server", "unsupported_media_type", "too_large", "request_timeout", "bad_json")
+WITH_BODY: Final = ("read_only", "unsupported_media_type", "too_large", "request_timeout", "bad_json")
 """The guard, and the reading of a body."""
+
+WRITING: Final = ("read_only_server", "idempotency_conflict")
+"""A route whose changes are in the log."""
 
 ABSENT: Final = ("session_not_found", "erased")
 

@@ -19,6 +19,7 @@ endpoint = Endpoints("/api/policy", "log")
     gives=json(PolicyTrial, headers=("Fleet-Position",)),
     examples=({"permission": {"bash": {"*": "ask", "git *": "allow"}, "webfetch": "deny"}, "budget": {"usd": 2}},),
     refuses=("session_not_found",),
+    changes_nothing=True,
 )
 async def try_policy(fleet: Fleet, body: PolicyBody) -> Response:
     """Try permission rules and a budget over the recorded tool calls and turns of sessions.

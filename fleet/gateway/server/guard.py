@@ -32,8 +32,6 @@ READS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 """The methods that change nothing (RFC 9110, 9.2.1)."""
 LOGIN_PATH: Final = "/login"
 LOGOUT_PATH: Final = "/logout"
-POLICY_PATH: Final = "/api/policy/try"
-"""This POST has a body and changes nothing."""
 PAGE: Final = "page"
 """The blueprint of the page's own files."""
 SHELL_ENDPOINT: Final = f"{PAGE}.shell"
@@ -57,7 +55,7 @@ class Guard:
     """The rules of access. `loopback` says that the server can be reached from this machine only.
 
     `tokens` None: there are none and never will be. `local` is the secret that the data directory holds for the
-    server's own user. With `read_only` it refuses every request that changes something, except a log-out.
+    server's own user.
     """
 
     def __init__(
@@ -67,13 +65,11 @@ class Guard:
         *,
         loopback: bool = True,
         local: str | None = None,
-        read_only: bool = False,
     ) -> None:
         self._clock = clock
         self.tokens = tokens
         self._loopback = loopback
         self._local = local
-        self.read_only = read_only
 
     @property
     def needs_token(self) -> bool:
@@ -84,8 +80,7 @@ class Guard:
         """Admit the connection and set the visit's visitor.
 
         Raises `Rejected`: headers_too_large, too_many_requests, too_many_streams, forbidden_origin, token_required,
-        token_invalid, too_many_attempts, unsupported_media_type, read_only; `Unavailable` tokens_unreadable,
-        read_only_server.
+        token_invalid, too_many_attempts, unsupported_media_type, read_only; `Unavailable` tokens_unreadable.
         """
         _check_size(connection)
         refusal = visit.crowded()
@@ -107,13 +102,7 @@ class Guard:
         elif connection.method not in READS:
             if connection.path != LOGOUT_PATH:
                 visitor.require_operator()
-                if connection.path != POLICY_PATH:
-                    self._require_writable()
             _check_media_type(connection)
-
-    def _require_writable(self) -> None:
-        if self.read_only:
-            raise Unavailable("read_only_server", "this server reads its data directory and changes nothing")
 
     def still(self, visitor: Visitor) -> bool:
         """Return whether the visitor's secret is still valid."""

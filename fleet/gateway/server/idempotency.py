@@ -32,14 +32,14 @@ def changed_nothing(response: Response) -> Response:
 
 
 class KeyedApp(QuartTrio):
-    """The framework's application, with a memory for answers. `fleet` is set before the first request.
+    """The framework's application, which stores responses. `fleet` is set before the first request.
 
-    Answers of `secret_endpoints` are not kept, because a secret is in them (law 11): these answer repetitions
-    themselves.
+    The responses of `unstored_endpoints` are not stored: these endpoints change nothing, or they have a secret in
+    their responses (law 11) and respond to repetitions themselves.
     """
 
     fleet: Fleet
-    secret_endpoints: frozenset[str] = frozenset()
+    unstored_endpoints: frozenset[str] = frozenset()
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
         """Answer a request, or repeat its answer."""
@@ -47,7 +47,7 @@ class KeyedApp(QuartTrio):
         rule, dispatch = asked.url_rule, super().dispatch_request
         if rule is None or asked.method == "OPTIONS":
             return await dispatch(request_context)
-        if asked.method in READS or "Idempotency-Key" not in asked.headers or rule.endpoint in self.secret_endpoints:
+        if asked.method in READS or "Idempotency-Key" not in asked.headers or rule.endpoint in self.unstored_endpoints:
             view = cast("Callable[..., Awaitable[ResponseReturnValue]]", self.view_functions[rule.endpoint])
             return await view(**(asked.view_args or {}))
         return await self._once(self.fleet.answers, lambda: dispatch(request_context))
