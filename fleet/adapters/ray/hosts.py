@@ -209,10 +209,10 @@ class RayHosts:
                 known.last_s = trio.current_time()
             asked_s = trio.current_time()
             try:
-                with trio.fail_after(self._deadlines.silent_s):
+                with trio.fail_after(self._patience_s(known)):
                     await self._beat(known)
             except trio.TooSlowError:
-                reason = f"no answer within {self._deadlines.silent_s:g} s"
+                reason = "no answer to a heartbeat"
             except UnreachableError as error:
                 reason = error.reason
             except Problem as problem:
@@ -227,6 +227,17 @@ class RayHosts:
             if reason and not known.link.is_resting:
                 self._not_heard(known, reason)
             await trio.sleep_until(asked_s + HOST_BEAT_S if not reason else trio.current_time() + HOST_BEAT_S / 4)
+
+    def _patience_s(self, known: HeardHost) -> float:
+        """Return how long to wait for an answer. The wait for one of a silent host ends when the host is lost."""
+        if not isinstance(known.event, HostSilent):
+            return self._deadlines.silent_s
+        left_s = known.last_s + self._grace_s(known) - trio.current_time()
+        return min(self._deadlines.silent_s, max(left_s, HOST_BEAT_S / 4))
+
+    def _grace_s(self, known: HeardHost) -> float:
+        last = known.link.last
+        return max(self._options.lease_s, 0.0 if last is None else last.lease_s) + self._deadlines.margin_s
 
     async def _beat(self, known: HeardHost) -> None:
         """Send a heartbeat; find or start the agent first if the sidecar does not know one."""
@@ -291,9 +302,7 @@ class RayHosts:
             return
         silent_s = trio.current_time() - known.last_s
         evidence = f"it was last heard {silent_s:.0f} s ago: {reason}"
-        last = known.link.last
-        lease_s = max(self._options.lease_s, 0.0 if last is None else last.lease_s)
-        if silent_s >= lease_s + self._deadlines.margin_s:
+        if silent_s >= self._grace_s(known):
             if not isinstance(known.event, HostLost):
                 known.link.is_lost = True
                 known.link.silent()

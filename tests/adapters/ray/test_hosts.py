@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from fleet.adapters.ray.calls import Served
 from fleet.adapters.ray.machine import PORTS
 from fleet.errors import Rejected, Unavailable
-from fleet.limits import HOST_GRACE_MARGIN_S, HOST_SILENT_S
+from fleet.limits import HOST_BEAT_S, HOST_GRACE_MARGIN_S, HOST_SILENT_S
 from fleet.ports import (
     LOCAL,
     EngineDown,
@@ -60,6 +60,21 @@ async def test_a_host_that_is_cut_off_is_silent_and_then_lost_and_comes_back(aut
         assert short(events)[3:] == [("HostSilent", "n1"), ("HostLost", "n1")]
         setting.backend.cut.clear()
         assert short(await told(setting.hosts, 10))[-1] == ("HostUp", "n1")
+
+
+async def test_a_host_without_an_answer_is_lost_when_its_grace_ends(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        await trio.sleep(5)
+        setting.backend.cut.add("n1")
+        async with setting.hosts.watch() as events:
+            async for event in events:
+                if isinstance(event, HostLost):
+                    break
+        leased_s = setting.agents["n1"].leased_s
+        assert leased_s is not None
+        heard_s, grace_s = leased_s + HOST_BEAT_S, LEASE_S + HOST_GRACE_MARGIN_S
+        assert grace_s <= trio.current_time() - heard_s <= grace_s + 1
 
 
 async def test_no_lease_outlives_the_loss_of_its_host_even_if_it_hears_the_server(autojump_clock: MockClock) -> None:
