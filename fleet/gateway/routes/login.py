@@ -77,8 +77,10 @@ async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) ->
     """
     if query.code is None:
         return shell_response(build)
+    if request.method == "HEAD":  # a preview or scanner of links: its code was not tried
+        raise Rejected("link_invalid", "HEAD does not log in")
     now_ms = fleet.context.clock.now_ms()
-    cookie = None if request.method == "HEAD" else await _redeem(guard, now_ms, query.code)
+    cookie = await _redeem(guard, now_ms, query.code)
     if cookie is None:
         _note_refusal(fleet, guard, now_ms, query.code)
         return _not_good(build)

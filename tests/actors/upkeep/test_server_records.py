@@ -11,7 +11,7 @@ from fleet.events import codec
 from fleet.events.envelope import Cause
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.tokens import known_tokens
-from fleet.limits import LINK_LIFETIME_S, RECORD_KINDS_MAX, RECORDS_EVERY_S, TOKEN_IDLE_S, TOKEN_LOOK_S
+from fleet.limits import LINK_LIFETIME_S, LOGIN_FAILURES_MAX, RECORD_KINDS_MAX, RECORDS_EVERY_S, TOKEN_IDLE_S, TOKEN_LOOK_S
 from tests.fakes.memory_log import KEY
 from tests.gateway.door import Door, Machine
 from tests.gateway.test_tokens import Keys, bearer, browse
@@ -177,6 +177,23 @@ async def test_logins_are_recorded_at_once_and_repeated_ones_counted_once_a_minu
         assert logins(door) == [*first, repeated, first[3]]
         for secret in (ann, ben, link.partition("code=")[2]):
             assert secret.encode() not in b"".join(codec.decode(record).payload for record in machine.disk.records)
+
+
+async def test_head_of_a_login_link_is_no_refused_login_and_does_not_use_it_up(
+    machine: Machine, tmp_path: Path
+) -> None:
+    keys = Keys(tmp_path, machine)
+    keys.new("ann")
+    machine.facts = facts(keys, "one")
+    async with machine.fleet() as running:
+        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        code = keys.link("ann")
+        for _ in range(LOGIN_FAILURES_MAX + 1):  # previews and scanners of links send it, each from the same address
+            assert (await door.knock("HEAD", f"/login?code={code}")).status == 403
+        assert (await browse(door, code))[0].status == 303
+        await trio.sleep(RECORDS_EVERY_S + 1)
+        assert [each for each in told(door, "code") if "refused" in each[0]] == []
+        assert [each[0] for each in logins(door)] == ["login.made"]
 
 
 async def test_refused_logins_name_the_token_that_is_not_valid_any_more(machine: Machine, tmp_path: Path) -> None:
