@@ -11,7 +11,14 @@ from fleet.events import codec
 from fleet.events.envelope import Cause
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.tokens import known_tokens
-from fleet.limits import LINK_LIFETIME_S, LOGIN_FAILURES_MAX, RECORD_KINDS_MAX, RECORDS_EVERY_S, TOKEN_IDLE_S, TOKEN_LOOK_S
+from fleet.limits import (
+    LINK_LIFETIME_S,
+    LOGIN_FAILURES_MAX,
+    RECORD_KINDS_MAX,
+    RECORDS_EVERY_S,
+    TOKEN_IDLE_S,
+    TOKEN_LOOK_S,
+)
 from tests.fakes.memory_log import KEY
 from tests.gateway.door import Door, Machine
 from tests.gateway.test_tokens import Keys, bearer, browse
