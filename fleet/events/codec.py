@@ -101,6 +101,7 @@ def unreadable_page(error: Exception) -> CorruptRecord:
 
 
 MISPLACED: Final = "the index leads to the record of another event"
+UNORDERED: Final = "its payload was replaced, and no order for that is at position {}"
 CHANGED: Final = "the payload does not match its digest: it was changed"
 _DIGEST_AT: Final = 66  # before the end of the header, which ends with two digests of 2 + 32 bytes each
 _DIGEST_ENDS: Final = 34
@@ -148,6 +149,8 @@ def decode(record: bytes) -> Record:
         return Record(header, b"", b"", digest, erased=True)
     if is_replaced(record):
         order = int.from_bytes(record[end : end + _ORDER_BYTES], "big")
+        if order <= header.position:
+            raise CorruptRecord(UNORDERED.format(order))
         return Record(header, b"", record[end + _ORDER_BYTES :], digest, replaced=order)
     return Record(header, record[end : end + SALT_BYTES], _payload(record, end), digest)
 

@@ -16,6 +16,7 @@ FindLast = Callable[[str], Header | None]
 """Returns the header of the last event of a stream, None where there is none."""
 
 _ANSWERS: Final = "answer-"
+_SESSION: Final = "session-"
 ORDER: Final = ".erased"
 
 
@@ -41,9 +42,9 @@ class Misplaced(Exception):  # noqa: N818 - it says what the event is
 class _Erased:
     __slots__ = ("events", "first", "kept")
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, kept: int = 0) -> None:
         self.first = first
-        self.events = self.kept = 0
+        self.events, self.kept = 0, kept
 
 
 class Erasures:
@@ -57,7 +58,7 @@ class Erasures:
         """`erased_before` tells whether all earlier events of the stream are erased by now, because a server erases."""
         self._erased_before = erased_before
         self._erased: dict[str, _Erased] = {}
-        self._kept: set[str] = set()
+        self._kept: dict[str, int] = {}
         self._orders: dict[str, Header] = {}
         self.followed: set[str] = set()
 
@@ -72,20 +73,23 @@ class Erasures:
             if header.stream in self._kept:
                 if not self._erased_before(header):
                     raise CorruptRecord("it is marked as erased, but an earlier event of its stream is not")
-                self._kept.discard(header.stream)  # so that the stream is read once, and not again for each event
-            self.followed.add(header.stream)
+                del self._kept[header.stream]  # so that the stream is read once, and not again for each event
+            self.followed.update((header.stream, _answers_of(header.stream)))
             self._erased.setdefault(header.stream, _Erased(header.position)).events += 1
         else:
-            self._kept.add(header.stream)
+            self._kept[header.stream] = self._kept.get(header.stream, 0) + 1
             if header.stream in self._erased:
                 self._erased[header.stream].kept += 1
 
     def found(self, find_last: FindLast | None = None) -> tuple[ErasedStream, ...]:
         """Return the erased streams in the order of their first events. Raises `Misplaced`.
 
-        `find_last` finds orders that the walk has not reached.
+        `find_last` finds orders that the walk has not reached. The stored responses about an erased session are listed
+        also where none of them is erased.
         """
-        return tuple(self._item(stream, erased, find_last) for stream, erased in self._erased.items())
+        missed = {_answers_of(stream) for stream in self._erased}.intersection(self._kept).difference(self._erased)
+        found = [*self._erased.items(), *((stream, _Erased(0, self._kept[stream])) for stream in sorted(missed))]
+        return tuple(self._item(stream, erased, find_last) for stream, erased in found)
 
     def _item(self, stream: str, erased: _Erased, find_last: FindLast | None) -> ErasedStream:
         of = ordering_stream(stream)
@@ -100,6 +104,11 @@ class Erasures:
         )
 
 
+def _answers_of(stream: str) -> str:
+    """Return the stream of the stored responses about a session; any other stream is returned as it is."""
+    return f"{_ANSWERS}{stream.removeprefix(_SESSION)}" if stream.startswith(_SESSION) else stream
+
+
 def ordering_stream(stream: str) -> str:
     """Return the stream with the orders for this one: the session of stored responses, else itself."""
-    return f"session-{stream.removeprefix(_ANSWERS)}" if stream.startswith(_ANSWERS) else stream
+    return f"{_SESSION}{stream.removeprefix(_ANSWERS)}" if stream.startswith(_ANSWERS) else stream

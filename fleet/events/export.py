@@ -25,6 +25,7 @@ from fleet.events.verify import Break, by_position, require_expected
 from fleet.limits import EXPORT_PAGE_BYTES, EXPORT_PAGE_EVENTS
 from fleet.wire.audit import SignedHead
 
+_POSITION_MAX: Final = 2**63 - 1
 _HEAD_BYTES_MAX: Final = 1024  # the line of a head is shorter
 
 
@@ -238,7 +239,7 @@ def _read(raw: bytes) -> tuple[ExportLine, codec.Record]:
         line = msgspec.json.decode(raw, type=ExportLine)
         head, salt = base64.b64decode(line.header, validate=True), base64.b64decode(line.salt, validate=True)
         header, digest = codec.read_header(head)
-    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, RecursionError) as error:
         raise codec.CorruptRecord(f"the line does not belong to an export: {error}") from error
     for name in ExportLine.__struct_fields__:
         if hasattr(header, name) and getattr(header, name) != getattr(line, name):
@@ -247,8 +248,8 @@ def _read(raw: bytes) -> tuple[ExportLine, codec.Record]:
         if bytes(line.data) != b"{}" or salt:
             raise codec.CorruptRecord("an erased or redacted event has no data")
     elif line.replaced:
-        if salt:
-            raise codec.CorruptRecord("an event whose data was replaced has no salt")
+        if salt or not line.position < line.replaced <= _POSITION_MAX:
+            raise codec.CorruptRecord("an event whose data was replaced has no salt, and a later event orders the data")
     elif codec.digest_payload(salt, bytes(line.data)) != header.payload_digest:
         raise codec.CorruptRecord("the data does not match its digest: it was changed")
     data = b"" if line.erased else bytes(line.data)

@@ -94,7 +94,7 @@ class EventRegistry:
         decoder = self._decoders.get((type_name, schema)) or self._make_decoder(type_name, schema)
         try:
             return decoder(payload)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:  # the parser is recursive
             raise DamagedPayload(f"the payload of this {type_name} (schema {schema}) does not fit: {error}") from error
 
     def require(self, name: str, schema: int) -> None:

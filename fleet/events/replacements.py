@@ -4,13 +4,13 @@ The order is a later event of the session. It holds the new payloads, and they a
 never there without the other. The chain of digests covers the order, and every read compares both.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Final
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 
-from fleet.events.codec import CorruptRecord, Proof, Record, decode, require_payload
+from fleet.events.codec import UNORDERED, CorruptRecord, Proof, Record, decode, require_payload
 from fleet.events.erasures import Misplaced, ordering_stream
 
 REPLACING: Final = "session.callbacks-erased"
@@ -33,56 +33,132 @@ def ordered_in(payload: bytes) -> dict[int, bytes]:
     """Return the new payloads in an order, by position. Raises `CorruptRecord`."""
     try:
         return {each.position: bytes(each.payload) for each in _decode(payload).replaced}
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptRecord(f"the payloads that it orders cannot be read: {error}") from error
 
 
-def require_order(read: Callable[[int], Record | None], record: Record) -> None:
-    """Raise `CorruptRecord` unless a later event of its session orders the payload of a replaced record.
+class _Orders(NamedTuple):
+    """What an order says: its stream, and the digests of the new payloads, by position."""
 
-    `read` returns records by position.
+    stream: str
+    digests: Mapping[int, bytes]
+
+
+class _Claim(NamedTuple):
+    """A replaced record: its place, the position of its order, and the digest of its payload."""
+
+    position: int
+    stream: str
+    order: int
+    digest: bytes
+
+
+def _said_by(order: Record) -> _Orders:
+    digests = {position: _digest(payload) for position, payload in ordered_in(order.payload).items()}
+    return _Orders(order.header.stream, digests)
+
+
+def _claim_of(record: Record) -> _Claim:
+    return _Claim(record.header.position, record.header.stream, record.replaced, _digest(record.payload))
+
+
+def _digest(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()
+
+
+def _compare(claim: _Claim, order: _Orders | None) -> None:
+    """Raise `CorruptRecord` unless the order is a later one of the record's session, and has its payload."""
+    position, stream, at, digest = claim
+    if order is None or at <= position:
+        raise _unordered(at)
+    if order.stream != ordering_stream(stream):
+        raise CorruptRecord(f"its payload was replaced by an order of another session, at position {at}")
+    if order.digests.get(position) != digest:
+        raise CorruptRecord(f"its payload was replaced by another one than is ordered at position {at}")
+
+
+def _unordered(at: int) -> CorruptRecord:
+    return CorruptRecord(UNORDERED.format(at))
+
+
+class OrderProof:
+    """A `Proof` (codec.py) for one walk over records; `find` returns records by position.
+
+    An order that was replaced itself needs the next order, and so on. Each order is read once in a walk, so even a
+    chain of thousands costs no more than its bytes.
     """
-    order = read(record.replaced) if record.replaced > record.header.position else None
-    if order is None or order.erased or order.header.type != REPLACING:
-        raise CorruptRecord(f"its payload was replaced, and no order for that is at position {record.replaced}")
-    if order.header.stream != ordering_stream(record.header.stream):
-        raise CorruptRecord(f"its payload was replaced by an order of another session, at position {record.replaced}")
-    if order.replaced:
-        require_order(read, order)
-    else:
-        require_payload(order)
-    if ordered_in(order.payload).get(record.header.position) != record.payload:
-        raise CorruptRecord(f"its payload was replaced by another one than is ordered at position {record.replaced}")
+
+    def __init__(self, find: Callable[[int], Record | None]) -> None:
+        self._find = find
+        self._proven: dict[int, _Orders] = {}
+
+    def __call__(self, record: Record) -> None:
+        """Raise `CorruptRecord` unless a later event of its session orders the payload of a replaced record."""
+        chain: dict[int, _Orders] = {}
+        while record.replaced and record.replaced not in self._proven:
+            order = self._order_of(record)
+            said = chain[record.replaced] = _said_by(order)
+            _compare(_claim_of(record), said)
+            record = order
+        if record.replaced:
+            _compare(_claim_of(record), self._proven[record.replaced])
+        else:
+            require_payload(record)
+        self._proven |= chain
+
+    def _order_of(self, record: Record) -> Record:
+        at = record.replaced
+        found = self._find(at) if at > record.header.position else None
+        if found is None or found.erased or (found.header.type, found.header.position) != (REPLACING, at):
+            raise _unordered(at)
+        return found
 
 
 def proof_in(read: Callable[[int], bytes | None]) -> Proof:
-    """Return the proof of replaced records with the orders in a log, whose raw records are read by position."""
+    """Return the proof of replaced records for one walk over a log, whose raw records are read by position."""
 
-    def order(position: int) -> Record | None:
+    def find(position: int) -> Record | None:
         raw = read(position)
         return None if raw is None else decode(raw)
 
-    return partial(require_order, order)
+    return OrderProof(find)
+
+
+def require_carried_out(order: Record, at: int, raw: bytes | None) -> None:
+    """Raise `Misplaced` if the event at a position, which an order names, still has an earlier payload.
+
+    Order and payloads are written in one commit, so only a change of the file can undo that.
+    """
+    position = order.header.position
+    if raw is None or at >= position:
+        return
+    found = decode(raw)
+    if found.erased or found.replaced >= position or ordering_stream(found.header.stream) != order.header.stream:
+        return
+    raise Misplaced(at, f"event {position} replaced its payload, and it has the one from before again")
 
 
 class Replacements:
-    """The replaced payloads of an export and their orders, in the order of their positions."""
+    """The replaced payloads of an export and their orders.
+
+    An order that was replaced is proved as any other event, so each payload needs its own order alone.
+    """
 
     def __init__(self) -> None:
-        self._found: list[Record] = []
-        self._orders: dict[int, Record] = {}
+        self._found: list[_Claim] = []
+        self._orders: dict[int, _Orders] = {}
 
     def add(self, record: Record) -> None:
-        """Add a record that is replaced, an order, or both."""
+        """Add a record that is replaced, an order, or both; its payload was compared. Raises `CorruptRecord`."""
         if record.replaced:
-            self._found.append(record)
+            self._found.append(_claim_of(record))
         if record.header.type == REPLACING and not record.erased:
-            self._orders[record.header.position] = record
+            self._orders[record.header.position] = _said_by(record)
 
     def prove(self) -> None:
         """Raise `Misplaced` unless each replaced payload was ordered."""
-        for record in self._found:
+        for claim in self._found:
             try:
-                require_order(self._orders.get, record)
+                _compare(claim, self._orders.get(claim.order))
             except CorruptRecord as error:
-                raise Misplaced(record.header.position, str(error)) from error
+                raise Misplaced(claim.position, str(error)) from error

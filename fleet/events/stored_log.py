@@ -92,7 +92,6 @@ class StoredLog:
     def __init__(self, store: RecordStore, registry: EventRegistry) -> None:
         self._store = store
         self._registry = registry
-        self._prove = proof_in(store.record)
 
     def head(self) -> int:
         """See `LogReader`."""
@@ -138,12 +137,12 @@ class StoredLog:
 
         All have to be events of the `stream`; without one, missing records are left out.
         """
-        registry, decode = self._registry, codec.decode_recorded
+        registry, decode, prove = self._registry, codec.decode_recorded, proof_in(self._store.record)
         for position, record in zip(positions, records, strict=False):
             if record is None and stream is None:
                 continue
             try:
-                found = decode(record or b"", registry, self._prove)
+                found = decode(record or b"", registry, prove)
             except codec.CorruptRecord as error:
                 yield self._damaged(position, error.detail, stream)
             else:
@@ -190,9 +189,9 @@ class StoredLog:
             after = positions[-1]
             first = self._store.indexed_version(stream, positions[0]) or 0
             versions = range(first, first + len(keys))
-            records = self._store.records_at(keys)
+            records, prove = self._store.records_at(keys), proof_in(self._store.record)
             page = [
-                decode(record or b"", registry, stream, version, position, prove=self._prove)
+                decode(record or b"", registry, stream, version, position, prove=prove)
                 for record, version, position in zip(records, versions, positions, strict=True)
             ]
             yield from zip(versions, positions, page, strict=True)

@@ -17,7 +17,7 @@ from fleet.events.envelope import ERASED_DIGEST, CommandRecord
 from fleet.events.erasures import ORDER, ErasedStream, Erasures, Misplaced
 from fleet.events.heads import Expected, Heads
 from fleet.events.log import LogReader
-from fleet.events.replacements import proof_in
+from fleet.events.replacements import REPLACING, ordered_in, proof_in, require_carried_out
 from fleet.events.signing import is_signed
 from fleet.limits import VERIFY_PAGE_EVENTS
 from fleet.wire.audit import SignedHead
@@ -88,6 +88,8 @@ def verifying(
             if content is None or header.version == 1 or header.stream in followed or header.type.endswith(ORDER):
                 erasures.add(header, erased=content is None)
                 erased += content is None
+            if header.type == REPLACING and content is not None:
+                yield from walk.prove_carried_out(position)
             if position % VERIFY_PAGE_EVENTS == 0:
                 yield
         position = end + 1
@@ -213,7 +215,7 @@ class _Walk:
             raise codec.CorruptRecord(f"the record holds position {header.position}")
         if header.previous_digest != self.digest:
             raise codec.CorruptRecord("the digest of the record before does not match: one of the two was changed")
-        if content is not None and content != header.payload_digest:
+        if content is not None and (content != header.payload_digest or codec.is_replaced(raw)):
             self._prove_replaced(raw)
         if header.version != version:
             raise codec.CorruptRecord(f"{stream} should be at version {version}, the record holds {header.version}")
@@ -236,6 +238,14 @@ class _Walk:
         if not record.replaced:
             raise codec.CorruptRecord(codec.CHANGED)
         self._prove_order(record)
+
+    def prove_carried_out(self, position: int) -> Iterator[None]:
+        """Raise `Misplaced` if an event has an earlier payload than the order at this position names, in steps."""
+        order = codec.decode(self._read(position) or b"")
+        for number, at in enumerate(ordered_in(order.payload), 1):
+            require_carried_out(order, at, self._read(at))
+            if number % VERIFY_PAGE_EVENTS == 0:
+                yield
 
     def _note_start(self, position: int, payload: bytes) -> None:
         with suppress(msgspec.MsgspecError):

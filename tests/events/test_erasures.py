@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from fleet.events import codec
@@ -11,6 +12,10 @@ from fleet.events.verify import VerificationResult, verify
 from tests.events.samples import Counted, Gone, sample_registry
 from tests.fakes.clock import EPOCH_MS, FakeClock
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """Orders the erasure of a session and of the stored responses about it."""
 
 
 async def verified(types: str, erased: Sequence[int]) -> VerificationResult:
@@ -75,3 +80,21 @@ async def test_an_erasure_during_the_walk_is_looked_up_once_and_not_for_each_eve
     for header in headers:
         erasures.add(header, erased=header.position > 2)
     assert looked_up == [3]
+
+
+async def test_stored_responses_that_an_erased_session_still_has_are_listed() -> None:
+    disk = MemoryDisk()
+    log = MemoryLog(disk, sample_registry(), FakeClock())
+    for stream in ("session-s", "answer-s", "session-s", "answer-s"):
+        await log.append(stream, log.stream_version(stream), [Counted(1)], Cause("local"))
+    registry = sample_registry()
+    registry.register(Ended, "session.erased")
+    await MemoryLog(disk, registry, FakeClock()).append("session-s", 2, [Ended()], Cause("local"))
+    for position in (1, 3):
+        disk.records[position - 1] = codec.erase(disk.records[position - 1])
+    report = verify(MemoryLog(disk, registry, FakeClock()))
+    assert report.first_break is None
+    assert [(each.stream, each.position, each.events, each.erased) for each in report.erasures] == [
+        ("session-s", 5, 3, 2),
+        ("answer-s", 5, 2, 0),
+    ]

@@ -20,7 +20,7 @@ from fleet.events.envelope import Cause, Recorded
 from fleet.evidence.document import Made, PackProof, RelatedSession, Relatives
 from fleet.evidence.gather import Gathering
 from fleet.evidence.page import render, steps_of
-from fleet.evidence.standalone.verify import Wrong, verify
+from fleet.evidence.standalone.verify import Wrong, verify, verify_replaced
 from tests.core.sessions import ACTIVE
 from tests.evidence.test_policy_trial import asked, call
 from tests.gateway.door import REPOSITORY, Door, Machine
@@ -170,6 +170,13 @@ async def test_forged_pack_is_found(machine: Machine, door: Door, tmp_path: Path
             verify(folder)
         for file, content in kept.items():
             file.write_bytes(content)
+
+
+def test_value_of_another_kind_is_not_the_ordered_one() -> None:
+    order = {"type": "session.callbacks-erased", "data": {"replaced": [{"position": 1, "payload": {"shown": True}}]}}
+    verify_replaced({1: {"data": {"shown": True}, "replaced": 2}, 2: order})
+    with pytest.raises(Wrong, match="by other data"):
+        verify_replaced({1: {"data": {"shown": 1}, "replaced": 2}, 2: order})
 
 
 class Page(HTMLParser):

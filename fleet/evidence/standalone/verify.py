@@ -135,7 +135,8 @@ def verify_replaced(own: Dict[int, Dict[str, Any]]) -> None:
             continue
         if order is None or order["type"] != "session.callbacks-erased" or event["replaced"] <= position:
             raise Wrong(f"the data of event {position} was replaced, and no later event orders that")
-        if {"position": position, "payload": event["data"]} not in order["data"]["replaced"]:
+        ordered = {each["position"]: each["payload"] for each in order["data"]["replaced"]}
+        if position not in ordered or json.dumps(ordered[position]) != json.dumps(event["data"]):  # True equals 1
             raise Wrong(f"the data of event {position} was replaced by other data than a later event orders")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fleet.events import codec
-from fleet.events.replacements import require_order
+from fleet.events.replacements import OrderProof
 from tests.simulation.evidence import Evidence
 
 
@@ -25,14 +25,14 @@ def the_chain_holds(evidence: Evidence) -> Iterator[str]:
     A payload that was replaced is the one that a later event of its session orders.
     """
     previous = codec.GENESIS_DIGEST
-    by_position = {record.header.position: record for record in evidence.records}
+    prove = OrderProof({record.header.position: record for record in evidence.records}.get)
     for record in evidence.records:
         header = record.header
         if header.previous_digest != previous:
             yield f"record {header.position} does not follow from the one before"
         try:
             if record.replaced:
-                require_order(by_position.get, record)
+                prove(record)
             else:
                 codec.require_payload(record)
         except codec.CorruptRecord as error:
