@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from fleet.ports.offers import Agent, McpServers, OfferedModel, SlashCommand
 from fleet.ports.stream import OpenCodeEvent
-from fleet.ports.transcript import Message, OpenCodeSession, OpenRequest, Prompt, TurnStatus
+from fleet.ports.transcript import Message, OpenCodeSession, OpenRequest, Prompt, RecordedMessage, TurnStatus
 
 
 class OpenCode(Protocol):
@@ -24,6 +24,14 @@ class OpenCode(Protocol):
         """Create the session with this id, or return the one that has it (`POST /api/session`, then PATCH the title).
 
         Versions that accept no id (before 1.17.19) return another id (`POST /session`).
+        """
+        ...
+
+    async def add_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> bool:
+        """Add the messages to a session that was only created, and return whether it has them (`POST /sync/replay`).
+
+        It saves the process of `OpenCodeHost.restore_messages`. False: there are too many, or this version cannot;
+        some may have been added.
         """
         ...
 

@@ -4,8 +4,8 @@ import json
 
 from trio.abc import Clock
 
-from fleet.ports import Message, OpenCode, RecordedMessage
-from tests.contracts.opencode_contract import OpenCodeSide, finished, text_of
+from fleet.ports import Message, MessageChanged, OpenCode, RecordedMessage
+from tests.contracts.opencode_contract import OpenCodeSide, finished, following, text_of
 
 
 class CopiesContract:
@@ -62,6 +62,23 @@ class CopiesContract:
             restored = await opencode.read_messages(session_id)
             assert [each.info.id for each in restored] == [each.info.id for each in told]
             assert recorded(restored) == recorded(told)
+            further = side.prompt(side.script.text("violet"))
+            await opencode.prompt(session_id, side.other_directory, further)
+            assert len(await finished(opencode, session_id, side.other_directory, further)) == 1
+
+    async def test_messages_are_added_to_a_session_that_was_only_created_and_no_event_tells_of_them(
+        self, side: OpenCodeSide, clock: Clock | None
+    ) -> None:
+        async with side.connect() as opencode:
+            session_id = await prompted(side, opencode, side.script.steps(2))
+            told = await opencode.read_messages(session_id)
+            await opencode.delete_session(session_id)
+            session = await opencode.create_session(session_id, side.other_directory, "As it was")
+            async with following(opencode) as follower:
+                for _ in range(2):
+                    assert await opencode.add_messages(recorded(told), session)
+                    assert recorded(await opencode.read_messages(session_id)) == recorded(told)
+                assert not follower.seen(MessageChanged)
             further = side.prompt(side.script.text("violet"))
             await opencode.prompt(session_id, side.other_directory, further)
             assert len(await finished(opencode, session_id, side.other_directory, further)) == 1

@@ -9,6 +9,7 @@ import trio
 
 from fleet.adapters.opencode import offer_wire, wire
 from fleet.adapters.opencode.binary import release
+from fleet.adapters.opencode.copies import restoration
 from fleet.errors import Problem, Unavailable
 from fleet.limits import EVENT_RECONNECT_S_MAX, EVENT_RECONNECT_S_MIN, EVENT_SILENCE_S, OPENCODE_REQUEST_TIMEOUT_S
 from fleet.ports import (
@@ -20,13 +21,17 @@ from fleet.ports import (
     OpenCodeSession,
     OpenRequest,
     Prompt,
+    RecordedMessage,
     SlashCommand,
     StreamLost,
     StreamOpened,
     TurnStatus,
 )
 from tests.fakes.opencode_process import FakeProcess
-from tests.fakes.opencode_store import Json, Store
+from tests.fakes.opencode_store import Json, Store, StoredMessage
+
+REPLAYED_MAX = 6
+"""Messages that `add_messages` takes, so that tests come upon both ways to restore a conversation."""
 
 # As the real one says it, without what nobody reads.
 AGENTS: list[Json] = [
@@ -94,6 +99,15 @@ class FakeOpenCode:
             session["title"] = title
             self._process.show_session(session, change)
             return wire.session(msgspec.json.encode(session))
+
+    async def add_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> bool:
+        if self._world.import_faults or len(messages) > REPLAYED_MAX:
+            return False
+        async with self._request() as store:
+            for each in msgspec.json.decode(restoration(messages, session))["messages"]:
+                if each["info"]["id"] not in store.messages:
+                    store.add(StoredMessage(each["info"], {part["id"]: part for part in each["parts"]}))
+            return True
 
     async def load(self, directory: str, session_id: str | None = None) -> None:
         self._world.loaded.append((self._process.instance_id, directory))

@@ -4,6 +4,7 @@ The record has all messages, and all parts that were finished and seen before th
 was not finished then. Sub-agents' own conversations are not restored: they are over, and stay readable in Fleet.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -50,17 +51,18 @@ class RestoredConversations:
 
         Idempotent. Raises `Problem` opencode_refused.
         """
+        stream = self._context.views.sessions.stream(session_id)
+        recorded = await self._transcripts.recorded(stream, effect.opencode_id)
         session = await client.read_session(effect.opencode_id)
         if session is None:
             session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
-        stream = self._context.views.sessions.stream(session_id)
-        recorded = await self._transcripts.recorded(stream, effect.opencode_id)
-        there = {message.info.id for message in await client.read_messages(session.id)}
-        missing = {message_id: message for message_id, message in recorded.items() if message_id not in there}
+            await client.add_messages(tuple(recorded.values()), session)
+        there = await _parts_of(client, session.id)
+        missing = {each: message for each, message in recorded.items() if not _has(there, each, message)}
         if missing:
             host = self._context.host_of_instance(effect.instance_id).opencode
             await host.restore_messages(tuple(missing.values()), session)
-            there = {message.info.id for message in await client.read_messages(session.id)}
+            there = await _parts_of(client, session.id)
         lacking = sum(message_id not in there for message_id in missing)
         if lacking:
             said = f"OpenCode imported {len(missing) - lacking} of the {len(missing)} messages of the session"
@@ -76,6 +78,18 @@ class _MessageHead(msgspec.Struct, frozen=True):
 class _PartHead(msgspec.Struct, frozen=True):
     id: str
     type: str = ""
+
+
+async def _parts_of(client: OpenCode, opencode_id: str) -> dict[str, frozenset[str]]:
+    """Return the ids of the messages of a session in OpenCode's store, each with those of its parts."""
+    messages = await client.read_messages(opencode_id)
+    return {message.info.id: frozenset(part.id for part in message.parts) for message in messages}
+
+
+def _has(there: Mapping[str, frozenset[str]], message_id: str, message: RecordedMessage) -> bool:
+    """Return whether a message is there with all of its parts."""
+    parts = {msgspec.json.decode(raw, type=_PartHead).id for raw in message.parts}
+    return message_id in there and parts <= there[message_id]
 
 
 def _message(opencode_id: str, recorded: RecordedMessage) -> Message:

@@ -18,6 +18,7 @@ import trio
 
 from fleet.adapters.opencode import offer_wire, wire
 from fleet.adapters.opencode.binary import release
+from fleet.adapters.opencode.copies import replay
 from fleet.adapters.opencode.events import OpenCodeEventStream
 from fleet.adapters.opencode.http import pool_of, what_went_wrong
 from fleet.errors import Problem, Unavailable
@@ -28,6 +29,8 @@ from fleet.limits import (
     MCP_ANSWER_S,
     OPENCODE_REQUEST_TIMEOUT_S,
     OPENCODE_RESPONSE_BYTES_MAX,
+    REPLAYED_AT_ONCE,
+    REPLAYED_MAX,
 )
 from fleet.ports import (
     Agent,
@@ -39,6 +42,7 @@ from fleet.ports import (
     OpenCodeSession,
     OpenRequest,
     Prompt,
+    RecordedMessage,
     SlashCommand,
     TurnStatus,
 )
@@ -47,6 +51,7 @@ T = TypeVar("T")
 
 USERNAME: Final = "opencode"
 _OWN_SESSION_IDS_SINCE: Final = (1, 17, 19)
+_REPLAYS_SINCE: Final = (1, 18, 33)  # older versions were not tried
 
 
 class _Begun:
@@ -98,6 +103,23 @@ class OpenCodeClient:
         if begun is None or not await begun.succeeded():
             await self._create(session_id, directory)
         return await self._session("PATCH", f"/session/{session_id}", None, {"title": title})
+
+    async def add_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> bool:
+        """Replay the events that add the messages; OpenCode refuses those that do not follow on what it has."""
+        if release(self._endpoint.version) < _REPLAYS_SINCE:
+            return False
+        events = replay(messages, session)
+        if len(events) > REPLAYED_MAX:
+            return False
+        for begin in range(0, len(events), REPLAYED_AT_ONCE):
+            body = {"directory": session.directory, "events": events[begin : begin + REPLAYED_AT_ONCE]}
+            try:
+                self._done(await self._send("POST", "/sync/replay", session.directory, body))
+            except Unavailable:
+                raise
+            except Problem:
+                return False
+        return True
 
     async def load(self, directory: str, session_id: str | None = None) -> None:
         """Read `/session/status` of the directory: any request about a directory makes OpenCode load it.

@@ -1,5 +1,6 @@
-"""Adds messages to a session by OpenCode's import of sessions, because no call does: copies for a fork, under other
-ids, and the messages of a session that comes from another host, under their own.
+"""Adds messages to a session: copies for a fork, under other ids, and the messages of a session that comes from
+another host, under their own. OpenCode's import of sessions takes any number of them; to a new session it adds a few
+sooner as events that are replayed.
 
 The imported document is built here from the responses of OpenCode's HTTP interface, because `opencode export` ends
 before a pipe has received more than its first 64 or 128 KiB. The ids of the copies are derived from the originals and
@@ -22,6 +23,8 @@ from fleet.ports import Message, OpenCodeSession, RecordedMessage
 from fleet.private_files import make_private_directory, write_private
 
 _ASCENDING: Final = len("msg_0123456789ab")  # the prefix of an id: its kind and its time
+_KIND: Final = len("msg_")
+_EVENTS_OF_A_NEW_SESSION: Final = 2  # it was created, and has got its title
 
 
 def forget_old_imports(directory: Path) -> None:
@@ -58,6 +61,29 @@ def restoration(messages: tuple[RecordedMessage, ...], session: OpenCodeSession)
         for message in messages
     ]
     return msgspec.json.encode({"info": msgspec.Raw(session.raw), "messages": restored})
+
+
+def replay(messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> list[dict[str, Any]]:
+    """Return the events that add the messages, unchanged but for the session's id, to a `session` without any."""
+    events: list[dict[str, Any]] = []
+
+    def add(kind: str, original: str, **data: object) -> None:
+        events.append(
+            {
+                "id": f"evt_{copied_id(original, session.id)[_KIND:]}",
+                "aggregateID": session.id,
+                "seq": _EVENTS_OF_A_NEW_SESSION + len(events),
+                "type": kind,
+                "data": {"sessionID": session.id, **data},
+            }
+        )
+
+    for message in messages:
+        info = _in_session(message.info, session)
+        add("message.updated.1", info["id"], info=info)
+        for part in (_in_session(raw, session) for raw in message.parts):
+            add("message.part.updated.1", part["id"], part=part, time=info["time"]["created"])
+    return events
 
 
 def _in_session(raw: bytes, session: OpenCodeSession) -> dict[str, Any]:

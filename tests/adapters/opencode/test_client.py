@@ -10,7 +10,8 @@ from trio.testing import MockClock
 
 from fleet.adapters.opencode.client import OpenCodeClient, open_client
 from fleet.errors import Problem, Unavailable
-from fleet.ports import Endpoint
+from fleet.limits import REPLAYED_MAX
+from fleet.ports import Endpoint, OpenCodeSession, RecordedMessage
 from tests.adapters.opencode.server import Server, whole
 
 PAGE = whole("200 OK", b"<html>", "text/html; charset=utf-8")
@@ -112,6 +113,28 @@ async def unused_port() -> int:
     port: int = listener.socket.getsockname()[1]
     await listener.aclose()
     return port
+
+
+SESSION = OpenCodeSession("ses", "/d", "t")
+
+
+@pytest.mark.parametrize(
+    ("version", "messages", "answer", "asked"),
+    [
+        ("1.18.33", 1, whole("500 Oh", b'{"name": "UnknownError", "data": {"message": "oh no"}}'), 1),
+        ("1.18.33", 1, PAGE, 1),
+        ("1.18.32", 1, whole("200 OK", b"{}"), 0),
+        ("1.18.33", REPLAYED_MAX + 1, whole("200 OK", b"{}"), 0),
+    ],
+)
+async def test_messages_are_not_added_where_opencode_refuses_cannot_or_would_take_longer_than_an_import(
+    web: Web, version: str, messages: int, answer: bytes, asked: int
+) -> None:
+    web.found["/sync/replay"] = answer
+    said = RecordedMessage(b'{"id": "msg_0123456789abc", "time": {"created": 1}}')
+    async with open_client(Endpoint(web.port, version), "secret") as client:
+        assert not await client.add_messages((said,) * messages, SESSION)
+    assert len(web.asked) == asked
 
 
 async def test_versions_that_accept_no_id_return_their_own(web: Web) -> None:
