@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from fleet.core.permission_rules import Asks
-from fleet.core.session.events import SessionCreated, WorkspaceAttached
+from fleet.core.session.events import SessionCreated, SessionDisconnected, StopRequested, WorkspaceAttached
 from fleet.core.session.turn_events import (
     AbortRequested,
     ChangesRecorded,
@@ -86,14 +86,15 @@ class RecordedRequest(NamedTuple):
 class TurnRecord(NamedTuple):
     """A turn; `end` and `changes` are None while it runs. `requests` are by id; `instance` is the process's stream.
 
-    `directory` is that of the session.
+    `endings` are what was to end it: an abort, a stop of the session, the loss of its process. `directory` is that of
+    the session.
     """
 
     started: Recorded
     calls: tuple[RecordedCall, ...]
     requests: Mapping[str, RecordedRequest]
     steered: tuple[Recorded, ...]
-    aborts: tuple[Recorded, ...]
+    endings: tuple[Recorded, ...]
     changes: Recorded | None
     end: Recorded | None
     instance: str | None
@@ -150,7 +151,7 @@ class _Found:
         self._calls: dict[str, RecordedCall] = {}
         self._requests: dict[str, RecordedRequest] = {}
         self._steered: list[Recorded] = []
-        self._aborts: list[Recorded] = []
+        self._endings: list[Recorded] = []
         self._changes: Recorded | None = None
         self._end: Recorded | None = None
         self._instance: str | None = None
@@ -171,8 +172,8 @@ class _Found:
                 self._requests[request_id] = self._requests[request_id]._replace(answered=recorded)
             case TurnSteered():
                 self._steered.append(recorded)
-            case AbortRequested():
-                self._aborts.append(recorded)
+            case AbortRequested() | StopRequested() | SessionDisconnected() if self._end is None:
+                self._endings.append(recorded)
             case ChangesRecorded():
                 self._changes = recorded
             case TurnEnded() | TurnFailed():
@@ -181,13 +182,13 @@ class _Found:
                 pass
 
     def record(self) -> TurnRecord:
-        calls, steered, aborts = tuple(self._calls.values()), tuple(self._steered), tuple(self._aborts)
+        calls, steered, endings = tuple(self._calls.values()), tuple(self._steered), tuple(self._endings)
         return TurnRecord(
             self._started,
             calls,
             self._requests,
             steered,
-            aborts,
+            endings,
             self._changes,
             self._end,
             self._instance,

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, TypeVar
 from fleet.core.instance.events import InstanceReady, InstanceSpawned, PermissionAllowed, PermissionRulesRead
 from fleet.core.manifest import ChangedFile, decode_manifest
 from fleet.core.permission_rules import Judgement, judge_pattern, matches
+from fleet.core.session.events import StopRequested
 from fleet.core.session.turn_events import (
     AbortRequested,
     ChangesRecorded,
@@ -149,9 +150,11 @@ class TurnStory:
 
     def _tell_outcome(self, recorded: Recorded) -> None:
         told = f"{sentence(recorded.type, recorded.event)} ({self._session})"
+        if isinstance(recorded.event, TurnEnded) and recorded.event.outcome == "interrupted":
+            told += f": {cut(recorded.event.evidence)}"
         self._steps.add("outcome", told, recorded)
-        for requested in self._turn.aborts:
-            self._steps.add("outcome", f"{self._steps.who(requested)} requested the abort", requested)
+        for ending in self._turn.endings:
+            self._steps.add("outcome", self._ending_words(ending), ending)
         changes = self._turn.changes
         if changes is not None:
             totals = changes.event.turn_totals or changes.event.totals
@@ -159,6 +162,15 @@ class TurnStory:
             self._steps.add("change", f"It changed {_files(totals)}{f': {_listed(files)}' if files else ''}", changes)
         for asked in _newest(tuple(self._turn.requests.values())):
             self._tell_asked(asked)
+
+    def _ending_words(self, ending: Recorded) -> str:
+        match ending.event:
+            case AbortRequested():
+                return f"{self._steps.who(ending)} requested the abort"
+            case StopRequested():
+                return f"{self._steps.who(ending)} requested a stop of the session"
+            case _:
+                return sentence(ending.type, ending.event)
 
     # ---------------------------------------------------------------------------------------- tool calls, permissions
 

@@ -44,7 +44,7 @@ def write_sample(directory: Path) -> History:
     disk = machine.disk
     data_dir, export = directory / "data", directory / "log.jsonl"
     data_dir.mkdir(mode=0o700)
-    export.write_bytes(_exported(disk))
+    export.write_bytes(export_of(disk))
     import_records(data_dir, disk.records, EPOCH_MS)
     with LmdbBlobs(data_dir) as blobs:
         for owner, owned in disk.owned.items():
@@ -52,7 +52,8 @@ def write_sample(directory: Path) -> History:
     return History(data_dir, export, asking, aborted, len(disk.records))
 
 
-def _exported(disk: MemoryDisk) -> bytes:
+def export_of(disk: MemoryDisk) -> bytes:
+    """Return the whole log as an export."""
     log, position, pages = MemoryLog(disk, make_registry(), FakeClock()), 0, list[bytes]()
     while position < log.head():
         page, position = export_page(log, position, log.head())

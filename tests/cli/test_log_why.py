@@ -2,12 +2,17 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
-from tests.cli.sample_history import History, write_sample
+from fleet.core.session.turn_events import PromptAccepted
+from fleet.events.envelope import Cause
+from tests.cli.sample_history import History, export_of, write_sample
 from tests.cli.test_log_sources import log
+from tests.projections.sessions_log import SessionsLog
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +81,14 @@ def test_log_between_compares_two_moments(history: History) -> None:
     asking = next(each for each in found["sessions"] if each["id"] == history.asking)
     assert [each["actor"] for each in asking["prompts"]] == ["token:alice", "token:carol"]
     assert "notes.txt" in asking["files"]
+
+
+async def test_log_between_names_a_session_that_sent_a_prompt_by_its_title(tmp_path: Path) -> None:
+    logged = SessionsLog()
+    await logged.create("parent", "Plan the work")
+    await logged.create("child", "Write the tests")
+    prompt = PromptAccepted(prompt_id="p", text="The tests are written", at_ms=1)
+    await logged.log.append("session-parent", 2, [prompt], Cause("session:child"))
+    (tmp_path / "log.jsonl").write_bytes(export_of(logged.disk))
+    told = await trio.to_thread.run_sync(log, "diff", "0", "--export", str(tmp_path / "log.jsonl"))
+    assert 'session "Write the tests": The tests are written' in told.stdout, told.output

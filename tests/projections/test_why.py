@@ -14,7 +14,7 @@ from fleet.core.instance.events import (
     PermissionRulesRead,
 )
 from fleet.core.manifest import ChangedFile, Manifest, encode_manifest
-from fleet.core.session.events import CallbackOrdered, WorkspaceAttached
+from fleet.core.session.events import CallbackOrdered, SessionDisconnected, StopRequested, WorkspaceAttached
 from fleet.core.session.turn_events import (
     AbortRequested,
     ChangesRecorded,
@@ -262,6 +262,31 @@ async def test_outcome_of_an_aborted_turn_names_who_aborted_and_who_prompted(tol
         ("outcome", "carol requested the abort"),
         ("turn", 'Turn 1 of session "Limit the login" began'),
         ("prompt", 'alice sent the prompt "Wait" to session "Limit the login"'),
+    ]
+
+
+async def test_outcome_of_a_stopped_turn_names_who_stopped_the_session(told: Told) -> None:
+    await told.turn(1, "Wait", ALICE)
+    at = await told.log_one("session-s", StopRequested(at_ms=1), CAROL)
+    ended = TurnEnded(number=1, outcome="aborted", evidence="stopped", at_ms=1)
+    end = await told.log_one("session-s", ended, Cause("token:carol", f"@{at}"))
+    await told.log_one("session-s", StopRequested(at_ms=1), ALICE)
+    assert [sentence for _, sentence in await told.why(end)][:3] == [
+        'Turn 1 was aborted (session "Limit the login")',
+        "carol requested a stop of the session",
+        'Turn 1 of session "Limit the login" began',
+    ]
+
+
+async def test_outcome_of_an_interrupted_turn_names_the_loss_of_its_process(told: Told) -> None:
+    started = await told.turn(1, "Wait", ALICE)
+    lost = SessionDisconnected(instance_id="i", evidence="the OpenCode process is gone", at_ms=1)
+    await told.log_one("session-s", lost, Cause("instance:i"))
+    ended = TurnEnded(number=1, outcome="interrupted", evidence="its last message is unfinished", at_ms=1)
+    end = await told.log_one("session-s", ended, Cause("system", f"@{started}"))
+    assert [sentence for _, sentence in await told.why(end)][:2] == [
+        'Turn 1 was interrupted (session "Limit the login"): its last message is unfinished',
+        "The session lost its OpenCode process: the OpenCode process is gone",
     ]
 
 

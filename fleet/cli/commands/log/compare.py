@@ -8,7 +8,7 @@ from fleet.cli.commands.log.source import MOMENT, sourced
 from fleet.cli.connect import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from fleet.cli.commands.log.source import LogSource
     from fleet.wire.audit import SessionBetween
@@ -25,6 +25,7 @@ async def diff(
     json: Json = False,
 ) -> None:
     """Show what changed in the fleet between two moments: sessions, prompts with who sent them, files and cost."""
+    from fleet.cli.commands.log.naming import actor_names
     from fleet.cli.sanitize import SafeConsole, json_of
 
     found = await source.between(first, last)
@@ -35,19 +36,25 @@ async def diff(
     unknown = "an event that is not in this log" if found.first else "the beginning"
     times = " to ".join((at[:19].replace("T", " ") if at else unknown) for at in (found.first_at, found.last_at))
     console.print(f"{found.last - found.first} events after position {found.first} up to {found.last}: {times}")
+    names = await actor_names(source, _actors(found.sessions))
     for session in found.sessions:
         console.print("")
-        for line in _lines(session):
+        for line in _lines(session, names):
             console.print(line, soft_wrap=True)
 
 
-def _lines(session: "SessionBetween") -> "Iterator[str]":
+def _actors(sessions: "Iterable[SessionBetween]") -> set[str]:
+    actors = {actor for each in sessions for actor in (each.created_by, each.erased_by) if actor is not None}
+    return actors | {prompt.actor for each in sessions for prompt in each.prompts}
+
+
+def _lines(session: "SessionBetween", names: "Mapping[str, str]") -> "Iterator[str]":
     from fleet.cli.show_view import amount, counted
     from fleet.limits import BETWEEN_LISTED_MAX
     from fleet.projections.names import who
     from fleet.projections.sentences import cut, quoted
 
-    yield f"{quoted(session.title) if session.title else 'a session'} ({session.id}): {_became(session)}"
+    yield f"{quoted(session.title) if session.title else 'a session'} ({session.id}): {_became(session, names)}"
     done = [
         counted(session.turns, "turn ended", "turns ended") if session.turns else "",
         f"{session.failed} failed" if session.failed else "",
@@ -62,18 +69,18 @@ def _lines(session: "SessionBetween") -> "Iterator[str]":
         yield f"  changed {', '.join(session.files)}{more}"
     no_text = "(the text was erased or taken out)"
     for prompt in session.prompts:
-        yield f"  {prompt.position:>9}  {who(prompt.actor, {})}: {cut(prompt.text) or no_text}"
+        yield f"  {prompt.position:>9}  {who(prompt.actor, names)}: {cut(prompt.text) or no_text}"
     if session.prompts_total > len(session.prompts):
         yield f"             and {session.prompts_total - len(session.prompts)} earlier prompts"
 
 
-def _became(session: "SessionBetween") -> str:
+def _became(session: "SessionBetween", names: "Mapping[str, str]") -> str:
     from fleet.projections.names import who
 
     if session.erased_by is not None:
-        return f"erased by {who(session.erased_by, {})}"
+        return f"erased by {who(session.erased_by, names)}"
     status = "data of it was erased or taken out" if session.status is None else session.status.replace("_", " ")
     if session.created_by is not None:
-        return f"created by {who(session.created_by, {})}, then {status}"
+        return f"created by {who(session.created_by, names)}, then {status}"
     before = (session.status_before or "").replace("_", " ")
     return status if before in ("", status) else f"{before}, then {status}"

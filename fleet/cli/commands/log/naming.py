@@ -32,8 +32,15 @@ def sentence_of_item(item: "EventItem") -> str:
 
 async def names_of(source: "LogSource", events: "Iterable[EventItem]") -> dict[str, str]:
     """Return the names of the streams of these events and of their actors."""
-    wanted = {event.stream for event in events} | {stream_of(event.actor) for event in events}
-    return {stream: await _name(source, stream) for stream in wanted if stream is not None}
+    actors = await actor_names(source, {event.actor for event in events})
+    others = {event.stream for event in events} - actors.keys()
+    return actors | {stream: await _name(source, stream) for stream in others}
+
+
+async def actor_names(source: "LogSource", actors: "Iterable[str]") -> dict[str, str]:
+    """Return the names of the streams of those actors that have one."""
+    wanted = {stream for actor in actors if (stream := stream_of(actor)) is not None}
+    return {stream: await _name(source, stream) for stream in wanted}
 
 
 async def _name(source: "LogSource", stream: str) -> str:
