@@ -80,7 +80,7 @@ def test_wrong_filters_of_a_local_log_are_reported_as_by_a_server(source: tuple[
         (["show", "99999"], "no event 99999"),
         (["diff", "99999"], "--from: the log ends at"),
         (["diff", "10", "99999"], "--to: the log ends at"),
-        (["diff", "10", "5"], "--to: position 5 is before position 10"),
+        (["diff", "10", "5"], "--to: the range ends at 5, before it begins at 10"),
     ):
         done = log(*arguments, *source)
         assert done.exit_code != 0
