@@ -40,7 +40,7 @@ LEFT_OUT = ("operationId", "tags", "summary", "description", "security")
 _LISTS = re.compile(r"(?<=\S )readonly |(?<=\()readonly ")
 """What makes lists readonly, where it makes members so too: openapi-fetch does not know such a list as one."""
 HEAD = """\
-// Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
+// Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it again. Do not edit it.
 // made of {source}
 // holds   {text}
 """

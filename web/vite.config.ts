@@ -12,7 +12,7 @@ export default defineConfig({
     outDir: "../fleet/gateway/dashboard",
     emptyOutDir: true,
     manifest: true,
-    cssCodeSplit: false, // a sheet that failed once would not be loaded again with its part
+    cssCodeSplit: false, // a sheet that failed to load would not be loaded again with its part
     assetsInlineLimit: 0, // a data: URL is refused by the policy
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,

@@ -1,4 +1,4 @@
-// Writes a .br and a .gz beside each file of the build that gains by it: the server hands them out as they are.
+// Writes a .br and a .gz beside each file of the build that gets smaller: the server sends them unchanged.
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";

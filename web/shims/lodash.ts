@@ -1,6 +1,6 @@
 /**
- * What react-diff-view takes of lodash. The whole of lodash would be a third of the budget of the Diffs tab, for one
- * function; the others belong to parts of the library that are not in the build, and are named to be importable.
+ * The functions of lodash that react-diff-view imports. The whole of lodash would be a third of the budget of the Diffs
+ * tab, for one function; the others belong to parts of the library that are not in the build, and are named to be importable.
  */
 
 export function mapValues<Value, Mapped>(

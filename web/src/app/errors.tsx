@@ -1,4 +1,4 @@
-/** The page that is shown when a whole page fails; `widgets/boundary.tsx` is for its parts. */
+/** The page that replaces a page that fails; `widgets/boundary.tsx` does the same for parts of a page. */
 import type { ErrorComponentProps } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { said } from "../state/trouble.ts";

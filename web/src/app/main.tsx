@@ -18,7 +18,7 @@ import { sendNotifications } from "./notifications.ts";
 
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
-/** Whether the server accepts this browser; a server that does not answer is no refusal. */
+/** Whether the server accepts this browser; a server that does not respond has not refused it. */
 async function admitted(): Promise<boolean> {
   try {
     const answer = await fetch("/api/caller");
@@ -39,7 +39,7 @@ const fleet: Fleet = {
 
 const ASK_AGAIN_MS = 1_000;
 
-/** Ask for the user and the server: after an absence, both may be others. */
+/** Ask for the user and the server: after a lost connection, both may have changed. */
 async function ask(): Promise<void> {
   try {
     const [caller, info] = await Promise.all([read(api.GET("/api/caller")), read(api.GET("/api/info"))]);

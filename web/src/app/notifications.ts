@@ -1,4 +1,4 @@
-/** Sends a desktop notification for each thing that begins to wait while the page is open. */
+/** Sends a desktop notification for each new entry of the inbox while the page is open. */
 import { notify, whenItIsOurTurn } from "../browser/notify.ts";
 import type { InboxView } from "../state/fleet.ts";
 import { router } from "./router.tsx";

@@ -37,7 +37,7 @@ const fleet = createRoute({
       group: oneOf(search.group, ["state", "repository", "parent", "tag", "host"] as const),
       sort: oneOf(search.sort, ["changed", "age", "cost", "title"] as const),
     }),
-  component: FleetPage, // not loaded by itself: it is the first thing that most people see
+  component: FleetPage, // not loaded separately: it is the first page that most people see
 });
 
 const inbox = createRoute({

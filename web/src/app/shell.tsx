@@ -139,7 +139,7 @@ const TITLES: Readonly<Record<string, string>> = {
   "/login": "Log in",
 };
 
-/** The tab's title: how much waits, and what is open. */
+/** The tab's title: the number of entries in the inbox, and the open page. */
 function useTitle(): void {
   const { inbox, fleet } = useFleet();
   const waiting = useCell(inbox.items).length;

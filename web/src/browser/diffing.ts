@@ -1,4 +1,4 @@
-/** Asks the diff worker. The page has one, which starts with the first question. */
+/** Asks the diff worker. The page has one worker, which starts with the first request. */
 import type { Compared } from "../core/line-diff.ts";
 import type { PatchFile } from "../core/patch.ts";
 import { startWorker } from "./trusted-types.ts";
@@ -43,7 +43,7 @@ export function compareContents(sides: Sides, ignoreBlanks: boolean): Promise<Co
   return ask({ ...sides, ignoreBlanks, patch: null });
 }
 
-/** Return the part of a patch that is about one file; null where its text is not UTF-8, which a patch here cannot hold. */
+/** Return the part of a patch that is about one file; null if its text is not UTF-8, which a patch here cannot contain. */
 export function patchContents(sides: Sides, patch: PatchFile): Promise<string | null> {
   return ask({ ...sides, ignoreBlanks: false, patch });
 }

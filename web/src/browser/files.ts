@@ -4,7 +4,7 @@ import type { DraftFile } from "./drafts.ts";
 
 const SNIFFED_BYTES = 8_192;
 
-/** Return a file as it goes with a prompt; null where OpenCode does not take its type. */
+/** Return a file in the form that a prompt needs; null if OpenCode does not accept its type. */
 export async function draftFile(file: File): Promise<DraftFile | null> {
   const mime = mimeOf(file.type, await isText(file));
   if (mime === null) return null;

@@ -1,4 +1,4 @@
-/** Asks the worker that highlights code, and keeps its answers: scrolling removes rows and shows them again. */
+/** Asks the worker that highlights code, and keeps its results: scrolling removes rows and shows them again. */
 import { type Answered, type Asked, type CodeLine, HIGHLIGHT_CHARS_MAX } from "../core/code.ts";
 import { startWorker } from "./trusted-types.ts";
 import address from "./workers/highlight.ts?worker&url";
@@ -32,13 +32,13 @@ function theWorker(): Worker | null {
   return worker;
 }
 
-/** Return the known answer for this code; undefined if the worker has to be asked. */
+/** Return the known result for this code; undefined if the worker has to be asked. */
 export function knownLines(code: string, language: string): readonly CodeLine[] | null | undefined {
   if (code.length > HIGHLIGHT_CHARS_MAX) return null;
   return remembered.get(keyOf(code, language));
 }
 
-/** Return the code's lines as tokens; null where it is to be shown plain. */
+/** Return the code's lines as tokens; null if the code is shown plain. */
 export async function highlight(code: string, language: string): Promise<readonly CodeLine[] | null> {
   const known = knownLines(code, language);
   if (known !== undefined) return known;

@@ -14,13 +14,13 @@ export function ownPath(address: string): string | null {
   return origin !== HERE || pathname.startsWith("//") ? null : pathname + search + hash;
 }
 
-/** Return where to continue: at the address, if it is one of this page; from the login, where its link led. */
+/** Return where to continue: at the address, if it belongs to this page; after the login, at the target of its link. */
 export function nextOf(path: string, search: string): string {
   const next = path === "/login" ? new URLSearchParams(search).get("next") : path + search;
   return ownPath(next ?? "/") ?? "/";
 }
 
-/** Return the command that makes a link to `next`, as it can go into a shell whatever `next` holds. */
+/** Return the command that makes a link to `next`, quoted so that a shell runs nothing that `next` contains. */
 export function linkCommand(next: string): string {
   return `fleet token link NAME${next === "/" ? "" : ` --next '${next.replaceAll("'", "%27")}'`}`;
 }

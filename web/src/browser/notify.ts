@@ -5,7 +5,7 @@ import { readSetting, writeSetting } from "./storage.ts";
 
 const LOCK = "fleet.notify";
 
-/** What the person chose, and what the browser allows. `unsupported`: plain HTTP from another machine, some phones. */
+/** The person's choice, and what the browser allows. `unsupported`: plain HTTP from another machine, some phones. */
 export type NotifyState = "on" | "off" | "blocked" | "unsupported";
 
 export function notifyState(): NotifyState {

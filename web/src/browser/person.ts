@@ -18,7 +18,7 @@ export async function forgetPerson(): Promise<void> {
 }
 
 /**
- * Record the person. Return whether it is another one than before, so that the page has to start again: the kept data
+ * Record the person. Return whether another person was recorded before, so that the page has to start again: the kept data
  * is removed then. The user of this machine, who needs no token, is the same person with one.
  */
 export async function isSomebodyElse(actor: string): Promise<boolean> {

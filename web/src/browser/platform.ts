@@ -1,4 +1,4 @@
-/** What kind of machine shows the page. */
+/** The kind of device that shows the page. */
 
 export const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 

@@ -1,6 +1,6 @@
 /**
  * Reviews in localStorage: comments of a person on a session's diffs, until they are sent. One entry a session, of bounded
- * size; where a browser refuses to keep one, it lasts as long as the page.
+ * size; if a browser refuses to keep one, it lasts as long as the page.
  */
 
 const PREFIX = "fleet.review.";
@@ -15,14 +15,14 @@ export function readReview(sessionId: string): string | null {
   }
 }
 
-/** Keep a review; null forgets it. */
+/** Keep a review; null removes it. */
 export function writeReview(sessionId: string, text: string | null): void {
   if (text !== null && text.length > REVIEW_CHARS_MAX) return;
   try {
     if (text === null) localStorage.removeItem(PREFIX + sessionId);
     else localStorage.setItem(PREFIX + sessionId, text);
   } catch {
-    // as where there is no storage at all
+    // the review lasts as long as the page
   }
 }
 
@@ -35,7 +35,7 @@ export function reviewedSessions(): readonly string[] {
   }
 }
 
-/** Forget all reviews. */
+/** Remove all reviews. */
 export function clearReviews(): void {
   for (const sessionId of reviewedSessions()) writeReview(sessionId, null);
 }

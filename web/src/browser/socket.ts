@@ -49,7 +49,7 @@ export class Socket {
     this.#drop();
   }
 
-  /** Send a frame. Return false where there is no open connection. */
+  /** Send a frame. Return false if there is no open connection. */
   send(frame: ClientFrame): boolean {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(JSON.stringify(frame));

@@ -1,4 +1,4 @@
-/** Highlighted code: the questions to the worker, its answers, and the language of a file. */
+/** Highlighted code: the requests to the worker, its results, and the language of a file. */
 
 /** The kinds of tokens, as the style sheet names them. */
 export const TOKEN_KINDS = [
@@ -19,7 +19,7 @@ export type Token = readonly [text: string, kind: number];
 export type CodeLine = readonly Token[];
 
 export type Asked = { readonly id: number; readonly code: string; readonly language: string };
-/** `lines` is null where the language is not known, or the code could not be read. */
+/** `lines` is null if the language is not known, or the code could not be read. */
 export type Answered = { readonly id: number; readonly lines: readonly CodeLine[] | null };
 
 /** Longer code is shown plain: reading it would take seconds. */

@@ -1,10 +1,10 @@
-/** What may follow in the filter where the person writes: its keys, then the values that there are. */
+/** The completions at the caret of the filter: its keys, then the existing values. */
 import type { SessionItem } from "../wire/types.ts";
 import { FILTER_KEYS, type FilterKey, fixedValues, modelOf, placeOf, type Token, tokensOf } from "./filter.ts";
 import { baseName } from "./text.ts";
 
 export type Completion = {
-  /** The whole filter, once this is taken. */
+  /** The whole filter after this completion is chosen. */
   readonly query: string;
   readonly label: string;
   readonly note: string;

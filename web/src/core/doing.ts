@@ -1,4 +1,4 @@
-/** What a session does now, or its last line, in words for one row. */
+/** The current activity of a session, or its last line, as text for one row. */
 import type { SessionItem } from "../wire/types.ts";
 import { oneLine } from "./text.ts";
 

@@ -82,7 +82,7 @@ export function parseFilter(query: string): Filter {
   return { terms, trouble };
 }
 
-/** Return the term, null where nothing is to be filtered yet, or what is wrong with it. */
+/** Return the term, null if it filters nothing yet, or what is wrong with it. */
 function readTerm(token: string): Term | string | null {
   const isNot = token.startsWith("-") && token.length > 1;
   const body = isNot ? token.slice(1) : token;
@@ -142,7 +142,7 @@ function holds(key: Term["key"], value: string, item: SessionItem): boolean {
   }
 }
 
-/** Return where a session works, for people: the repository's path, else the directory that was chosen. */
+/** Return where a session works, as people name it: the repository's path, else the chosen directory. */
 export function placeOf(item: SessionItem): string {
   return item.repository ?? item.sourceDirectory;
 }
@@ -151,7 +151,7 @@ export function modelOf(item: SessionItem): string | null {
   return item.model && `${item.model.providerID}/${item.model.modelID}`;
 }
 
-/** What words are searched in. What the agent says is not there: rows would come and go while it writes. */
+/** The text in which words are searched. It has no text of the agent: rows would come and go while it writes. */
 function textOf(item: SessionItem): string {
   const parts = [item.title, baseName(placeOf(item)), item.branch, item.agent, ...item.tags, item.id, item.opencodeId];
   return parts.join("\n").toLowerCase();

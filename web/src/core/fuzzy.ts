@@ -1,9 +1,9 @@
 /** Fuzzy search by a few letters: every word must be found, as a whole or as letters in order. */
 
 export type Match = {
-  /** More is better; made for comparing, it has no unit. */
+  /** A higher score is a better match. It has no unit and serves for comparing only. */
   readonly score: number;
-  /** Which stretches of the text were hit, as [from, to), in order, without overlap. */
+  /** The ranges of the text that match, as [from, to), in order, without overlap. */
   readonly marks: readonly (readonly [number, number])[];
 };
 
@@ -11,7 +11,7 @@ const AT_WORD = 60;
 const INSIDE = 35;
 const SCATTERED = 10;
 
-/** Return how well a text matches, null where it does not. An empty query matches everything alike. */
+/** Return how well a text matches, null if it does not. An empty query matches every text equally. */
 export function fuzzy(query: string, text: string): Match | null {
   const lower = text.toLowerCase();
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
@@ -24,7 +24,7 @@ export function fuzzy(query: string, text: string): Match | null {
     score += hit.score;
     marks.push(...hit.marks);
   }
-  // Of two that match alike, the shorter one is meant.
+  // Of two equal matches, the shorter text is the better one.
   return { score: score - Math.min(text.length, 200) / 40, marks: joined(marks) };
 }
 

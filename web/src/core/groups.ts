@@ -154,7 +154,7 @@ function cluster(shown: readonly Facts[], all: readonly Facts[], view: View): re
     .sort((one, other) => compareClusters(one, other, view.group));
 }
 
-/** Return what names the family of a session: its oldest ancestor; nothing where it has neither parent nor child. */
+/** Return the function that gives the id of a session's family: its oldest ancestor's; empty without parent and child. */
 function familiesOf(byId: ReadonlyMap<string, Facts>): (facts: Facts) => string {
   const parents = new Set([...byId.values()].map(each => each.parentId));
   return facts => {
@@ -163,7 +163,7 @@ function familiesOf(byId: ReadonlyMap<string, Facts>): (facts: Facts) => string 
   };
 }
 
-/** Return the farthest ancestor that `within` has; the session itself where it has none. */
+/** Return the farthest ancestor that `within` has; the session itself if it has none. */
 function ancestorOf(facts: Facts, byId: ReadonlyMap<string, Facts>, within: (parent: Facts) => boolean): Facts {
   const seen = new Set<string>();
   let root = facts;
@@ -200,7 +200,7 @@ function nested(sorted: readonly Facts[]): readonly Place[] {
         ancestorOf(each, byId, () => true),
         0,
       );
-    place(each, 0); // a session whose ancestors form a circle: it is shown, too
+    place(each, 0); // a session whose ancestors form a circle is shown, too
   }
   return places;
 }
@@ -221,7 +221,7 @@ function titlesOf(keys: readonly string[], group: GroupBy, byId: ReadonlyMap<str
   }
 }
 
-/** Return the last step of a path, with the one before where two would be called the same. */
+/** Return the last step of a path, with the step before it if two paths would have the same name. */
 function shortPath(path: string, all: readonly string[]): string {
   const name = baseName(path);
   const isAmbiguous = all.some(other => other !== path && baseName(other) === name);

@@ -1,4 +1,4 @@
-/** Guesses of how high the rows of a transcript are, in pixels, for rows that were never visible. A good guess keeps the scroll position stable. */
+/** Estimates of the heights of transcript rows that were never visible, in pixels: they keep the scroll position stable. */
 import type { Part } from "../wire/opencode.ts";
 import type { Row } from "./rows.ts";
 import { saidIn } from "./rows.ts";
@@ -13,7 +13,7 @@ const PROMPT_LINES = 12;
 const FOLDED_PX = 36;
 const OPENED_PX = 16;
 
-/** Return a guess of a row's height. */
+/** Return an estimate of a row's height. */
 export function heightOf(row: Row | undefined, transcript: Transcript): number {
   switch (row?.kind) {
     case "prompt": {

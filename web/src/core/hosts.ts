@@ -1,4 +1,4 @@
-/** The hosts: how each is shown, what a person must know of them at once, and what a session asks for. */
+/** The hosts: how the page shows them, which of them have a problem, and what a session asks of its host. */
 import type { EngineItem, HostItem } from "../wire/api.ts";
 import type { SessionItem } from "../wire/types.ts";
 import { bytes, counted, oneLine } from "./text.ts";
@@ -81,7 +81,7 @@ function wordsOf(text: string): readonly string[] {
   return text.split(/[\s,]+/).filter(Boolean);
 }
 
-/** Whether a person wrote one name, or labels alone, or nothing. */
+/** Whether the text is one name, only labels, or nothing. */
 export function isHost(text: string): boolean {
   const words = wordsOf(text);
   return words.every(word => LABEL.test(word)) || (words.length === 1 && !text.includes("="));
@@ -94,7 +94,7 @@ export function hostAsked(text: string): string | Readonly<Record<string, string
   return Object.fromEntries(words.map(word => word.match(LABEL)?.slice(1) ?? [word, ""]));
 }
 
-/** Return what a session asked of its host, in words; null where it asked for nothing. */
+/** Return what a session asked of its host, in words; null if it asked for nothing. */
 export function needWords(need: SessionItem["need"]): string | null {
   if (need === null) return null;
   const parts = [
@@ -107,7 +107,7 @@ export function needWords(need: SessionItem["need"]): string | null {
   return parts.map(part => oneLine(part)).join(", ");
 }
 
-/** Return where newer work of a workspace is, which came back from a host that it had left. */
+/** Return where the newer work of a workspace is that came back from its former host. */
 export function returnedWords(workspaceId: string, ref: string): string {
   return `newer work came back from ${oneLine(ref.replace(`refs/fleet/returned/${workspaceId}-`, ""), 80)}: ${oneLine(ref)}`;
 }

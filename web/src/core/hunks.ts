@@ -40,9 +40,9 @@ export type Openings = ReadonlyMap<number, Opened>;
 
 export const CONTEXT_LINES = 3;
 export const EXPAND_LINES = 20;
-/** So few hidden lines take no more room than the note that they are hidden. */
+/** Up to this number, hidden lines take no more room than the note that says so. */
 const FOLD_MIN = 2;
-/** How high a line is as long as it is not wrapped. */
+/** The height of a line that is not wrapped. */
 export const LINE_PX = 20;
 /** Rows of a slice: it is what is mounted at a time, so a screen holds two or three. */
 export const SLICE_ROWS = 60;
@@ -203,7 +203,7 @@ export function keyAt(items: readonly Item[], { side, line }: Spot): string | nu
   return row ? keyOf(row, side) : null;
 }
 
-/** Return the spot so many rows further, past folds, on the same side if the row has it. */
+/** Return the spot that many rows further, past folds, on the same side if the row has it. */
 export function moved(items: readonly Item[], spot: Spot, by: number, prefers: Side): Spot {
   const rows = items.flatMap(item => (item.type === "slice" ? item.rows : []));
   const at = rows.findIndex(row => row[spot.side] === spot.line);
@@ -211,13 +211,13 @@ export function moved(items: readonly Item[], spot: Spot, by: number, prefers: S
   return row ? spotOf(row, prefers) : spot;
 }
 
-/** Return the spot of a row, on that side where it has it. */
+/** Return the spot of a row, on this side if the row has it. */
 export function spotOf(row: Row, prefers: Side): Spot {
   const side = row[prefers] > 0 ? prefers : prefers === "before" ? "after" : "before";
   return { side, line: row[side] };
 }
 
-/** Return the first line that is changed; null where none is. */
+/** Return the first line that is changed; null if there is none. */
 export function firstChange(items: readonly Item[]): Spot | null {
   for (const item of items) {
     const row = item.type === "slice" ? item.rows.find(each => each.kind !== "same") : undefined;

@@ -73,7 +73,7 @@ export const KEYMAP = [
 
 export type ActionId = (typeof KEYMAP)[number]["action"];
 
-/** Where a binding beats others that have the same key: the more special place first. */
+/** The order in which bindings with the same key are tried: the more specific place first. */
 export const PRECEDENCE: readonly Where[] = ["time", "inbox", "changes", "session", "list", "everywhere"];
 
 /** Return the keys of an action, as they are shown. */

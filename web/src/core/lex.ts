@@ -13,16 +13,16 @@ const MARKER = "(?:>|[-*+](?=[ \\t])|\\d{1,9}[.)](?=[ \\t]))";
 const RULE = "(?!(?:[ \\t]*[-*_]){3,}[ \\t]*$)";
 const TOO_DEEP = new RegExp(`^${RULE}(?:[ \\t]*${MARKER}){${DEPTH_MAX}}|^[ \\t]{64,}${MARKER}`, "m");
 
-/** So many items and rows of tables would be more elements than any view may have. */
+/** The largest number of list items and table rows that a view may have. */
 const ITEMS_MAX = 1_500;
 const ITEM = /^[ \t]*(?:[-*+|]|\d{1,9}[.)])/gm;
 
-/** Return the blocks alone; null where they would be too deep or too many. */
+/** Return only the blocks; null if they would be too deep or too many. */
 export function blockTokens(text: string): readonly Token[] | null {
   return lexed(text)?.tokens ?? null;
 }
 
-/** Return all tokens; null where they would be too deep or too many. */
+/** Return all tokens; null if they would be too deep or too many. */
 export function tokensOf(text: string): readonly Token[] | null {
   const lexer = lexed(text);
   if (lexer === null) return null;

@@ -6,7 +6,7 @@ export type Text = {
   readonly lines: readonly string[];
   /** Whether the last line ends with a newline; true for an empty text. */
   readonly endsWell: boolean;
-  /** Whether the bytes are no UTF-8; they are read as Latin-1 then. */
+  /** Whether the bytes are not UTF-8; then they are read as Latin-1. */
   readonly isForeign: boolean;
 };
 
@@ -19,7 +19,7 @@ export type Compared = LineDiff & {
   readonly isForeign: boolean;
 };
 
-/** A longer comparison is given up: the reader waits for it. */
+/** A longer comparison is cancelled, because the reader waits for it. */
 export const COMPARE_MS = 500;
 /** Compare two texts line by line. */
 export function compare(before: Text, after: Text, ignoreBlanks: boolean): Compared {
@@ -55,9 +55,9 @@ function numbered(before: Text, after: Text, ignoreBlanks: boolean): readonly [n
   return [keysOf(before), keysOf(after)];
 }
 
-/** Return the runs, null where it takes longer than `COMPARE_MS`. */
+/** Return the runs, null if the comparison takes longer than `COMPARE_MS`. */
 function runsOf(old: readonly number[], now: readonly number[]): readonly Run[] | null {
-  // A line that only one side has is no common line. Without these lines, very different files are compared quickly.
+  // A line that only one side has cannot be common. Leaving such lines out makes the comparison of very different files fast.
   const oldSet = new Set(old);
   const nowSet = new Set(now);
   const keptOld = indexes(old, nowSet);

@@ -4,7 +4,7 @@ import { EVENT_TYPES } from "../wire/events.ts";
 const KNOWN: ReadonlySet<string> = new Set(EVENT_TYPES);
 const SESSION = /^(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|ses_[0-9A-Za-z]{10,64})$/i;
 
-/** Return what is wrong with a session's name; null where the server can look for it. */
+/** Return what is wrong with the text for a session; null if the server can search for it. */
 export function sessionFault(typed: string): string | null {
   return SESSION.test(typed) ? null : "Choose a session, or paste a whole id.";
 }

@@ -47,7 +47,7 @@ function escaped(byte: string): string {
   return byte === '"' || byte === "\\" ? `\\${byte}` : `\\${byte.charCodeAt(0).toString(8).padStart(3, "0")}`;
 }
 
-/** Return a path as git writes it: in quotes where it has signs that would be read as something else. */
+/** Return a path as git writes it: in quotes if it has characters with a special meaning. */
 function quoted(path: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what has to be written in another way
   if (!/["\\\u0000-\u001f\u007f]/.test(path)) return path;

@@ -3,7 +3,7 @@
 export type Trigger = {
   readonly kind: "command" | "file";
   readonly query: string;
-  /** Where the typed part begins and ends, the sign included. */
+  /** Where the typed part begins and ends, including its `/` or `@`. */
   readonly from: number;
   readonly to: number;
 };
@@ -37,11 +37,11 @@ export function commandIn(
 }
 
 export const FILES_MAX = 50;
-/** Base64 and JSON around the files of a prompt; the rest of the body is theirs. */
+/** The bytes that a request needs beside the files of a prompt; the rest of the limit is for the files. */
 const OVERHEAD_BYTES = 64 * 1024;
 const BASE64 = 4 / 3;
 
-/** Return whether files of so many bytes fit beside a text into one request. */
+/** Return whether files of this size fit into one request, together with the text. */
 export function fits(fileBytes: number, textBytes: number, bodyBytes: number): boolean {
   return fileBytes * BASE64 + textBytes + OVERHEAD_BYTES <= bodyBytes;
 }

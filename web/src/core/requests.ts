@@ -28,7 +28,7 @@ export type Questions = { readonly kind: "question"; readonly id: string; readon
 
 export type Request = Permission | Questions;
 
-/** Return what is asked. */
+/** Return the parsed request. */
 export function decodeRequest(item: RequestItem): Request {
   const body = record(item.request);
   if (item.kind === "question") {

@@ -1,5 +1,5 @@
 /**
- * Comments on lines of a diff, for the agent. They are kept by what the lines say, not by their numbers.
+ * Comments on lines of a diff, for the agent. A comment is stored with the text of its lines, not with their numbers.
  *
  * A comment knows the text that it is about and up to two lines above and below. If that text is found again, the
  * comment moves with it; if not, the comment is stale and says so. If the text is there more than once, a
@@ -73,7 +73,7 @@ export function findAnchor(anchor: Anchor, lines: readonly string[]): Found | nu
   return { from: best.at + 1, to: best.at + anchor.quote.length };
 }
 
-/** Whether nothing has changed at the very place where the comment was written, nor next to it. */
+/** Whether the lines of the comment and the lines next to them are unchanged, at the same place. */
 function isIntact({ from, above, quote, below }: Anchor, lines: readonly string[]): boolean {
   const begin = from - 1 - above.length;
   return begin >= 0 && isAt([...above, ...quote, ...below], lines, begin);

@@ -48,7 +48,7 @@ function addEnd(rows: Row[], turns: TurnIndex, number: number): void {
     rows.push({ kind: "turn-end", key: `turn-${number}`, turn: number });
 }
 
-/** The newest turn, where the window begins in the middle of it. */
+/** The newest turn, if the window begins in the middle of it. */
 function turnAround(transcript: Transcript, turns: TurnIndex): number | null {
   if (transcript.messages().length === 0 || transcript.before === null) return null;
   return turns.byNumber.size === 0 ? null : Math.max(...turns.byNumber.keys());
@@ -89,7 +89,7 @@ function isRow(part: Part): boolean {
   }
 }
 
-/** What a person said in a message. */
+/** The text that a person wrote in a message. */
 export function saidIn(parts: readonly Part[]): string {
   return parts
     .filter(part => part.kind === "text" && !part.isSynthetic)

@@ -94,7 +94,7 @@ export function unstyled(output: string): string {
   return output.replace(ANSI, "");
 }
 
-/** Return what agents wrote with the characters made visible that would deceive a reader. */
+/** Return a text of an agent, with the characters made visible that would deceive a reader. */
 export function plain(text: string): string {
   return text
     .replace(CONTROL, character =>
@@ -103,7 +103,7 @@ export function plain(text: string): string {
     .replace(DECEPTIVE, character => `⟨U+${codeOf(character)}⟩`);
 }
 
-/** Return the name of a file or the like: there, line ends and tabs deceive too. */
+/** Return a name, such as that of a file: there, line ends and tabs are made visible too. */
 export function named(name: string): string {
   return plain(name).replace(/[\t\n\r]/g, character => String.fromCharCode(0x2400 + character.charCodeAt(0)));
 }

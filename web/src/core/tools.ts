@@ -96,7 +96,7 @@ export function resultOf(part: ToolPart): string {
   }
 }
 
-/** The exit code of a command; null while it runs, and where it has none. */
+/** The exit code of a command; null while it runs, and if it has none. */
 export function exitOf(part: ToolPart): number | null {
   return number(part.metadata.exit);
 }

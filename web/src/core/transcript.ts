@@ -29,9 +29,9 @@ export type Changes = {
 
 export type Retry = { readonly attempt: number; readonly message: string };
 
-/** Of a part that is being written, and of a message of which nothing but parts was heard. */
+/** A part that is being written, or a message of which only parts have arrived. */
 const UNLOGGED = -1;
-/** Of a prompt that is sent and that OpenCode has not stored yet: no snapshot removes it, whatever is logged replaces it. */
+/** A prompt that was sent and that OpenCode has not stored yet: no snapshot removes it, and a logged message replaces it. */
 const PROVISIONAL = 0;
 
 type HeldInfo = { readonly info: Info; readonly at: number };
@@ -42,7 +42,7 @@ export class Transcript {
   readonly conversation: string;
   /** The position up to which it is whole; null before the first page. */
   position: number | null = null;
-  /** The id to read on from towards the beginning and the end; null where the window ends there. */
+  /** The ids from which reading continues towards the beginning and the end; null where the window reaches it. */
   before: string | null = null;
   after: string | null = null;
   total = 0;
@@ -207,14 +207,14 @@ export class Transcript {
     }
   }
 
-  /** Show what an earlier event has now, because a child was erased that had reported to the session. */
+  /** Replace the content of an earlier event: a child was erased that had reported to the session. */
   #replace(payload: Readonly<Record<string, unknown>>, position: number): void {
     this.#prompts.edit(text(payload.prompt_id), text(payload.text));
     const part = partOf(payload.body);
     if (this.#parts.get(part.messageId)?.has(part.id)) this.#putPart(part, position);
   }
 
-  /** A prompt is sent: it is shown from here on, until OpenCode's own message replaces it. */
+  /** Show a prompt that was sent, until OpenCode's own message replaces it. */
   #begin(data: SessionTurnStarted | SessionTurnSteered): void {
     const said = this.#prompts.take(data.prompt_id);
     const [partId] = data.part_ids;
@@ -230,7 +230,7 @@ export class Transcript {
     if (messageId !== undefined && this.#infos.get(messageId)?.at === UNLOGGED) this.#drop(messageId);
   }
 
-  /** Nothing is being written any more, and a prompt that OpenCode did not take is not part of the conversation. */
+  /** Drop unfinished parts and prompts that OpenCode did not store: no turn runs any more. */
   #endTurn(): void {
     this.#forgetOpen();
     for (const messageId of this.#prompts.endTurn()) this.#dropUnstored(messageId);
@@ -296,7 +296,7 @@ export class Transcript {
     if (this.#adopt(part)) this.#hold(part.messageId, { part, at: UNLOGGED });
   }
 
-  /** Make sure that the part's message is held. Return false where it is beyond the window. */
+  /** Make sure that the window has the part's message. Return false if the message is outside the window. */
   #adopt(part: Part): boolean {
     if (this.#infos.has(part.messageId)) return true;
     if (part.messageId === "" || this.after !== null || this.#isPast(part.messageId)) return false;

@@ -73,7 +73,7 @@ function sums<Item extends Counted>(children: readonly TreeNode<Item>[]) {
   return { additions, deletions, files };
 }
 
-/** Compare as people do: `a2` before `a10`, and the same on every machine. */
+/** Compare names with numbers by value, `a2` before `a10`; the order is the same on every machine. */
 const collator = new Intl.Collator("en", { numeric: true });
 
 function byName(one: { readonly name: string }, other: { readonly name: string }): number {

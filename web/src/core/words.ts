@@ -1,6 +1,6 @@
 /** The differences within a changed line: ranges of words, and the line in pieces with one style each. */
 
-/** From, and up to: offsets in a line. */
+/** Beginning and end: offsets in a line. */
 export type Range = readonly [from: number, to: number];
 export type WordChanges = { readonly before: readonly Range[]; readonly after: readonly Range[] };
 
@@ -10,7 +10,7 @@ const WORDS_MAX = 160;
 const ALIKE_MIN = 0.3;
 const WORD = /[\p{L}\p{N}_]+|\s+|[^\p{L}\p{N}_\s]/gu;
 
-/** Return which words differ; null where the lines are not alike, too long, or the same. */
+/** Return which words differ; null if the lines are too different, too long, or equal. */
 export function wordChanges(before: string, after: string): WordChanges | null {
   if (before === after || before.length > LINE_CHARS_MAX || after.length > LINE_CHARS_MAX) return null;
   const old = before.match(WORD) ?? [];
@@ -62,7 +62,7 @@ function longestCommon(old: readonly string[], now: readonly string[]) {
   return kept;
 }
 
-/** Return how many characters that are no blanks the words have; of the kept ones alone where these are given. */
+/** Return the number of characters in the words, without blanks; only of the kept words if `kept` is given. */
 function weight(words: readonly string[], kept?: readonly boolean[]): number {
   return words.reduce((sum, word, index) => sum + (kept?.[index] === false ? 0 : word.trim().length), 0);
 }

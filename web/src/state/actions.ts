@@ -1,24 +1,24 @@
 /**
- * What can be done now: features register what the keymap's actions do while they are on the page; keys, palette and
- * buttons all run the same thing.
+ * The actions that are available now. Features register functions for the keymap's actions while they are mounted; keys,
+ * palette and buttons run the same function.
  */
 import { useEffect, useRef } from "react";
 import type { ActionId } from "../core/keymap.ts";
 import { Cell } from "./store.ts";
 
 export type Action = {
-  /** An id of the keymap, or an own one for what only the palette has. */
+  /** An id of the keymap, or a new id for an action that only the palette has. */
   readonly id: string;
   readonly label: string;
   readonly run: () => void;
-  /** Further words by which the palette finds it. */
+  /** More words by which the palette finds it. */
   readonly words?: string;
 };
 
-/** All that is registered; the newest is last and beats earlier ones of the same id. */
+/** All registered actions. The newest is last, and replaces earlier ones with the same id. */
 export const actions = new Cell<readonly Action[]>([], null);
 
-/** Run an action. Return false where nobody has registered it. */
+/** Run an action. Return false if it is not registered. */
 export function runAction(id: ActionId | string): boolean {
   const found = actions.get().findLast(each => each.id === id);
   found?.run();
@@ -30,9 +30,9 @@ export function isRegistered(id: string): boolean {
 }
 
 /**
- * Offer actions while the component is there. An action that is `null` or `false` is not offered now.
+ * Register actions while the component is mounted. An action that is `null` or `false` is not available.
  *
- * What they do may change with every render; keys and palette always run the newest.
+ * Their functions may change with every render; keys and palette always run the newest.
  */
 export function useActions(offered: readonly (Action | null | false)[]): void {
   const newest = useRef(offered);

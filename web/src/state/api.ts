@@ -8,7 +8,7 @@ export type Read<Body> = {
   readonly body: Body;
   readonly position: number | null;
   readonly total: number | null;
-  /** Where the next page of the log begins; null where there is none. */
+  /** Where the next page of the log begins; null if there is none. */
   readonly goOn: number | null;
 };
 
@@ -27,10 +27,10 @@ export function onDenied(listener: () => void): void {
   denied = listener;
 }
 
-/** A read that takes longer is lost: a connection may be open and dead. Verifying a long log takes the longest. */
+/** The timeout of a read: a connection may be open and dead. Verifying a long log takes the longest. */
 const READ_WITHIN_MS = 120_000;
 
-/** Ends the reads that are on their way when the connection breaks: their answers may never come. */
+/** Cancels the pending reads when the connection breaks: their responses may never come. */
 let road = new AbortController();
 
 export function abandonReads(): void {
@@ -68,7 +68,7 @@ export async function read<Body>(asked: Promise<Answered<Body>>): Promise<Read<B
   throw new Refused(problemOf(answer.error, response));
 }
 
-/** Fetch a path that the document has no shape for: bytes of a blob or an attachment. Rejects with `Refused`. */
+/** Fetch a path whose response the document does not describe: bytes of a blob or an attachment. Rejects with `Refused`. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
     const response = await fetchInTime(path);

@@ -1,13 +1,13 @@
 /**
  * Changes: commands over the WebSocket, which name routes of the REST API.
  *
- * Each has an idempotency key. One that was on its way when the connection broke is sent again with the same key when it is
- * back, so that it is carried out once, and its sender learns how it went. While the server is away nothing is sent: a
- * command that waits for hours and then surprises is worse than a refusal.
+ * Each has an idempotency key. A command without a reply when the connection broke is sent again with the same key when it is
+ * back, so that it is carried out once, and its sender gets the result. While the server is away nothing is sent: a
+ * command that is carried out hours later is worse than a refusal.
  */
 import type { ClientFrame, Method, Problem, ServerFrame } from "../wire/types.ts";
 
-/** The server refused, and said why. */
+/** The server refused the request; it holds the problem document. */
 export class Refused extends Error {
   readonly problem: Problem;
 
@@ -44,7 +44,7 @@ export class Commands {
     this.#send = send;
   }
 
-  /** Carry out. Rejects with `Refused`. */
+  /** Send the command and wait for its result. Rejects with `Refused`. */
   run<Body = unknown>(method: Method, path: string, body?: unknown): Promise<Reply<Body>> {
     this.#count += 1;
     const id = `c${this.#count}`;
@@ -65,12 +65,12 @@ export class Commands {
     });
   }
 
-  /** Send again what was not answered, on a new connection. */
+  /** Send the commands without a reply again, on a new connection. */
   resend(): void {
     for (const { frame } of this.#waiting.values()) this.#send(frame);
   }
 
-  /** Handle an answer. Return false if it belongs to no command. */
+  /** Handle a reply. Return false if it belongs to no command. */
   take(frame: ServerFrame): boolean {
     if (frame.type !== "reply" && frame.type !== "error") return false;
     const waiting = frame.id === undefined ? undefined : this.#waiting.get(frame.id);

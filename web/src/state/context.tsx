@@ -29,7 +29,7 @@ export function useFleet(): Fleet {
   return fleet;
 }
 
-/** A session's item; undefined where the fleet view does not have it. */
+/** A session's item; undefined if the fleet view does not have it. */
 export function useSession(id: string): SessionItem | undefined {
   return useKey(useFleet().fleet.sessions, id);
 }
@@ -40,7 +40,7 @@ export function useCommand(): <Body = unknown>(method: Method, path: string, bod
   return useCallback((method, path, body) => hub.commands.run(method, path, body), [hub]);
 }
 
-/** Whether this person may change something. Until it is known, no. */
+/** Whether this person may change something; false until it is known. */
 export function useMayChange(): boolean {
   return useCell(useFleet().caller)?.role === "operator";
 }

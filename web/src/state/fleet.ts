@@ -1,4 +1,4 @@
-/** Every session that the server's fleet view has. The server folds: an item replaces the one before, nothing is computed here. */
+/** Every session of the server's fleet view. The server computes the items; here, a new item replaces the old one. */
 import type { ClientFrame, InboxItem, Problem, ServerFrame, SessionItem } from "../wire/types.ts";
 import type { Hub, Subscriber } from "./hub.ts";
 import { Cell, Keyed } from "./store.ts";
@@ -7,10 +7,10 @@ export class FleetView implements Subscriber {
   readonly sessions = new Keyed<SessionItem>();
   /** Whether the first items have arrived: "no sessions" and "not known yet" look different. */
   readonly isLoaded = new Cell(false);
-  /** Why the server refuses the view; null where it does not. */
+  /** Why the server refuses the view; null if it does not. */
   readonly trouble = new Cell<Problem | null>(null);
   #position: number | null = null;
-  /** The ids that came since a reset, until its last frame: what is not among them is gone. */
+  /** The ids that arrived since a reset, until its last frame: then all other sessions are removed. */
   #fresh: Set<string> | null = null;
 
   readonly request = (id: string): Extract<ClientFrame, { type: "subscribe" }> =>
@@ -72,7 +72,7 @@ export class InboxView implements Subscriber {
   };
 }
 
-/** Follow both views over a hub. Return what ends it. */
+/** Follow both views over a hub. Return the function that ends this. */
 export function followFleet(hub: Hub, fleet: FleetView, inbox: InboxView): () => void {
   const ends = [hub.follow(fleet), hub.follow(inbox)];
   return () => {

@@ -1,4 +1,4 @@
-/** The hosts as they were read last: a Fleet with one machine is asked rarely, one with several every few seconds. */
+/** The hosts as they were read last: rarely where there is one host, every few seconds where there are several. */
 import { api } from "./api.ts";
 import { useRead } from "./queries.ts";
 
@@ -14,7 +14,7 @@ export function useHosts() {
   return { found, hosts: found.data?.body ?? [] };
 }
 
-/** The engine of the hosts, where there are several. */
+/** The engine of the hosts, if there are several. */
 export function useEngine(isMany: boolean) {
   return useRead(["engine"], () => api.GET("/api/hosts/engine"), { everyMs: MANY_MS, isOff: !isMany }).data?.body;
 }

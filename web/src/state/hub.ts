@@ -1,11 +1,11 @@
-/** The page's one connection: subscriptions that come back by themselves, and commands. */
+/** The page's one connection: it renews subscriptions after a loss, and sends commands. */
 import { Socket } from "../browser/socket.ts";
 import type { Connection } from "../core/connection.ts";
 import type { ClientFrame, ServerFrame } from "../wire/types.ts";
 import { Commands } from "./commands.ts";
 import { Cell } from "./store.ts";
 
-/** Something that is followed. `request` makes the frame that (re)subscribes, with the cursor as it is then. */
+/** A subscriber. `request` makes the frame that subscribes, with the current cursor. */
 export type Subscriber = {
   readonly request: (id: string) => Extract<ClientFrame, { type: "subscribe" }>;
   readonly take: (frame: ServerFrame) => void;
@@ -55,7 +55,7 @@ export class Hub {
     };
   }
 
-  /** Ask again for everything of one subscriber: it cannot continue from its current data. */
+  /** Subscribe again from the beginning for one subscriber: it cannot continue from its current data. */
   restart(subscriber: Subscriber): void {
     for (const subscription of [...this.#subscriptions.values()]) {
       if (subscription.subscriber !== subscriber) continue;

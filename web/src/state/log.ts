@@ -1,4 +1,4 @@
-/** The audit log. The document says of an event that it has a type and data; here each type has its own. */
+/** The audit log. The server's document gives an event a type and any data; here each type has its own data type. */
 import type { paths } from "../wire/api.ts";
 import type { AuditEvent } from "../wire/events.ts";
 import type { WhyStep } from "../wire/types.ts";
@@ -11,14 +11,14 @@ export function askLog(query: LogQuery): Promise<Answered<AuditEvent[]>> {
   return api.GET("/api/log", { params: { query } }) as Promise<Answered<AuditEvent[]>>;
 }
 
-/** Ask why an event happened: the event first, then step by step down to the request that began it. */
+/** Read why an event happened: the event first, then step by step back to the request that began it. */
 export function askWhy(position: number): Promise<Answered<WhyStep[]>> {
   return api.GET("/api/log/{position}/why", { params: { path: { position } } });
 }
 
 /**
- * Search the log: the next page with a result, or the last one. The server looks at a part of the log only at a
- * time, and says where the search continues (`goOn`). Rejects with `Refused`.
+ * Search the log: the next page with a result, or the last page. The server searches a part of the log at a
+ * time, and returns where the search continues (`goOn`). Rejects with `Refused`.
  */
 export async function searchLog(query: LogQuery, signal: AbortSignal): Promise<Read<AuditEvent[]>> {
   let found = await read(askLog(query));

@@ -1,6 +1,6 @@
 /**
- * The parts of the page that are loaded when they are first wanted, and soon after the first start in any case: then the
- * page is whole, and a server that goes away takes nothing of it.
+ * The parts of the page that are loaded when they are first needed, and soon after the start in any case: then the
+ * page is complete, and works without the server.
  */
 import { presence } from "./presence.ts";
 
@@ -10,8 +10,8 @@ const PAUSE_MS = 500;
 const loaders: (() => Promise<unknown>)[] = [];
 
 /**
- * Return what loads a part. A load that fails waits until the server is there and is tried again, so that nothing is left
- * out. One that still fails then, as after a new version of the page, rejects.
+ * Return the function that loads a part. A load that fails is retried when the server responds, so that no part is
+ * missing. If the retry fails too, as after a new version of the page, it rejects.
  */
 export function part<Module>(load: () => Promise<Module>): () => Promise<Module> {
   async function loaded(): Promise<Module> {
@@ -34,7 +34,7 @@ export async function loadAll(): Promise<void> {
   await presence();
   for (const load of loaders) {
     await idle();
-    await load().catch(() => undefined); // said where the part is wanted
+    await load().catch(() => undefined); // the user of the part shows the error
   }
 }
 

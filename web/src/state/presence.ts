@@ -1,9 +1,9 @@
-/** Whether the server is there, for what is not a component: one answer for the whole page. */
+/** Whether the server is reachable, for code outside of components; one value for the whole page. */
 import { Cell } from "./store.ts";
 
 export const isPresent = new Cell(false, null);
 
-/** Resolve when the server is there; at once where it is. */
+/** Resolve when the server is reachable; at once if it is now. */
 export function presence(): Promise<void> {
   if (isPresent.get()) return Promise.resolve();
   return new Promise(resolve => {

@@ -19,7 +19,7 @@ export async function readSession(id: string): Promise<SessionDetail> {
   return (await read<SessionDetail>(api.GET("/api/sessions/{session_id}", { params }))).body;
 }
 
-/** Whether the server holds nothing of a session any more. While it cannot be asked, no. */
+/** Whether the server no longer has the session; false while the server cannot be asked. */
 export async function isErased(id: string): Promise<boolean> {
   try {
     await readSession(id);
@@ -30,12 +30,12 @@ export async function isErased(id: string): Promise<boolean> {
 }
 
 type Options<Body> = {
-  /** Read again every so many milliseconds while the tab is in sight; it may depend on what was read. */
+  /** Read again at this interval in ms while the tab is visible; the interval may depend on the last result. */
   readonly everyMs?: number | ((read: Read<Body> | undefined) => number);
   readonly isOff?: boolean;
 };
 
-/** Read a page of a list, with how many there are in all; the last page stays until the next one is there. */
+/** Read a page of a list, with the total; the last page stays visible until the next one has arrived. */
 export function useRead<Body>(
   key: readonly unknown[],
   ask: () => Promise<Answered<Body>>,
@@ -55,7 +55,7 @@ export function useRead<Body>(
 
 type DocumentOptions<Body> = Pick<UseQueryOptions<Body>, "enabled" | "placeholderData" | "retry" | "staleTime">;
 
-/** Read a document: the body alone. */
+/** Read a document: only the body. */
 export function useDocument<Body>(
   key: readonly unknown[],
   ask: () => Promise<Answered<Body>>,
@@ -66,11 +66,11 @@ export function useDocument<Body>(
 
 type Act = {
   readonly isRunning: boolean;
-  /** Send the command, then read again what begins with `key`. Resolves to the body; rejects with `Refused`. */
+  /** Send the command, then read the documents under `key` again. Resolves to the body; rejects with `Refused`. */
   readonly run: <Body = unknown>(method: Method, path: string, body?: unknown) => Promise<Body>;
 };
 
-/** A command whose result shows in documents. */
+/** A command that changes documents. */
 export function useAct(key: readonly unknown[]): Act {
   const [isRunning, setRunning] = useState(false);
   const command = useCommand();

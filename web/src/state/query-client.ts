@@ -7,10 +7,10 @@ const RETRIES = 2;
 export const queries = new QueryClient({
   defaultOptions: {
     queries: {
-      // What a refusal says does not change by asking again; a server that is away may come back.
+      // Repeating a refused request changes nothing; a server that is away may come back.
       retry: (failures, error) =>
         failures < RETRIES && !(error instanceof Refused && error.problem.status >= 400 && error.problem.status < 500),
-      // A server on this machine is there where the browser has no network at all.
+      // A server on this machine is reachable even if the browser is offline.
       networkMode: "always",
       refetchOnWindowFocus: false,
       refetchOnReconnect: false,

@@ -1,4 +1,4 @@
-/** What a session's page reads over REST, kept fresh by the session's own events. */
+/** The documents of a session's page, read over REST, and read again after events that change them. */
 import { keepPreviousData, type UseQueryResult, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import type { FileItem, SessionDetail, TodoItem, WorkspaceDetail } from "../wire/api.ts";
@@ -13,7 +13,7 @@ function key(what: What, id: string, at: number | null): readonly unknown[] {
   return ["session", id, what, at];
 }
 
-/** Which documents an event makes old. */
+/** The documents that each type of event changes. */
 const TOUCHES: Readonly<Partial<Record<EventType, readonly What[]>>> = {
   "session.prompt-accepted": ["queue"],
   "session.prompt-withdrawn": ["queue"],
@@ -31,7 +31,7 @@ const TOUCHES: Readonly<Partial<Record<EventType, readonly What[]>>> = {
   "session.disconnected": ["detail", "queue", "turns"],
 };
 
-/** Return which documents an event makes old. */
+/** Return the documents that an event changes. */
 function touched(event: LoggedEvent): readonly What[] {
   if (event.erased) return [];
   if (event.type === "session.part-recorded") return isTodoList(event.data.body) ? ["todos"] : [];
@@ -42,7 +42,7 @@ function isTodoList(body: unknown): boolean {
   return typeof body === "object" && body !== null && (body as { tool?: unknown }).tool === "todowrite";
 }
 
-/** Keep the documents of a session fresh while it is followed. */
+/** Keep the documents of a session current while the page follows it. */
 export function useFreshness(transcript: OpenTranscript): void {
   const queries = useQueryClient();
   const { sessionId } = transcript.which;
@@ -55,12 +55,12 @@ export function useFreshness(transcript: OpenTranscript): void {
   );
 }
 
-/** Return what reads a document of the session as of a position. */
+/** Return the query for a document of the session as of a position. */
 function asOf(id: string, at: number | null) {
   return { path: { session_id: id }, query: at === null ? {} : { at } };
 }
 
-/** While one position is read, what another one gave stays in sight. */
+/** While one position is being read, the document of the earlier one stays visible. */
 const KEPT = { placeholderData: keepPreviousData };
 
 export function useDetail(id: string, at: number | null): UseQueryResult<SessionDetail> {

@@ -1,14 +1,14 @@
 /**
  * Values by key, with subscribers by key, and one flush per animation frame.
  *
- * Two hundred sessions that stream make thousands of changes a second; a row renders at most once a frame, and only when
+ * Two hundred streaming sessions make thousands of changes a second; a row renders at most once a frame, and only when
  * its own value changed. `keys` is an immutable list that changes only when keys come, go, or are put into another order.
  */
 import { useCallback, useSyncExternalStore } from "react";
 
 type Listener = () => void;
 
-/** Calls what was scheduled once, with the next frame; in a hidden tab, where there are no frames, soon. */
+/** Calls each scheduled function once, in the next frame; in a hidden tab, which has no frames, after a short timeout. */
 export class Frames {
   #due = new Set<Listener>();
   #scheduled = false;
@@ -37,7 +37,7 @@ export class Cell<Value> {
   readonly #listeners = new Set<Listener>();
   readonly #frames: Frames | null;
 
-  /** Without `inFrames` subscribers hear at once. */
+  /** Without `inFrames`, subscribers are notified at once. */
   constructor(value: Value, inFrames: Frames | null = frames) {
     this.#value = value;
     this.#frames = inFrames;

@@ -1,5 +1,5 @@
 /**
- * The transcripts that are open, and the last ones that were: their newest page first, then what happens, as it happens.
+ * The open transcripts and the recently closed ones: the newest page first, then the events as they happen.
  *
  * A transcript is followed while it is shown, and for 30 s after: switching between sessions costs
  * nothing. Five are kept; one that is opened again continues from its position, and the server sends what it missed.
@@ -43,9 +43,9 @@ export class OpenTranscript implements Subscriber {
   readonly isLoaded = new Cell(false);
   readonly retry = new Cell<Retry | null>(null);
   readonly isErased = new Cell(false);
-  /** Which cards the reader has opened or closed: rows come and go as they scroll. */
+  /** Which cards the reader has opened or closed; rows are unmounted when they leave the screen. */
   readonly opened = new Map<string, boolean>();
-  /** Which end the reader is at, for what is let go when it becomes too much. */
+  /** The end that the reader is at: when there are too many messages, those at the other end are dropped. */
   isAtEnd = true;
   readonly #hub: Hub;
   readonly #listeners = new Set<EventListener>();
@@ -75,13 +75,13 @@ export class OpenTranscript implements Subscriber {
       for (const listener of this.#listeners) listener(frame.event);
   };
 
-  /** Hear the session's events as they come. */
+  /** Receive the session's events as they arrive. */
   listen(listener: EventListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Somebody looks: load it where it is not, and follow. Return what ends it. */
+  /** Open it: load it if it is not loaded, and follow it. Return the function that closes it. */
   watch(): () => void {
     this.#watchers += 1;
     clearTimeout(this.#leaving);
@@ -97,7 +97,7 @@ export class OpenTranscript implements Subscriber {
     };
   }
 
-  /** The server is there again: what could not be read then is read now. */
+  /** The server is reachable again: repeat the reads that failed. */
   #recover(): void {
     if (this.problem.get() === null) return;
     if (this.isLoaded.get()) this.problem.set(null);
@@ -108,7 +108,7 @@ export class OpenTranscript implements Subscriber {
     return this.#watchers > 0;
   }
 
-  /** Follow it no more. */
+  /** Stop following it. */
   close(): void {
     clearTimeout(this.#leaving);
     this.#unfollow?.();
@@ -121,19 +121,19 @@ export class OpenTranscript implements Subscriber {
     this.isAtEnd = true;
     if (!(await this.#load("tail", "tail", {}))) return;
     this.isLoaded.set(true);
-    // What is being written comes with a new subscription.
+    // A new subscription sends the unfinished parts.
     if (wasFollowed) this.#hub.restart(this);
     else if (this.isWatched) this.#follow();
   }
 
-  /** Read the page before what is held. */
+  /** Read the page before the window. */
   async loadBefore(): Promise<void> {
     const { before } = this.fold;
     if (before === null || this.loading.get() !== null) return;
     await this.#load("before", "before", { before });
   }
 
-  /** Read the page after what is held; at its end, what is written comes again. */
+  /** Read the page after the window; at the end, unfinished parts are shown again. */
   async loadAfter(): Promise<void> {
     const { after } = this.fold;
     if (after === null || this.loading.get() !== null) return;
@@ -141,7 +141,7 @@ export class OpenTranscript implements Subscriber {
     if (this.fold.after === null && this.#unfollow !== null) this.#hub.restart(this);
   }
 
-  /** Read what the server has cut of a part. Rejects with `Refused`. */
+  /** Read the complete content of a truncated part. Rejects with `Refused`. */
   async loadPart(partId: string): Promise<void> {
     const path = { session_id: this.which.sessionId, part_id: partId };
     const { body } = await read(api.GET("/api/sessions/{session_id}/parts/{part_id}", { params: { path } }));
@@ -149,7 +149,7 @@ export class OpenTranscript implements Subscriber {
     this.#publish();
   }
 
-  /** Go to a message that is not held. */
+  /** Load the page around a message that is outside the window. */
   async loadAround(messageId: string): Promise<void> {
     this.isAtEnd = false;
     await this.#load("tail", "around", { around: messageId });
@@ -205,7 +205,7 @@ function fetchPage(which: Which, place: Record<string, string>): ReturnType<type
   return api.GET("/api/sessions/{session_id}/messages", { params: { path: { session_id: which.sessionId }, query } });
 }
 
-/** The open transcripts, the one that was looked at last being the last. */
+/** The open transcripts; the one that was shown last comes last. */
 export class Transcripts {
   readonly #hub: Hub;
   readonly #open = new Map<string, OpenTranscript>();

@@ -1,4 +1,4 @@
-/** What to say of an error, in the server's own words where it is a refusal. */
+/** Texts for errors: the server's own words if it has refused a request. */
 import { plain } from "../core/text.ts";
 import { Refused } from "./commands.ts";
 
@@ -9,12 +9,12 @@ export type Said = {
   readonly code?: string | undefined;
 };
 
-/** What browsers say of a module that they cannot load: a new build has other names. */
+/** The messages of browsers for a module that they cannot load, because a new build has other names. */
 const MISSING_PART = /dynamically imported module|importing a module script failed/i;
 
 export function said(error: unknown, what = "This"): Said {
   if (error instanceof Refused) {
-    // What the server says may hold what agents wrote: names, titles, lines of a process.
+    // The server's words may contain text of agents: names, titles, lines of a process.
     const { title, detail, hint, code } = error.problem;
     return { title: plain(title), detail: detail && plain(detail), hint: hint && plain(hint), code };
   }

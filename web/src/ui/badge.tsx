@@ -1,4 +1,4 @@
-/** A small label, and a count that wants to be seen. */
+/** A small label, and a count that draws attention. */
 import type { ReactNode } from "react";
 import style from "./badge.module.css";
 import { cx } from "./cx.ts";

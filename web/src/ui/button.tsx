@@ -1,4 +1,4 @@
-/** Buttons: an act has words, and an icon alone has a name and a tooltip. */
+/** Buttons: an action has a text, and an icon without text has a name and a tooltip. */
 import type { ComponentProps, ReactNode } from "react";
 import style from "./button.module.css";
 import { cx } from "./cx.ts";
@@ -11,7 +11,7 @@ type ButtonProps = Omit<ComponentProps<"button">, "type"> & {
   readonly kind?: Kind;
   readonly size?: Size;
   readonly type?: "button" | "submit";
-  /** The act is on its way: the button waits, and says so. */
+  /** The action is running: the button is disabled and shows it. */
   readonly isBusy?: boolean;
 };
 

@@ -1,11 +1,11 @@
-/** Code, with colours once they are known: the text is there at once and never changes its size. */
+/** Code, with colours once they are known: the text is visible at once and never changes its size. */
 import { type ReactNode, useEffect, useState } from "react";
 import { highlight, knownLines } from "../browser/highlighter.ts";
 import { type CodeLine, TOKEN_KINDS } from "../core/code.ts";
 import style from "./code.module.css";
 import { cx } from "./cx.ts";
 
-/** Return the code's lines as tokens; null as long as there are none. A language of null means none at all. */
+/** Return the code's lines as tokens; null as long as there are none. If the language is null, there are never any. */
 export function useTokens(code: string, language: string | null): readonly CodeLine[] | null {
   const known = language === null ? null : knownLines(code, language);
   const [found, setFound] = useState<{ readonly code: string; readonly lines: readonly CodeLine[] | null } | null>(

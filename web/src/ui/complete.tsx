@@ -5,7 +5,7 @@ import { cx } from "./cx.ts";
 import menu from "./menu.module.css";
 
 export type Completion = {
-  /** What the field says, once this is taken. */
+  /** The text of the field after this completion is chosen. */
   readonly value: string;
   readonly label: string;
   readonly note?: string;
@@ -38,7 +38,7 @@ export function CompletingInput(props: CompletingInputProps): ReactNode {
   const move = (by: number): void => {
     setOpen(true);
     const count = (isOpen ? offered : completions(value)).length;
-    // One more place than there are completions: none of them, the text as it is typed.
+    // One position more than there are completions: there the text stays as it was typed.
     choose(before => ((before + 1 + by + count + 1) % (count + 1)) - 1);
   };
   const onKeyDown = (event: KeyboardEvent): void => {

@@ -1,4 +1,4 @@
-/** Copies a text, and says that it did. */
+/** Copies a text, and confirms it. */
 import { Check, Copy } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { IconButton } from "./button.tsx";

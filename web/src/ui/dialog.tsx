@@ -1,4 +1,4 @@
-/** Dialogs: one with a form or a text, and one that asks before something is destroyed. Focus goes back where it was. */
+/** Dialogs: one with a form or a text, and one that asks before something is destroyed. The focus returns when they close. */
 import { AlertDialog } from "@base-ui/react/alert-dialog";
 import { Dialog as Base } from "@base-ui/react/dialog";
 import { X } from "lucide-react";
@@ -56,16 +56,16 @@ type ConfirmProps = {
   readonly onOpenChange: (open: boolean) => void;
   readonly title: string;
   readonly children: ReactNode;
-  /** What the button says: the act, not "OK". */
+  /** The label of the button: the action, not "OK". */
   readonly act: string;
   readonly onConfirm: () => void;
   readonly isBusy?: boolean;
-  /** Not to be confirmed yet. */
+  /** Whether it cannot be confirmed yet. */
   readonly isDisabled?: boolean;
   readonly isDanger?: boolean;
 };
 
-/** Ask before an act. The safe way out has the focus. */
+/** Ask before an action. The safe choice has the focus. */
 export function Confirm({
   open,
   onOpenChange,

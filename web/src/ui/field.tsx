@@ -1,4 +1,4 @@
-/** Fields of a form: a label above, a note or what is wrong below, read out with the field. */
+/** Fields of a form: a label above, a note or an error below. Screen readers read both with the field. */
 import { type ComponentProps, type ReactNode, useId } from "react";
 import { cx } from "./cx.ts";
 import style from "./field.module.css";

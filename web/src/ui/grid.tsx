@@ -1,4 +1,4 @@
-/** Rows and cells of a grid that is no table: a long list has only the rows in sight, each placed by itself. */
+/** Rows and cells of a grid without a table element: only the visible rows of a long list exist, each with its own position. */
 import type { ComponentProps, ReactNode } from "react";
 
 type RowProps = ComponentProps<"div"> & {

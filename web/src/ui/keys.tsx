@@ -1,11 +1,11 @@
-/** Keys as they are pressed: a blank stands between the steps of a sequence. */
+/** Keys as they are pressed, with a blank between the steps of a sequence. */
 import type { ReactNode } from "react";
 import { cx } from "./cx.ts";
 import style from "./keys.module.css";
 
 type KeysProps = {
   readonly keys: string;
-  /** Whether the keys work now. Where they do not, they keep their place, so that nothing moves under a pointer. */
+  /** Whether the keys work now. If not, they keep their space, so that nothing moves under the pointer. */
   readonly isOn?: boolean;
 };
 

@@ -1,4 +1,4 @@
-/** A status as shape, word and colour: no one of the three has to be seen. */
+/** A status as shape, word and colour: each of the three is enough to recognise it. */
 import type { ReactNode } from "react";
 import { cx } from "./cx.ts";
 import style from "./mark.module.css";

@@ -56,14 +56,14 @@ function Entries({ entries }: { readonly entries: readonly MenuEntry[] }): React
 }
 
 type MenuAtProps = {
-  /** Where the menu opens. The focus goes back to its row, or to itself. */
+  /** The element at which the menu opens. The focus returns to its row, or to the element. */
   readonly at: Element;
   readonly label: string;
   readonly entries: readonly MenuEntry[];
   readonly onClose: () => void;
 };
 
-/** A menu of something that is no button: a row of a list, opened by a key. */
+/** A menu of an element that is not a button, such as a row of a list; a key opens it. */
 export function MenuAt({ at, label, entries, onClose }: MenuAtProps): ReactNode {
   const [isOpen, setOpen] = useState(true);
   return (

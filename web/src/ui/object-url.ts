@@ -1,7 +1,7 @@
-/** An address for bytes that the page has, for as long as they are shown. */
+/** An object URL for bytes that the page has, valid while they are shown. */
 import { useEffect, useState } from "react";
 
-/** Return the address; null before the first paint, and where there are no bytes. */
+/** Return the URL; null before the first paint, and if there are no bytes. */
 export function useObjectUrl(data: Blob | null): string | null {
   const [address, setAddress] = useState<string | null>(null);
   useEffect(() => {

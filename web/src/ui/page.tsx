@@ -1,4 +1,4 @@
-/** A page of text and tables: a head with a title and acts, sections below. */
+/** A page of text and tables: a head with a title and actions, sections below. */
 import { type ReactNode, useId } from "react";
 import style from "./page.module.css";
 

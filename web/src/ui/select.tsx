@@ -1,4 +1,4 @@
-/** A choice of one among few. */
+/** A choice of one from a few options. */
 import { Select as Base } from "@base-ui/react/select";
 import { Check, ChevronDown } from "lucide-react";
 import type { ReactNode } from "react";
@@ -9,7 +9,7 @@ import menu from "./menu.module.css";
 export type Choice<Value extends string> = { readonly value: Value; readonly label: string };
 
 type SelectProps<Value extends string> = {
-  /** The name of the control, read by screen readers and shown before the value where `showLabel` is set. */
+  /** The name of the control, for screen readers; shown before the value if `showLabel` is set. */
   readonly label: string;
   readonly showLabel?: boolean;
   readonly value: Value;

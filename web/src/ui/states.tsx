@@ -1,11 +1,11 @@
-/** Loading, empty and failed are different pictures. */
+/** The pictures of the states loading, empty and failed, which look different. */
 import { type ReactNode, useEffect, useState } from "react";
 import { Button } from "./button.tsx";
 import style from "./states.module.css";
 
 const QUIET_MS = 150;
 
-/** Bars where content will stand. For the first 150 ms there is nothing: what comes fast must not flicker. */
+/** Bars in place of content that is loading. They appear after 150 ms, so that a fast load does not flicker. */
 export function Loading(props: { readonly what: string; readonly bars?: number }): ReactNode {
   const [isShown, show] = useState(false);
   useEffect(() => {
@@ -23,7 +23,7 @@ export function Loading(props: { readonly what: string; readonly bars?: number }
   );
 }
 
-/** One sentence, and the one act that makes sense. */
+/** One sentence, and one action that helps. */
 export function Empty(props: { readonly children: ReactNode; readonly act?: ReactNode }): ReactNode {
   return (
     <div className={style.centre}>
@@ -40,7 +40,7 @@ export type Trouble = {
   readonly code?: string | undefined;
 };
 
-/** What went wrong, in the server's own words, and a way to try again. */
+/** The error in the server's own words, and a button to retry. */
 export function ProblemCard(props: { readonly trouble: Trouble; readonly retry?: () => void }): ReactNode {
   const { title, detail, hint, code } = props.trouble;
   return (

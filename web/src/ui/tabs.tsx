@@ -1,4 +1,4 @@
-/** Tabs whose panels the caller renders: only the open one is there. */
+/** Tabs. The caller renders the panels; only the open one is mounted. */
 import { Tabs as Base } from "@base-ui/react/tabs";
 import type { ReactNode } from "react";
 import style from "./tabs.module.css";

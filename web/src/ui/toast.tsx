@@ -1,4 +1,4 @@
-/** Short words at the edge: what was done, with a way back, or what went wrong. */
+/** Short messages at the edge of the page: what was done, with an undo, or what failed. */
 import { Toast } from "@base-ui/react/toast";
 import { X } from "lucide-react";
 import type { ReactNode } from "react";
@@ -12,7 +12,7 @@ const WITH_ACTION_MS = 12_000;
 
 type Undo = { readonly label: string; readonly run: () => void };
 
-/** Say that something was done, with a way back where there is one; return what takes the words away. */
+/** Report that something was done, with an undo if there is one; return the function that removes the message. */
 export function say(title: string, undo?: Undo): () => void {
   const id = manager.add({
     title: plain(title),
@@ -32,7 +32,7 @@ export function say(title: string, undo?: Undo): () => void {
   return () => manager.close(id);
 }
 
-/** Say that something failed. It stays until it is read. */
+/** Report that something failed. The message stays until the person closes it. */
 export function sayError(title: string, description?: string): void {
   manager.add({
     title: plain(title),

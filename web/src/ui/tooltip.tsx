@@ -1,4 +1,4 @@
-/** A tooltip with what a control is called and its keys. */
+/** A tooltip with the name of a control and its keys. */
 import { Tooltip } from "@base-ui/react/tooltip";
 import type { ReactElement, ReactNode } from "react";
 import { Keys } from "./keys.tsx";

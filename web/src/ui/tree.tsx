@@ -1,4 +1,4 @@
-/** A tree of any size: only the rows in sight are there. One row has the focus; arrows move it, open and close. */
+/** A tree of any size; only the visible rows are mounted. One row has the focus; arrow keys move it, open and close. */
 import { defaultRangeExtractor, type Range, useVirtualizer } from "@tanstack/react-virtual";
 import { ChevronDown, ChevronRight } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useCallback, useEffect, useRef, useState } from "react";
@@ -9,12 +9,12 @@ export type TreeEntry = {
   readonly key: string;
   /** 1 for the outermost. */
   readonly level: number;
-  /** Where it stands among its siblings, from 1. */
+  /** Its place among its siblings, from 1. */
   readonly place: number;
   readonly siblings: number;
   /** Null for a leaf. */
   readonly isOpen: boolean | null;
-  /** What is read out for it. */
+  /** Its text for screen readers. */
   readonly name: string;
   readonly content: ReactNode;
 };
@@ -43,7 +43,7 @@ export function Tree({ label, entries, selected, onSelect, onToggle, className }
     getItemKey: index => entries[index]?.key ?? index,
     estimateSize: () => ROW_PX,
     overscan: 12,
-    // the focused row stays, or the focus would fall out of the tree
+    // the focused row stays mounted, or the tree would lose the focus
     rangeExtractor: useCallback((range: Range) => withIndex(defaultRangeExtractor(range), focusIndex), [focusIndex]),
   });
   const selectedIndex = indexOf(selected);
@@ -111,7 +111,7 @@ function withIndex(indexes: number[], index: number): number[] {
   return indexes.includes(index) ? indexes : [...indexes, index].sort((one, other) => one - other);
 }
 
-/** Return what a key does: the index that gets the focus, to open or close, or to act. */
+/** Return the effect of a key: the index that gets the focus, open or close, or choose. */
 function target(key: string, entries: readonly TreeEntry[], index: number): number | "toggle" | "act" | null {
   const entry = entries[index];
   const level = entry?.level ?? 1;

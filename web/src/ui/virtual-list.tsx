@@ -1,9 +1,9 @@
 /**
- * A long list of rows of known heights, of which only those in sight are mounted.
+ * A long list of rows with known heights; only the visible ones are mounted.
  *
  * Heights come from the style sheet (`--list-row`, `--list-head` on the list), so that density, phones and zoom need no
- * word here. When rows come, go or move, what the reader sees keeps its place: the list scrolls by as much as the first
- * row in sight has moved. At the very top it does not: what is new there wants to be seen.
+ * code here. When rows are added, removed or moved, the visible part keeps its place: the list scrolls as far as the first
+ * visible row has moved. At the very top it does not, so that new rows there are visible.
  */
 import {
   type ComponentProps,
@@ -31,7 +31,7 @@ export type VirtualHandle = {
 type VirtualListProps = Omit<ComponentProps<"div">, "children" | "ref"> & {
   readonly rows: readonly VirtualRow[];
   readonly render: (index: number) => ReactNode;
-  /** A row that stays mounted out of sight too, because it has the focus. */
+  /** A row that stays mounted even if it is not visible, because it has the focus. */
   readonly kept: number;
   readonly handle?: Ref<VirtualHandle>;
 };
@@ -39,9 +39,9 @@ type VirtualListProps = Omit<ComponentProps<"div">, "children" | "ref"> & {
 type Sizes = { readonly row: number; readonly head: number };
 type Sight = { readonly first: number; readonly last: number };
 
-/** Rows that are mounted above and below those in sight. */
+/** The number of rows that are mounted above and below the visible ones. */
 const OVERSCAN = 12;
-/** Until the style sheet has been asked. */
+/** The heights until the style sheet is read. */
 const GUESS: Sizes = { row: 36, head: 32 };
 
 export function VirtualList(props: VirtualListProps): ReactNode {
@@ -62,7 +62,7 @@ export function VirtualList(props: VirtualListProps): ReactNode {
   useAnchor(list, rows, starts);
   useLayoutEffect(measure, [measure]);
   useResize(list, before => {
-    // What takes room below the list must not cover the row that has the focus.
+    // An element that appears below the list must not cover the row that has the focus.
     const wasInSight = (starts[kept + 1] ?? Number.POSITIVE_INFINITY) <= (list.current?.scrollTop ?? 0) + before;
     if (wasInSight && list.current?.contains(document.activeElement)) reveal(list.current, starts, kept);
     measure();
@@ -78,7 +78,7 @@ export function VirtualList(props: VirtualListProps): ReactNode {
   );
 
   return (
-    // What scrolls has to be rendered in the same frame, or the rows would be blank for one.
+    // A scroll has to be rendered in the same frame, or the rows would be blank for one frame.
     <div {...rest} ref={list} className={cx(style.list, className)} onScroll={() => flushSync(measure)}>
       <div ref={probes} aria-hidden className={style.probes}>
         <div className={style.probeRow} />
@@ -145,7 +145,7 @@ function startsOf(rows: readonly VirtualRow[], sizes: Sizes): Float64Array {
   return starts;
 }
 
-/** Return the row at a height. */
+/** Return the row at a distance from the top. */
 function rowAt(starts: Float64Array, height: number): number {
   let low = 0;
   let high = Math.max(0, starts.length - 2);
@@ -173,7 +173,7 @@ function mounted(sight: Sight, kept: number, count: number): readonly number[] {
   return indexes;
 }
 
-/** Keep what is in sight where it is when rows above it come, go or move. */
+/** Keep the visible part in place when rows above it are added, removed or moved. */
 function useAnchor(
   list: { readonly current: HTMLDivElement | null },
   rows: readonly VirtualRow[],

@@ -1,4 +1,4 @@
-/** Carries out what a person asks for, says how it went, and reads again what it changed. */
+/** Carries out a person's action, reports its result, and reads the documents again that it changed. */
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useCommand } from "../state/context.tsx";
@@ -8,13 +8,13 @@ import type { Method } from "../wire/types.ts";
 
 export type Act = {
   readonly isBusy: boolean;
-  /** Do the work; `done` is said then. Resolves to whether it worked. */
+  /** Do the work, then report `done`. Resolves to whether it succeeded. */
   readonly carryOut: (done: string | null, work: () => Promise<unknown>) => Promise<boolean>;
   /** Send one command, in the same way. */
   readonly act: (done: string | null, method: Method, path: string, body?: unknown) => Promise<boolean>;
 };
 
-/** `changed` begins the keys of the documents that are read again; null where nothing is. */
+/** `changed` is the beginning of the keys of the documents that are read again; null for none. */
 export function useAct(changed: readonly unknown[] | null): Act {
   const [isBusy, setBusy] = useState(false);
   const command = useCommand();

@@ -1,10 +1,10 @@
-/** Keeps the failure of one part to that part: a card, a panel, a dialog. */
+/** Limits a failure to the part that fails: a card, a panel, a dialog. */
 import { Component, type ErrorInfo, type ReactNode } from "react";
 import { said } from "../state/trouble.ts";
 import { ProblemCard } from "../ui/states.tsx";
 
 type BoundaryProps = {
-  /** What fails, as the subject of a sentence: `The peek`. */
+  /** The part that fails, as the subject of a sentence: `The peek`. */
   readonly what: string;
   readonly children: ReactNode;
 };

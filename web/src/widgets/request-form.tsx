@@ -25,7 +25,7 @@ type Reply = {
 type RequestFormProps = {
   readonly sessionId: string;
   readonly request: RequestItem;
-  /** Whether the keys of the inbox answer this one now; undefined where they never do. */
+  /** Whether the keys of the inbox answer this request now; undefined if they never do. */
   readonly hasKeys?: boolean | undefined;
 };
 
@@ -148,7 +148,7 @@ function PermissionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Pe
   );
 }
 
-/** Hear the digits while the form has the keys: the focus is on its card, which stands around it. */
+/** Handle digits while keys act on the form: the focus is on its card, which surrounds the form. */
 function useDigits(isOn: boolean, take: (digit: number) => boolean): void {
   const newest = useRef(take);
   newest.current = take;

@@ -1,4 +1,4 @@
-/** A link to a session by its title, with its status where the fleet view has it. */
+/** A link to a session by its title, with its status if the fleet view has it. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { lookOf } from "../core/status.ts";
@@ -9,7 +9,7 @@ import style from "./session-link.module.css";
 
 type SessionLinkProps = {
   readonly id: string;
-  /** The title where the fleet view does not have the session. */
+  /** The title if the fleet view does not have the session. */
   readonly title?: string;
   readonly hasMark?: boolean;
 };

@@ -1,4 +1,4 @@
-/** The commands that a repository asks for to set a workspace up, and what a person says to them. */
+/** The set-up commands that a repository asks for, and the buttons with which a person decides about them. */
 import type { ReactNode } from "react";
 import { plain } from "../core/text.ts";
 import { useIsConnected, useMayChange } from "../state/context.tsx";
@@ -11,7 +11,7 @@ import style from "./setup.module.css";
 const SUBMODULES = "git submodule update --init --recursive";
 const DIGEST_SHOWN = 16;
 
-/** What would run, and the digest that is allowed with it. */
+/** The commands that would run, and the digest by which they are allowed. */
 export function SetupCommands({ setup }: { readonly setup: SetupItem }): ReactNode {
   const first = [setup.submodules ? SUBMODULES : "", plain(setup.setup)].filter(Boolean).join("\n");
   return (
@@ -57,7 +57,7 @@ export function SetupActs({ sessionId, setup }: ActsProps): ReactNode {
   );
 }
 
-/** Go on in a workspace that is not set up. */
+/** Continue in a workspace that is not set up. */
 export function SkipSetup({ sessionId }: { readonly sessionId: string }): ReactNode {
   const { isBusy, act } = useAct(["setup", sessionId]);
   const isOff = !useIsConnected() || isBusy;

@@ -1,4 +1,4 @@
-// Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
+// Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it again. Do not edit it.
 // made of sha256:10ec6c381a510f27d9cec53d5a3bafc7a14b665513de3a5fcd9776a3ca290a12
 // holds   sha256:731cd3115f61a18a4a5e38cab8e247641ae4dd54598d0d2780071eb484c7077f
 /**

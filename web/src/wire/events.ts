@@ -1,4 +1,4 @@
-// Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it anew. Do not edit it.
+// Made by tools/wire_types.py of the server's OpenAPI document: `make wire` writes it again. Do not edit it.
 // made of sha256:3af1e71da79fb5ac81c6e10c0973d7b4323b8f45cb9a77060d49168d9191a0d4
 // holds   sha256:51b6396c467244a8a581ecd1ac4b77c2cdc7fcec4439f7d75b3d9e1f7603d914
 

@@ -1,7 +1,7 @@
 /**
- * OpenCode's own JSON, narrowed: messages, parts, tool calls.
+ * OpenCode's own JSON as types: messages, parts, tool calls.
  *
- * Fleet passes it on unparsed, and another version of OpenCode may say it in another way. So nothing here throws: a field
+ * Fleet passes it on unparsed, and another version of OpenCode may have other fields. So nothing here throws: a field
  * that is not as expected is empty, and a part of an unknown kind keeps its JSON, to be shown as it is.
  */
 
@@ -14,14 +14,14 @@ type PartBase = {
   readonly messageId: string;
   /** OpenCode's session: the session's own conversation, or a sub-agent's. */
   readonly conversation: string;
-  /** The server has cut long strings of it; the whole part is to be had on its own. */
+  /** The server has truncated its long strings; the complete part can be read by itself. */
   readonly isCut: boolean;
 };
 
 export type TextPart = PartBase & {
   readonly kind: "text" | "reasoning";
   readonly text: string;
-  /** OpenCode wrote it for the model, and no person did. */
+  /** OpenCode, not a person, wrote it, for the model. */
   readonly isSynthetic: boolean;
   readonly startMs: number | null;
   readonly endMs: number | null;

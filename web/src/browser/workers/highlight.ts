@@ -75,7 +75,7 @@ async function read(asked: Asked): Promise<readonly CodeLine[] | null> {
   return lines.map(line => line.map(token => [token.content, KIND_BY_COLOUR.get(token.color ?? "") ?? 0] as const));
 }
 
-// One after the other: answers keep the order of the questions, and only one text is in memory at a time.
+// One after the other: results keep the order of the requests, and only one text is in memory at a time.
 let turn: Promise<void> = Promise.resolve();
 
 self.onmessage = (event: MessageEvent<Asked>) => {

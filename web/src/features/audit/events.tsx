@@ -11,7 +11,7 @@ import { EventRow } from "./event-row.tsx";
 const PAGE = 50;
 
 type EventsOptions = {
-  /** The newest event that is wanted; null for the newest of all. */
+  /** The newest event to show; null for the newest event of the log. */
   readonly until: number | null;
   /** The list is read again when it changes; the old events stay visible meanwhile. */
   readonly version?: string;
@@ -34,7 +34,7 @@ export function useEvents(filters: LogQuery, { until, version }: EventsOptions) 
 }
 
 type EventListProps = ReturnType<typeof useEvents> & {
-  /** What is listed: `The log`. */
+  /** The name of the list: `The log`. */
   readonly what: string;
   readonly label: string;
   readonly empty?: ReactNode;

@@ -21,7 +21,7 @@ const route = getRouteApi("/log");
 
 type Search = ReturnType<typeof route.useSearch>;
 
-/** Return the filters as the server takes them. */
+/** Return the filters in the form that the server expects. */
 function queryOf({ session, type, actor, from, to }: Search): LogQuery {
   return {
     ...(session === undefined ? {} : { session }),

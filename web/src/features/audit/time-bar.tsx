@@ -54,8 +54,8 @@ export function TimeBar(props: TimeBarProps): ReactNode {
 type Step = (from: number) => number | null | Promise<number | null>;
 
 /**
- * Return what goes by one step. Each step begins where the one before leads to, also while the page is still on its way
- * there: none is lost where a key is held down.
+ * Return a function that moves by one step. Each step begins where the previous one leads, even if the page has not arrived
+ * there yet: while a key is held down, no step is lost.
  */
 function useSteps(at: number, onChange: (at: number) => void): (step: Step) => void {
   const shown = useRef(at);
@@ -63,7 +63,7 @@ function useSteps(at: number, onChange: (at: number) => void): (step: Step) => v
   const last = useRef<Promise<void>>(Promise.resolve());
   useEffect(() => {
     shown.current = at;
-    // The position is not on the way, or its end: the next step begins here.
+    // The position belongs to none of the pending steps: the next step begins here.
     const isOnTheWay = trail.current.slice(0, -1).includes(at);
     if (!isOnTheWay) trail.current = [];
   }, [at]);
@@ -82,7 +82,7 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
   const turns = useTurnItems(id, null);
   const first = useRead(["first-event", id], () => askLog({ session: id, order: "asc", limit: 1 }));
   const newest = useRead(["newest-event", id], () => askLog({ session: id, order: "desc", limit: 1 }));
-  // The position may be an event of another session: what is said is the session's own last event until then.
+  // The position may be an event of another session: the bar names this session's last event before it.
   const here = useRead(["event-until", id, at], () => askLog({ session: id, order: "desc", limit: 1, before: at + 1 }));
   const begin = first.data?.body[0]?.position ?? at;
   const end = Math.max(newest.data?.body[0]?.position ?? at, at);
@@ -141,7 +141,7 @@ function Bar({ id, at, onChange }: TimeBarProps & { readonly at: number }): Reac
             aria-valuetext={event ? `${clock(event.at)}, ${sentence(event)}` : String(at)}
             onChange={change => drag(Number(change.target.value))}
             onKeyDown={key => {
-              // The arrows go by events, as everywhere on the page, and not by pixels of the bar.
+              // The arrow keys move by events, as everywhere on the page, not by pixels of the bar.
               if (key.key === "ArrowLeft" || key.key === "ArrowRight") {
                 key.preventDefault();
                 key.stopPropagation();

@@ -1,4 +1,4 @@
-/** What stands between and below the lines: folds, comments, and what is read out of the line that one stands on. */
+/** The parts between the lines: folds, comments, and the text of the current line for screen readers. */
 import type { ReactNode } from "react";
 import { type Fold, type Item, keyAt, placeOf, type Spot } from "../../core/hunks.ts";
 import type { Compared } from "../../core/line-diff.ts";
@@ -50,7 +50,7 @@ export function FoldRow(props: {
   );
 }
 
-/** What a screen reader says of the line that the reader stands on. */
+/** The text of the current line for screen readers. */
 export function Spoken(props: {
   readonly diff: Compared;
   readonly spot: Spot | null;
@@ -69,7 +69,7 @@ export function Spoken(props: {
 type ForThreads = Omit<Parameters<typeof Thread>[0], "placed" | "saysPlace">;
 type Widgets = ReadonlyMap<number, Readonly<Record<string, ReactNode>>>;
 
-/** Return the comments of each slice, by the key of the line below which they stand. */
+/** Return the comments of each slice, by the key of the line above them. */
 export function widgetsOf(items: readonly Item[], placed: readonly Placed[], forThreads: ForThreads): Widgets {
   const byKey = new Map<string, { readonly item: number; readonly placed: Placed[] }>();
   for (const each of placed) {

@@ -50,9 +50,9 @@ export type Listed = {
   readonly list: DiffList | null;
   readonly error: unknown;
   readonly retry: () => void;
-  /** How many files are not any more as they are shown. */
+  /** How many files have changed since the list was shown. */
   readonly newer: number;
-  /** Show them as they are now. */
+  /** Show the current list. */
   readonly showNewer: () => void;
 };
 
@@ -77,7 +77,7 @@ export function useList(scope: Scope): Listed {
     error: list === null ? asked.error : null,
     retry: () => void asked.refetch(),
     newer: list && newest && list.version !== newest.version ? differing(list, newest) : 0,
-    // what it is at this moment, and not when it was last looked at; while the server is away, the last that is known
+    // the current state, not the one of the last render; without a server, the last known one
     showNewer: () => void asked.refetch().then(({ data = newest }) => data && show({ key, list: data })),
   };
 }
@@ -128,7 +128,7 @@ export function hasLines(item: DiffItem): boolean {
   return !item.isBinary && item.beforeDigest !== item.afterDigest;
 }
 
-/** Compare a file's sides, and read ahead the file that comes next. */
+/** Compare a file's sides, and load the next file in advance. */
 export function useCompared(id: string, item: DiffItem, next: DiffItem | undefined, ignoreBlanks: boolean) {
   const queries = useQueryClient();
   const compared = useQuery({ ...comparedOptions(queries, id, item, ignoreBlanks), enabled: hasLines(item) });

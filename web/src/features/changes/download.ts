@@ -10,7 +10,7 @@ export type Patch = {
   readonly leftOut: readonly string[];
 };
 
-/** Make a patch of all files that are whole texts. Rejects with `Refused`. */
+/** Make a patch of all files whose texts are complete. Rejects with `Refused`. */
 export async function makePatch(queries: QueryClient, id: string, files: readonly DiffItem[]): Promise<Patch> {
   const parts: string[] = [];
   const leftOut: string[] = [];
@@ -36,7 +36,7 @@ export async function makePatch(queries: QueryClient, id: string, files: readonl
   return { text: parts.join(""), leftOut };
 }
 
-/** Hand a text to the browser as a file. */
+/** Let the browser download a text as a file. */
 export function saveAs(name: string, text: string): void {
   const address = URL.createObjectURL(new Blob([text], { type: "text/x-diff" }));
   const link = document.createElement("a");
@@ -46,7 +46,7 @@ export function saveAs(name: string, text: string): void {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-/** Return what base64 stands for, a character for each byte. */
+/** Decode base64 into a string with one character for each byte. */
 function bytesOf(base64: string | null | undefined): string | null {
   return base64 ? atob(base64) : null;
 }

@@ -42,7 +42,7 @@ const MODES: Readonly<Record<string, string>> = {
   "160000": "submodule",
 };
 
-/** Return what the tree says in place of counts, null where it has counts. */
+/** Return the text that the tree shows instead of line counts; null if the file has counts. */
 export function noCounts(item: DiffItem): string | null {
   if (item.isBinary) return "binary";
   if (item.isTruncated) return "large";

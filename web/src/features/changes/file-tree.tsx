@@ -23,7 +23,7 @@ export function FileTree({ nodes, selected, viewed, comments, onSelect }: FileTr
   const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
   const [last, setLast] = useState(selected);
   if (last !== selected) {
-    // the file that is open can be seen in the tree, by whatever way it was opened
+    // the tree shows the open file, however it was opened
     setLast(selected);
     const above = new Set(foldersAbove(selected ?? ""));
     setClosed(old => new Set([...old].filter(path => !above.has(path))));

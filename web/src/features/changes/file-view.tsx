@@ -20,7 +20,7 @@ import { Thread } from "./thread.tsx";
 
 export type FileViewProps = FileHeadProps & {
   readonly id: string;
-  /** The file that comes next: it is read ahead. */
+  /** The next file, which is loaded in advance. */
   readonly next: DiffItem | undefined;
   readonly view: View;
   readonly ignoreBlanks: boolean;
@@ -42,7 +42,7 @@ export function FileView(props: FileViewProps): ReactNode {
   );
 }
 
-/** What is not in the lines, said before them. */
+/** Notes above the lines about changes that the lines do not show. */
 function Facts({ item }: { readonly item: DiffItem }): ReactNode {
   const { fleet } = useFleet();
   const mode = modeWords(item);
@@ -128,7 +128,7 @@ function TextLines(props: FileViewProps & { readonly diff: Compared }): ReactNod
   );
 }
 
-/** Find where a comment stands in a diff. */
+/** Find the place of a comment in a diff. */
 export function placeIn(comment: Comment, diff: Compared): Placed {
   return { comment, found: findAnchor(comment, diff[comment.side]) };
 }

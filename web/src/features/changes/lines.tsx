@@ -33,7 +33,7 @@ type LinesProps = {
   readonly placed: readonly Placed[];
   readonly store: ReviewStore;
   readonly mayComment: boolean;
-  /** The line to go to. */
+  /** The line to scroll to. */
   readonly goal: Spot | null;
   /** The reader left the lines with Escape. */
   readonly onLeave: () => void;

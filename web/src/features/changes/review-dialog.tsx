@@ -77,7 +77,7 @@ export function ReviewDialog({ id, files, comments, store, onClose }: ReviewDial
   );
 }
 
-/** Find where each comment stands now; null while that is not known. In a file that is not in the diff any more: nowhere. */
+/** Find the current place of each comment; null while that is not known. Without its file in the diff, it has none. */
 function usePlaces(id: string, files: readonly DiffItem[], comments: readonly Comment[]): readonly Placed[] | null {
   const queries = useQueryClient();
   const items = files.filter(item => hasLines(item) && comments.some(comment => comment.file === item.file));

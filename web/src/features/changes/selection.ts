@@ -10,7 +10,7 @@ type Selection = {
   readonly spot: Spot | null;
   readonly setSpot: (spot: Spot | null) => void;
   readonly range: Range | null;
-  /** The side that the reader wants to be on, where a row has both. */
+  /** The side that the reader prefers if a row has both. */
   readonly prefers: Side;
   /** Begin a range at the line, or end the current range. */
   readonly startRange: () => void;

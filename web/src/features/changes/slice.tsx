@@ -18,7 +18,7 @@ export type SliceProps = {
   readonly rows: readonly Row[];
   readonly diff: Compared;
   readonly view: View;
-  /** Whether the file is on one side alone: a second column would be empty. */
+  /** Whether the file exists on one side only: a second column would be empty. */
   readonly isOneSided: boolean;
   readonly partners: Partners;
   readonly colours: Colours;
@@ -63,7 +63,7 @@ const drawToken: RenderToken = (token, _, index) => {
       </span>
     );
   }
-  // the pale colour of comments cannot be read on the strong ground of a mark
+  // the pale colour of comments is not readable on the background of a mark
   const colour = piece.isMarked && piece.name === code.comment ? "" : piece.name;
   const name = cx(colour, piece.isMarked && "diff-code-edit");
   const text = plain(piece.text);
@@ -96,7 +96,7 @@ function changesOf(row: Row, diff: Compared): ChangeData[] {
   return changes;
 }
 
-/** Return the pieces of each line, where react-diff-view looks for them: by side, at line number - 1. */
+/** Return the pieces of each line in the form that react-diff-view expects: by side, at line number - 1. */
 function tokensOf(rows: readonly Row[], diff: Compared, partners: Partners, colours: Colours) {
   const tokens: { old: Node[][]; new: Node[][] } = { old: [], new: [] };
   for (const row of rows) {
@@ -120,7 +120,7 @@ function nodesOf(row: Row, side: Side, diff: Compared, partners: Partners, colou
   return [...nodes, ...notes.map(note => ({ type: "note", piece: null, note }))];
 }
 
-/** Return the text of a changed line, or of its partner where that is on the side. */
+/** Return the text of a changed line, or of its partner if the partner is on this side. */
 function textAt(diff: Compared, wanted: Side, side: Side, line: number, other: number): string {
   return diff[wanted][(wanted === side ? line : other) - 1] ?? "";
 }

@@ -17,7 +17,7 @@ type ThreadProps = {
   readonly fresh: string | null;
   /** A box was closed: the focus returns to the lines. */
   readonly onClosed: () => void;
-  /** Whether each says on which line it is: it does not stand below it. */
+  /** Whether each comment names its line, because it is not shown below it. */
   readonly saysPlace?: boolean;
 };
 
@@ -113,7 +113,7 @@ function Editor({ comment, draft, store, fresh, onClosed }: EditorProps): ReactN
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
-    // a key does not discard the text: Escape only leaves the box
+    // no key discards the text: Escape only leaves the box
     else if (event.key === "Escape") draft === "" ? cancel() : onClosed();
     else return;
     event.preventDefault();

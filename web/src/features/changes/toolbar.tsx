@@ -1,4 +1,4 @@
-/** What is compared, how it is shown, and how far the reader is. */
+/** The toolbar of a diff: what is compared, the layout, and how many files were viewed. */
 import { MoreHorizontal } from "lucide-react";
 import type { ReactNode } from "react";
 import { isMac } from "../../browser/platform.ts";
@@ -17,7 +17,7 @@ type ToolbarProps = {
   readonly turns: readonly TurnItem[];
   readonly turn: string | null;
   readonly onTurn: (turn: string | null) => void;
-  /** Null where there is room for one column alone. */
+  /** Null if there is room for one column only. */
   readonly view: View | null;
   readonly onView: (view: View) => void;
   readonly ignoreBlanks: boolean;
@@ -25,7 +25,7 @@ type ToolbarProps = {
   readonly files: readonly DiffItem[];
   readonly viewed: number;
   readonly waiting: number;
-  /** Null where this person may not send, or not now. */
+  /** Null if this person cannot send a review now. */
   readonly onReview: (() => void) | null;
   readonly onDownload: () => void;
 };

@@ -3,10 +3,10 @@ import { useEffect, useState } from "react";
 import { readSetting, writeSetting } from "../../browser/storage.ts";
 import type { View } from "../../core/hunks.ts";
 
-/** Below this there is no room for two columns of code. */
+/** Below this width there is no room for two columns of code. */
 const NARROW = "(max-width: 900px)";
 
-/** Below this the tree of files has no place beside the lines. */
+/** Below this width there is no room for the tree beside the lines. */
 const PHONE = "(max-width: 700px)";
 
 function useMedia(condition: string): boolean {
@@ -20,12 +20,12 @@ function useMedia(condition: string): boolean {
   return matches;
 }
 
-/** Whether the tree of files has a place of its own. */
+/** Whether the tree of files is shown beside the lines. */
 export function useHasSide(): boolean {
   return !useMedia(PHONE);
 }
 
-/** Return the layout, null where there is room for one column alone. */
+/** Return the layout, null if there is room for one column only. */
 export function useView(): readonly [View | null, (view: View) => void] {
   const [view, setView] = useState<View>(() => (readSetting("diff.view") === "unified" ? "unified" : "split"));
   const isNarrow = useMedia(NARROW);

@@ -1,10 +1,10 @@
-/** What rows can ask of their list. The object never changes, so that no row renders for it. */
+/** The functions of the list that its rows call. The object never changes, so that it makes no row render. */
 import { createContext, useContext } from "react";
 import type { Selection } from "./selection.ts";
 
 export type Acts = {
   readonly selection: Selection;
-  /** Make a row the one that keys speak to. */
+  /** Make a row the current one, which keys act on. */
   readonly activate: (key: string) => void;
   readonly toggleFold: (cluster: string) => void;
   readonly extendTo: (id: string) => void;

@@ -1,4 +1,4 @@
-/** What can be done with the selected sessions. */
+/** The bar with the actions for the selected sessions. */
 import { X } from "lucide-react";
 import type { ReactNode } from "react";
 import { counted } from "../../core/text.ts";
@@ -40,7 +40,7 @@ function Running({ progress }: { readonly progress: Progress }): ReactNode {
 function Chosen(props: Omit<BulkBarProps, "progress"> & { readonly ids: readonly string[] }): ReactNode {
   const { ids, selection, shown, onAsk } = props;
   const { sessions } = useFleet().fleet;
-  // What can be aborted changes while the bar is there.
+  // The sessions that can be aborted change while the bar is shown.
   useCell(sessions.version);
   const isConnected = useIsConnected();
   const items = ids.flatMap(id => sessions.get(id) ?? []);

@@ -1,4 +1,4 @@
-/** Acts on one or many sessions: a few at a time, with progress, a way back where there is one, and what was refused. */
+/** Actions on one or many sessions: a few at a time, with progress, undo where it is possible, and the refusals. */
 import { useState } from "react";
 import { forEach, type Outcome } from "../../core/parallel.ts";
 import { hasEnded, isInTurn } from "../../core/status.ts";
@@ -9,13 +9,13 @@ import { line } from "../../state/trouble.ts";
 import { say } from "../../ui/toast.tsx";
 import type { SessionItem } from "../../wire/types.ts";
 
-/** How many commands of one act are on their way at once: the server has others to serve. */
+/** The number of commands of one action that run at once, because the server has other clients. */
 export const PARALLEL = 4;
 
-/** What is under way, for the bar. */
+/** The progress of an action, for the bar. */
 export type Progress = { readonly words: string; readonly done: number; readonly total: number };
 
-/** An act that some sessions refused; shown until it is read. */
+/** An action that some sessions refused; shown until the person closes it. */
 export type Report = { readonly title: string; readonly outcomes: readonly Outcome[] };
 
 type Act = {

@@ -1,4 +1,4 @@
-/** What stands in a row: each piece renders only when what it shows has changed. */
+/** The cells of a row. Each one renders only when its own content changes. */
 import { type ReactNode, useCallback, useSyncExternalStore } from "react";
 import { budgetOf, doingOf, toolMs } from "../../core/doing.ts";
 import { placeOf } from "../../core/filter.ts";
@@ -14,7 +14,7 @@ import { cx } from "../../ui/cx.ts";
 import type { SessionItem } from "../../wire/types.ts";
 import style from "./row.module.css";
 
-/** Follow a text that is made of the time: one clock ticks for all, and a row renders when its own words change. */
+/** Follow a text that depends on the time. One clock serves all rows; a row renders when its own text changes. */
 function useTimed(words: (nowMs: number) => string): string {
   return useSyncExternalStore(
     clock.subscribe,
@@ -50,7 +50,7 @@ function ToolTime(props: { readonly item: SessionItem }): ReactNode {
   return words === "" ? null : <span className={style.time}>{words}</span>;
 }
 
-/** What it does now, or its last line. */
+/** The current activity of the session, or its last line. */
 export function DoingLine(props: { readonly item: SessionItem }): ReactNode {
   const { item } = props;
   const { kind, lead, text } = doingOf(item);
@@ -121,14 +121,14 @@ export function Tags(props: { readonly tags: readonly string[] }): ReactNode {
   );
 }
 
-/** Whose child it is, where the row does not stand below its parent. */
+/** The parent of the session, if the row is not below the parent's row. */
 export function ParentName(props: { readonly id: string }): ReactNode {
   const parent = useSession(props.id);
   if (parent === undefined) return null;
   return <span className={style.faint}>of {oneLine(parent.title, 60)}</span>;
 }
 
-/** Whether a row speaks of something that is over: it is shown more quietly. */
+/** Whether the session has ended: its row is less prominent then. */
 export function isOver(item: SessionItem): boolean {
   return hasEnded(item.status) && item.status !== "disconnected";
 }

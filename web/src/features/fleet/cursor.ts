@@ -1,4 +1,4 @@
-/** The row that keys speak to, and the keys that every list of rows has. Letters stand in the table of keys. */
+/** The current row, which keys act on, and the keys of every list of rows. The table in `core/keymap.ts` has the letters. */
 import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { Row } from "../../core/groups.ts";
@@ -7,7 +7,7 @@ import type { Folds } from "./view.ts";
 
 const PAGE_ROWS = 15;
 
-/** It goes with its session when rows move, and to its neighbour when that is gone. */
+/** It stays with its session when rows move, and moves to a neighbour when the session disappears. */
 export type Cursor = {
   readonly index: number;
   readonly row: Row | undefined;
@@ -21,7 +21,7 @@ export type Cursor = {
   readonly rows: readonly Row[];
 };
 
-/** Follow the row that keys speak to; at first it is the row of `startAt`, else the first session. */
+/** Follow the current row; at first it is the row of `startAt`, else the first session. */
 export function useCursor(
   rows: readonly Row[],
   list: { readonly current: VirtualHandle | null },
@@ -38,7 +38,7 @@ export function useCursor(
   useEffect(() => {
     lastIndex.current = index;
   }, [index]);
-  // A row that had the focus and is gone (erased, folded away) leaves it to its neighbour.
+  // When a row with the focus disappears (erased, folded), its neighbour gets the focus.
   const isLost = found < 0 && active !== null;
   const hadFocus = useRef(false);
   useLayoutEffect(() => {
@@ -70,7 +70,7 @@ export function useCursor(
   return { index, row, activate, left, go, open, rows };
 }
 
-/** Hear a key on a row, or on what stands in it. */
+/** Handle a key on a row or on an element in it. */
 export function hear(event: KeyboardEvent, cursor: Cursor, folds: Folds): void {
   const isOfRow = (event.target as Element).getAttribute("role") === "row";
   if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
@@ -78,7 +78,7 @@ export function hear(event: KeyboardEvent, cursor: Cursor, folds: Folds): void {
   if (pressed(event.key, cursor, folds)) event.preventDefault();
 }
 
-/** Do what a key does on a focused row of any list; letters stand in the table of keys. Return false for other keys. */
+/** Handle a key on a focused row of any list; the table of keys has the letters. Return false for other keys. */
 function pressed(key: string, { index, row, rows, go, open }: Cursor, folds: Folds): boolean {
   const isFoldable = row?.kind === "group" && row.isFolded === (key === "ArrowRight");
   if (row?.kind === "group" && (key === "Enter" || (/^Arrow(?:Left|Right)$/.test(key) && isFoldable))) {

@@ -1,4 +1,4 @@
-/** The filter: words and terms, with what may follow offered below, and what is wrong said at once. */
+/** The filter field: words and terms, with completions below, and errors at once. */
 import { Search, X } from "lucide-react";
 import { type ReactNode, type Ref, useId, useMemo } from "react";
 import { completionsOf } from "../../core/completions.ts";
@@ -16,7 +16,7 @@ type FilterFieldProps = {
   /** Keys that focus it, shown while it is empty. */
   readonly keys?: string | undefined;
   readonly placeholder: string;
-  /** Enter: to the list. */
+  /** Enter was pressed: the focus moves to the list. */
   readonly onEnter?: () => void;
 };
 

@@ -1,4 +1,4 @@
-/** What is wrong with the hosts, above the list: sessions that do not answer have a reason that is not their own. */
+/** The problems of hosts, above the list: they are the reason why sessions do not respond. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { troublesOf } from "../../core/hosts.ts";

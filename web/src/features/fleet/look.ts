@@ -1,13 +1,13 @@
-/** The look of the page's list and its address, which say the same: every view is a link. */
+/** The settings of the page's list and its address, which are kept equal: every view is a link. */
 import { useNavigate, useRouterState, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { useCell } from "../../state/store.ts";
 import { keepLook, type Look, lastLook, searchOf } from "./view.ts";
 
-/** The address waits for a pause: browsers refuse to have it changed with every key. The list does not wait. */
+/** The address changes after a pause, because browsers refuse changes at every key. The list changes at once. */
 const TYPING_MS = 200;
 
-/** Return the look, and what changes it. What the address does not say is as it was last. */
+/** Return the settings and the function that changes them. A setting that the address does not have keeps its last value. */
 export function useLook(): readonly [Look, (look: Look) => void] {
   const search = useSearch({ strict: false }) as Partial<Look>;
   const last = useCell(lastLook);
@@ -17,7 +17,7 @@ export function useLook(): readonly [Look, (look: Look) => void] {
   const { group = last.group, sort = last.sort } = search;
   const told = search.q ?? (isBehind ? last.q : "");
   const [q, setQuery] = useState(told);
-  /** The filter that the address has, as far as this page knows: another one came from outside, by Back for example. */
+  /** The filter that this page has put into the address. A different one came from outside, such as by the Back button. */
   const known = useRef(told);
   const look = useMemo(() => ({ q, group, sort }), [q, group, sort]);
 

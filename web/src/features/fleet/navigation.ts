@@ -1,4 +1,4 @@
-/** From one session to another in the order of the list, whether the list is on the page or not. */
+/** Moves between sessions in the order of the list, even if the list is not on the page. */
 
 import { parseFilter } from "../../core/filter.ts";
 import { Arrangement } from "../../core/groups.ts";
@@ -9,7 +9,7 @@ import { isFoldedNow, lastLook } from "./view.ts";
 
 export type Way = "previous" | "next" | "next-needing";
 
-/** Return the session to go to; null where there is none. The end of the list leads to its beginning. */
+/** Return the next session; null if there is none. After the end of the list comes its beginning. */
 export function sessionBeside(sessions: Keyed<SessionItem>, openId: string | null, way: Way): string | null {
   const look = lastLook.get();
   const clusters = new Arrangement({ ...look, filter: parseFilter(look.q) }).update(sessions.values(), Date.now());

@@ -1,7 +1,7 @@
 /**
- * The order of the list as it is shown, live and calm.
+ * The order of the list as it is shown: it follows the sessions, and no row moves under the pointer.
  *
- * The rule: while the pointer is over the list no row moves, comes or goes under it; what the rows say stays live. The
+ * While the pointer is over the list, no row moves, appears or disappears; the contents of the rows stay live. The
  * new order is shown when the pointer leaves, or has rested for 5 s. What the person does (filter, group, sort, fold)
  * takes effect at once. The order is made again from it at most once a frame, and only when something that decides it
  * has changed.
@@ -13,9 +13,9 @@ import { useFleet } from "../../state/context.tsx";
 import type { Keyed } from "../../state/store.ts";
 import type { SessionItem } from "../../wire/types.ts";
 
-/** A pointer that has rested so long is not aiming, in ms. */
+/** After this time without movement the pointer does not count, in ms. */
 export const REST_MS = 5_000;
-/** How often what ended a day ago is looked for, in ms. */
+/** How often sessions that ended a day ago leave the list, in ms. */
 const SWEEP_MS = 60_000;
 
 export type Ordered = {
@@ -40,7 +40,7 @@ export class Order {
     this.#sessions = sessions;
   }
 
-  /** Return the order of a view; a view that is asked for first is arranged at once. */
+  /** Return the order of a view; a view that is new is arranged at once. */
   get(view: View): Ordered {
     if (view !== this.#view) {
       this.#view = view;
@@ -65,7 +65,7 @@ export class Order {
     };
   }
 
-  /** The pointer is over the list and moves: keep every row in its place until it leaves or rests. */
+  /** The pointer moves over the list: keep every row in its place until the pointer leaves or rests. */
   readonly hold = (): void => {
     this.#isHeld = true;
     clearTimeout(this.#rest);
@@ -99,7 +99,7 @@ export class Order {
   }
 }
 
-/** Follow the order of a view while the component is there. */
+/** Follow the order of a view while the component is mounted. */
 export function useOrder(view: View): readonly [Ordered, Order] {
   const { sessions } = useFleet().fleet;
   const order = useMemo(() => new Order(sessions), [sessions]);

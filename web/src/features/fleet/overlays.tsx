@@ -1,4 +1,4 @@
-/** What opens over the list: the menu of a row, questions before an act, what was refused. Loaded when first asked for. */
+/** The overlays of the list: the menu of a row, confirmations, refusals. They are loaded when the first one opens. */
 import { useNavigate } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { isMac } from "../../browser/platform.ts";
@@ -17,7 +17,7 @@ import { RemoveDialog } from "./remove-dialog.tsx";
 import type { Selection } from "./selection.ts";
 import { TagDialog } from "./tag-dialog.tsx";
 
-/** What is asked of the person, or shown to them. */
+/** The overlay that is open. */
 export type Asking =
   | { readonly kind: "menu"; readonly id: string; readonly at: Element }
   | { readonly kind: "abort" | "stop" | "tag" | "remove"; readonly ids: readonly string[] };

@@ -115,12 +115,12 @@ function Fleet(): ReactNode {
   );
 }
 
-/** Focus the row that keys speak to. */
+/** Focus the current row. */
 function focusRow(list: VirtualHandle | null): void {
   list?.element?.querySelector<HTMLElement>('[role="row"][tabindex="0"]')?.focus({ preventScroll: true });
 }
 
-/** What is asked. When a question is closed and took the focus with it, the list has it again. */
+/** The open overlay. When it closes and its element had the focus, the list gets the focus back. */
 function useAsking(list: { readonly current: VirtualHandle | null }) {
   const [asking, ask] = useState<Asking | null>(null);
   const had = useRef(false);
@@ -135,7 +135,7 @@ function useAsking(list: { readonly current: VirtualHandle | null }) {
   return [asking, ask] as const;
 }
 
-/** Esc closes what is open, and lets go of the selection; it never does anything to a session. */
+/** Esc closes the overlay and clears the selection; it never changes a session. */
 function useEscape(close: () => void): void {
   const newest = useRef(close);
   newest.current = close;

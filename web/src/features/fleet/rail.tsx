@@ -26,7 +26,7 @@ import { RowList } from "./row-list.tsx";
 import { useSelection } from "./selection.ts";
 import { keepLook, lastLook, useFolds, useMedia, useView } from "./view.ts";
 
-/** Below this width a session has the page to itself. */
+/** Below this width the page shows only the session. */
 const ROOM = "(min-width: 900.02px)";
 
 export function SessionRail(props: { readonly openId: string }): ReactNode {

@@ -16,7 +16,7 @@ type RemoveDialogProps = {
   readonly onRemove: (ids: readonly string[], isForGood: boolean) => void;
 };
 
-/** A thousand answers are not shown one by one. */
+/** The largest number of sessions that are shown one by one. */
 const SHOW_EVERY_MS = 150;
 
 type Looked = ReadonlyMap<string, EndPreview | string>;

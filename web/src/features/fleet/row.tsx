@@ -182,7 +182,7 @@ function MoreButton({ id, title, isActive }: Omit<BoxProps, "isSelected">): Reac
   );
 }
 
-/** What the head of the list counts. */
+/** The counts in the head of the list. */
 export function countWords(shown: number, total: number): string {
   return shown === total
     ? counted(total, "session")

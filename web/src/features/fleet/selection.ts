@@ -18,7 +18,7 @@ export class Selection {
     else this.marks.set(id, true);
   }
 
-  /** Select everything between where the selection was begun and this one, in the order of the list. */
+  /** Select all sessions between the beginning of the range and this one, in the order of the list. */
   extendTo(id: string, order: readonly string[]): void {
     const from = this.#anchor === null ? -1 : order.indexOf(this.#anchor);
     const to = order.indexOf(id);

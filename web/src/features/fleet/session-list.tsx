@@ -20,7 +20,7 @@ type SessionListProps = {
   readonly selection: Selection;
   readonly list: RefObject<VirtualHandle | null>;
   readonly onMenu: (id: string, at: Element) => void;
-  /** The session in the preview; the preview follows the row that has the keys. */
+  /** The session in the preview, which follows the current row. */
   readonly peeked: string | null;
   readonly onPeek: (id: string | null) => void;
 };
@@ -112,7 +112,7 @@ function useListActions({ rows, selection, list, peeked, onMenu, onPeek }: Sessi
   ]);
 }
 
-/** While the preview is open, it shows the row that has the keys. */
+/** While the preview is open, it shows the current row. */
 function useFollowingPeek({ peeked, onPeek }: SessionListProps, { row }: Cursor): void {
   const key = row?.kind === "session" ? row.key : null;
   // biome-ignore lint/correctness/useExhaustiveDependencies: it follows the cursor, and nothing else

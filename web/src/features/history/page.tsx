@@ -22,7 +22,7 @@ import { Snippet } from "./snippet.tsx";
 
 const PAGE = 20;
 const TYPING_MS = 200;
-/** The server counts the sessions that a search hits up to here. */
+/** The largest number of sessions that the server counts for a search. */
 const COUNTED_MAX = 1000;
 const route = getRouteApi("/history");
 

@@ -1,4 +1,4 @@
-/** The inbox: everything that waits for a person, in all sessions, answered in place. One card has the keys. */
+/** The inbox: everything that waits for a person, in all sessions, answered in place. Keys act on one card. */
 import { useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { counted } from "../../core/text.ts";
@@ -46,7 +46,7 @@ export function InboxPage(): ReactNode {
     },
   ]);
 
-  // The focus follows the card that has the keys, unless the person is writing in one.
+  // The focus follows the current card, unless the person is writing in a card.
   useEffect(() => {
     const card = list.current?.querySelector<HTMLElement>("[data-focused=true]");
     const active = document.activeElement;

@@ -18,7 +18,7 @@ export const refusal = new Cell<(Said & { readonly field?: string | undefined })
 
 type Created = { readonly session: { readonly id: string } };
 
-/** Send it; `opened` is called with the id when the session can take prompts, `reopen` where it was refused. */
+/** Send it. `opened` is called with the id when the session can take prompts, `reopen` if the server refuses. */
 export async function create(
   hub: Hub,
   filled: Draft,

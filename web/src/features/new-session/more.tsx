@@ -92,7 +92,7 @@ export function More({ draft, faults, change }: MoreProps): ReactNode {
   );
 }
 
-/** Where it works and how much room it needs there: only where there is more than one machine. */
+/** The fields for the host and the resources, which are shown only if there are several hosts. */
 function Room({ draft, faults, change }: MoreProps): ReactNode {
   const { hosts } = useHosts();
   if (hosts.length < 2) return null;

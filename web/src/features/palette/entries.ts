@@ -16,7 +16,7 @@ export type Entry = {
   readonly marks: Match["marks"];
   readonly note: string;
   readonly look?: ReturnType<typeof lookOf>;
-  /** The keys do the same. */
+  /** The keys that have the same effect. */
   readonly action?: string;
   readonly run: () => void;
 };

@@ -12,7 +12,7 @@ export type Revival = {
   /** Whether the workspace was removed or is missing: without it the session cannot continue. */
   readonly isRemoved: boolean;
   readonly isBusy: boolean;
-  /** What the button says. */
+  /** The label of the button. */
   readonly label: string;
   /** Resolves to whether the session is back. */
   readonly revive: () => Promise<boolean>;

@@ -16,7 +16,7 @@ const SAID: Readonly<Record<string, string>> = {
   aborting: "OpenCode has not stopped yet; the abort continues",
 };
 
-/** Return what aborts the turn that runs. */
+/** Return the function that aborts the running turn. */
 export function useAbort(): () => Promise<void> {
   const { item } = useOpen();
   const command = useCommand();

@@ -1,4 +1,4 @@
-/** What may follow where the person writes: commands after `/`, files after `@`. */
+/** The completions at the caret: commands after `/`, files after `@`. */
 import { type KeyboardEvent, type ReactNode, type RefObject, useId, useMemo, useState } from "react";
 import { completed, type Trigger, triggerAt } from "../../../core/prompting.ts";
 import { hasProcess } from "../../../core/status.ts";

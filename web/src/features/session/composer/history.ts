@@ -6,7 +6,7 @@ import { useOpen } from "../open.tsx";
 export type PromptHistory = {
   /** Handle a key. Return whether the history uses it. */
   readonly onKeyDown: (event: KeyboardEvent<HTMLTextAreaElement>) => boolean;
-  /** The text is the person's own again. */
+  /** Leave the history: the person has changed the text. */
   readonly end: () => void;
 };
 

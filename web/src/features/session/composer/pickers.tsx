@@ -1,4 +1,4 @@
-/** Which agent and which model answer this prompt; without a choice, those of the session. */
+/** The choice of agent and model for this prompt; without one, those of the session. */
 import type { ReactNode } from "react";
 import { oneLine } from "../../../core/text.ts";
 import { useCell } from "../../../state/store.ts";
@@ -13,9 +13,9 @@ type PickerProps = {
   readonly onChange: (value: string | null) => void;
 };
 
-/** No choice: what the session has. */
+/** No choice: the session's own value. */
 const OWN = "";
-/** The agent that OpenCode takes where none is named. */
+/** The agent that OpenCode uses if a prompt names none. */
 const DEFAULT_AGENT = "build";
 
 export function AgentPicker({ offered, item, value, onChange }: PickerProps): ReactNode {

@@ -27,7 +27,7 @@ export function useDraft(sessionId: string): DraftState {
     void openDrafts();
     void sweepDrafts(isErased);
     void readDraft(sessionId).then(kept => {
-      // What was typed meanwhile is newer.
+      // A text that was typed meanwhile is newer.
       if (isTouched.current) return;
       newest.current = kept;
       setDraft(kept);

@@ -17,7 +17,7 @@ const BODY_BYTES = 20 * 1024 * 1024;
 export type Sending = {
   readonly isSending: boolean;
   readonly problem: Said | null;
-  /** Show beside the box what was refused. */
+  /** Show the refusal beside the box. */
   readonly refuse: (title: string, detail?: string) => void;
   readonly forget: () => void;
   /** Send; resolves to whether the server has it. */

@@ -33,7 +33,7 @@ export function ForkDialog({ turn, onClose }: ForkProps): ReactNode {
   const [problem, setProblem] = useState<Said | null>(null);
   const command = useCommand();
   const navigate = useNavigate();
-  // The messages up to a turn's end are those before the next turn.
+  // A turn's last message is the one before the next turn.
   const next = turn === null ? undefined : turns.byNumber.get(turn.number + 1);
 
   async function fork(): Promise<void> {

@@ -26,7 +26,7 @@ export function FilesTab(): ReactNode {
   );
 }
 
-/** Of an earlier moment: which snapshot of the files is shown. */
+/** For an earlier moment: the snapshot of the files that is shown. */
 function Moment(): ReactNode {
   const { item, at } = useOpen();
   const { data } = useFile(item.id, "", at);

@@ -10,17 +10,17 @@ import { useOpen } from "../open.tsx";
 import { useOpened } from "../transcript/opened.ts";
 import style from "./tools.module.css";
 
-/** Calls that took less are not said to have taken any time. */
+/** No duration is shown for calls that took less. */
 const NOTED_MS = 1_000;
 
 type CardProps = {
   readonly part: ToolPart;
-  /** Stands between the subject and the result. */
+  /** Shown between the subject and the result. */
   readonly note?: ReactNode;
   readonly isOpenAtFirst?: boolean;
   /** There is nothing to fold open yet. */
   readonly isEmpty?: boolean;
-  /** Stands at the end of the line, and is no part of what folds. */
+  /** Shown at the end of the line; it does not fold. */
   readonly beside?: ReactNode;
   readonly children?: ReactNode;
 };

@@ -11,7 +11,7 @@ import { useFetchWhole } from "../transcript/whole.ts";
 import style from "./tools.module.css";
 
 const LINES_SHOWN = 10;
-/** More would take the browser seconds to lay out; the rest is in the file or the terminal. */
+/** The browser would need seconds to lay out more; the file or the terminal has the rest. */
 const CHARS_SHOWN = 400_000;
 
 type OutputProps = { readonly part: ToolPart; readonly text: string; readonly linesShown?: number };

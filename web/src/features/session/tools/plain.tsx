@@ -14,7 +14,7 @@ export function PlainCard({ part }: { readonly part: ToolPart }): ReactNode {
   );
 }
 
-/** The text that a read adds around a file is for the model. */
+/** OpenCode adds text around a file that it reads, for the model only. */
 function contentOf(part: ToolPart): string {
   if (part.tool !== "read") return part.output;
   const found = /<(?:file|content)>\n?([\s\S]*?)\n?<\/(?:file|content)>/.exec(part.output);

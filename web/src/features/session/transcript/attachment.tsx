@@ -1,4 +1,4 @@
-/** A file that went with a prompt: a small picture of an image, a link for anything else. */
+/** A file of a prompt: a small picture of an image, a link for any other file. */
 import { FileText } from "lucide-react";
 import type { ReactNode } from "react";
 import { oneLine } from "../../../core/text.ts";

@@ -1,7 +1,7 @@
 /**
- * Follows the end of a transcript while that is what the reader wants.
+ * Keeps the end of a transcript visible while the reader wants to follow it.
  *
- * Following is an intent, not a distance: turning the wheel up, dragging, or a key that leads up ends it at once, however
+ * The reader's input decides, not the distance: turning the wheel up, dragging, or a key upwards ends it at once, however
  * near the end is; growth of a text or of the composer never does. Scrolling to the end starts it again.
  */
 import { type RefObject, useCallback, useEffect, useRef, useState } from "react";
@@ -15,11 +15,11 @@ export type Follow = {
   readonly isFollowing: boolean;
   /** Go to the end and follow. */
   readonly toEnd: () => void;
-  /** Stop following: the reader moves elsewhere. */
+  /** Stop following: the reader scrolls elsewhere. */
   readonly stop: () => void;
 };
 
-/** `canFollow`: the end of what is shown is the end of what was said. */
+/** `canFollow`: the last row that is loaded is the end of the transcript. */
 export function useFollow(
   scroller: RefObject<HTMLElement | null>,
   content: RefObject<HTMLElement | null>,
@@ -62,7 +62,7 @@ export function useFollow(
     const box = scroller.current;
     if (box === null) return;
     let touchY = 0;
-    // Whether the reader's last move led down: what the page scrolls by itself never begins to follow.
+    // Whether the reader's last input was downwards: scrolling by the page itself never begins to follow.
     let leadsDown = false;
     const lead = (isUp: boolean) => {
       leadsDown = !isUp;
@@ -80,7 +80,7 @@ export function useFollow(
       touchY = y;
     };
     const press = (event: PointerEvent) => {
-      // The scroll bar is no element: what is pressed beside the content is it, and it may lead anywhere.
+      // The scroll bar is no element. A press beside the content is on the scroll bar, which may scroll anywhere.
       if (event.target === box && event.offsetX >= box.clientWidth) leadsDown = true;
     };
     const scroll = () => {

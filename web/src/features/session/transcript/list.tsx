@@ -18,12 +18,12 @@ import { Tail } from "./tail.tsx";
 import { type Target, useForgetTarget } from "./target.ts";
 
 const OVERSCAN = 12;
-/** Rows from the edge at which the next page is fetched. */
+/** The distance from the edge at which the next page is fetched, in rows. */
 const NEAR_EDGE = 8;
-/** Above the first row, for the word that there is more. */
+/** Room above the first row, for the note that there are earlier messages. */
 const TOP_PX = 36;
 
-/** Fetch the page beyond the edge that the reader comes near to. */
+/** Fetch the next page when the reader comes near to an edge. */
 function useEdges(transcript: OpenTranscript, first: number, last: number, count: number): void {
   const loading = useCell(transcript.loading);
   const isLoaded = useCell(transcript.isLoaded);
@@ -71,7 +71,7 @@ function Rows({ target }: { readonly target: Target | null }): ReactNode {
     overscan: OVERSCAN,
     paddingStart: TOP_PX,
     anchorTo: "end",
-    // Sticking to the end is useFollow's alone; what comes before the reader is kept out of sight here.
+    // Only useFollow keeps the end visible. Here, rows that are added above do not move what is visible.
     followOnAppend: false,
     scrollEndThreshold: -1,
     initialOffset: Number.MAX_SAFE_INTEGER,
@@ -119,7 +119,7 @@ function Rows({ target }: { readonly target: Target | null }): ReactNode {
   );
 }
 
-/** Go to a message when the address asks for it. */
+/** Scroll to the message that the address names. */
 function useJump(
   target: Target | null,
   rows: readonly Row[],

@@ -1,8 +1,8 @@
 /**
- * Markdown of agents, as elements: no HTML is ever made of it.
+ * Markdown of agents as elements. It never becomes HTML.
  *
- * Raw HTML is shown as the text that it is, links are http(s) and lead away in a new tab, images become links: nothing is
- * loaded from elsewhere. A text that grows has only its last block read again.
+ * Raw HTML is shown as text, links are http(s) and open in a new tab, images become links: nothing is
+ * loaded from elsewhere. Of a text that grows, only the last block is parsed again.
  */
 import type { Token, Tokens } from "marked";
 import { Fragment, memo, type ReactNode, useMemo, useRef } from "react";
@@ -142,12 +142,12 @@ function shown(token: Known): ReactNode {
   }
 }
 
-/** Words as they are shown: the lexer has put characters in place of references, and any of them may deceive. */
+/** A text for display: the lexer has replaced references by characters, which are made visible where they would deceive. */
 function words(text: string): string {
   return plain(decoded(text));
 }
 
-/** A link that may be followed; any other is its text. */
+/** A link if its address is allowed; otherwise its text. */
 function Away({ href, children }: { readonly href: string; readonly children: ReactNode }): ReactNode {
   if (!/^https?:\/\//i.test(href)) return <span>{children}</span>;
   return (
@@ -157,7 +157,7 @@ function Away({ href, children }: { readonly href: string; readonly children: Re
   );
 }
 
-/** Headings of agents stand below those of the page. */
+/** Headings of agents have levels below those of the page. */
 function Heading({ depth, tokens }: { readonly depth: number; readonly tokens: readonly Token[] }): ReactNode {
   const Tag = depth <= 2 ? "h3" : depth <= 4 ? "h4" : "h5";
   return (

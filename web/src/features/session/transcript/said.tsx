@@ -7,7 +7,7 @@ import { Markdown } from "./markdown.tsx";
 import style from "./rows.module.css";
 import { useWhole } from "./whole.ts";
 
-/** Longer texts are no prose any more: they are shown as they are, the beginning first. */
+/** Longer texts are shown without Markdown, the beginning first. */
 const MARKDOWN_CHARS_MAX = 100_000;
 const SHOWN_CHARS = 20_000;
 
@@ -16,7 +16,7 @@ export function Said({ part }: { readonly part: TextPart }): ReactNode {
   return part.text.length > MARKDOWN_CHARS_MAX ? <LongText text={part.text} /> : <Markdown text={part.text} />;
 }
 
-/** A text of any length, with its beginning alone until all of it is wanted. */
+/** A text of any length: its beginning, and all of it on request. */
 export function LongText({ text }: { readonly text: string }): ReactNode {
   const [isWhole, setWhole] = useState(false);
   return (

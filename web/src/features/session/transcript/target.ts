@@ -1,4 +1,4 @@
-/** The message that the address leads to. */
+/** The message that the address names. */
 import { useNavigate, useRouterState, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { useTurns } from "../turns.tsx";
@@ -6,7 +6,7 @@ import { useTurns } from "../turns.tsx";
 /** `nonce` is new with every navigation: the same turn may be asked for twice. */
 export type Target = { readonly messageId: string; readonly nonce: unknown };
 
-/** Return the message that is named, or with which the named turn begins. */
+/** Return the named message, or the first message of the named turn. */
 export function useTarget(): Target | null {
   const { message, turn } = useSearch({ from: "/s/$id" });
   const nonce = useRouterState({ select: state => state.location.state.__TSR_key });
@@ -15,7 +15,7 @@ export function useTarget(): Target | null {
   return useMemo(() => (messageId === undefined ? null : { messageId, nonce }), [messageId, nonce]);
 }
 
-/** Return what takes the message out of the address: the reader goes somewhere else. */
+/** Return the function that removes the message from the address when the reader scrolls elsewhere. */
 export function useForgetTarget(): () => void {
   const search = useSearch({ strict: false });
   const navigate = useNavigate();

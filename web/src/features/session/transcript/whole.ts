@@ -1,11 +1,11 @@
-/** Fetches what the server has cut of a part. */
+/** Fetches the complete content of parts that the server has truncated. */
 import { useEffect, useState } from "react";
 import { line } from "../../../state/trouble.ts";
 import { sayError } from "../../../ui/toast.tsx";
 import type { Part } from "../../../wire/opencode.ts";
 import { useOpen } from "../open.tsx";
 
-/** Fetch the whole of a part that is in sight. */
+/** Fetch the complete content of a visible part. */
 export function useWhole(part: Part): void {
   const { transcript } = useOpen();
   const { id, isCut } = part;
@@ -14,7 +14,7 @@ export function useWhole(part: Part): void {
   }, [transcript, id, isCut]);
 }
 
-/** Return what fetches the whole of a part when it is wanted, and whether it is on its way. */
+/** Return the function that fetches a part's complete content, and whether it is being fetched. */
 export function useFetchWhole(part: Part): readonly [boolean, () => void] {
   const { transcript } = useOpen();
   const [isFetching, setFetching] = useState(false);
