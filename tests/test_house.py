@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tokenize
+import tomllib
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -298,6 +299,23 @@ def test_map_of_the_architecture_is_current() -> None:
     command = [sys.executable, "tools/architecture_map.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_order_of_imports_in_the_architecture_is_the_contract() -> None:
+    contract = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"][0]
+    layers = [layer.replace("fleet.", "").replace(" | ", ", ") for layer in contract["layers"]]
+    drawn = text("ARCHITECTURE.md").split("refuses other imports:")[1].split("##")[0]
+    assert " ".join(drawn.split()) == " > ".join(layers)
+
+
+def test_walk_of_a_prompt_names_functions_that_exist() -> None:
+    walk = text("ARCHITECTURE.md").split("## A prompt from HTTP to disk")[1].split("\n## ")[0]
+    steps = re.findall(r"^\d\. `([\w/]+\.py)`, `(?:(\w+)\.)?(\w+)`:", walk, re.MULTILINE)
+    assert len(steps) == 6
+    for path, owner, function in steps:
+        source = text(f"fleet/{path}")
+        assert re.search(rf"def {function}\b", source), (path, function)
+        assert not owner or re.search(rf"^class {owner}\b", source, re.MULTILINE), (path, owner)
 
 
 def prose(name: str) -> str:

@@ -115,21 +115,21 @@ class FleetClient(Places, AuditLog, Access):
         own the same create can be repeated after a crash.
         """
         body = CreateBody(
-            directory,
-            title,
-            isolation_strategy,
-            branch,
-            base_ref,
-            prompt,
-            agent,
-            model,
-            list(tags),
-            None if on_complete is None else OnComplete(on_complete),
-            budget,
-            host if host is None or isinstance(host, str) else dict(host),
-            cpus,
-            memory_mb,
-            on_host_loss,
+            directory=directory,
+            title=title,
+            isolation_strategy=isolation_strategy,
+            branch=branch,
+            base_ref=base_ref,
+            initial_prompt=prompt,
+            agent=agent,
+            model=model,
+            tags=list(tags),
+            on_complete=None if on_complete is None else OnComplete(on_complete),
+            budget=budget,
+            host=host if host is None or isinstance(host, str) else dict(host),
+            cpus=cpus,
+            memory_mb=memory_mb,
+            on_host_loss=on_host_loss,
         )
         made = await self._connection.write(Created, "POST", "/sessions", body=body, key=key)
         return Session(self._connection, made.session.id, made.session)

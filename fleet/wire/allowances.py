@@ -3,7 +3,7 @@
 import msgspec
 
 
-class AllowanceItem(msgspec.Struct, rename="camel"):
+class AllowanceItem(msgspec.Struct, rename="camel", kw_only=True):
     """A permission that is valid for every session of a directory until its OpenCode process ends.
 
     The session `sessionId` had asked for it, in the request `requestId`; `patterns` are OpenCode's own.

@@ -80,7 +80,7 @@ class BudgetBody(Body):
             raise ValueError("a budget is a finite number")
 
 
-class CreateBody(Body):
+class CreateBody(Body, kw_only=True):
     """`POST /api/sessions`.
 
     `host` is the name of a host, or labels that it must have. `cpus` (cores) and `memoryMb` (MiB) are reserved there.

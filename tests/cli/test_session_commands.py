@@ -114,7 +114,7 @@ async def test_show_says_why_prompts_wait(line: Line) -> None:
     assert (await fleet(line, "prompt", session_id, "and then that")).code == 0
     assert (await fleet(line, "abort", session_id)).code == 0
     shown = (await fleet(line, "show", session_id)).out
-    assert "queue      1 waits; the last turn was aborted: a further prompt lets them go" in shown
+    assert "queue      1 waits; the last turn was aborted: a further prompt starts them" in shown
 
 
 async def test_open_requests_are_shown_and_answered(line: Line) -> None:

@@ -22,7 +22,6 @@ from fleet.core.session.commands import (
     StopSession,
     WithdrawPrompt,
 )
-from fleet.core.session.consequences import is_cut_off, is_gone
 from fleet.core.session.decide import SESSION
 from fleet.core.session.events import (
     BudgetExceeded,
@@ -246,7 +245,7 @@ def check_turn(state: State, log: tuple[SessionEvent, ...]) -> None:
 
 def check_queue(state: State) -> None:
     """Prompts wait for a turn, for the session to come up or back, held, or for the budget: never for nothing."""
-    ready = state.phase == "idle" or (state.phase == "error" and not is_cut_off(state))
+    ready = state.phase == "idle" or (state.phase == "error" and not state.needs_resume)
     if state.queue.prompts and not state.queue.paused and ready and state.provisioning is None and not state.stopping:
         assert state.usage.exceeded is not None
     if state.phase == "stopped" and not state.stopping and state.provisioning is None and state.failure is None:
@@ -397,7 +396,7 @@ def test_session_can_work_again_from_every_reachable_state(data: st.DataObject) 
         s.submit("p9", resume=True),
     )
     for command in story:
-        if command is ANEW and not is_gone(state):
+        if command is ANEW and not state.has_lost_conversation:
             continue
         if command is ANEW and state.opencode.detaching_from is not None:
             state = carried_out(state)

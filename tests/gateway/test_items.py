@@ -131,7 +131,7 @@ async def test_an_item_says_why_prompts_wait(door: Door) -> None:
     assert (await shown(door, session_id))["queuePaused"] is None
     await door.knock("POST", f"/api/sessions/{session_id}/abort")
     item = await shown(door, session_id)
-    assert (item["queued"], item["queuePaused"]) == (1, "the last turn was aborted: a further prompt lets them go")
+    assert (item["queued"], item["queuePaused"]) == (1, "the last turn was aborted: a further prompt starts them")
 
 
 @pytest.mark.parametrize(

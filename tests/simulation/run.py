@@ -18,7 +18,6 @@ from fleet.actors.fleet import Fleet
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.webhooks import NewWebhook
 from fleet.core.instance.state import LIVE
-from fleet.core.session.consequences import is_gone
 from fleet.core.session.effects import FollowTurn, NotifyParent, SetUpWorkspace
 from fleet.core.session.state import State, is_held
 from fleet.core.webhook.payloads import MESSAGE_TYPES
@@ -91,7 +90,7 @@ def _may_wait(state: State, views: Views) -> bool:
     parent = None if state.settings.parent_id is None else views.sessions.get(state.settings.parent_id)
     ended = parent is not None and parent.phase in ("stopped", "disconnected") and parent.provisioning is None
     held = (SetUpWorkspace,) if is_held(state) else ()
-    silent = ended or (parent is not None and is_gone(parent))
+    silent = ended or (parent is not None and parent.has_lost_conversation)
     patient = (*held, *((FollowTurn,) if asks else ()), *((NotifyParent,) if silent else ()))
     return all(isinstance(effect, patient) for effect in views.sessions.decider.pending(state))
 
@@ -246,13 +245,13 @@ class _Run:
             await self._settle()
             views = (await self._machine.fleet()).fleet.views
             states = [state for each in chosen if (state := views.sessions.get(each.id)) is not None]
-            chosen = [state for state in states if state.queue.prompts or is_gone(state)]
+            chosen = [state for state in states if state.queue.prompts or state.has_lost_conversation]
 
     async def _put(self, probe: Probe) -> None:
         prompt = NewPrompt(probe.mark)
         await self._machine.call(lambda fleet: fleet.sessions.set_budget(probe.session, None, Caller()))
         state = (await self._machine.fleet()).fleet.views.sessions.get(probe.session)
-        if state is not None and is_gone(state):
+        if state is not None and state.has_lost_conversation:
             await self._machine.call(lambda fleet: fleet.sessions.resume(probe.session, Caller(), anew=True))
         await self._mend_workspace(state)
         heard = await self._machine.call(

@@ -40,7 +40,7 @@ def due(sessions: Sessions, before_ms: int) -> list[State]:
 def _ended_ms(state: State) -> float:
     """Return when the session did something for the last time; infinity while it has not ended."""
     has_ended = state.phase in ENDED or state.phase == "error"
-    if not has_ended or state.stopping or state.provisioning is not None or state.queue.prompts:
+    if not has_ended or state.is_changing or state.queue.prompts:
         return float("inf")
     return max(state.since_ms, state.turn_ended_at_ms)
 

@@ -21,7 +21,7 @@ from fleet.actors.effects.workspace_check import look
 from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.workspace_roots import WorkspaceRoots
 from fleet.core.session import commands
-from fleet.core.session.consequences import FRESH_HINT, is_gone
+from fleet.core.session.consequences import FRESH_HINT
 from fleet.core.session.state import State
 from fleet.core.session.values import Answer, Budget, SessionSettings
 from fleet.core.workspace.commands import EditWorkspace
@@ -294,13 +294,15 @@ class SessionUseCases:
         failure = state.failure if state.provisioning is None else None
         if failure is not None and failure.step not in (None, "setup"):  # which fails or not when it has been answered
             retry_after_s = INSTANCE_QUEUE_RETRY_S if failure.code == "overloaded" else None
-            hint = FRESH_HINT if is_gone(state) else self._way_back(state) if failure.code == "workspace_gone" else None
+            hint = FRESH_HINT if state.has_lost_conversation else self._way_back(state, failure.code)
             extra = {"sessionId": session_id}
             raise Problem(failure.code, failure.detail, hint=hint, retry_after_s=retry_after_s, extra=extra)
         return self._outcome(state)
 
-    def _way_back(self, session: State) -> str | None:
-        """Return how its workspace can be restored; None if Fleet has not removed it."""
+    def _way_back(self, session: State, code: str) -> str | None:
+        """Return how its workspace can be restored; None if that is not what is wrong, or Fleet has not removed it."""
+        if code != "workspace_gone":
+            return None
         workspace = self._context.views.workspaces.get(session.workspace_id)
         if workspace is not None and workspace.fault is not None:
             return way_out(workspace)

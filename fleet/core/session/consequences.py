@@ -65,7 +65,7 @@ def setup_ended(end: ReportSetupEnded, state: State) -> Events:
 
 
 def _pause(state: State, at_ms: int) -> Events:
-    if not _is_free(state) or state.usage.exceeded is not None or state.settings.budget is None:
+    if not state.can_start_turn or state.usage.exceeded is not None or state.settings.budget is None:
         return ()
     what = used_up(state, state.settings.budget)
     return () if what is None else (BudgetExceeded(what=what, at_ms=at_ms),)
@@ -87,7 +87,7 @@ def used_up(state: State, budget: Budget) -> str | None:
 
 def _next_turn(state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
     kept_back = state.queue.paused or state.usage.exceeded is not None
-    if fresh is None or not _is_free(state) or kept_back or not state.queue.prompts:
+    if fresh is None or not state.can_start_turn or kept_back or not state.queue.prompts:
         return ()
     prompt = state.queue.prompts[0]
     message_id = prompt.message_id or fresh.message_id
@@ -107,37 +107,19 @@ def queue_paused(state: State) -> str | None:
         return "the workspace's set-up waits for a person who allows its commands"
     if not state.queue.prompts or state.provisioning is not None:
         return None
-    if is_gone(state):
+    if state.has_lost_conversation:
         return f"OpenCode has lost the conversation: {FRESH_HINT}"
     if state.phase in ENDED:
         return f"the session is {state.phase}: resume it"
-    if is_cut_off(state):
+    if state.needs_resume:
         return "the session has no OpenCode process or no workspace: resume it"
     if not state.queue.paused:
         return None
     how = "is being aborted" if state.turn is not None else _ENDINGS.get(state.last_outcome or "", "did not finish")
-    return f"the last turn {how}: a further prompt lets them go"
+    return f"the last turn {how}: a further prompt starts them"
 
 
 _ENDINGS: Final = {"aborted": "was aborted", "interrupted": "was interrupted", "error": "failed"}
-
-
-def _is_free(state: State) -> bool:
-    """Return whether a turn could begin: OpenCode is available, and nothing runs, starts or ends."""
-    if state.stopping or state.provisioning is not None:
-        return False
-    return state.phase == "idle" or (state.phase == "error" and not is_cut_off(state))
-
-
-def is_cut_off(state: State) -> bool:
-    """Return whether only a resume can repair the failed session: it has no instance, or got stuck before one."""
-    half_way = state.failure is not None and state.failure.step is not None
-    return state.phase == "error" and (state.opencode.instance_id is None or half_way)
-
-
-def is_gone(state: State) -> bool:
-    """Return whether OpenCode has reported that it lost the conversation; a resume may find it again."""
-    return state.provisioning is None and state.failure is not None and state.failure.code == "session_gone"
 
 
 def _callback_to_parent(events: Events, before: State, after: State, at_ms: int) -> Events:

@@ -15,8 +15,6 @@ from fleet.core.session import commands, events
 from fleet.core.session.consequences import (
     FRESH_HINT,
     Events,
-    is_cut_off,
-    is_gone,
     moved,
     setup_ended,
     with_consequences,
@@ -42,7 +40,7 @@ def decide(command: commands.SessionCommand, state: State) -> Events:
     return _DECIDE[type(command)](command, state)
 
 
-# --------------------------------------------------------------------------------------------------- orders of callers
+# ------------------------------------------------------------------------------------------------- commands of callers
 
 
 def _create(command: commands.CreateSession, state: State) -> Events:
@@ -99,7 +97,7 @@ def _submit(command: commands.SubmitPrompt, state: State) -> Events:
         )
     if command.lost is not None:
         raise Rejected("workspace_gone", command.lost[0], hint=command.lost[1])
-    if is_gone(state):
+    if state.has_lost_conversation:
         said = f"OpenCode has lost the conversation of the session: {state.opencode.session_id}"
         raise Rejected("session_gone", said, hint=FRESH_HINT)
     if command.command == COMPACT and state.context is None and state.turn is None:
@@ -117,7 +115,7 @@ def _submit(command: commands.SubmitPrompt, state: State) -> Events:
             at_ms=command.at_ms,
         )
         return (accepted, steered)
-    if state.phase in ENDED or is_cut_off(state):
+    if state.phase in ENDED or state.needs_resume:
         return (accepted, events.ResumeRequested(at_ms=command.at_ms))
     return with_consequences((accepted,), state, command.at_ms, command.fresh)
 
@@ -146,7 +144,7 @@ def _skip_setup(command: commands.SkipSetup, state: State) -> Events:
             raise Rejected("session_not_ready", "the set-up runs", hint="abort it first")
         return (events.SetupSkipped(at_ms=command.at_ms),)
     failed = state.failure is not None and state.failure.step == "setup"
-    if not failed or state.stopping or state.provisioning is not None:
+    if not failed or state.is_changing:
         raise Rejected("setup_not_waiting", "no set-up of this session waits for a person or has failed")
     return (events.SetupSkipped(at_ms=command.at_ms), events.ResumeRequested(at_ms=command.at_ms))
 
@@ -179,21 +177,16 @@ def _begin_fresh(opencode_id: str, at_ms: int, state: State) -> Events:
     return with_consequences((*over, events.ResumeRequested(at_ms=at_ms, opencode_id=opencode_id)), state, at_ms, None)
 
 
-def _terminate(command: commands.StopSession, state: State) -> Events:
-    if state.stopping or (state.phase == "stopped" and _is_bare(state)):
+def _stop(command: commands.StopSession, state: State) -> Events:
+    if state.stopping or (state.phase == "stopped" and state.has_nothing_to_end):
         return ()
     return (events.StopRequested(at_ms=command.at_ms),)
 
 
-def _is_bare(state: State) -> bool:
-    """Return whether nothing is left to end: no running resume, no instance of a failed one, no prompt."""
-    return state.provisioning is None and state.is_detached and not state.queue.prompts
-
-
-def _retire(command: commands.CompleteIdleSession, state: State) -> Events:
+def _complete_idle(command: commands.CompleteIdleSession, state: State) -> Events:
     if state.phase not in RESTING or state.since_ms > command.idle_since_ms or state.opencode.instance_id is None:
         return ()
-    if state.stopping or state.provisioning is not None:
+    if state.is_changing:
         return ()
     if state.phase == "error":  # a failed session is not complete; the next prompt resumes it
         return (
@@ -218,7 +211,7 @@ _STOP: Final = "terminate it first, and wait for that; an OpenCode process that 
 
 
 def _erase(command: commands.EraseSession, state: State) -> Events:
-    if state.phase != "stopped" or state.stopping or not _is_bare(state):
+    if state.phase != "stopped" or state.stopping or not state.has_nothing_to_end:
         raise Rejected(
             "session_not_ready", "only a session that has stopped, with nothing left to end, can be erased", hint=_STOP
         )
@@ -302,7 +295,7 @@ def _read_notifications(command: commands.ReadNotifications, state: State) -> Ev
     return (events.NotificationsRead(numbers=tuple(sorted(numbers)), at_ms=command.at_ms),) if numbers else ()
 
 
-def _describe(command: commands.EditSession, state: State) -> Events:
+def _edit(command: commands.EditSession, state: State) -> Events:
     title = state.settings.title if command.title is None else command.title
     tags = state.settings.tags if command.tags is None else command.tags
     _check_title(title)
@@ -317,10 +310,10 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.AbortTurn: _abort,
     commands.ResumeSession: _resume,
     commands.SkipSetup: _skip_setup,
-    commands.StopSession: _terminate,
-    commands.EditSession: _describe,
+    commands.StopSession: _stop,
+    commands.EditSession: _edit,
     commands.MoveSession: _move,
-    commands.CompleteIdleSession: _retire,
+    commands.CompleteIdleSession: _complete_idle,
     commands.EraseSession: _erase,
     commands.EraseCallbacks: _erase_callbacks,
     commands.SetBudget: _set_budget,

@@ -84,7 +84,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 SetupStatus = Literal["required", "held", "running", "done", "failed", "skipped"]
-"""`queue_paused`: it waits until a person allows its commands."""
+"""`held`: it waits until a person allows its commands."""
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -241,9 +241,7 @@ class State(msgspec.Struct, frozen=True):
     requests: tuple[Request, ...] = ()  # open ones
     settled_requests: tuple[str, ...] = ()  # the newest closed ones: OpenCode may still list them
     answered: tuple[Answered, ...] = ()  # the newest answers of people
-    digest_by_id: dict[
-        str, str
-    ] = {}  # digests of messages and parts in the log: of this turn and the newest earlier ones
+    digest_by_id: dict[str, str] = {}  # of messages and parts in the log: of this turn and the newest earlier ones
     erased_parts: tuple[str, ...] = ()  # those that quoted an erased child: they are not recorded again
     usage: SessionUsage = SessionUsage()
     snapshots: Snapshots = Snapshots()
@@ -263,6 +261,32 @@ class State(msgspec.Struct, frozen=True):
     def is_detached(self) -> bool:
         """Whether it uses no OpenCode process and is not being detached from one."""
         return self.opencode.instance_id is None and self.opencode.detaching_from is None
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether its creation, a resume or a stop is under way."""
+        return self.stopping or self.provisioning is not None
+
+    @property
+    def has_nothing_to_end(self) -> bool:
+        """Whether a stop finds nothing: no running resume, no instance of a failed one, no prompt."""
+        return self.provisioning is None and self.is_detached and not self.queue.prompts
+
+    @property
+    def needs_resume(self) -> bool:
+        """Whether only a resume can repair the failed session: it has no instance, or got stuck before one."""
+        half_way = self.failure is not None and self.failure.step is not None
+        return self.phase == "error" and (self.opencode.instance_id is None or half_way)
+
+    @property
+    def can_start_turn(self) -> bool:
+        """Whether a turn could begin: OpenCode is available, and nothing runs, starts or ends."""
+        return not self.is_changing and (self.phase == "idle" or (self.phase == "error" and not self.needs_resume))
+
+    @property
+    def has_lost_conversation(self) -> bool:
+        """Whether OpenCode has reported that it lost the conversation; a resume may find it again."""
+        return self.provisioning is None and self.failure is not None and self.failure.code == "session_gone"
 
 
 def is_held(state: State) -> bool:

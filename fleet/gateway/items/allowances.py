@@ -19,7 +19,13 @@ def allowed_to(state: State, instance: Instance | None) -> list[AllowanceItem]:
     if instance is None or instance.phase in OVER:
         return []
     return [
-        AllowanceItem(each.session_id, each.request_id, each.permission, list(each.patterns), rfc3339(each.at_ms))
+        AllowanceItem(
+            session_id=each.session_id,
+            request_id=each.request_id,
+            permission=each.permission,
+            patterns=list(each.patterns),
+            at=rfc3339(each.at_ms),
+        )
         for each in instance.allowed
         if each.directory == state.directory
     ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from fleet.core.session.consequences import is_gone
 from fleet.core.session.events import (
     CallbackDelivered,
     CallbackOrdered,
@@ -39,7 +38,7 @@ def _differences(evidence: Evidence, child: State, parent: State, ordered: list[
     told = [f"{prefix}{event.number}" for event in events if isinstance(event, CallbackDelivered)]
     if given != told or not {f"{prefix}{number}" for number in ordered}.issuperset(told):
         yield f"session {child.id} says that it told {told}, and its parent has heard {given}"
-    if len(told) < len(ordered) and parent.phase not in ENDED - {"completed"} and not is_gone(parent):
+    if len(told) < len(ordered) and parent.phase not in ENDED - {"completed"} and not parent.has_lost_conversation:
         yield f"session {child.id} told {len(told)} of {ordered}, and its parent is {parent.phase}"
 
 
