@@ -7,16 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from fleet.errors import StartupError
 from fleet.events.catalog import make_registry
 from fleet.events.directory_identity import require_home
+from fleet.events.envelope import Cause
+from fleet.events.import_log import import_records
 from fleet.events.read_only import reading_export
 from fleet.events.redaction import parse_rule
 from tests.cli.sample_history import History, write_sample
 from tests.cli.terminal import fleet
 from tests.cli.test_log_sources import log
 from tests.client.line import Line
+from tests.events.samples import Opened, reworded, sample_registry
+from tests.fakes.clock import EPOCH_MS, FakeClock
+from tests.fakes.memory_log import MemoryDisk, MemoryLog
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +112,24 @@ def test_redaction_rules_mark_what_they_remove(history: History, tmp_path: Path)
     changed = (tmp_path / "less" / "events.jsonl").read_text().replace('"redacted":"text"', '"erased":true', 1)
     (tmp_path / "less" / "events.jsonl").write_text(changed)
     assert log("verify", "--export", str(tmp_path / "less")).exit_code == 1
+
+
+async def _replaced() -> list[bytes]:
+    disk = MemoryDisk()
+    log = MemoryLog(disk, sample_registry(), FakeClock())
+    await log.append("session-a", 0, [Opened("child"), Opened("other")], Cause())
+    await log.append("session-a", 2, [reworded((1, b'{"title":"erased"}'))], Cause())
+    return disk.records
+
+
+def test_export_without_an_order_still_proves_itself(tmp_path: Path) -> None:
+    import_records(tmp_path, trio.run(_replaced), EPOCH_MS)
+    history = History(tmp_path, tmp_path, "", "", 3)
+    assert [event.get("redacted") for event in exported(history, tmp_path / "whole")] == [None] * 3
+    events = exported(history, tmp_path / "less", "--redact", "type:session.callbacks-erased")
+    assert [event["data"] for event in events] == [{}, {"title": "other"}, {}]
+    assert {each.name for each in (tmp_path / "less").iterdir()} == {"events.jsonl", "export.json"}
+    assert "data whose order is not in the export" in log("verify", "--export", str(tmp_path / "less")).stdout
 
 
 def test_range_of_positions_is_exported(history: History, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """`fleet log export` writes the log, or a part of it, into a directory; `fleet log import` makes a log of one."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -126,15 +126,26 @@ async def _position(source: "LogSource", moment: str, option: Literal["from", "t
 
 
 async def _write(source: "LogSource", file: Path, first: int, last: int | None, rules: "list[RedactionRule]") -> int:
-    from fleet.events.redaction import redact
+    from fleet.events.redaction import Redaction
 
+    redaction = Redaction(rules)
     count = -1  # the last line is the signed head
     with file.open("xb") as written:
         async with aclosing(_lines(source, first, last)) as lines:
             async for line in lines:
-                written.write(redact(line, rules))
+                written.write(redaction.redact(line))
                 count += 1
+    more = redaction.finish(first + count)
+    if more is not None:
+        _rewrite(file, more)
     return count
+
+
+def _rewrite(file: Path, change: Callable[[bytes], bytes]) -> None:
+    before = file.rename(file.with_suffix(".before"))
+    with before.open("rb") as lines, file.open("xb") as written:
+        written.writelines(map(change, lines))
+    before.unlink()
 
 
 async def _lines(source: "LogSource", first: int, last: int | None) -> AsyncGenerator[bytes]:
