@@ -76,6 +76,12 @@ def test_the_doctor_ends_with_1_where_fleet_cannot_work(tmp_path: Path) -> None:
     assert "there is no OpenCode at" in done.stdout
 
 
+def test_the_doctor_checks_the_cluster_and_drills_when_it_is_asked_for_both(tmp_path: Path) -> None:
+    done = fleet("doctor", "--cluster", "--drill", "--data-dir", str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
+    assert "Fleet is configured for this machine alone" in done.stdout
+    assert "There is no event log in " in done.stderr, "and no drill without one"
+
+
 def test_the_doctor_in_json_names_a_taken_port(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

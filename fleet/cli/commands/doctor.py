@@ -43,6 +43,8 @@ def doctor(
     With --cluster, ask every machine of the cluster for its versions, clock, disk and memory, and whether this machine
     reaches it. It starts a short process on each, and needs no server; a server that runs says how it sees its hosts.
 
+    With both, the cluster is checked first.
+
     The exit code is 1 if Fleet cannot work, or a drill failed.
     """
     import msgspec
@@ -65,17 +67,18 @@ def _results(config: Config, scratch: Path | None, *, cluster: bool, drill: bool
     """Carry out the checks that the options choose; those of a drill one after the other."""
     import trio
 
-    if drill:
-        from fleet.drill.drills import run_drills
+    if not drill and not cluster:
+        from fleet.diagnosis.doctor import examine
 
-        return run_drills(config.data_dir, scratch)
+        yield from trio.run(examine, config, os.environ)
     if cluster:
         from fleet.diagnosis.cluster import examine_cluster
 
-        return trio.run(examine_cluster, config, os.environ)
-    from fleet.diagnosis.doctor import examine
+        yield from trio.run(examine_cluster, config, os.environ)
+    if drill:
+        from fleet.drill.drills import run_drills
 
-    return trio.run(examine, config, os.environ)
+        yield from run_drills(config.data_dir, scratch)
 
 
 def _show(check: "Check") -> None:

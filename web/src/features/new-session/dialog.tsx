@@ -13,6 +13,7 @@ import {
 import { age } from "../../core/text.ts";
 import { api } from "../../state/api.ts";
 import { useFleet, useIsConnected } from "../../state/context.tsx";
+import { useHosts } from "../../state/hosts.ts";
 import { useDocument } from "../../state/queries.ts";
 import { useCell } from "../../state/store.ts";
 import { Button } from "../../ui/button.tsx";
@@ -60,6 +61,7 @@ export function NewSessionDialog({ directory, parent, behind, onClose, onCreated
   const refusal = useCell(refusalCell);
   const [isTried, setTried] = useState(false);
   const [isMore, setMore] = useState(false);
+  const { hosts } = useHosts();
   if (!isMore && hasMore(draft)) setMore(true); // it stays open when the field is emptied again
   const prompt = useRef<HTMLTextAreaElement>(null);
   const recent = recentDirectories(fleet.sessions.values());
@@ -176,7 +178,7 @@ export function NewSessionDialog({ directory, parent, behind, onClose, onCreated
           />
         )}
         <details className={style.details} open={isMore}>
-          <summary>More: title, agent, model, parent, budget, tags</summary>
+          <summary>More: title, agent, model, parent, budget, tags{hosts.length > 1 && ", host, room"}</summary>
           <More draft={draft} faults={faults} change={change} />
         </details>
         <button type="submit" hidden />
