@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.core.session import effects as e
-from fleet.core.session.commands import MoveSession, ResumeSession, StopSession
+from fleet.core.session.commands import MoveSession, ResumeSession, SessionCommand, StopSession
 from fleet.core.session.decide import SESSION
 from fleet.core.session.decide_reports import ended_early
 from fleet.core.session.events import (
@@ -82,13 +82,31 @@ def test_lost_host_disconnects_its_sessions_which_wait_for_a_person_or_resume(
     given(SESSION, "s1", *s.roaming(*history)).when(s.instance_ended(instance)).then(s.disconnected(instance))
 
 
-def test_a_creation_whose_host_is_lost_fails_or_begins_again() -> None:
-    failed = s.failed("conversation", "host_unreachable", ended_early("why"))
-    ended = s.instance_ended(host_lost=True)
-    story = given(SESSION, "s1", *s.ON_INSTANCE).when(ended).then(failed, s.detached()).pending()
-    assert story.state.phase == "error"
-    story = given(SESSION, "s1", *s.roaming(*s.ON_INSTANCE)).when(ended)
-    story.then(failed, s.detached(), ResumeRequested(at_ms=s.AT)).pending("workspace")
+@pytest.mark.parametrize(
+    ("history", "report", "instance"),
+    [
+        (s.ON_INSTANCE, s.instance_ended(host_lost=True), "i1"),
+        (s.ON_INSTANCE, replace(s.provision_failed("conversation"), detail="why", host_lost=True), "i1"),
+        ((*s.CREATED, s.WORKSPACE), replace(s.provision_failed("instance"), detail="why", host_lost=True), ""),
+    ],
+)
+def test_a_session_whose_host_is_lost_during_its_creation_is_disconnected_or_begins_again(
+    history: tuple[SessionEvent, ...], report: SessionCommand, instance: str
+) -> None:
+    story = given(SESSION, "s1", *history, s.accepted("p1")).when(report).then(s.disconnected(instance)).pending()
+    assert (story.state.phase, story.state.evidence, story.state.provisioning) == ("disconnected", "why", None)
+    assert [each.kind for each in story.state.notifications] == ["disconnected"]
+    story.when(ResumeSession(at_ms=s.AT)).then(ResumeRequested(at_ms=s.AT)).pending("workspace")
+    story = given(SESSION, "s1", *s.roaming(*history)).when(report)
+    story.then(s.disconnected(instance), ResumeRequested(at_ms=s.AT)).pending("workspace")
+
+
+def test_a_resume_whose_host_is_lost_fails_or_begins_again() -> None:
+    report = replace(s.provision_failed("instance", "host_unreachable"), host_lost=True)
+    failed, history = s.failed("instance", "host_unreachable"), (s.disconnected(), ResumeRequested(at_ms=s.AT))
+    given(SESSION, "s1", *s.IDLE, *history, s.WORKSPACE).when(report).then(failed).pending()
+    story = given(SESSION, "s1", *s.roaming(*s.IDLE), *history, s.WORKSPACE).when(report)
+    story.then(failed, ResumeRequested(at_ms=s.AT)).pending("workspace")
 
 
 @pytest.mark.parametrize("history", [s.SENDING, s.ACTIVE, s.WAITING, s.ABORTING])

@@ -115,12 +115,13 @@ def test_only_a_waiting_set_up_can_be_skipped() -> None:
         given(SESSION, "s1", *history).when(SkipSetup(at_ms=s.AT)).then_rejected("setup_not_waiting")
 
 
-def test_set_up_whose_host_is_lost_fails_or_begins_again_on_another_host() -> None:
+def test_set_up_whose_host_is_lost_disconnects_the_session_or_begins_again_on_another_host() -> None:
     end = ReportSetupEnded(exit_code=None, code="host_unreachable", detail="no answer", host_lost=True, at_ms=s.AT)
     ended = SetupEnded(exit_code=None, detail="no answer", at_ms=s.AT)
-    failed = ProvisionFailed(step="setup", code="host_unreachable", detail="no answer", at_ms=s.AT)
-    given(SESSION, "s1", *RUNS).when(end).then(ended, failed).pending()
-    story = given(SESSION, "s1", *s.roaming(*RUNS)).when(end).then(ended, failed, ResumeRequested(at_ms=s.AT))
+    lost = s.disconnected("", "no answer")
+    story = given(SESSION, "s1", *RUNS).when(end).then(ended, lost).pending()
+    assert how(story.state) == ("failed", None, "disconnected")
+    story = given(SESSION, "s1", *s.roaming(*RUNS)).when(end).then(ended, lost, ResumeRequested(at_ms=s.AT))
     story.pending("workspace")
 
 

@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from fleet.actors.context import Context
-from fleet.actors.effects.host_calls import until_host_answers
+from fleet.actors.effects.host_calls import until_host_answers, within
 from fleet.actors.effects.known_offers import KnownOffers
 from fleet.actors.effects.live_events import LiveEvents
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
@@ -70,10 +70,11 @@ class InstanceEffects:
         await report(commands.ReportSpawned(identity=identity, at_ms=self._now()))
 
     async def _await_ready(self, instance_id: str, effect: AwaitReady, report: Reporter) -> None:
-        with trio.move_on_after(SPAWN_READY_TIMEOUT_S):
-            host = self._context.host_of_instance(instance_id).opencode
-            wait = partial(host.wait_ready, instance_id, effect.identity)
-            endpoint = await until_host_answers(wait, instance=instance_id)
+        host = self._context.host_of_instance(instance_id)
+        wait = partial(host.opencode.wait_ready, instance_id, effect.identity)
+        ready = partial(until_host_answers, wait, instance=instance_id)
+        endpoint = await within(self._context, host.name, SPAWN_READY_TIMEOUT_S, ready)
+        if endpoint is not None:
             await report(commands.ReportReady(endpoint=endpoint, at_ms=self._now()))
             return
         late = f"it did not report its port within {SPAWN_READY_TIMEOUT_S:.0f} s"

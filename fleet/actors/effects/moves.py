@@ -143,17 +143,6 @@ class Moves:
         return None if known.draining_since_ms is None else f"{host} is drained"
 
 
-async def await_answer(context: Context, host: str) -> bool:
-    """Wait for a host that has not answered a call, and return whether it does now; False if it is lost."""
-    hosts = context.views.hosts
-    with trio.move_on_after(HOST_RETRY_S):  # a call may notice before the host is silent
-        while context.known_hosts.host(host).phase == "up":
-            await hosts.change_of(HOSTS_ID, hosts.get(HOSTS_ID))
-    while context.known_hosts.host(host).phase == "silent":
-        await hosts.change_of(HOSTS_ID, hosts.get(HOSTS_ID))
-    return context.known_hosts.host(host).phase == "up"
-
-
 def _is_stuck(workspace: Workspace) -> bool:
     """Return whether the workspace could not be made, because its host did not answer."""
     return workspace.phase == "failed" and workspace.prepared is None and workspace.failure_code == "host_unreachable"

@@ -7,7 +7,6 @@ that it raises is reported as its failure or makes it retry (failures.py).
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -18,8 +17,10 @@ from fleet.actors.effects.callbacks import Callbacks
 from fleet.actors.effects.diffs import DiffEffects
 from fleet.actors.effects.directory_release import Disposal
 from fleet.actors.effects.erasure import SessionErasure
+from fleet.actors.effects.host_calls import await_answer, within
 from fleet.actors.effects.live_events import LiveEvents
-from fleet.actors.effects.moves import Moves, await_answer
+from fleet.actors.effects.moves import Moves
+from fleet.actors.effects.openings import Openings, lost_with_host
 from fleet.actors.effects.placement import Delayed, Placement
 from fleet.actors.effects.prompt_delivery import Deliveries
 from fleet.actors.effects.restored_conversations import RestoredConversations
@@ -38,7 +39,6 @@ from fleet.core.session import effects as e
 from fleet.core.session.commands import SessionCommand
 from fleet.core.session.decide_reports import ended_early
 from fleet.core.session.report_commands import (
-    ReportConversationOpen,
     ReportDetached,
     ReportInstanceReady,
     ReportProvisionDelayed,
@@ -46,7 +46,6 @@ from fleet.core.session.report_commands import (
     ReportWorkspaceReady,
 )
 from fleet.core.session.state import State
-from fleet.core.session.values import ForkPoint
 from fleet.core.workspace.commands import PrepareWorkspace
 from fleet.core.workspace.faults import described
 from fleet.errors import Problem, Rejected
@@ -60,7 +59,7 @@ from fleet.limits import (
     SPAWN_READY_TIMEOUT_S,
     TURN_RECHECK_S,
 )
-from fleet.ports import Message, OpenCode, OpenCodeSession, WorkspaceSpec
+from fleet.ports import WorkspaceSpec
 
 _log = structlog.get_logger(__name__)
 
@@ -96,7 +95,7 @@ class SessionEffects:
         self._turns = TurnEffects(context, conversations, changes)
         self._callbacks = callbacks
         self._moves = Moves(context, rooms)
-        self._restored = restored
+        self._openings = Openings(context, conversations, restored)
 
     async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
         """Carry out `effect` for the session and report."""
@@ -210,60 +209,21 @@ class SessionEffects:
 
     async def _instance(self, session_id: str, effect: e.AttachInstance, delayed: Delayed) -> SessionCommand:
         instance_id = await self._placement.place(session_id, effect, delayed)
-        with trio.move_on_after(SPAWN_READY_TIMEOUT_S * 2):  # the instance's own deadline comes first
-            state = await self._context.views.instances.wait(instance_id, lambda s: s.phase in LIVE | OVER)
-            if state.phase in LIVE:
-                return ReportInstanceReady(instance_id=instance_id, at_ms=self._now())
-            if state.failure_code is not None:
-                raise Problem(state.failure_code, state.evidence)
-            raise Problem("opencode_exited", ended_early(state.evidence))
-        raise Problem("opencode_not_ready", "the OpenCode process did not become ready in time")
+        wait = partial(self._context.views.instances.wait, instance_id, lambda s: s.phase in LIVE | OVER)
+        host = self._context.host_of_instance(instance_id).name
+        state = await within(self._context, host, SPAWN_READY_TIMEOUT_S * 2, wait)  # its own deadline comes first
+        if state is None:
+            raise Problem("opencode_not_ready", "the OpenCode process did not become ready in time")
+        if state.phase in LIVE:
+            return ReportInstanceReady(instance_id=instance_id, at_ms=self._now())
+        if state.host_lost:
+            return lost_with_host("instance", state.evidence, self._now())
+        if state.failure_code is not None:
+            raise Problem(state.failure_code, state.evidence)
+        raise Problem("opencode_exited", ended_early(state.evidence))
 
     async def _open_conversation(self, session_id: str, effect: e.OpenConversation, report: Reporter) -> None:
-        if not effect.exists:
-            self._conversations.of(session_id).next_turn = 1
-        await report(await self._conversation(session_id, effect))
-
-    async def _conversation(self, session_id: str, effect: e.OpenConversation) -> SessionCommand:
-        client = await self._context.connections.get(effect.instance_id)
-        if self._restored.is_due(effect):
-            self._context.connections.load(effect.instance_id, effect.directory)
-            opencode_id = await self._restored.restore(session_id, effect, client)
-            return ReportConversationOpen(
-                opencode_id=opencode_id, at_ms=self._now(), fresh=self._context.fresh(), restored=True
-            )
-        if not effect.exists:
-            # To create and to name a session OpenCode loads its directory twice, by itself one after the other.
-            self._context.connections.load(effect.instance_id, effect.directory)
-            session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
-            copied = (
-                () if effect.origin is None else await self._copied(effect.instance_id, client, effect.origin, session)
-            )
-            return ReportConversationOpen(
-                opencode_id=session.id, at_ms=self._now(), fresh=self._context.fresh(), copied=copied
-            )
-        if await client.read_session(effect.opencode_id) is None:
-            raise Problem("session_gone", f"OpenCode's store has no session {effect.opencode_id} any more")
-        return ReportConversationOpen(opencode_id=effect.opencode_id, at_ms=self._now(), fresh=self._context.fresh())
-
-    async def _copied(
-        self, instance_id: str, client: OpenCode, origin: ForkPoint, session: OpenCodeSession
-    ) -> tuple[Message, ...]:
-        """Copy the messages of its origin into a fork, read them back and return them; a partial copy is completed.
-
-        OpenCode on another host than the origin's does not have them: then they are those of the log.
-        """
-        recorded = await self._restored.of_origin(origin, instance_id)
-        told = await client.read_messages(origin.opencode_id) if recorded is None else recorded
-        kept = tuple(takewhile(lambda message: message.info.id != origin.message_id, told))
-        if not kept:
-            return ()
-        await self._context.host_of_instance(instance_id).opencode.copy_messages(kept, session)
-        copied = await client.read_messages(session.id)
-        if len(copied) < len(kept):
-            said = f"OpenCode imported {len(copied)} of the {len(kept)} messages of the session that is forked"
-            raise Problem("opencode_refused", said)
-        return copied
+        await self._openings.open(session_id, effect, report)
 
     # ----------------------------------------------------------------------------------------------------- end of life
 

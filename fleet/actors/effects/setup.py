@@ -12,7 +12,7 @@ import structlog
 
 from fleet.actors.context import Context
 from fleet.actors.effects.diffs import DiffEffects
-from fleet.actors.effects.moves import await_answer
+from fleet.actors.effects.host_calls import await_answer
 from fleet.actors.effects.port_ranges import PortRanges
 from fleet.actors.runtime.aggregate import Deliver, ReportBack
 from fleet.actors.runtime.causation import cause_here

@@ -11,6 +11,7 @@ from fleet.core.session.events import (
     ProvisionFailed,
     ResumeRequested,
     SessionCompleted,
+    SessionDisconnected,
     SessionEvent,
     SessionStopped,
     SetupEnded,
@@ -59,9 +60,25 @@ def setup_ended(end: ReportSetupEnded, state: State) -> Events:
     if end.code is None:
         return (ended,)
     failed = ProvisionFailed(step="setup", code=end.code, detail=end.detail, at_ms=end.at_ms)
-    if end.host_lost and state.settings.on_host_loss == "resume" and not state.stopping:
-        return (ended, failed, ResumeRequested(at_ms=end.at_ms))
-    return with_consequences((ended, failed), state, end.at_ms, None)
+    return (ended, *step_failed(failed, state, host_lost=end.host_lost))
+
+
+def step_failed(
+    failed: ProvisionFailed, state: State, *, host_lost: bool, left: Events = (), evidence: str | None = None
+) -> Events:
+    """Return the events for a failed step of creation or resume; `left` are those of the process that it leaves.
+
+    A session that is lost with its host while it is created is disconnected, with the `evidence`. If it is to be
+    resumed on another host, it begins again there.
+    """
+    resumes = host_lost and state.settings.on_host_loss == "resume" and not state.stopping
+    again = (ResumeRequested(at_ms=failed.at_ms),) if resumes else ()
+    if host_lost and state.phase == "created":
+        instance_id, why = state.opencode.instance_id or "", evidence or failed.detail
+        return (SessionDisconnected(instance_id=instance_id, evidence=why, at_ms=failed.at_ms), *again)
+    if again:
+        return (failed, *left, *again)
+    return with_consequences((failed, *left), state, failed.at_ms, None)
 
 
 def _pause(state: State, at_ms: int) -> Events:

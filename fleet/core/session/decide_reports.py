@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fleet.core.session import events as session_events
 from fleet.core.session import report_commands, turn_events
-from fleet.core.session.consequences import Events, setup_ended, with_consequences
+from fleet.core.session.consequences import Events, setup_ended, step_failed, with_consequences
 from fleet.core.session.state import RUNNING, State, newest_tree
 from fleet.core.session.values import digest, raw
 from fleet.ports import Message, Tokens
@@ -84,7 +84,7 @@ def _provision_failed(command: report_commands.ReportProvisionFailed, state: Sta
     failed = session_events.ProvisionFailed(
         step=command.step, code=command.code, detail=command.detail, at_ms=command.at_ms
     )
-    return with_consequences((failed,), state, command.at_ms, None)
+    return step_failed(failed, state, host_lost=command.host_lost)
 
 
 def _provision_delayed(command: report_commands.ReportProvisionDelayed, state: State) -> Events:
@@ -233,16 +233,12 @@ def _instance_ended(command: report_commands.ReportInstanceEnded, state: State) 
     )
     if state.stopping:
         return (detached,)
-    resumes = command.host_lost and state.settings.on_host_loss == "resume"
-    again = (session_events.ResumeRequested(at_ms=command.at_ms),) if resumes else ()
     if state.provisioning is not None:
         # In this order: a detach during provisioning would order another instance.
         detail = ended_early(command.evidence)
         code = "host_unreachable" if command.host_lost else "opencode_exited"
         failed = session_events.ProvisionFailed(step=state.provisioning, code=code, detail=detail, at_ms=command.at_ms)
-        return (
-            (failed, detached, *again) if again else with_consequences((failed, detached), state, command.at_ms, None)
-        )
+        return step_failed(failed, state, host_lost=command.host_lost, left=(detached,), evidence=command.evidence)
     if state.phase == "idle" and command.orderly:
         return (
             session_events.SessionCompleted(
@@ -253,7 +249,8 @@ def _instance_ended(command: report_commands.ReportInstanceEnded, state: State) 
         disconnected = session_events.SessionDisconnected(
             instance_id=command.instance_id, evidence=command.evidence, at_ms=command.at_ms
         )
-        return (disconnected, *again)
+        resumes = command.host_lost and state.settings.on_host_loss == "resume"
+        return (disconnected, session_events.ResumeRequested(at_ms=command.at_ms)) if resumes else (disconnected,)
     return (detached,)
 
 

@@ -145,7 +145,7 @@ class InstanceDetached(Event, frozen=True, kw_only=True):
 
 
 class SessionDisconnected(Event, frozen=True, kw_only=True):
-    """Its instance ended unexpectedly, or was stopped during a turn."""
+    """Its instance ended unexpectedly, or was stopped during a turn; `instance_id` is "" if it had none yet."""
 
     instance_id: str
     evidence: str

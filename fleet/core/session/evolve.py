@@ -210,7 +210,7 @@ def _disconnected(state: State, event: events.SessionDisconnected) -> StatePatch
     # Prompts behind the interrupted turn wait until a person prompts, even when that turn is continued.
     cut_off = state.turn is not None and not state.turn.aborting
     paused = with_queue(state, paused=state.queue.paused or cut_off)
-    return {**_gone(state, event, state.opencode.detaching_from), **paused}
+    return {**_gone(state, event, state.opencode.detaching_from), **paused, "provisioning": None}
 
 
 def _instance_detached(state: State, event: events.InstanceDetached) -> StatePatch:

@@ -64,11 +64,12 @@ class ReportConversationOpen(Command, frozen=True, kw_only=True):
 
 
 class ReportProvisionFailed(Command, frozen=True, kw_only=True):
-    """A step of creation or resume failed; `code` is a problem code."""
+    """A step of creation or resume failed; `code` is a problem code. `host_lost`: its host is lost."""
 
     step: ProvisionStep
     code: str
     detail: str
+    host_lost: bool = False
 
 
 class ReportProvisionDelayed(Command, frozen=True, kw_only=True):

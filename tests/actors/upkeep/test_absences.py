@@ -1,6 +1,7 @@
 """What happens to sessions when their host is silent, lost, or back."""
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from fleet.actors.prompt import NewPrompt
 from fleet.actors.usecases.sessions import NewSession
 from fleet.core.instance.state import State as Instance
 from fleet.core.session.state import State
-from fleet.core.session.values import SessionSettings
+from fleet.core.session.values import OnHostLoss, SessionSettings
+from fleet.errors import Problem
 from tests.fakes.cluster import LEASE_S, MARGIN_S, SILENT_S, FakeCluster
 from tests.fakes.machine import FakeMachine
 from tests.gateway.door import REPOSITORY, Door, Machine
@@ -98,6 +100,43 @@ async def test_a_lost_host_disconnects_its_sessions_and_leaves_a_turn_to_be_sent
     assert f"its host {node.name} is lost since " in now(wide, busy).evidence
     instance = instance_of(wide, busy)
     assert (instance.phase, instance.swept, instance.sessions) == ("lost", True, {})
+
+
+@pytest.mark.parametrize("step", ["instance", "conversation"])
+@pytest.mark.parametrize("on_loss", ["ask", "resume"])
+async def test_a_session_whose_host_is_lost_during_its_creation_waits_for_a_person_or_begins_elsewhere(
+    cluster: FakeCluster, wide: Door, step: str, on_loss: OnHostLoss
+) -> None:
+    node = cluster.machines["n1"]
+    settings = SessionSettings(title="", strategy="worktree", host="n1", on_host_loss=on_loss)
+
+    async def begin() -> None:
+        with suppress(Problem):  # the caller does not wait for so long
+            await wide.fleet.sessions.create(NewSession(REPOSITORY, settings, NewPrompt("echo")), CALLER)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(begin)
+        session = await reached(wide, step)
+        node.power_off()
+        await trio.sleep(LEASE_S)
+        waiting = now(wide, session)
+        assert (waiting.phase, waiting.provisioning) == ("created", step), "nothing is concluded from silence alone"
+        await trio.sleep(LOSS_S - LEASE_S)
+        if on_loss == "ask":
+            assert now(wide, session).phase == "disconnected"
+            assert "its host n1 is lost" in now(wide, session).evidence
+            await wide.fleet.sessions.resume(session.id, CALLER)
+        ended = await wide.fleet.views.sessions.wait(session.id, lambda s: s.last_outcome is not None)
+    assert (ended.last_outcome, ended.phase, host_of(wide, session)) == ("finished", "idle", "n2")
+
+
+async def reached(door: Door, step: str) -> State:
+    """Wait until a session is in this step of its creation."""
+    while True:
+        for session in door.fleet.views.sessions:
+            if session.provisioning == step:
+                return session
+        await trio.sleep(0.001)
 
 
 async def test_a_start_does_not_wait_for_a_host_that_is_away(machine: Machine, cluster: FakeCluster) -> None:
