@@ -6,9 +6,9 @@ error.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from unicodedata import normalize
 
 import msgspec
@@ -41,8 +41,21 @@ class HistorySearch(msgspec.Struct, frozen=True):
             raise Rejected("invalid", "the offset is a number of at least 0", field="offset")
 
 
-def match_expression(search: str, inside: Callable[[str], Sequence[str]] = lambda _: ()) -> str:
-    """Return the FTS5 expression for a search text; "" where it has no words.
+class Term(NamedTuple):
+    """A word or phrase of a search: its text, the FTS5 expression of it, and the phrases that contain it."""
+
+    text: str
+    quoted: str
+    others: Sequence[str]
+
+    @property
+    def expression(self) -> str:
+        """The FTS5 expression of the term with its other phrases."""
+        return f"({' OR '.join((self.quoted, *self.others))})" if self.others else self.quoted
+
+
+def terms_of(search: str, inside: Callable[[str], Sequence[str]] = lambda _: ()) -> list[Term]:
+    """Return the words and phrases of a search text.
 
     `inside` returns the phrases that contain a word, or a part in a script without spaces (history_vocabulary.py).
     """
@@ -50,20 +63,18 @@ def match_expression(search: str, inside: Callable[[str], Sequence[str]] = lambd
         (phrase or word, bool(word)) for phrase, word in _WORDS.findall(normalize("NFC", search.replace("\0", " ")))
     ]
     terms = [(text, plain) for text, plain in found if any(char.isalnum() for char in text)]
-    if not terms:
-        return ""
     quoted = [f'"{text}"' for text, _ in terms]
-    last, plain = terms[-1]
-    if plain and len(last) >= HISTORY_PREFIX_CHARS_MIN:
+    if terms and terms[-1][1] and len(terms[-1][0]) >= HISTORY_PREFIX_CHARS_MIN:
         quoted[-1] += "*"
-    pairs = zip(quoted, terms, strict=True)
-    return " AND ".join(
-        _either(one, inside(text) if plain or not text.isascii() else ()) for one, (text, plain) in pairs
-    )
+    return [
+        Term(text, one, inside(text) if plain or not text.isascii() else ())
+        for one, (text, plain) in zip(quoted, terms, strict=True)
+    ]
 
 
-def _either(quoted: str, others: Sequence[str]) -> str:
-    return f"({' OR '.join((quoted, *others))})" if others else quoted
+def match_expression(terms: Iterable[Term]) -> str:
+    """Return the FTS5 expression for texts with all terms; "" for no terms."""
+    return " AND ".join(term.expression for term in terms)
 
 
 def parse_instant(text: str, field: str, *, last: bool = False) -> int:

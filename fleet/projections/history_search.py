@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX
+from fleet.limits import HISTORY_COUNT_MAX, HISTORY_SNIPPET_WORDS, HISTORY_TEXTS_MAX, HISTORY_WORDS_MAX
+from fleet.projections import history_scan as scan
 from fleet.projections import history_vocabulary as vocabulary
 from fleet.projections.history_page import FoundSession, HistoryPage, Snippet
-from fleet.projections.history_query import HistorySearch, match_expression
+from fleet.projections.history_query import HistorySearch, match_expression, terms_of
 from fleet.projections.history_text import unmark
 
 _KIND: Final = "iif(kind = 'answer' AND (number, message) IN asked, 'prompt', kind)"
@@ -25,10 +26,30 @@ def search(sql: sqlite3.Connection, query: HistorySearch) -> HistoryPage:
     """Return the sessions that match."""
     if not query.search.strip():
         return _list(sql, query)
-    expression = match_expression(query.search, partial(vocabulary.phrases, sql))
-    if not expression:
-        return HistoryPage((), 0, reached(sql))
-    return _match(sql, expression, query)
+    expression = match_expression(terms_of(query.search, partial(vocabulary.phrases, sql)))
+    page = _match(sql, expression, query)
+    if page.total:
+        return page
+    thorough = _thorough(sql, query.search)
+    return page if thorough == expression else _match(sql, thorough, query)
+
+
+def _thorough(sql: sqlite3.Connection, text: str) -> str:
+    """Return the expression for texts that contain all terms anywhere inside of words; "" if there is none.
+
+    It costs more, and is for searches without hits: they mean that no text contains all terms.
+    """
+    terms = terms_of(text, partial(vocabulary.short_phrases, sql))
+    loose = [
+        term for term in terms if len(term.others) >= HISTORY_WORDS_MAX - 1
+    ]  # more words contain it than are listed
+    if not loose or len(terms) == 1:
+        return match_expression(terms)
+    rest = match_expression(term for term in terms if term not in loose)
+    found = scan.phrases_in_texts(sql, rest, [term.text for term in loose])
+    if not all(found):
+        return ""
+    return " AND ".join(filter(None, (rest, *(f"({' OR '.join(phrases)})" for phrases in found))))
 
 
 def _list(sql: sqlite3.Connection, query: HistorySearch) -> HistoryPage:
@@ -42,6 +63,8 @@ def _list(sql: sqlite3.Connection, query: HistorySearch) -> HistoryPage:
 
 
 def _match(sql: sqlite3.Connection, expression: str, query: HistorySearch) -> HistoryPage:
+    if not expression:
+        return HistoryPage((), 0, reached(sql))
     sessions: list[tuple[int, tuple[Any, ...]]] = []
     total = 0
     for row, found in _hits(sql, expression, query):

@@ -5,17 +5,17 @@
     signs       FTS5         the single signs of words in scripts without spaces, for parts of one or two signs
 
 So a search for a part becomes a search for the words that contain it, which uses the index of whole words
-(history_store.py). A word is removed with the last text that has it. Both indexes store no content, so a deletion must
-repeat the inserted text.
+(history_store.py). Where too many words contain it, those of the texts themselves are used (history_scan.py). A word is
+removed with the last text that has it. Both indexes store no content, so a deletion must repeat the inserted text.
 """
 
 import re
 import sqlite3
-import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
 from fleet.limits import HISTORY_WORD_CHARS_MAX, HISTORY_WORDS_MAX
+from fleet.projections.history_scan import folded, phrases_in_texts
 
 SCHEMA: Final = """
 CREATE TABLE vocabulary (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
@@ -36,10 +36,7 @@ _SIGNS: Final = re.compile(f"[{_SIGN}]")
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text in order, in lower case and without accents."""
-    if not text.isascii():
-        apart = unicodedata.normalize("NFD", text)
-        text = unicodedata.normalize("NFC", "".join(each for each in apart if not "\u0300" <= each <= "\u036f"))
-    return _WORD.findall(text.lower())
+    return _WORD.findall(folded(text))
 
 
 def learn(sql: sqlite3.Connection, text: str) -> None:
@@ -74,12 +71,31 @@ def phrases(sql: sqlite3.Connection, term: str) -> list[str]:
     """Return FTS5 phrases of texts that contain the term inside words; none when whole words are enough."""
     words = words_of(term)
     if len(words) == 1:
-        return [f'"{each}"' for each in _holding(sql, words[0]) if each != words[0]]
+        return _others(_holding(sql, words[0]), words[0])
     if not words or len(words[0]) > HISTORY_WORD_CHARS_MAX:
         return []
     rest = " ".join(words[1:])
     beginning = "*" if term[-1:].isalnum() else ""
-    return [f'"{each} {rest}"{beginning}' for each in _ending(sql, words[0])]
+    ending = _ending(sql, words[0])
+    if len(ending) < HISTORY_WORDS_MAX:
+        return [f'"{each} {rest}"{beginning}' for each in ending]
+    [found] = phrases_in_texts(sql, f'"{rest}"{beginning}', [term])
+    return found
+
+
+def short_phrases(sql: sqlite3.Connection, term: str) -> list[str]:
+    """Return the phrases of a term, those of a part of one or two letters included."""
+    words = words_of(term)
+    if len(words) != 1 or len(words[0]) >= _TRIGRAM or _SIGNS.search(words[0]):
+        return phrases(sql, term)
+    rows = sql.execute(
+        "SELECT word FROM vocabulary WHERE instr(word, ?) ORDER BY length(word) LIMIT ?", (words[0], HISTORY_WORDS_MAX)
+    )
+    return _others([word for [word] in rows], words[0])
+
+
+def _others(found: Iterable[str], word: str) -> list[str]:
+    return [f'"{each}"' for each in found if each != word]
 
 
 def _holding(sql: sqlite3.Connection, part: str) -> Iterable[str]:
@@ -90,7 +106,7 @@ def _holding(sql: sqlite3.Connection, part: str) -> Iterable[str]:
         return _found(sql, "pieces", " AND ".join(f'"{each}"' for each in trigrams), part)
     if _SIGNS.search(part):
         return _found(sql, "signs", f'"{_signs(part)}"', part)
-    return ()  # most words contain one or two given letters
+    return ()  # most words contain one or two given letters: `short_phrases`
 
 
 def _found(sql: sqlite3.Connection, index: str, expression: str, part: str) -> list[str]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import Rejected
-from fleet.projections.history_query import HistorySearch, match_expression, parse_instant
+from fleet.projections.history_query import HistorySearch, match_expression, parse_instant, terms_of
 from fleet.projections.history_store import HistoryStore
 
 
@@ -27,7 +27,7 @@ from fleet.projections.history_store import HistoryStore
     ],
 )
 def test_words_and_phrases(search: str, expression: str) -> None:
-    assert match_expression(search) == expression
+    assert match_expression(terms_of(search)) == expression
 
 
 STORE = HistoryStore(None)

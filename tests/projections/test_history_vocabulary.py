@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.core.session.events import SessionErased, SessionStopped
+from fleet.limits import HISTORY_WORDS_MAX
 from fleet.projections.history_query import HistorySearch
 from fleet.projections.history_vocabulary import SCHEMA, forget, learn, phrases, words_of
 from tests.projections.sessions_log import SessionsLog
@@ -67,6 +68,29 @@ async def test_part_of_a_word_is_found_and_marked(text: str, search: str) -> Non
 async def test_words_in_no_text_are_not_found(search: str) -> None:
     async with running(await world_of(CHINESE, KOREAN, JAPANESE, CODE)) as history:
         assert await find(history, search) == []
+
+
+@pytest.mark.parametrize(
+    "search", ["1.18", "8.3", "v1.18.3", "by_e", "by_email in str", "me field", "lue siz", "户 值s"]
+)
+async def test_part_is_found_although_many_words_contain_it(search: str) -> None:
+    counted = range(HISTORY_WORDS_MAX + 9)
+    many = [" ".join(f"{n}{part}" for n in counted) for part in ("1", "8", "by", "me", "lue", "siz", "户", "值")]
+    async with running(await world_of(*many, f"{CODE} userValue valueSize 用户e 的值s", *many)) as history:
+        assert await find(history, search) == [f"s{len(many)}"]
+
+
+async def test_short_part_in_a_word_is_found_if_no_word_begins_with_it() -> None:
+    async with running(await world_of("nothing", "the userDB and its userID")) as history:
+        assert [await find(history, search) for search in ("db", "ID", "rd", "db the", "db x")] == [["s1"]] * 4 + [[]]
+
+
+async def test_parts_that_many_words_contain_are_found_in_one_text() -> None:
+    many = [" ".join(f"{part}{n}" for n in range(HISTORY_WORDS_MAX + 9)) for part in ("name", "size")]
+    async with running(await world_of(*many, "the longUserNameOfAll and theLongSizeOfAll", *many)) as history:
+        assert await find(history, "name size") == ["s2"]
+        assert await find(history, "size name the") == ["s2"]
+        assert await find(history, "size name other") == []
 
 
 async def test_each_session_is_found_once_by_words_and_parts() -> None:
