@@ -264,11 +264,12 @@ def decode_event(
     It is `Damaged` for the record of another place, as for one that cannot be read. Raises `UnreadableEvent`.
     """
     try:
-        end = _LENGTH_BYTES + _length(record)[0]
-        salted, head = record[end:], record[_LENGTH_BYTES:end]
-        if len(salted) < SALT_BYTES or head[-_DIGEST_AT:-_DIGEST_ENDS] != _sha256(salted).digest():
-            salted, head = _rare_content(record, prove), header_bytes(record)
-        kind = _decode_kind(head)
+        marked = _length(record)[0]
+        end = _LENGTH_BYTES + (marked & _LENGTH_MASK)
+        salted = record[end:] if marked < _COMPRESSED else record[end : end + SALT_BYTES] + _payload(record, end)
+        if len(salted) < SALT_BYTES or record[end - _DIGEST_AT : end - _DIGEST_ENDS] != _sha256(salted).digest():
+            salted = _rare_content(record, prove)
+        kind = _decode_kind(record[_LENGTH_BYTES:end])
         if kind.version != version or kind.position != position or kind.stream != stream:
             return Damaged(MISPLACED)
         return registry.decode(kind.type, kind.schema, salted[SALT_BYTES:]) if salted else _ERASED
@@ -282,7 +283,7 @@ def decode_event(
 
 
 def _rare_content(record: bytes, prove: Proof) -> bytes:
-    """Return salt and payload of a record that is compressed, replaced or has a longer header; none if erased."""
+    """Return salt and payload of a record that is replaced or has a longer header; none if erased."""
     end = _header_end(record)
     if _is_erased(record, end):
         return b""

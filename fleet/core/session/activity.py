@@ -12,6 +12,10 @@ from fleet.limits import HEAD_CHARS
 Kind = Literal["text", "reasoning", "tool", "request", "prompt"]
 
 
+SHOWN: Final = frozenset(("tool", "text", "reasoning"))
+"""The types of parts that can show an activity."""
+
+
 class Activity(msgspec.Struct, frozen=True):
     """A line of at most `HEAD_CHARS` characters. `tool` names the tool of a call or of a permission request.
 
@@ -28,8 +32,11 @@ def head(text: str) -> str:
     """Return the first `HEAD_CHARS` characters of a text on one line, with one space between words."""
     start = text[:HEAD_CHARS]
     # Most texts begin with a line that is fine as it is; the general way is ten times slower, and replays pay for it.
-    if start.isprintable() and "  " not in start and start[:1] != " " and start[-1:] != " ":
-        return start
+    if start.isprintable() and "  " not in start and start[:1] != " ":
+        if start[-1:] != " " or text[HEAD_CHARS : HEAD_CHARS + 1].strip():
+            return start
+        if len(text) == len(start):
+            return start[:-1]
     return " ".join(text[: 4 * HEAD_CHARS].split())[:HEAD_CHARS]
 
 
@@ -86,7 +93,7 @@ def of_part(body: msgspec.Raw | bytes, at_ms: int) -> Activity | None:
     if part.type == "tool":
         state = part.state or _ToolState()
         return Activity("tool", _call(state), _began_ms(state.time, at_ms), part.tool)
-    if part.type not in ("text", "reasoning") or part.synthetic:
+    if part.type not in SHOWN or part.synthetic:
         return None
     line = last_line(part.text or "")
     kind: Kind = "text" if part.type == "text" else "reasoning"

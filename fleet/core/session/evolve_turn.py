@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 
 from fleet.core.session import turn_events
-from fleet.core.session.activity import Activity, head, of_part, prompt_words
+from fleet.core.session.activity import SHOWN, Activity, head, of_part, prompt_words
 from fleet.core.session.context import context_of
 from fleet.core.session.state import Answered, Failure, QueuedPrompt, Request, State, Turn
 from fleet.core.session.values import digest, is_callback
@@ -149,8 +149,11 @@ def _paid(state: State, event: turn_events.MessageRecorded) -> StatePatch:
 
 def _part_recorded(state: State, event: turn_events.PartRecorded) -> StatePatch:
     patch: StatePatch = {"digest_by_id": {**state.digest_by_id, event.part_id: digest(event.body)}}
-    line = of_part(event.body, event.at_ms) if event.message_id == state.answering else None
-    return patch if line is None else {**patch, "last_line": line}
+    if event.message_id == state.answering and event.type in SHOWN:
+        line = of_part(event.body, event.at_ms)
+        if line is not None:
+            patch["last_line"] = line
+    return patch
 
 
 def _turn_tree_taken(state: State, event: turn_events.TurnSnapshotTaken) -> StatePatch:
