@@ -1,4 +1,4 @@
-# Fleet's tasks. `make` lists them. Nothing but python3 (3.11 or newer), git, node with npm and make has to be there.
+# Fleet's tasks. `make` lists them. They need python3 (3.11 or newer), git, node with npm, and make.
 .POSIX:
 SHELL = /bin/sh
 
@@ -10,32 +10,32 @@ KILLS = 50
 UV_VERSION = 0.13.9
 
 BIN = .venv/bin
-# OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence last. What make and its command line
-# set is not for the makefiles of those who use Fleet: an agent's shell inherits the server's environment.
+# OpenCode comes from FLEET_OPENCODE, then from the PATH, then from .tools: hence .tools is last. An agent's shell inherits
+# the server's environment, so variables of this make are removed: they would change the makefiles of the agent's project.
 TOOLS_PATH = unset MAKEFLAGS MAKELEVEL MAKEOVERRIDES MFLAGS ARGS; PATH="$$PATH:$$PWD/.tools/node_modules/.bin"
 
 .PHONY: help run demo setup web dev web-tools browser test check screenshots sim fuzz drill drill-cluster bench constraints wire map histories clean
 
 help:
 	@echo 'make run      set up and start Fleet (ARGS="--port 8080" for its options)'
-	@echo 'make web      build the page where its sources have changed'
-	@echo 'make dev      serve the page with reload, on a Fleet that runs (FLEET_URL=http://localhost:3000)'
+	@echo 'make web      build the page if its sources have changed'
+	@echo 'make dev      serve the page with live reload, in front of a running Fleet (FLEET_URL=http://localhost:3000)'
 	@echo 'make demo     set up and show two sessions at work'
 	@echo 'make screenshots  take the pictures of the page for README and docs'
 	@echo 'make test     set up and run the checks and tests, without the long ones (drill, fuzz)'
-	@echo 'make check    the checks alone: lint, types, import contracts'
-	@echo 'make sim      the simulation: 500 seeds (SEED=n replays one, COUNT=n runs so many)'
-	@echo 'make fuzz     the fuzzer of the API, for longer (COUNT=n requests of each kind, SEED=n replays)'
-	@echo 'make drill    the long drill: servers and agents are killed (KILLS=n of them, SEED=n replays the decisions)'
-	@echo 'make drill-cluster  machines of a Ray cluster lose power and network (needs root; FAULTS=n SEED=n KINDS="agent power")'
-	@echo 'make bench    the benchmarks'
-	@echo 'make setup    the set-up alone'
-	@echo 'make browser  see that there is a Chromium, which some tests need'
+	@echo 'make check    run the static checks: lint, format, types, import contracts, checks of the page'
+	@echo 'make sim      run the simulation with 500 seeds (SEED=n replays one, COUNT=n runs n of them)'
+	@echo 'make fuzz     send the server everything that openapi.json allows (COUNT=n requests of each kind, SEED=n replays)'
+	@echo 'make drill    kill real servers and agents (KILLS=n of them, SEED=n replays the decisions)'
+	@echo 'make drill-cluster  take power and network from machines of a Ray cluster (needs root; FAULTS=n SEED=n KINDS="agent power")'
+	@echo 'make bench    run the benchmarks'
+	@echo 'make setup    install what is missing, and nothing else'
+	@echo 'make browser  install Chromium, which some tests need, if it is missing'
 	@echo 'make constraints  pin the dependencies of pyproject.toml again'
 	@echo 'make wire     write the types of the dashboard again'
-	@echo 'make map      write the map in ARCHITECTURE.md from the modules'\'' first sentences'
-	@echo 'make histories  record again what a page receives, for the tests of the dashboard'
-	@echo 'make clean    remove what set-up and tests made'
+	@echo 'make map      write the map in ARCHITECTURE.md again, from the modules'\'' first sentences'
+	@echo 'make histories  record again what a page receives, and the states of golden histories'
+	@echo 'make clean    remove what set-up and tests have made'
 
 run: setup
 	@$(PYTHON) tools/setup.py --page try

@@ -1,4 +1,4 @@
-"""Every limit in Fleet, with unit and reason (law 7). Units go last in the name."""
+"""Every limit in Fleet, with unit and reason (law 7), grouped by its owner. Units go last in the name."""
 
 from typing import Final
 
@@ -19,6 +19,20 @@ GZIP_BYTES_MIN: Final = 8 * KIB  # smaller JSON fits into a few packets: compres
 GZIP_LEVEL: Final = 5  # 200 sessions: 190 KB become 19 KB in 3 ms; a higher level gains 2 % for twice the time
 PAGE_BYTES_MAX: Final = 64 * MIB  # of the built page, held in memory with its compressed files; it has 4
 STREAMS_PER_CLIENT_MAX: Final = 2048  # open at a time; a reader costs some 30 KiB
+BUDGET_MAX: Final = 10**12  # dollars, tokens or minutes: a larger budget limits nothing
+TAGS_MAX: Final = 50
+PAGE_DEFAULT: Final = 50
+PAGE_MAX: Final = 200
+SESSIONS_PAGE_MAX: Final = 1000  # sessions in one response, about 1.5 MB: they are encoded already
+PATH_CHARS_MAX: Final = 4096  # the kernel's own limit, in bytes
+UNREAD_BODY_DRAIN_S: Final = 1.0  # a response waits so long for an unread request body; then the connection is closed
+FIND_QUERY_CHARS_MAX: Final = 200  # of the name of a file, directory or branch that a client searches for
+RESPONSE_SLICE_ITEMS: Final = 32  # of a long list, read and encoded in one step, about 2 ms; then other tasks run
+ENCODED_SLICE_ITEMS: Final = 128  # likewise, if most are encoded already: about 0.3 ms, and 6 ms if none is
+RESPONSE_SLICE_BYTES: Final = 256 * KIB  # likewise
+QUERIES_CACHED: Final = 16  # decoded queries of each route: clients repeat the same ones
+ACCEPT_FAILED_LOG_S: Final = 60.0  # between two log lines that there is no file descriptor left for connections
+HTTP_GRACE_S: Final = 5.0  # running requests at a shutdown
 
 # Access tokens
 TOKENS_MAX: Final = 200  # revoked ones included: the log names all of them
@@ -33,20 +47,14 @@ LOGIN_FAILURES_MAX: Final = 10  # in a row from one client address, then 429
 LOGIN_FAILURE_REFILL_S: Final = 6.0  # after so long the client has one more attempt
 LOOPBACK_ANSWERS_CACHED: Final = 1024  # addresses of which it is known whether they are on this machine
 CLIENT_ADDRESSES_REMEMBERED_MAX: Final = 4096  # the address that was seen longest ago is forgotten
-BUDGET_MAX: Final = 10**12  # dollars, tokens or minutes: a larger budget limits nothing
-TAGS_MAX: Final = 50
-PAGE_DEFAULT: Final = 50
-PAGE_MAX: Final = 200
-SESSIONS_PAGE_MAX: Final = 1000  # sessions in one response, about 1.5 MB: they are encoded already
-PATH_CHARS_MAX: Final = 4096  # the kernel's own limit, in bytes
-UNREAD_BODY_DRAIN_S: Final = 1.0  # a response waits so long for an unread request body; then the connection is closed
-FIND_QUERY_CHARS_MAX: Final = 200  # of the name of a file, directory or branch that a client searches for
+TOKEN_LOOK_S: Final = 5.0  # between looks at the token file, which other processes change: one system call each
+RECORDS_EVERY_S: Final = 60.0  # one event for what a client repeats (refused requests, logins, proofs): no full log
+RECORD_KINDS_MAX: Final = 50  # kinds counted apart in that time; others are counted without their actor
+TOKEN_IDLE_S: Final = 3600.0  # the first request with a token after so long is a login: at most 24 events a day each
 
 # Event log
 COMPRESSED_BYTES_MAX: Final = 256 * KIB  # on the event loop, in 2 ms; an attachment of 20 MiB would take a second
-COMPRESSED_BYTES_MIN: Final = (
-    512  # shorter payloads would save a tenth of the log, and cost a sixth of a replay's speed
-)
+COMPRESSED_BYTES_MIN: Final = 512  # shorter payloads would save a tenth of the log for a sixth of a replay's speed
 EVENT_BYTES_MAX: Final = 32 * MIB  # one prompt with attachments (20 MiB as base64) and its envelope
 BATCH_EVENTS_MAX: Final = 2048  # a commit of this size costs about 6 ms; more would only add latency
 APPEND_QUEUE_MAX: Final = 16_384  # appends that wait for the writer, then `overloaded`
@@ -61,9 +69,6 @@ APPEND_QUEUE_BYTES_MAX: Final = 256 * MIB  # of payloads that wait for the write
 STREAM_NAME_BYTES_MAX: Final = 256  # an LMDB key of 511 bytes holds name and position
 STREAM_HEADS_MAX: Final = 65_536  # versions of streams kept in memory, about 10 MiB; others are read from the log
 ERASE_PAGE_EVENTS: Final = 256  # erased in one commit, about 2 ms; longer streams take several, with others between
-BLOB_BYTES_MAX: Final = 32 * MIB  # one content; the caller cuts a larger one
-BLOB_PUT_BYTES_MAX: Final = 512 * MIB  # of contents in one put: they and LMDB's transaction are held in memory
-BLOB_MAP_BYTES: Final = 256 * 1024 * MIB  # address space of the blob store, not disk
 VERIFY_PAGE_EVENTS: Final = 128  # verified in one step, about 2 ms; then other tasks run
 LOG_SEARCH_PAGE_EVENTS: Final = 512  # headers read in one step, about 1 ms; then other tasks run
 LOG_SEARCH_EVENTS_MAX: Final = 16_384  # headers that one request reads, in 50 ms; its response says where to continue
@@ -72,25 +77,34 @@ LOG_CHAIN_EVENTS_MAX: Final = 200  # events in one response about causes
 ERASURES_LISTED_MAX: Final = 1000  # erased streams in one proof of the log, 200 KB; all of them are verified
 LOG_HEADS_EXPECTED_MAX: Final = 200  # in one request to verify the log: they have to fit into its headers
 ANCHOR_INTERVAL_S: Final = 600.0  # between two heads in the anchor file: an attacker could rewrite less than that
+LOG_TYPES_CHARS_MAX: Final = 4096  # of a list of event types; all types together are half of it
+EXPORT_PAGE_EVENTS: Final = 128  # exported in one step, about 2 ms; then other tasks run
+EXPORT_PAGE_BYTES: Final = MIB  # likewise; a reader that does not read holds so much in memory
+REPLAY_PAGE_EVENTS: Final = 1024  # read in one step while replaying, about 3 ms
+SNAPSHOTS_WAITING_MAX: Final = 256  # for the next commit; beyond, the oldest are dropped: a snapshot is disposable
+SNAPSHOT_EVERY_EVENTS: Final = 256  # bounds the fold of one activation to about a millisecond
+
+# Blobs
+BLOB_BYTES_MAX: Final = 32 * MIB  # one content; the caller cuts a larger one
+BLOB_PUT_BYTES_MAX: Final = 512 * MIB  # of contents in one put: they and LMDB's transaction are held in memory
+BLOB_MAP_BYTES: Final = 256 * 1024 * MIB  # address space of the blob store, not disk
+
+# Explanations and comparisons of the log
 WHY_STEPS_MAX: Final = 64  # sentences that explain one event: more explain nothing
 WHY_LISTED_MAX: Final = 10  # tool calls, requests or files that one explanation lists of a turn
 BETWEEN_LISTED_MAX: Final = 20  # prompts or files of one session in a comparison of two positions
 BETWEEN_SESSIONS_MAX: Final = 200  # in a comparison of two positions: those that changed last
 WHY_TURN_EVENTS_MAX: Final = 100_000  # of one turn, read in pages, to explain an event: some seconds
-LOG_TYPES_CHARS_MAX: Final = 4096  # of a list of event types; all types together are half of it
-EXPORT_PAGE_EVENTS: Final = 128  # exported in one step, about 2 ms; then other tasks run
-EXPORT_PAGE_BYTES: Final = MIB  # likewise; a reader that does not read holds so much in memory
-DRILL_KILLS: Final = 4  # of a process that appends to a scratch copy: a second each
-DRILL_PROCESS_S: Final = 10.0  # for that process to end
-DRILL_APPENDS_MAX: Final = 4096  # until its file has to grow
-DRILL_EVENT_BYTES: Final = 64 * KIB  # of each of these: 256 MiB at most
-DRILL_COPIES_MAX: Final = 3  # attempts to copy the log of a server that writes to it
+
+# Trials of policies
 PERMISSION_PATTERNS_CACHED: Final = 1024  # compiled patterns of permission rules; a configuration has some dozens
 PERMISSION_RULES_MAX: Final = 1000  # permissions, and patterns of each, in rules to try
 PERMISSION_PATTERN_CHARS_MAX: Final = 4096  # a path
 POLICY_SESSIONS_MAX: Final = 1000  # that a trial of rules names; by default it takes all
 POLICY_EXAMPLES_MAX: Final = 10  # tool calls that a trial shows of each session
 POLICY_WORDS_CHARS_MAX: Final = 500  # of such a call's command
+
+# Evidence packs
 PACK_OUTPUT_CHARS_MAX: Final = 32 * KIB  # of one tool call's output in an evidence pack; a person reads no more
 PACK_PATCH_LINES_MAX: Final = 4000  # of one file's diff on the page of an evidence pack; its patch has all lines
 PACK_DIFF_LINES_MAX: Final = 50_000  # of all diffs on that page, about 5 MB
@@ -99,11 +113,18 @@ EVIDENCE_PAGE_EVENTS: Final = 64  # folded in one step for a pack or a trial, ab
 PACK_ITEMS_SLICE: Final = 16  # items of an evidence pack, encoded in one step: a tool call may have 32 KiB of output
 PACK_PAGE_SLICE: Final = 1000  # pieces of its page that are made in one step, some milliseconds
 PACK_STEPS_MAX: Final = 5000  # on that page, about 10 MB that a browser still opens; the document has all
+
+# Backups
 BACKUP_CONTENTS_MAX: Final = 64  # asked for in one request of a backup: their names fit into its address
 BACKUP_ROWS_MAX: Final = 4096  # owners or files in one part of a backup: about 5 ms, then other tasks run
-REPLAY_PAGE_EVENTS: Final = 1024  # read in one step while replaying, about 3 ms
-SNAPSHOTS_WAITING_MAX: Final = 256  # for the next commit; beyond, the oldest are dropped: a snapshot is disposable
-SNAPSHOT_EVERY_EVENTS: Final = 256  # bounds the fold of one activation to about a millisecond
+RESTORE_LISTED_MAX: Final = 20  # missing workspaces that `fleet restore` prints; `fleet workspaces` has all
+
+# Drills of the doctor
+DRILL_KILLS: Final = 4  # of a process that appends to a scratch copy: a second each
+DRILL_PROCESS_S: Final = 10.0  # for that process to end
+DRILL_APPENDS_MAX: Final = 4096  # until its file has to grow
+DRILL_EVENT_BYTES: Final = 64 * KIB  # of each of these: 256 MiB at most
+DRILL_COPIES_MAX: Final = 3  # attempts to copy the log of a server that writes to it
 
 # Feed and live streams
 FEED_BUFFER_EVENTS_MAX: Final = 1024  # per subscription, then it is saturated and catches up from the log
@@ -113,14 +134,9 @@ FEED_PAGE_BYTES: Final = MIB  # of payloads in such a page: it ends with the eve
 SIGNAL_BUFFER_MAX: Final = 4096  # per reader; signals beyond are dropped, the finished part supersedes them
 SIGNAL_BUFFER_BYTES_MAX: Final = 4 * MIB  # likewise; a signal of a tool has all of its output so far
 TOOL_SIGNAL_S: Final = 0.25  # between two signals of one tool, each of which repeats all of its output
-RESPONSE_SLICE_ITEMS: Final = 32  # of a long list, read and encoded in one step, about 2 ms; then other tasks run
-ENCODED_SLICE_ITEMS: Final = 128  # likewise, if most are encoded already: about 0.3 ms, and 6 ms if none is
-RESPONSE_SLICE_BYTES: Final = 256 * KIB  # likewise
 HEARTBEAT_S: Final = 15.0
-QUERIES_CACHED: Final = 16  # decoded queries of each route: clients repeat the same ones
 FRAMES_CACHED: Final = 4096  # encoded events that live readers share
 FRAMES_CACHED_BYTES: Final = 64 * MIB  # likewise
-ACCEPT_FAILED_LOG_S: Final = 60.0  # between two log lines that there is no file descriptor left for connections
 FILES_MAX: Final = 16_384  # open at a time: streams, requests, the log, pipes of processes; shells often allow 1,024
 STREAMS_OPEN_MAX: Final = 4096  # event streams and WebSockets; each takes about 100 KiB and a file descriptor
 STREAM_WRITE_S: Final = 0.0001  # between rounds, for each of many waiting streams: about three times a write
@@ -135,7 +151,6 @@ SOCKET_PATH_CHARS_MAX: Final = 4096  # of a command
 SOCKET_RESPONSES_MAX: Final = 256  # that wait for a client to read them; until it does, no more of its frames are read
 SOCKET_WRITE_BYTES: Final = 256 * KIB  # frames are joined into writes of this size
 SOCKET_CLOSE_GRACE_S: Final = 1.0  # for a client to read why its WebSocket was closed, before the connection is closed
-HTTP_GRACE_S: Final = 5.0  # running requests at a shutdown
 STREAM_WRITE_TIMEOUT_S: Final = 30.0  # a reader that takes no byte for so long is disconnected, and can resume
 
 # Actors
@@ -153,6 +168,16 @@ RESTART_BACKOFF_FIRST_S: Final = 0.1  # most crashes do not repeat at the second
 RESTART_BACKOFF_MAX_S: Final = 10.0  # long enough for a disk or a process to recover, short for a person who waits
 CHILD_STOP_GRACE_S: Final = 10.0  # a child is asked to stop, and cancelled after so long
 CHILDREN_MAX: Final = 16_384  # per supervisor; one per active aggregate
+
+# Recovery and upkeep
+RECOVERY_BATCH: Final = 20  # unfinished aggregates that a start resumes at once
+RECOVERY_PAUSE_S: Final = 0.02  # between batches
+WORKSPACE_SWEEP_S: Final = 30.0  # between checks that the workspaces exist: two system calls for each
+DAMAGED_LISTED_MAX: Final = 20  # damaged streams in the answer of `readyz`
+DAY_S: Final = 86_400
+RETENTION_SWEEP_S: Final = 600.0  # a rule counts in days
+RETENTION_SESSIONS_MAX: Final = 20  # erased in one sweep: each may remove a workspace and start a command of OpenCode
+IDLE_SWEEP_S: Final = 30.0  # between searches for instances that no session needs
 
 # Hosts and their engine
 ENGINE_FRAME_BYTES_MAX: Final = 64 * MIB  # files travel in pieces of 8 MiB, a message's JSON may have some 30 MiB
@@ -177,6 +202,25 @@ SURVEY_PROBE_S: Final = 30.0  # for the answers of all probes: a busy machine st
 SURVEY_CONNECT_S: Final = 3.0  # to a port of a machine in the same network
 CLOCK_SKEW_MS_MAX: Final = 2_000  # between two machines; beyond, the times of events mislead a reader
 ENGINE_STOP_S: Final = 3.0  # a sidecar ends when its pipe is closed, or is killed after so long
+HOST_GRACE_S: Final = 120.0  # a host that is silent for longer is lost; restarts of its agent or network take less
+HOST_GRACE_MARGIN_S: Final = 20.0  # the lease of a host ends so long before its loss: its guards take up to 15 s
+HOST_REPORT_S: Final = 30.0  # after a start of the server; the engine has found all agents that answer by then
+HOST_LOOK_S: Final = 10.0  # between two looks at the memory and disk of the server's machine; each takes 0.1 ms
+HOST_RETRY_S: Final = 5.0  # between two attempts to record a change of a host on a full disk
+HOST_TRY_S: Final = 1.0  # between two attempts to make a workspace on hosts that do not answer
+HOST_TRIES_S: Final = 600.0  # of these attempts together: a loss with the default grace takes 120 s
+ROOM_SWEEP_S: Final = 5.0  # room on a host that no session needs is released after so long
+SAVE_LAST_S: Final = 20.0  # the end of a session that works waits so long for its work to come from another host
+SAVE_REFUSED_S: Final = 10.0  # git may refuse for so long to save work, then the turn ends without it, and says so
+RECORDED_MESSAGES_READ: Final = 200  # in one step, to restore a conversation on another host; then other tasks run
+HOST_SWEEP_S: Final = 5.0  # between two looks at hosts that are away: a process may have been heard meanwhile
+HOST_CPUS: Final = 1.0  # reserved for a session that names none: agents mostly wait for their model
+HOST_CPUS_MAX: Final = 1024.0  # that a session may ask for; larger machines are not known to us
+HOST_MEMORY_MB: Final = 1024  # MiB, likewise: OpenCode takes 350 to 600, and its tools the rest
+HOST_MEMORY_MB_MAX: Final = 16 * 1024 * 1024  # MiB, likewise: 16 TiB
+HOST_NAME_CHARS_MAX: Final = 253  # of a host or a label in a request; a DNS name has no more
+HOST_LABELS_MAX: Final = 20  # in a request for a host; people use one or two
+HOSTS_KNOWN_MAX: Final = 1000  # machines that the log remembers; then the one lost longest ago is forgotten
 
 # OpenCode processes
 SPAWN_READY_TIMEOUT_S: Final = 60.0  # a cold start with a database migration takes up to 10 s on a slow disk
@@ -226,11 +270,6 @@ OPENCODE_LOG_CHECK_S: Final = 10.0
 OPENCODE_LOGS_KEPT: Final = 100  # of ended processes
 OPENCODE_VERSION_TIMEOUT_S: Final = 30.0  # `opencode --version` takes 0.6 s, several s from a cold disk
 
-ABORT_WAIT_S: Final = 20.0  # an abort request waits so long for the turn to end, then responds `aborting`
-TERMINATE_WAIT_S: Final = 30.0
-SHUTDOWN_GRACE_S: Final = 30.0  # aborts (8 s) and the stop steps (2 x 3 s, 5 s) of all instances, in parallel
-SHUTDOWN_REST_S: Final = 15.0  # the stop steps and a sweep again, for processes that have not ended by then
-
 # Turns
 DELIVERY_CONFIRM_TIMEOUT_S: Final = 20.0  # the message is visible within 0.7 s of the 204; later while OpenCode starts
 DELIVERY_ATTEMPTS_MAX: Final = 5
@@ -255,31 +294,30 @@ DELAY_LONG_MIN: Final = 5  # a person is notified when a turn has waited so long
 DELAY_TOOL_LONG_MIN: Final = 15  # likewise for a tool: test suites and builds take minutes
 MCP_ANSWER_S: Final = 2.0  # `/mcp` responds at once unless a server is still starting
 TURN_UNKNOWN_STEPS_MAX: Final = 5  # `finish: unknown` makes OpenCode call the model again at once, without limit
-ATTACHMENTS_MAX: Final = 50  # files per prompt
 TRANSCRIPT_KNOWN_MAX: Final = 200  # messages, and parts, of earlier turns: a late change of one is not a new message
 REQUESTS_REMEMBERED_MAX: Final = 200  # ids of closed requests, which OpenCode may list again; and as many answers
+
+# Prompts, callbacks and notifications
+ATTACHMENTS_MAX: Final = 50  # files per prompt
 CALLBACKS_REMEMBERED_MAX: Final = 20  # finished ones of a child that are still shown
 CALLBACK_DEPTH_MAX: Final = 8  # ancestors of a session: a longer chain of callbacks is most likely an endless loop
 CALLBACK_FILES_MAX: Final = 20  # listed for the parent; further ones are counted
 CALLBACK_MESSAGE_BYTES_MAX: Final = 4 * KIB  # of the child's last message: the parent reads it as a part of a prompt
 CALLBACK_MESSAGES_READ: Final = 20  # from the last one back: messages with tools only have no text
 CALLBACK_RETRY_S: Final = 60.0  # a callback that its parent refuses is retried after so long, or when it changes
-RECOVERY_BATCH: Final = 20  # unfinished aggregates that a start resumes at once
-RECOVERY_PAUSE_S: Final = 0.02  # between batches
-WORKSPACE_SWEEP_S: Final = 30.0  # between checks that the workspaces exist: two system calls for each
-TOKEN_LOOK_S: Final = 5.0  # between looks at the token file, which other processes change: one system call each
-RECORDS_EVERY_S: Final = 60.0  # one event for what a client repeats (refused requests, logins, proofs): no full log
-RECORD_KINDS_MAX: Final = 50  # kinds counted apart in that time; others are counted without their actor
-TOKEN_IDLE_S: Final = 3600.0  # the first request with a token after so long is a login: at most 24 events a day each
-RESTORE_LISTED_MAX: Final = 20  # missing workspaces that `fleet restore` prints; `fleet workspaces` has all
-DAMAGED_LISTED_MAX: Final = 20  # damaged streams in the answer of `readyz`
-DAY_S: Final = 86_400
-RETENTION_SWEEP_S: Final = 600.0  # a rule counts in days
-RETENTION_SESSIONS_MAX: Final = 20  # erased in one sweep: each may remove a workspace and start a command of OpenCode
-IDLE_SWEEP_S: Final = 30.0  # between searches for instances that no session needs
 NOTIFICATIONS_MAX: Final = 50  # per session; beyond, the oldest are deleted
 QUEUE_PROMPTS_MAX: Final = 100  # waiting prompts per session
 QUEUE_BYTES_MAX: Final = 40 * MIB  # of waiting prompts, in memory and in snapshots; below it, one more is accepted
+
+# Ends of sessions and of the server
+ABORT_WAIT_S: Final = 20.0  # an abort request waits so long for the turn to end, then responds `aborting`
+TERMINATE_WAIT_S: Final = 30.0
+SHUTDOWN_GRACE_S: Final = 30.0  # aborts (8 s) and the stop steps (2 x 3 s, 5 s) of all instances, in parallel
+SHUTDOWN_REST_S: Final = 15.0  # the stop steps and a sweep again, for processes that have not ended by then
+CALLBACKS_ERASED_AT_ONCE: Final = 100  # events of a session whose texts one event replaces: some 50 KB
+OUTSIDE_COPY_S: Final = 75.0  # to delete OpenCode's copy of a session: the end of its processes, then a command of it
+ERASURE_RETRY_S: Final = 5.0  # while the disk is full
+REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then responds that it continues
 
 # The fleet view and the inbox view
 ACTIVITY_PARTS_MAX: Final = 64  # parts in flight of one session that are remembered; the oldest are forgotten
@@ -318,6 +356,10 @@ WORKSPACE_BUSY_S: Final = 20.0  # a removal waits so long for processes to end: 
 WORKSPACE_BUSY_POLL_S: Final = 0.5
 BUSY_COMMAND_CHARS_MAX: Final = 80  # of the command line of a process that keeps a workspace from being removed
 BUSY_PROCESSES_LISTED_MAX: Final = 10  # of those, in the sentence of a refusal; the problem document has their pids
+WORKSPACE_CHECK_S: Final = 5.0  # git status takes 1 s for 100,000 files; a page should not wait longer
+SESSIONS_LISTED_MAX: Final = 10  # in the sentence of a refusal
+
+# Set-ups of workspaces
 PORTS_FIRST: Final = 20_000  # first port for workspaces: below the kernel's own, above those of common servers
 PORTS_END: Final = 30_000  # first port behind those for workspaces
 PORTS_EACH: Final = 10  # of one workspace, for a server, its database and the like; there are enough for a thousand
@@ -333,28 +375,9 @@ SCRIPT_OUTPUT_BYTES_MAX: Final = 512 * KIB  # of a script's output from its begi
 SCRIPT_TAIL_BYTES: Final = 32 * KIB  # the size of that end, which says what failed
 SETUP_DETAIL_CHARS: Final = 500  # of a failed set-up's last lines, in the error
 SETUPS_KEPT: Final = 64  # sessions whose output of the set-up stays in memory, half a MiB each at most
-HOST_GRACE_S: Final = 120.0  # a host that is silent for longer is lost; restarts of its agent or network take less
-HOST_GRACE_MARGIN_S: Final = 20.0  # the lease of a host ends so long before its loss: its guards take up to 15 s
-HOST_REPORT_S: Final = 30.0  # after a start of the server; the engine has found all agents that answer by then
-HOST_LOOK_S: Final = 10.0  # between two looks at the memory and disk of the server's machine; each takes 0.1 ms
-HOST_RETRY_S: Final = 5.0  # between two attempts to record a change of a host on a full disk
-HOST_TRY_S: Final = 1.0  # between two attempts to make a workspace on hosts that do not answer
-HOST_TRIES_S: Final = 600.0  # of these attempts together: a loss with the default grace takes 120 s
-ROOM_SWEEP_S: Final = 5.0  # room on a host that no session needs is released after so long
-SAVE_LAST_S: Final = 20.0  # the end of a session that works waits so long for its work to come from another host
-SAVE_REFUSED_S: Final = 10.0  # git may refuse for so long to save work, then the turn ends without it, and says so
-RECORDED_MESSAGES_READ: Final = 200  # in one step, to restore a conversation on another host; then other tasks run
-HOST_SWEEP_S: Final = 5.0  # between two looks at hosts that are away: a process may have been heard meanwhile
-HOST_CPUS: Final = 1.0  # reserved for a session that names none: agents mostly wait for their model
-HOST_CPUS_MAX: Final = 1024.0  # that a session may ask for; larger machines are not known to us
-HOST_MEMORY_MB: Final = 1024  # MiB, likewise: OpenCode takes 350 to 600, and its tools the rest
-HOST_MEMORY_MB_MAX: Final = 16 * 1024 * 1024  # MiB, likewise: 16 TiB
-HOST_NAME_CHARS_MAX: Final = 253  # of a host or a label in a request; a DNS name has no more
-HOST_LABELS_MAX: Final = 20  # in a request for a host; people use one or two
-HOSTS_KNOWN_MAX: Final = 1000  # machines that the log remembers; then the one lost longest ago is forgotten
 TRUSTED_MAX: Final = 1000  # allowed contents of `.fleet.toml`; each workspace is compared with all of them
-WORKSPACE_CHECK_S: Final = 5.0  # git status takes 1 s for 100,000 files; a page should not wait longer
-SESSIONS_LISTED_MAX: Final = 10  # in the sentence of a refusal
+
+# Directories and files
 FILE_READ_BYTES_MAX: Final = MIB  # of a file of the workspace that is shown; a person reads no more on a page
 WORKSPACE_ROOTS_MAX: Final = 100  # that clients may choose; each path is compared with all of them
 DIRECTORY_ENTRIES_MAX: Final = 5_000  # of a listed directory; the rest is counted
@@ -362,10 +385,6 @@ DIRECTORY_SEARCH_S: Final = 1.0  # a search for directories returns after so lon
 DIRECTORY_SEARCHES_MAX: Final = 2  # at a time: 45 of them blocked the event loop for 2.8 s
 DIRECTORY_SEARCH_VISITED_MAX: Final = 20_000  # directories that a search reads; a home directory has fewer
 DIRECTORY_SEARCH_FOUND_MAX: Final = 500  # directories in its response; a longer query finds the others
-CALLBACKS_ERASED_AT_ONCE: Final = 100  # events of a session whose texts one event replaces: some 50 KB
-OUTSIDE_COPY_S: Final = 75.0  # to delete OpenCode's copy of a session: the end of its processes, then a command of it
-ERASURE_RETRY_S: Final = 5.0  # while the disk is full
-REMOVAL_WAIT_S: Final = 120.0  # a request waits so long for a removal or a restore, then responds that it continues
 
 # Webhooks
 WEBHOOKS_MAX: Final = 50  # each follows the log and may have WEBHOOK_SENDS_MAX connections open
@@ -478,9 +497,7 @@ PAST_MARKS_KEPT: Final = 4  # earlier states of each, for a reader that moves th
 TURNS_KEPT: Final = 64  # sessions whose folded turns are cached; 2,000 turns take 3 MB
 INDEX_LAG_EVENTS: Final = 256  # of a session that may wait for the index: a read indexes them in one page, in 6 ms
 INDEX_FLUSH_EVENTS: Final = 4096  # indexed between two flushes of the index's journal, about 1 MB
-TODO_PARTS_READ: Final = (
-    64  # newest parts with a to-do list that are compared at once: the last one is nearly always it
-)
+TODO_PARTS_READ: Final = 64  # newest parts with a to-do list, compared at once: the last is nearly always it
 
 # The process
 GC_THRESHOLDS: Final = (50_000, 20, 100)  # allocations per collection: fewer pauses, and 5 to 15 % more throughput
