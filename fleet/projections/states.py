@@ -79,6 +79,12 @@ class States(Generic[State]):
                 return state
             await self._changed.setdefault(aggregate_id, trio.Event()).wait()
 
+    async def wait_while_present(self, aggregate_id: str, until: Callable[[State], bool]) -> State | None:
+        """Wait until `until(state)` holds and return that state; None as soon as there is no such aggregate."""
+        while (state := self._states.get(aggregate_id)) is not None and not until(state):
+            await self.change_of(aggregate_id, state)
+        return state
+
     async def change_of(self, aggregate_id: str, known: State | None) -> None:
         """Wait until the aggregate's state differs from `known` (None: it exists), or the aggregate is removed."""
         while self._states.get(aggregate_id) is known:

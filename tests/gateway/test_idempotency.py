@@ -254,6 +254,15 @@ async def test_an_erasure_is_answered_again_and_says_nothing_of_the_session(mach
         assert b"A secret title" not in logged
 
 
+async def test_repeated_creation_of_an_erased_session_is_refused_at_once(door: Door) -> None:
+    first = await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k")
+    session_id = first.json["session"]["id"]
+    await door.knock("DELETE", f"/api/sessions/{session_id}?permanent=true")
+    begun = trio.current_time()
+    (await door.knock("POST", "/api/sessions", CREATE, Idempotency_Key="k")).problem(410, "erased")
+    assert trio.current_time() - begun < 1
+
+
 @pytest.mark.parametrize("by", ["id", "opencodeId"])
 async def test_an_erasure_whose_answer_a_crash_took(machine: Machine, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     async with machine.fleet() as door:

@@ -13,7 +13,7 @@ import trio
 
 from fleet.actors.caller import Caller
 from fleet.actors.context import Context, WorkspaceReply
-from fleet.actors.effects.erasure import SessionErasure
+from fleet.actors.effects.erasure import SessionErasure, absent_workspace
 from fleet.actors.effects.stored_responses import erasure_key
 from fleet.actors.effects.workspace import forget_trees, forget_workspace, saved_of_lost
 from fleet.actors.effects.workspace_check import look
@@ -203,8 +203,12 @@ class RemovalUseCases:
         raise Problem("workspace_busy", reason, hint="try again when it answers or has ended; force=true leaves it")
 
     async def _settled(self, workspace_id: str) -> State:
+        workspaces = self._context.views.workspaces
         with trio.move_on_after(REMOVAL_WAIT_S):
-            return await self._context.views.workspaces.wait(workspace_id, lambda s: s.phase in _SETTLED)
+            state = await workspaces.wait_while_present(workspace_id, lambda s: s.phase in _SETTLED)
+            if state is None:
+                raise absent_workspace(self._context.log, workspace_id)
+            return state
         raise Unavailable("timed_out", f"workspace {workspace_id} is still being worked on", retry_after_s=10)
 
     async def _erase(self, session_id: str, caller: Caller) -> list[str]:

@@ -230,9 +230,7 @@ class SessionUseCases:
             return ordered, "nothing_to_abort"
         number = turn.number
         with trio.move_on_after(ABORT_WAIT_S):
-            state = await self._context.views.sessions.wait(
-                session.id, lambda s: s.turn is None or s.turn.number != number
-            )
+            state = await self._once(session.id, lambda s: s.turn is None or s.turn.number != number)
             return self._outcome(state), "aborted" if state.last_outcome == "aborted" else "ended"
         return self._outcome(self.session(session.id)), "aborting"
 
@@ -311,13 +309,20 @@ class SessionUseCases:
 
     async def _wait(self, session_id: str, until: Callable[[State], bool], timeout_s: float, what: str) -> State:
         with trio.move_on_after(timeout_s):
-            return await self._context.views.sessions.wait(session_id, until)
+            return await self._once(session_id, until)
         raise Unavailable(
             "timed_out",
             f"session {session_id} is not {what} after {timeout_s:.0f} s: the work continues, read its status",
             extra={"sessionId": session_id},
             retry_after_s=5,
         )
+
+    async def _once(self, session_id: str, until: Callable[[State], bool]) -> State:
+        """Wait until `until(state)` holds. Raises `erased` as soon as another request has erased the session."""
+        state = await self._context.views.sessions.wait_while_present(session_id, until)
+        if state is None:
+            raise absent_session(self._context.log, session_id)
+        return state
 
     def _now(self) -> int:
         return self._context.clock.now_ms()

@@ -87,7 +87,10 @@ class WebhookUseCases:
             raise Rejected("delivery_gone", "the test of this idempotency key is not among the newest deliveries")
         number = max(each.number for each in tests)
         with trio.move_on_after(WEBHOOK_TEST_WAIT_S):
-            state = await self._context.views.webhooks.wait(webhook_id, lambda s: s.waiting(number) is None)
+            webhooks = self._context.views.webhooks
+            state = await webhooks.wait_while_present(webhook_id, lambda s: s.waiting(number) is None)
+            if state is None:
+                raise _missing(webhook_id)
             return next(each for each in state.over if each.number == number)
         raise Unavailable("timed_out", "the test message is still being sent; see the deliveries", retry_after_s=5)
 
