@@ -10,7 +10,7 @@ URL = "https://hooks.example/fleet"
 async def test_test_message_of_a_webhook_that_is_deleted_meanwhile_is_not_waited_for(
     machine: Machine, door: Door
 ) -> None:
-    webhook_id = (await door.knock("POST", "/api/webhooks", {"url": URL})).json["id"]
+    webhook_id = (await door.knock("POST", "/api/webhooks", {"url": URL})).json["webhook"]["id"]
     machine.sender.script[URL] = ["silent"]
     begun = trio.current_time()
     answers: list[Answer] = []
