@@ -4,7 +4,7 @@ Made once by supervision.py. An actor asks another only through `actors`, reads 
 only through `connections`, which the instance's own actor opens and closes.
 """
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Literal
@@ -96,7 +96,7 @@ class Connections:
 
     @contextmanager
     def opened(self, instance_id: str, client: OpenCode, nursery: trio.Nursery) -> Generator[None]:
-        """Let others use `client` while the block runs, and `load` directories in `nursery`."""
+        """Let others use `client` while the block runs, and `start` requests in `nursery`."""
         self._clients[instance_id] = client
         self._nurseries[instance_id] = nursery
         opened = self._opened.pop(instance_id, None)
@@ -107,13 +107,21 @@ class Connections:
         finally:
             del self._clients[instance_id], self._nurseries[instance_id]
 
-    def load(self, instance_id: str, directory: str, opencode_id: str | None = None) -> None:
-        """Let an instance load a directory in the background, and create OpenCode's session there if an id is given.
+    def start(self, instance_id: str, request: Callable[[OpenCode], Awaitable[None]]) -> None:
+        """Send a request to an instance in the background. Do nothing if it is not connected.
 
-        Do nothing if it is not connected.
+        A connection that ends cancels it. It must not raise.
         """
         if instance_id in self._clients:
-            self._nurseries[instance_id].start_soon(self._clients[instance_id].load, directory, opencode_id)
+            self._nurseries[instance_id].start_soon(request, self._clients[instance_id])
+
+    def load(self, instance_id: str, directory: str, opencode_id: str | None = None) -> None:
+        """Let an instance load a directory in the background, or create OpenCode's session there if an id is given."""
+
+        async def load(client: OpenCode) -> None:
+            await client.load(directory, opencode_id)
+
+        self.start(instance_id, load)
 
     def current(self, instance_id: str) -> OpenCode | None:
         """Return the client; None if the instance is not connected."""

@@ -20,10 +20,17 @@ class OpenCode(Protocol):
         """Return the version (`GET /global/health`)."""
         ...
 
-    async def create_session(self, session_id: str, directory: str, title: str) -> OpenCodeSession:
-        """Create the session with this id, or return the one that has it (`POST /api/session`, then PATCH the title).
+    async def create_session(self, session_id: str, directory: str) -> str:
+        """Create the session with this id unless it exists (`POST /api/session`), and return its id.
 
         Versions that accept no id (before 1.17.19) return another id (`POST /session`).
+        """
+        ...
+
+    async def name_session(self, session_id: str, title: str) -> OpenCodeSession:
+        """Set the title and return the session (`PATCH /session/S`). OpenCode loads the session's directory for it.
+
+        A session without a title gets one from a model at its first prompt.
         """
         ...
 
@@ -38,8 +45,8 @@ class OpenCode(Protocol):
     async def load(self, directory: str, session_id: str | None = None) -> None:
         """Load what OpenCode needs for `directory`, which its first request there would do. Never reports a failure.
 
-        With `session_id` it also creates this session there, for the `create_session` that follows, in versions that
-        accept an id.
+        With `session_id` it creates this session there instead, for the `create_session` that follows, in versions
+        that accept an id.
         """
         ...
 

@@ -36,6 +36,7 @@ from fleet.rehearsal.script import (
 )
 
 _HEADER_CHARS_MAX = 30  # OpenCode's limit for a question's header
+_COMMAND_TIMEOUT_MS = 3_600_000  # OpenCode ends a command that names no limit after two minutes
 _WORDS = ("rehearse", "every", "line", "until", "the", "whole", "play", "runs", "without", "a", "paid", "model")
 _SENTENCE_WORDS = 12
 
@@ -215,7 +216,8 @@ def _as_opencode_has_it(use: ToolUse, request: ChatRequest) -> tuple[str, dict[s
         case Read(path):
             return "read", {"filePath": request.resolve(path)}
         case Bash(command):
-            return "bash", {"command": command, "description": "Runs a rehearsed command"}
+            described = {"command": command, "description": "Runs a rehearsed command"}
+            return "bash", {**described, "timeout": _COMMAND_TIMEOUT_MS}
         case TodoStep(items):
             todos = [{"content": item.content, "status": item.status, "priority": "medium"} for item in items]
             return "todowrite", {"todos": todos}

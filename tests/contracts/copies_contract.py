@@ -17,7 +17,7 @@ class CopiesContract:
         async with side.connect() as opencode:
             session_id = await prompted(side, opencode, side.script.steps(2))
             told = await opencode.read_messages(session_id)
-            fork = await opencode.create_session(side.new_id("ses"), side.other_directory, "A fork")
+            fork = await opencode.name_session(await side.session(opencode, side.other_directory), "A fork")
             await side.host.copy_messages(told[:2], fork)
             await side.host.copy_messages(told, fork)
             copied = await opencode.read_messages(fork.id)
@@ -55,8 +55,8 @@ class CopiesContract:
             session_id = await prompted(side, opencode, side.script.steps(2))
             told = await opencode.read_messages(session_id)
             await opencode.delete_session(session_id)
-            session = await opencode.create_session(session_id, side.other_directory, "As it was")
-            assert session.id == session_id
+            assert await opencode.create_session(session_id, side.other_directory) == session_id
+            session = await opencode.name_session(session_id, "As it was")
             await side.host.restore_messages(recorded(told[:2]), session)
             await side.host.restore_messages(recorded(told), session)
             restored = await opencode.read_messages(session_id)
@@ -73,7 +73,8 @@ class CopiesContract:
             session_id = await prompted(side, opencode, side.script.steps(2))
             told = await opencode.read_messages(session_id)
             await opencode.delete_session(session_id)
-            session = await opencode.create_session(session_id, side.other_directory, "As it was")
+            await opencode.create_session(session_id, side.other_directory)
+            session = await opencode.name_session(session_id, "As it was")
             async with following(opencode) as follower:
                 for _ in range(2):
                     assert await opencode.add_messages(recorded(told), session)

@@ -99,8 +99,7 @@ class OpenCodeSide:
         return Prompt(message_id=self.new_id("msg"), part_ids=(self.new_id("prt"),), text=text)
 
     async def session(self, opencode: OpenCode, directory: str | None = None) -> str:
-        created = await opencode.create_session(self.new_id("ses"), directory or self.directory, "A title")
-        return created.id
+        return await opencode.create_session(self.new_id("ses"), directory or self.directory)
 
 
 class Follower:
@@ -212,10 +211,10 @@ class OpenCodeContract:
         async with side.connect() as opencode:
             own_id = side.new_id("ses")
             await opencode.load(side.directory, own_id)
-            created = await opencode.create_session(own_id, side.directory, "First")
-            again = await opencode.create_session(own_id, side.directory, "First")
-            assert created == again == await opencode.read_session(own_id)
-            assert (created.id, created.directory, created.title) == (own_id, side.directory, "First")
+            assert [await opencode.create_session(own_id, side.directory) for _ in range(2)] == [own_id, own_id]
+            named = await opencode.name_session(own_id, "First")
+            assert named == await opencode.read_session(own_id)
+            assert (named.id, named.directory, named.title) == (own_id, side.directory, "First")
             assert await opencode.read_messages(own_id) == ()
 
     async def test_knows_nothing_of_an_unknown_session(self, side: OpenCodeSide, clock: Clock | None) -> None:

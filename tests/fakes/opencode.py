@@ -83,6 +83,7 @@ class FakeOpenCodeWorld:
         self.copies: set[str] = set()
         self.deleted: set[str] = set()
         self.model_calls: Counter[str] = Counter()
+        self.named_by_model: list[str] = []
         self.double_runs: list[str] = []
         self.worked: list[Worked] = []
         self._pid = 1000

@@ -28,7 +28,7 @@ from fleet.ports import (
     TurnStatus,
 )
 from tests.fakes.opencode_process import FakeProcess
-from tests.fakes.opencode_store import Json, Store, StoredMessage
+from tests.fakes.opencode_store import UNNAMED, Json, Store, StoredMessage
 
 REPLAYED_MAX = 6
 """Messages that `add_messages` takes, so that tests come upon both ways to restore a conversation."""
@@ -90,14 +90,21 @@ class FakeOpenCode:
         async with self._request():
             return self._world.version
 
-    async def create_session(self, session_id: str, directory: str, title: str) -> OpenCodeSession:
+    async def create_session(self, session_id: str, directory: str) -> str:
+        self._world.loaded.append((self._process.instance_id, directory))
         async with self._request() as store:
-            taken = session_id if release(self._world.version) >= (1, 17, 19) else self._world.new_id("ses")
-            session = store.sessions.get(taken)
-            change = "updated" if session else "created"
-            session = session or store.create(taken, directory, title, self._world.now_ms())
+            taken = session_id if self._accepts_ids else self._world.new_id("ses")
+            if taken not in store.sessions:
+                session = store.create(taken, directory, UNNAMED, self._world.now_ms())
+                self._process.show_session(session, "created")
+            return taken
+
+    async def name_session(self, session_id: str, title: str) -> OpenCodeSession:
+        async with self._request():
+            session = self._must_exist(session_id)
+            await trio.sleep(0.05)  # it loads the directory
             session["title"] = title
-            self._process.show_session(session, change)
+            self._process.show_session(session, "updated")
             return wire.session(msgspec.json.encode(session))
 
     async def add_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> bool:
@@ -110,14 +117,16 @@ class FakeOpenCode:
             return True
 
     async def load(self, directory: str, session_id: str | None = None) -> None:
-        self._world.loaded.append((self._process.instance_id, directory))
-        await trio.sleep(0.05)
-        if session_id is not None and release(self._world.version) >= (1, 17, 19):
+        if session_id is not None and self._accepts_ids:
             with suppress(Problem):
-                async with self._request() as store:
-                    if session_id not in store.sessions:
-                        session = store.create(session_id, directory, "New session", self._world.now_ms())
-                        self._process.show_session(session, "created")
+                await self.create_session(session_id, directory)
+        else:
+            self._world.loaded.append((self._process.instance_id, directory))
+            await trio.sleep(0.05)
+
+    @property
+    def _accepts_ids(self) -> bool:
+        return release(self._world.version) >= (1, 17, 19)
 
     async def read_session(self, session_id: str) -> OpenCodeSession | None:
         async with self._request() as store:

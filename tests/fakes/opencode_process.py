@@ -14,7 +14,7 @@ import trio
 from fleet.adapters.opencode import event_wire, wire
 from fleet.limits import MIB
 from fleet.ports import Exit, OpenCodeEvent, ProcessIdentity, Prompt
-from tests.fakes.opencode_store import Json, StoredMessage
+from tests.fakes.opencode_store import UNNAMED, Json, StoredMessage
 from tests.fakes.opencode_turn import Turn, Worked
 
 if TYPE_CHECKING:
@@ -167,7 +167,10 @@ class FakeProcess:
         """What happens after the 204: the prompt is stored a little later, and lost if the process dies before."""
         if session_id not in self.world.store.sessions:
             return
-        directory = str(self.world.store.sessions[session_id]["directory"])
+        session = self.world.store.sessions[session_id]
+        if session["title"] == UNNAMED:
+            self.world.named_by_model.append(session_id)
+        directory = str(session["directory"])
         cold = directory not in self._warm
         self._warm.add(directory)
         await self.pause(self.world.random.uniform(0.1, 0.7) if cold else self.world.random.uniform(0.005, 0.02))

@@ -15,6 +15,8 @@ from fleet.ports import Message, OpenCodeSession
 
 Json = dict[str, Any]
 
+UNNAMED = "New session"
+
 
 @dataclass
 class StoredMessage:

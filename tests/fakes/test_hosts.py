@@ -212,7 +212,7 @@ async def test_what_opencode_says_while_the_cable_is_out_arrives_later_if_it_is_
         (process,) = machine.world.living()
         endpoint = Endpoint(process.port, machine.world.version)
         async with hosts.host("n1").opencode.connect("i1", endpoint) as client, client.events() as events:
-            await client.create_session("ses_1", "/hosts/n1/workspaces/w1/shop", "a title")
+            await client.create_session("ses_1", "/hosts/n1/workspaces/w1/shop")
             await client.prompt("ses_1", "/hosts/n1/workspaces/w1/shop", Prompt("msg_1", ("prt_1",), "hello"))
             await anext(events)
             machine.cut()

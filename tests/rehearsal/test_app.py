@@ -70,7 +70,7 @@ async def test_without_streaming_it_is_one_object(http: httpx.AsyncClient) -> No
     message = answer["choices"][0]["message"]
     assert answer["object"] == "chat.completion"
     assert (message["content"], message["reasoning_content"]) == ("a b", "hm")
-    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"command": "x"}
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"command": "x", "timeout": 3_600_000}
     assert answer["choices"][0]["finish_reason"] == "tool_calls"
 
 

@@ -31,7 +31,9 @@ def called(reply: RehearsalReply) -> list[tuple[str, dict[str, Any]]]:
 def test_the_conversation_tells_which_step_comes_next() -> None:
     prompt = fenced('bash "one"\n---\nbash "two"\n---\nsay "three"')
     replies = [answer(chat(prompt, rounds)) for rounds in range(4)]
-    assert [called(reply) for reply in replies[:2]] == [[("bash", {"command": c})] for c in ("one", "two")]
+    assert [called(reply) for reply in replies[:2]] == [
+        [("bash", {"command": c, "timeout": 3_600_000})] for c in ("one", "two")
+    ]
     assert [reply.finish for reply in replies] == ["tool_calls", "tool_calls", "stop", "stop"]
     assert said(replies[2]) == "three"
     assert said(replies[3]) == "The script is over."

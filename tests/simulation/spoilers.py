@@ -165,6 +165,11 @@ def lose_opencodes_messages(evidence: Evidence) -> None:
     evidence.world.store = Store()
 
 
+def name_a_session_by_a_model(evidence: Evidence) -> None:
+    evidence.world = copy.copy(evidence.world)
+    evidence.world.named_by_model = [next(iter(evidence.world.store.sessions))]
+
+
 def lose_the_start_of_a_turn(evidence: Evidence) -> None:
     forget(evidence, TurnStarted)
 
@@ -341,6 +346,7 @@ SPOILT: Final[tuple[tuple[str, Spoil], ...]] = (
     ("the_log_tells_what_opencode_did", lose_opencodes_messages),
     ("the_log_tells_what_opencode_did", lose_the_start_of_a_turn),
     ("conversations_are_summed_up_once", lose_the_turns),
+    ("no_model_named_a_session", name_a_session_by_a_model),
     ("transcripts_are_opencodes", lose_a_part),
     ("transcripts_are_shown", show_nothing),
     ("turns_lead_to_their_prompts", begin_for_another),

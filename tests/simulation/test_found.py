@@ -364,7 +364,7 @@ async def test_a_restore_sees_that_a_workspace_is_missing_before_anybody_has_loo
         assert session.directory in machine.directories.directories
 
 
-@pytest.mark.parametrize("after_s", [0.05, 0.3, 0.8])
+@pytest.mark.parametrize("after_s", [0.15, 0.3, 0.8])
 async def test_a_turn_that_runs_is_followed_though_its_workspace_is_lost(
     autojump_clock: MockClock, after_s: float
 ) -> None:

@@ -25,6 +25,7 @@ from fleet.ports import (
     Message,
     MessageChanged,
     MessageInfo,
+    OpenCode,
     OpenCodeEvent,
     OpenCodeSession,
     PartChanged,
@@ -57,6 +58,8 @@ class LiveSession:
         self.cause = Cause()  # why its turn runs
         self.unrecorded: str | None = None  # the prompt of an aborted turn whose messages a full disk refused
         self.next_turn: int | None = None  # it had not begun when this was set, so its prompt was not sent
+        self._naming = trio.Lock()
+        self._is_named = False
         self._called = trio.Event()
         self.begin()
 
@@ -69,6 +72,13 @@ class LiveSession:
         self.active_s = trio.current_time()
         self._sign = trio.Event()
         self._call: EndedCall | None = None
+
+    async def name(self, opencode_id: str, title: str, client: OpenCode) -> None:
+        """Give OpenCode's session its title, unless this has succeeded before. Raises `Problem`."""
+        async with self._naming:
+            if not self._is_named:
+                await client.name_session(opencode_id, title)
+                self._is_named = True
 
     def wake(self) -> None:
         """Wake the effect that follows the turn: the turn may have ended."""

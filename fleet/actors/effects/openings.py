@@ -3,6 +3,7 @@
 A host that is silent meanwhile is waited for; if it is lost, the session is lost with it.
 """
 
+from contextlib import suppress
 from itertools import takewhile
 from typing import Final
 
@@ -67,18 +68,34 @@ class Openings:
                 opencode_id=opencode_id, at_ms=self._now(), fresh=self._context.fresh(), restored=True
             )
         if not effect.exists:
-            # To create and to name a session OpenCode loads its directory twice, by itself one after the other.
-            self._context.connections.load(effect.instance_id, effect.directory)
-            session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
-            copied = (
-                () if effect.origin is None else await self._copied(effect.instance_id, client, effect.origin, session)
-            )
+            opencode_id = await client.create_session(effect.opencode_id, effect.directory)
+            copied: tuple[Message, ...] = ()
+            if effect.origin is not None:
+                session = await client.name_session(opencode_id, effect.title)
+                copied = await self._copied(effect.instance_id, client, effect.origin, session)
+            elif effect.opened_by is not None:
+                await client.name_session(opencode_id, effect.title)
+            else:
+                self._name_later(session_id, effect, opencode_id)
             return ReportConversationOpen(
-                opencode_id=session.id, at_ms=self._now(), fresh=self._context.fresh(), copied=copied
+                opencode_id=opencode_id, at_ms=self._now(), fresh=self._context.fresh(), copied=copied
             )
         if await client.read_session(effect.opencode_id) is None:
             raise Problem("session_gone", f"OpenCode's store has no session {effect.opencode_id} any more")
         return ReportConversationOpen(opencode_id=effect.opencode_id, at_ms=self._now(), fresh=self._context.fresh())
+
+    def _name_later(self, session_id: str, effect: OpenConversation, opencode_id: str) -> None:
+        """Let OpenCode name the session, for which it loads the directory, while others can use the session already.
+
+        The first prompt waits for the name.
+        """
+        conversation = self._conversations.of(session_id)
+
+        async def name(client: OpenCode) -> None:
+            with suppress(Problem):
+                await conversation.name(opencode_id, effect.title, client)
+
+        self._context.connections.start(effect.instance_id, name)
 
     async def _copied(
         self, instance_id: str, client: OpenCode, origin: ForkPoint, session: OpenCodeSession

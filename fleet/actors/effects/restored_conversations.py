@@ -55,7 +55,8 @@ class RestoredConversations:
         recorded = await self._transcripts.recorded(stream, effect.opencode_id)
         session = await client.read_session(effect.opencode_id)
         if session is None:
-            session = await client.create_session(effect.opencode_id, effect.directory, effect.title)
+            opencode_id = await client.create_session(effect.opencode_id, effect.directory)
+            session = await client.name_session(opencode_id, effect.title)
             await client.add_messages(tuple(recorded.values()), session)
         there = await _parts_of(client, session.id)
         missing = {each: message for each, message in recorded.items() if not _has(there, each, message)}

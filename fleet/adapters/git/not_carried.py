@@ -29,12 +29,18 @@ _OF_NO_MATTER: Final = re.compile(
 )
 
 
-async def lacking(source: Source, spec: WorkspaceSpec) -> tuple[NotCarried, ...]:
-    """Return what the finished checkout of `spec` lacks. Raises `Problem` git_failed."""
-    entries, lfs = await both(
-        entries_of(source.git_directory or source.repository or source.directory), _lfs(spec.directory)
-    )
-    found = [filters_left(entries), lfs, await _submodules(spec.directory)]
+async def configured(source: Source) -> tuple[Entry, ...]:
+    """Return the configuration of the source's checkout. Raises `Problem` git_failed."""
+    return await entries_of(source.git_directory or source.repository or source.directory)
+
+
+async def lacking(source: Source, entries: tuple[Entry, ...], spec: WorkspaceSpec) -> tuple[NotCarried, ...]:
+    """Return what the finished checkout of `spec` lacks. Raises `Problem` git_failed.
+
+    `entries` are the result of `configured`.
+    """
+    lfs, submodules = await both(_lfs(spec.directory), _submodules(spec.directory))
+    found = [filters_left(entries), lfs, submodules]
     if spec.strategy == "clone":
         hooks = await trio.to_thread.run_sync(hooks_in, Path(source.repository or "", "hooks"))
         left = {entry.key for entry in entries if entry.is_own and not entry.is_carried}

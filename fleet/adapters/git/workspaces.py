@@ -18,7 +18,7 @@ from fleet.adapters.git.branch_listing import list_branches
 from fleet.adapters.git.command import run
 from fleet.adapters.git.files import make_directory, read_file, remove_if_empty
 from fleet.adapters.git.includes import carry
-from fleet.adapters.git.not_carried import lacking
+from fleet.adapters.git.not_carried import configured, lacking
 from fleet.adapters.git.pristine_check import remove_if_blank
 from fleet.adapters.git.repository import condition, is_commit, read_source, resolve, why_no_repository
 from fleet.adapters.git.side_by_side import both
@@ -97,12 +97,9 @@ class GitWorkspaces:
         branch = await branches.check_name(repository, spec.branch)
         await make_directory(self._root)
         async with self.locks.hold(repository if spec.strategy == "worktree" else spec.directory):
-            made = None
-            if spec.strategy == "worktree":
-                made = await worktrees.make(source, repository, spec, branch)
-            else:
-                await clones.make(source, repository, spec, branch)
-        not_carried, lacks = await both(carry(source.top, spec.directory), lacking(source, spec))
+            make = worktrees.make if spec.strategy == "worktree" else clones.make
+            made, entries = await both(make(source, repository, spec, branch), configured(source))
+        not_carried, lacks = await both(carry(source.top, spec.directory), lacking(source, entries, spec))
         directory = await trio.to_thread.run_sync(_same_subdirectory, source, spec.directory)
         left = [*lacks, *not_carried]
         if directory is None:

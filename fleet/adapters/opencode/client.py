@@ -95,13 +95,20 @@ class OpenCodeClient:
         response = await self._send("GET", "/global/health")
         return self._read(response, wire.version)
 
-    async def create_session(self, session_id: str, directory: str, title: str) -> OpenCodeSession:
-        """Create the session with Fleet's id if the version accepts one; the PATCH sets the title and reads it back."""
+    async def create_session(self, session_id: str, directory: str) -> str:
+        """Create the session with Fleet's id if the version accepts one.
+
+        Such a version does not load the directory for it, as it does for `POST /session`: that takes longer.
+        """
         if not self._accepts_ids:
-            return await self._session("POST", "/session", directory, {"title": title})
+            return (await self._session("POST", "/session", directory, {})).id
         begun = self._created_ahead.pop(session_id, None)
         if begun is None or not await begun.succeeded():
             await self._create(session_id, directory)
+        return session_id
+
+    async def name_session(self, session_id: str, title: str) -> OpenCodeSession:
+        """Set the title."""
         return await self._session("PATCH", f"/session/{session_id}", None, {"title": title})
 
     async def add_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> bool:
@@ -122,14 +129,11 @@ class OpenCodeClient:
         return True
 
     async def load(self, directory: str, session_id: str | None = None) -> None:
-        """Read `/session/status` of the directory: any request about a directory makes OpenCode load it.
-
-        To create a session OpenCode reads the repository again, so `session_id` lets it do both at the same time.
-        """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_quietly, partial(self.statuses, directory))
-            if session_id is not None and self._accepts_ids and session_id not in self._created_ahead:
-                nursery.start_soon(self._begin(session_id).run, partial(self._create, session_id, directory))
+        """Create the session, or read `/session/status`: any request of v1 about a directory makes OpenCode load it."""
+        if session_id is None or not self._accepts_ids:
+            await _quietly(partial(self.statuses, directory))
+        elif session_id not in self._created_ahead:
+            await self._begin(session_id).run(partial(self._create, session_id, directory))
 
     def _begin(self, session_id: str) -> _Begun:
         """Remember that the session is created; one that never opens would be remembered as long as its process."""
@@ -145,7 +149,7 @@ class OpenCodeClient:
     async def _create(self, session_id: str, directory: str) -> None:
         """Create the session; one that exists stays unchanged."""
         order = {"id": session_id, "location": {"directory": directory}}
-        self._read(await self._send("POST", "/api/session", directory, order), wire.created_session_id)
+        self._read(await self._send("POST", "/api/session", None, order), wire.created_session_id)
 
     async def read_session(self, session_id: str) -> OpenCodeSession | None:
         """Read the session; OpenCode searches its whole store, regardless of the directory."""

@@ -75,6 +75,14 @@ async def test_a_fork_of_a_worktree_does_not_land_beside_its_files(machine: Mach
     assert refused.problem(422, "invalid")["field"] == "isolationStrategy"
 
 
+async def written(door: Door, session_id: str) -> None:
+    """Wait until a tree was taken after a call that has written."""
+    tree = None
+    while tree is None or tree.part_id is None:
+        await trio.sleep(0.05)
+        tree = await door.fleet.change_records.tree(f"session-{session_id}")
+
+
 async def test_a_fork_without_a_snapshot_of_its_moment_has_the_files_of_the_last_one_before_and_says_so(
     machine: Machine, door: Door
 ) -> None:
@@ -82,8 +90,9 @@ async def test_a_fork_without_a_snapshot_of_its_moment_has_the_files_of_the_last
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
     await begun(door, item["id"], "turn:3 write")
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "bash:5"})
-    await trio.sleep(2)  # the agent has written, and the end of the turn finds no directory
-    machine.files.directories.discard(item["directory"])
+    with trio.fail_after(30):
+        await written(door, item["id"])
+    machine.files.directories.discard(item["directory"])  # the end of the turn finds no directory
     await door.fleet.views.sessions.wait(item["id"], lambda s: s.turns == 2 and s.turn is not None)
     second = prompt_of(door, item)
     path = f"/api/sessions/{item['id']}/fork"

@@ -47,6 +47,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     prompts.turns_ran_once,
     prompts.the_log_tells_what_opencode_did,
     prompts.conversations_are_summed_up_once,
+    prompts.no_model_named_a_session,
     transcripts.transcripts_are_opencodes,
     transcripts.transcripts_are_shown,
     causes.turns_lead_to_their_prompts,

@@ -126,6 +126,12 @@ def conversations_are_summed_up_once(evidence: Evidence) -> Iterator[str]:
             yield f"session {state.id} asked {started} times for a summary, and OpenCode made {sorted(made)}"
 
 
+def no_model_named_a_session(evidence: Evidence) -> Iterator[str]:
+    """Every session of OpenCode had its title before its first prompt; else OpenCode asks a model for one."""
+    for session_id in evidence.world.named_by_model:
+        yield f"OpenCode's session {session_id} was prompted before it had its title"
+
+
 def _sums_up(message: StoredMessage) -> bool:
     return any(part["type"] == "compaction" for part in message.parts.values())
 
