@@ -2,9 +2,10 @@
 
 import itertools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
-from typing import TypeVar
+from functools import partial
+from typing import BinaryIO, TypeVar
 
 import msgspec
 import trio
@@ -118,6 +119,26 @@ class Connection:
         """Return the bytes of the response to a GET."""
         return (await self._send("GET", path, query, None, None)).body
 
+    async def save(self, path: str, file: BinaryIO) -> None:
+        """Write the bytes of the response to a GET into a file as they arrive; each attempt begins the file again."""
+        await self._repeated(partial(self._save, path, file), self.retry_for_s)
+
+    async def _save(self, path: str, file: BinaryIO) -> None:
+        response = await self.open(path, Query(), accept="*/*", patience_s=CLIENT_RESPONSE_S)
+        try:
+            file.seek(0)
+            file.truncate()
+            while chunk := await self._received(response):
+                file.write(chunk)
+        finally:
+            self.shut(response)
+
+    async def _received(self, response: HttpConnection) -> bytes:
+        try:
+            return await response.receive(CLIENT_RESPONSE_S)
+        except LOST as error:
+            raise unreachable(self.url, error) from error
+
     async def page(self, kind: type[Item], path: str, query: Query | None = None) -> Page[Item]:
         """Return a page of a list."""
         response = await self._send("GET", path, query, None, None)
@@ -156,31 +177,37 @@ class Connection:
         headers = self.headers | ({} if key is None else {"Idempotency-Key": key})
         content = b"" if body is None else msgspec.json.encode(body)
         target = self.address.target(path, query)
-        end = trio.current_time() + (self.retry_for_s if retry else 0)
+        attempt = partial(self._attempt, method, target, content, headers)
+        return await self._repeated(attempt, self.retry_for_s if retry else 0)
+
+    async def _repeated(self, attempt: Callable[[], Awaitable[Item]], retry_for_s: float) -> Item:
+        """Return what `attempt` returns; where it raises a transient `FleetError`, try again for so long."""
+        end = trio.current_time() + retry_for_s
         for times in itertools.count(1):
-            response, failure = await self._attempt(method, target, content, headers)
-            if failure is None:
+            try:
+                result = await attempt()
+            except FleetError as failure:
+                wait = wait_before(times, failure)
+                if not failure.transient or trio.current_time() + wait > end:
+                    raise
+                self.failed(failure, times)
+            else:
                 self.answered()
-                assert response is not None  # noqa: S101 - one or the other
-                return response
-            wait = wait_before(times, failure)
-            if not failure.transient or trio.current_time() + wait > end:
-                raise failure
-            self.failed(failure, times)
+                return result
             await trio.sleep(wait)
         raise AssertionError("the pauses have no end")
 
-    async def _attempt(
-        self, method: str, target: str, content: bytes, headers: Mapping[str, str]
-    ) -> tuple[HttpResponse | None, FleetError | None]:
+    async def _attempt(self, method: str, target: str, content: bytes, headers: Mapping[str, str]) -> HttpResponse:
         try:
             with trio.fail_after(CLIENT_RESPONSE_S):
                 response = await self._http.ask(method, target, content, list(headers.items()))
         except LOST as error:
-            return None, unreachable(self.url, error)
+            raise unreachable(self.url, error) from error
         except OversizedResponseError as error:
-            return None, unreadable(self.url, 200, error)
-        return response, None if 200 <= response.status < 300 else error_of(response)
+            raise unreadable(self.url, 200, error) from error
+        if not 200 <= response.status < 300:
+            raise error_of(response)
+        return response
 
     async def _connect(self) -> HttpConnection:
         with trio.fail_after(CLIENT_CONNECT_S):
@@ -188,11 +215,13 @@ class Connection:
 
     # -------------------------------------------------------------------------------------------------------- streams
 
-    async def open(self, path: str, query: Query) -> HttpConnection:
-        """Open a stream; an attempt is made once."""
-        headers = {**self.headers, "Accept": "text/event-stream"}
+    async def open(
+        self, path: str, query: Query, *, accept: str = "text/event-stream", patience_s: float = CLIENT_CONNECT_S
+    ) -> HttpConnection:
+        """Open a stream; an attempt is made once, and fails where the response does not begin in `patience_s`."""
+        headers = {**self.headers, "Accept": accept}
         try:
-            response = await open_response(self.address, self.address.target(path, query), headers)
+            response = await open_response(self.address, self.address.target(path, query), headers, patience_s)
         except LOST as error:
             raise unreachable(self.url, error) from error
         if self._closed.is_set():

@@ -15,9 +15,11 @@ LOST = (*FAULTS, trio.TooSlowError)
 """How a connection fails."""
 
 
-async def open_response(address: Address, target: str, headers: Mapping[str, str]) -> HttpConnection:
+async def open_response(
+    address: Address, target: str, headers: Mapping[str, str], patience_s: float = CLIENT_CONNECT_S
+) -> HttpConnection:
     """Send a GET, and return the connection on which the body comes. Raises `FleetError`, or one of `LOST`."""
-    with trio.fail_after(CLIENT_CONNECT_S):
+    with trio.fail_after(patience_s):
         connection = HttpConnection(await address.connect(), (("Host", address.authority), *headers.items()))
         try:
             head = await connection.ask("GET", target)

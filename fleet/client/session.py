@@ -1,7 +1,7 @@
 """One session in the client: everything that a caller can ask of it and do with it."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 from urllib.parse import quote
 
 from fleet.client.connection import Connection, Page
@@ -151,9 +151,16 @@ class Session:
         query = DiffQuery(turn=None if turn is None else str(turn), at=at, contents=contents)
         return await self._connection.page(DiffItem, f"{self._path}/diffs", query)
 
-    async def pack(self) -> bytes:
-        """Return its evidence pack: a zip with a page, its events, and what proves them."""
-        return await self._connection.content(f"{self._path}/pack")
+    async def pack(self, file: BinaryIO) -> None:
+        """Write its evidence pack into a file as it arrives: a zip with a page, its events, and what proves them.
+
+        >>> from io import BytesIO
+        >>> session, file = await fleet.create("/home/user/plain"), BytesIO()
+        >>> await session.pack(file)
+        >>> file.getvalue()[:2]
+        b'PK'
+        """
+        await self._connection.save(f"{self._path}/pack", file)
 
     async def content(self, digest: str) -> bytes:
         """Return a content that one of its diffs names: `before_digest` or `after_digest` of a `DiffItem`."""

@@ -39,17 +39,19 @@ async def zipped(files: AsyncGenerator[tuple[str, bytes]], folder: str) -> Async
     drain = _Drain()
     with zipfile.ZipFile(drain, "w", zipfile.ZIP_DEFLATED) as archive:
         name, entry = "", None
-        async with aclosing(files):
-            async for next_name, piece in files:
-                if entry is None or next_name != name:
-                    if entry is not None:
-                        entry.close()
-                    name, entry = next_name, archive.open(f"{folder}/{next_name}", "w", force_zip64=True)
-                for start in range(0, len(piece), PACK_ZIP_SLICE_BYTES):
-                    entry.write(piece[start : start + PACK_ZIP_SLICE_BYTES])
-                    await trio.lowlevel.checkpoint()
-                if drain.size_bytes >= PACK_ZIP_SLICE_BYTES:  # small pieces would cost a write of the server each
-                    yield drain.drain()
-        if entry is not None:
-            entry.close()
+        try:
+            async with aclosing(files):
+                async for next_name, piece in files:
+                    if entry is None or next_name != name:
+                        if entry is not None:
+                            entry.close()
+                        name, entry = next_name, archive.open(f"{folder}/{next_name}", "w", force_zip64=True)
+                    for start in range(0, len(piece), PACK_ZIP_SLICE_BYTES):
+                        entry.write(piece[start : start + PACK_ZIP_SLICE_BYTES])
+                        await trio.lowlevel.checkpoint()
+                    if drain.size_bytes >= PACK_ZIP_SLICE_BYTES:  # small pieces would cost a write of the server each
+                        yield drain.drain()
+        finally:  # also where its reader has left: the archive refuses to close with an open file
+            if entry is not None:
+                entry.close()
     yield drain.drain()

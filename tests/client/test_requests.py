@@ -1,17 +1,32 @@
 """Requests of the client: what it sends arrives once, whatever happens to the line, and what goes wrong has a type."""
 
-from collections.abc import AsyncGenerator
+import errno
+import os
+import tracemalloc
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from io import BytesIO
+from pathlib import Path
 
 import msgspec
 import pytest
 import trio
 
 from fleet.client import Conflict, FleetClient, FleetError, Invalid, NotFound, Unavailable, Unreachable
+from fleet.limits import MIB
 from fleet.wire.bodies import AttachmentBody, BudgetBody, ModelBody
 from tests.client.line import Line
 from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY
+
+
+@asynccontextmanager
+async def serving(serve: Callable[[trio.SocketStream], Awaitable[None]]) -> AsyncGenerator[str]:
+    """Serve each connection with this function, and return the address."""
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -23,10 +38,8 @@ async def answering(answer: bytes) -> AsyncGenerator[str]:
             await stream.receive_some(65536)
             await stream.send_all(answer)
 
-    async with trio.open_nursery() as nursery:
-        (listener,) = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
-        yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
-        nursery.cancel_scope.cancel()
+    async with serving(serve) as url:
+        yield url
 
 
 async def test_client_drives_a_session_from_creation_to_end(fleet: FleetClient, line: Line) -> None:
@@ -245,6 +258,44 @@ async def test_client_sends_its_token_with_every_request() -> None:
         nursery.cancel_scope.cancel()
     assert len(seen) == 2
     assert all(b"authorization: bearer s3cret" in request.lower() for request in seen)
+
+
+async def test_pack_of_any_size_is_written_as_it_arrives_and_begun_again_after_a_lost_connection(
+    tmp_path: Path,
+) -> None:
+    """It needs a few MiB of memory, and is whole although the first connection broke in its middle."""
+    served = 0
+
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal served
+        served += 1
+        async with stream:
+            await stream.receive_some(65536)
+            await stream.send_all(b"HTTP/1.1 200 Words\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(32 if served > 1 else 16):
+                await stream.send_all(b"%x\r\n%s\r\n" % (MIB, bytes(MIB)))
+            if served > 1:
+                await stream.send_all(b"0\r\n\r\n")
+
+    async with serving(serve) as url, FleetClient(url, retry_for_s=20) as fleet:
+        with (tmp_path / "pack.zip").open("wb") as file:
+            tracemalloc.start()
+            await fleet.session("s1").pack(file)
+            _, peak_bytes = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert ((tmp_path / "pack.zip").stat().st_size, served) == (32 * MIB, 2)
+        assert peak_bytes < 8 * MIB
+
+
+class FullDisk(BytesIO):
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def test_pack_that_cannot_be_written_is_no_lost_connection(fleet: FleetClient) -> None:
+    session = await fleet.create(PLAIN)
+    with pytest.raises(OSError, match="No space left"):
+        await session.pack(FullDisk())
 
 
 @pytest.mark.parametrize("url", ["localhost:3000", "ftp://localhost", "http://", ""])

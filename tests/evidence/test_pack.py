@@ -2,9 +2,10 @@
 
 import io
 import json
+import os
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from fleet.evidence.document import Made, PackProof, RelatedSession, Relatives
 from fleet.evidence.gather import Gathering
 from fleet.evidence.page import render, steps_of
 from fleet.evidence.standalone.verify import Wrong, verify, verify_replaced
+from fleet.evidence.zipped import zipped
+from fleet.limits import PACK_ZIP_SLICE_BYTES
 from tests.core.sessions import ACTIVE
 from tests.evidence.test_policy_trial import asked, call
 from tests.gateway.door import REPOSITORY, Door, Machine
@@ -305,3 +308,13 @@ def test_pack_of_a_fork_has_no_call_that_its_origin_made() -> None:
         gathering.apply(Recorded(number, "session-s1", number, "", 1, 0, Cause("token:ann"), b"{}", event))
     document = gathering.document(Manifest(), {}, Relatives(), Made("1", "2026-01-01T00:00:00.000Z", "local"))
     assert [each.command for each in document.calls] == ["ls"]
+
+
+async def test_reader_that_leaves_in_the_middle_of_a_file_ends_the_zip_without_an_error() -> None:
+    async def endless() -> AsyncGenerator[tuple[str, bytes]]:
+        while True:
+            yield "events.jsonl", os.urandom(PACK_ZIP_SLICE_BYTES)
+
+    pieces = zipped(endless(), "evidence-s1")
+    assert await anext(pieces)
+    await pieces.aclose()

@@ -1,9 +1,10 @@
 """`fleet log pack` writes the evidence pack of a session (fleet/evidence) into a directory."""
 
-import io
+import shutil
+import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -42,9 +43,9 @@ async def pack(
         with new_directory(directory):
             await _write(source, found, directory)
     else:
-        content = await source.session(found).pack()
-        with new_directory(directory):
-            await trio.to_thread.run_sync(_unpack, content, directory)
+        with new_directory(directory), tempfile.TemporaryFile(dir=directory) as file:
+            await source.session(found).pack(file)
+            await trio.to_thread.run_sync(_unpack, file, directory)
     print(f"{directory / 'index.html'}")
 
 
@@ -68,7 +69,8 @@ async def _write(source: "LocalLog", found: str, directory: Path) -> None:
                 file.write(piece)
 
 
-def _unpack(content: bytes, directory: Path) -> None:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+def _unpack(file: BinaryIO, directory: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
         for entry in archive.infolist():
-            (directory / Path(entry.filename).name).write_bytes(archive.read(entry))
+            with archive.open(entry) as packed, (directory / Path(entry.filename).name).open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked)
