@@ -34,7 +34,8 @@ from fleet.evidence.requests import (
     unasked,
 )
 from fleet.evidence.turns_and_setups import packed_turn, trusted_setup
-from fleet.projections.names import who
+from fleet.projections.configured_rules import rules_for
+from fleet.projections.names import stream_of, who
 from fleet.projections.sentences import sentence
 from fleet.projections.turns import Turn, TurnFold
 
@@ -66,6 +67,7 @@ class Gathering:
         self._messages: dict[str, tuple[turn_events.MessageRecorded, AgentMessage]] = {}
         self._turn_of_message: dict[str, int] = {}
         self._parts: dict[str, NewestPart] = {}
+        self._processes: dict[int, str | None] = {}  # the stream of the process that ran the turn
         self._requests: dict[str, AskedRequest] = {}
         self._aborts: dict[int, doc.Act] = {}
         self._ends: dict[int, turn_events.TurnEnded | turn_events.TurnFailed] = {}
@@ -145,13 +147,11 @@ class Gathering:
         known = self._parts.get(event.part_id)
         if self._read_again is None:
             self._kept[recorded.position] = recorded
+        turn = self._turn if known is None else known.turn
+        self._processes[turn] = stream_of(recorded.cause.actor)
+        at = rfc3339(recorded.recorded_at_ms)
         self._parts[event.part_id] = NewestPart(
-            event.type,
-            event.message_id,
-            event.opencode_id,
-            self._turn if known is None else known.turn,
-            rfc3339(recorded.recorded_at_ms),
-            recorded.position,
+            event.type, event.message_id, event.opencode_id, turn, at, recorded.position
         )
 
     def _changed(self, recorded: Recorded, event: turn_events.ChangesRecorded) -> None:
@@ -358,9 +358,9 @@ class Gathering:
             if request is None and why == UNEXPLAINED:
                 known = self._messages.get(part.message_id)
                 agent = known[1].agent if known is not None else None
-                read_before = [each for each in self.rules if each.position < part.position]
+                read = rules_for(self.state.directory, self.rules, part.position, self._processes.get(part.turn))
                 failed = body.state.status == "error"
-                why = configured(asks, read_before, self.state.directory, agent or "", failed=failed)
+                why = configured(asks, read, self.state.directory, agent or "", failed=failed)
             yield call_of(part, body, self._subagent(part.conversation), why)
 
 

@@ -7,21 +7,16 @@ from fleet.core.times import rfc3339
 from fleet.events.envelope import Recorded
 from fleet.evidence import document as doc
 from fleet.evidence.requests import UNEXPLAINED
-from fleet.projections.configured_rules import agent_rules, decided_by, rules_for
+from fleet.projections.configured_rules import agent_rules, decided_by
 
 
-def configured(asks: Sequence[Asks], read: Sequence[Recorded], directory: str, agent: str, *, failed: bool) -> str:
-    """Return in a sentence which rules of the configuration decided about a call, as far as that is recorded.
-
-    `read` are the rules that the processes had read before the call, oldest first; those of its own directory come
-    before others, such as those of its repository.
-    """
-    newest = rules_for(directory, read[::-1])
-    if newest is None:
+def configured(asks: Sequence[Asks], read: Recorded | None, directory: str, agent: str, *, failed: bool) -> str:
+    """Return in a sentence which of these rules of the configuration decided about a call; None: none are recorded."""
+    if read is None:
         return UNEXPLAINED
-    rules = agent_rules(newest.event, agent)
+    rules = agent_rules(read.event, agent)
     judged = [judge_pattern(each.permission, pattern, rules) for each in asks for pattern in each.patterns]
-    decided = decided_by(newest.event, directory, judged, failed=failed)
+    decided = decided_by(read.event, directory, judged, failed=failed)
     return f"{decided}." if decided else UNEXPLAINED
 
 

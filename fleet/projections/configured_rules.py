@@ -23,10 +23,20 @@ def agent_rules(read: PermissionRulesRead, agent: str) -> Sequence[Rule]:
         return ()
 
 
-def rules_for(directory: str | None, newest_first: Sequence[Recorded]) -> Recorded | None:
-    """Return the newest rules for this directory, or else for another one, such as that of the repository."""
-    here = (each for each in newest_first if each.event.directory == directory)
-    return next(here, next(iter(newest_first), None))
+def rules_for(directory: str | None, read: Sequence[Recorded], position: int, process: str | None) -> Recorded | None:
+    """Return the rules that decided about a call in this directory at a position; `read` are oldest first.
+
+    They are the newest for this directory. Fleet reads them some seconds after OpenCode has, so they may also be the
+    first that the stream `process` has after the call. Else they are those of another directory, such as that of the
+    repository.
+    """
+
+    def newest(some: Sequence[Recorded]) -> Recorded | None:
+        return next((each for each in reversed(some) if each.position < position), None)
+
+    here = [each for each in read if each.event.directory == directory]
+    own = [each for each in here if each.stream == process]
+    return newest(own) or next(iter(own), None) or newest(here) or newest(read)
 
 
 def decided_by(read: PermissionRulesRead, directory: str | None, judged: Sequence[Judgement], *, failed: bool) -> str:

@@ -208,11 +208,14 @@ class TurnStory:
         if asked is not None:
             self._tell_asked(asked)
 
-    def _rules(self, kind: str, call: RecordedCall) -> Iterator[Recorded]:
-        """Yield the process's events of this type from before the call, newest first."""
-        stream, before = self._turn.instance, call.recorded.position
+    def _rules(self, kind: str, call: RecordedCall, *, later: bool = False) -> Iterator[Recorded]:
+        """Yield the process's events of this type from before the call, newest first; or later ones, oldest first."""
+        stream, at = self._turn.instance, call.recorded.position
         if stream is not None:
-            positions = self._log.stream_positions(stream, 0, before, LOG_SEARCH_PAGE_EVENTS, newest_first=True)
+            after, before = (at, self._log.head() + 1) if later else (0, at)
+            positions = self._log.stream_positions(
+                stream, after, before, LOG_SEARCH_PAGE_EVENTS, newest_first=not later
+            )
             for header in self._log.read_headers(positions):
                 if header.type == kind:
                     yield read_one(self._log, header.position)
@@ -240,8 +243,9 @@ class TurnStory:
         return reasons
 
     def _configured(self, call: RecordedCall) -> Recorded | None:
-        read = [each for each in self._rules(RULES_READ, call) if isinstance(each.event, PermissionRulesRead)]
-        return rules_for(self._directory, read)
+        read = [*reversed(list(self._rules(RULES_READ, call))), *self._rules(RULES_READ, call, later=True)]
+        rules = [each for each in read if isinstance(each.event, PermissionRulesRead)]
+        return rules_for(self._directory, rules, call.recorded.position, self._turn.instance)
 
     def _always_words(self, rule: Recorded) -> str:
         event: PermissionAllowed = rule.event

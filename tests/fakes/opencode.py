@@ -8,7 +8,8 @@ opencode_client.py, turns and the words that script them in opencode_turn.py.
 
 Everything that checkers ask is counted here: `runs`, `finished_turns`, `model_calls`, `double_runs`, `written`,
 `worked` (when which turns ran), `replies`, `loaded`, `disposed`, `copies` (messages that forks began with), `deleted`
-(sessions), `asked_about` (directories whose offers were read), `living()`. What agents write goes to `disk`.
+(sessions), `asked_about` (directories whose offers were read), `agents_in` (the agents of a directory, where it has
+others), `living()`. What agents write goes to `disk`.
 """
 
 from collections import Counter
@@ -66,6 +67,7 @@ class FakeOpenCodeWorld:
         self.loaded: list[tuple[str, str]] = []
         self.disposed: list[tuple[str, str]] = []
         self.asked_about: set[str] = set()
+        self.agents_in: dict[str, list[dict[str, object]]] = {}
         self.mcp_servers: tuple[str, ...] = ()
         self.mcp_start_s = 0.0
         self.refusals = 0

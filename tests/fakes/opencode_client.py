@@ -208,7 +208,7 @@ class FakeOpenCode:
     async def agents(self, directory: str) -> tuple[Agent, ...]:
         self._world.asked_about.add(directory)
         async with self._request():
-            return offer_wire.agents(msgspec.json.encode(AGENTS))
+            return offer_wire.agents(msgspec.json.encode(self._world.agents_in.get(directory, AGENTS)))
 
     async def commands(self, directory: str) -> tuple[SlashCommand, ...]:
         self._world.asked_about.add(directory)

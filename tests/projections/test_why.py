@@ -225,6 +225,16 @@ async def test_rules_of_the_repository_explain_a_call_in_its_worktree_and_say_so
     assert (await told.why(wrote))[1] == ("permission", f"{allowed}, as it was read in /repository")
 
 
+async def test_rules_that_were_read_after_a_call_in_its_directory_explain_it(told: Told) -> None:
+    """Fleet reads them some seconds after OpenCode has."""
+    await told.log_one("instance-i", ruled("/repository", **{"*": "deny"}), Cause())
+    follows = Cause(OPENCODE, f"@{await told.turn(1, 'Look', ALICE)}")
+    ran = await told.log_one("session-s", tool("bash", "c1", command="ls"), follows)
+    await told.log_one("instance-i", ruled(**{"ls": "allow"}), Cause())
+    await told.log_one("instance-i", ruled(**{"ls": "deny"}), Cause())
+    assert (await told.why(ran))[1] == ("permission", "OpenCode did not ask: its configuration allows bash (ls)")
+
+
 async def test_work_of_a_sub_agent_leads_to_the_call_that_started_it(told: Told) -> None:
     await told.log_one("instance-i", ruled(), Cause())
     follows = Cause(OPENCODE, f"@{await told.turn(1, 'Delegate', ALICE)}")

@@ -22,6 +22,7 @@ from fleet.actors.runtime.causation import cause_here
 from fleet.actors.runtime.retry import Patience, persist
 from fleet.core.instance import commands
 from fleet.core.instance.effects import AwaitReady, Effect, InformSession, OperateProcess, SpawnProcess, StopProcess
+from fleet.core.instance.state import State
 from fleet.core.session.commands import SessionCommand
 from fleet.core.session.report_commands import ReportInstanceEnded
 from fleet.errors import Problem, Rejected, Unavailable
@@ -147,18 +148,23 @@ class InstanceEffects:
                 await report(commands.StopInstance(reason="hung", at_ms=self._now()))
 
     async def _read_rules(self, instance_id: str, client: OpenCode, report: Reporter) -> None:
-        """Record by which rules the process asks, allows and denies in the directory of its first session."""
-        await trio.sleep(OFFERS_DELAY_S)
-        state = self._context.views.instances.get(instance_id)
-        directory = next(iter(state.sessions.values()), None) if state is not None else None
-        if directory is None:  # OpenCode starts what a directory configures, so it is asked about those in use
-            return
-        try:
-            agents = tuple((agent.name, agent.rules) for agent in await client.agents(directory))
-        except Problem as problem:
-            _log.info("permission_rules_not_read", instance=instance_id, code=problem.code)
-            return
-        await report(commands.ReportPermissionRules(directory=directory, agents=agents, at_ms=self._now()))
+        """Record by which rules the process asks, allows and denies, for each directory that its sessions use.
+
+        OpenCode starts what a directory configures, so it is asked about those in use alone.
+        """
+        instances, known = self._context.views.instances, dict[str, bool]()
+        while True:
+            await trio.sleep(OFFERS_DELAY_S)
+            while directory := _unread(instances.get(instance_id), known):
+                try:
+                    agents = tuple((agent.name, agent.rules) for agent in await client.agents(directory))
+                    read = commands.ReportPermissionRules(directory=directory, agents=agents, at_ms=self._now())
+                    await report(read)
+                except Problem as problem:
+                    _log.info("permission_rules_not_read", instance=instance_id, code=problem.code)
+                state = instances.get(instance_id)
+                known[directory] = state is not None and directory in state.rules
+            await instances.change_of(instance_id, instances.get(instance_id))
 
     def _wake_sessions(self, instance_id: str) -> None:
         state = self._context.views.instances.get(instance_id)
@@ -206,6 +212,16 @@ class InstanceEffects:
         with suppress(Rejected):  # there is no such session
             await persist(inform, Patience("session_not_informed", session=effect.session_id), every_s=TURN_RECHECK_S)
         await report(commands.ReportInformed(session_id=effect.session_id, at_ms=self._now()))
+
+
+def _unread(state: State | None, known: Mapping[str, bool]) -> str | None:
+    """Return a directory in use whose rules are to be read: a new one, or one that was released since, and used again.
+
+    `known` are those that were read, and whether rules of them were recorded.
+    """
+    in_use, recorded = ((), ()) if state is None else (state.sessions.values(), state.rules)
+    unread = (each for each in in_use if each not in known or (known[each] and each not in recorded))
+    return next(unread, None)
 
 
 def _describe(how: Exit) -> str:

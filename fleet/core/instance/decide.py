@@ -134,7 +134,9 @@ def _rules_read(command: commands.ReportPermissionRules, state: State) -> Events
         events.AgentRules(name, msgspec.Raw(rules)) for name, rules in command.agents if rules not in _NO_RULES
     )
     read = events.PermissionRulesRead(directory=command.directory, agents=agents, at_ms=command.at_ms)
-    return () if state.phase not in LIVE or not agents or rules_digest(read) == state.rules_digest else (read,)
+    if state.phase not in LIVE or not agents or command.directory not in state.sessions.values():
+        return ()
+    return () if rules_digest(read) == state.rules.get(command.directory) else (read,)
 
 
 _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {

@@ -110,7 +110,8 @@ class AgentRules(msgspec.Struct, frozen=True):
 class PermissionRulesRead(Event, frozen=True, kw_only=True):
     """The rules by which the process asks, allows and denies in this directory, soon after it was ready.
 
-    They say of a tool call without a request whether a rule allowed it. They change with the directory's configuration.
+    They say of a tool call without a request whether a rule allowed it. Each directory has rules of its own, which
+    OpenCode reads once, when it first works there.
     """
 
     directory: str

@@ -56,7 +56,9 @@ def _attached(state: State, event: events.SessionAttached) -> StatePatch:
 
 
 def _detached(state: State, event: events.SessionDetached) -> StatePatch:
-    return {"sessions": {s: d for s, d in state.sessions.items() if s != event.session_id}}
+    sessions = {s: d for s, d in state.sessions.items() if s != event.session_id}
+    in_use = set(sessions.values())  # OpenCode releases any other directory, and reads it again when it is used again
+    return {"sessions": sessions, "rules": {d: rules for d, rules in state.rules.items() if d in in_use}}
 
 
 def _spawned(_: State, event: events.InstanceSpawned) -> StatePatch:
@@ -115,8 +117,8 @@ def rules_digest(event: events.PermissionRulesRead) -> str:
     return blake2b(msgspec.json.encode((event.directory, event.agents)), digest_size=8).hexdigest()
 
 
-def _rules_read(_: State, event: events.PermissionRulesRead) -> StatePatch:
-    return {"rules_digest": rules_digest(event)}
+def _rules_read(state: State, event: events.PermissionRulesRead) -> StatePatch:
+    return {"rules": {**state.rules, event.directory: rules_digest(event)}}
 
 
 def _swept(_: State, __: events.RemnantsKilled) -> StatePatch:

@@ -40,7 +40,7 @@ class State(msgspec.Struct, frozen=True):
     allowed: tuple[PermissionAllowed, ...] = ()
     host: str = LOCAL
     host_lost: bool = False
-    rules_digest: str = ""  # of the permission rules that were read last
+    rules: dict[str, str] = {}  # by directory in use, the digest of the permission rules that were read last
 
     @property
     def orderly(self) -> bool:
