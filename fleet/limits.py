@@ -496,6 +496,7 @@ PAST_STREAMS_KEPT: Final = 512  # aggregates whose earlier states are cached, ab
 PAST_MARKS_KEPT: Final = 4  # earlier states of each, for a reader that moves through the past
 TURNS_KEPT: Final = 64  # sessions whose folded turns are cached; 2,000 turns take 3 MB
 INDEX_LAG_EVENTS: Final = 256  # of a session that may wait for the index: a read indexes them in one page, in 6 ms
+INDEX_COMPARED_ROWS: Final = 512  # of the index, compared with the log in one step, about 2 ms; then other tasks run
 INDEX_FLUSH_EVENTS: Final = 4096  # indexed between two flushes of the index's journal, about 1 MB
 TODO_PARTS_READ: Final = 64  # newest parts with a to-do list, compared at once: the last is nearly always it
 

@@ -62,6 +62,7 @@ class Fleet:
         self.left_out_through = left_out_through
         self.views = projections.views
         self.stored_views = projections.runner.store
+        self.indexes = projections.indexes
         self.runner = projections.runner
         self.feed = projections.feed
         self.inflight = projections.inflight

@@ -43,8 +43,8 @@ class VerificationResult(msgspec.Struct, frozen=True):
     """The result: how many events were verified, the digest of the last of them, and the first break.
 
     Of the `erased` events only the headers were verified; `erasures` are their streams, each with its order. `head` is
-    the signed head that the log ends with. `checked` names what was verified. `left_out` contents were not part of the
-    export that the log was imported from.
+    the signed head that the log ends with. `checked` names what was verified, `not_checked` what was not. `left_out`
+    contents were not part of the export that the log was imported from.
     """
 
     events: int
@@ -55,6 +55,7 @@ class VerificationResult(msgspec.Struct, frozen=True):
     head: SignedHead | None = None
     erasures: tuple[ErasedStream, ...] = ()
     checked: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
     left_out: int = 0
 
 

@@ -85,6 +85,10 @@ class Indexes:
             index.apply(stream, undamaged(page))
             await trio.lowlevel.checkpoint()
 
+    def connection(self) -> sqlite3.Connection | None:
+        """Return the connection to the index, to compare its rows (replay_index.py); None before the first read."""
+        return None if self._index is None else self._index.connection
+
     def forget(self, stream: str) -> None:
         """Remove an erased stream."""
         try:

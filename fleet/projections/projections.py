@@ -54,6 +54,7 @@ class Projections(NamedTuple):
     feed: Feed
     inflight: InFlight
     touched: Touched
+    indexes: Indexes
     indexing: Indexing
     times: LogTimes
     transcripts: Transcripts
@@ -80,6 +81,7 @@ def open_projections(stores: Stores, now_ms: Callable[[], int], *, threads: bool
         feed=feed,
         inflight=inflight,
         touched=touched,
+        indexes=indexes,
         indexing=Indexing(indexes, times, log, None if threads else inline),
         times=times,
         transcripts=Transcripts(log, indexes),

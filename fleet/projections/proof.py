@@ -17,15 +17,19 @@ from fleet.core.session.turn_events import ChangesRecorded
 from fleet.events.blobs import Blobs, CorruptBlob
 from fleet.events.heads import Expected
 from fleet.events.log import LogReader
-from fleet.events.verify import Break, VerificationResult, verifying
+from fleet.events.verify import Break, VerificationResult, compare_heads, verifying
 from fleet.limits import LOG_SEARCH_PAGE_EVENTS
 from fleet.projections.replay import SNAPSHOTS, Parted, Steps, replay_snapshots, replay_views
 from fleet.projections.replay_index import INDEX
 from fleet.projections.store import ViewStore
 
-CHAIN: Final = ("chain", "payloads", "versions", "index", "commands", "erasures", "heads")
+HEADS: Final = "heads"
+CHAIN: Final = ("chain", "payloads", "versions", "index", "commands", "erasures", HEADS)
 DERIVED: Final = ("snapshots", "views", "blobs", "manifests")
 SESSIONS: Final = "session index"
+SEARCH: Final = "search index"
+"""It is compared by `fleet log replay` alone, which builds a second one."""
+
 _NAMES_BLOBS: Final = "session.changes-recorded"
 
 
@@ -34,7 +38,13 @@ async def prove_chain(
 ) -> VerificationResult:
     """Verify the records up to position `through`, by default all."""
     result = await _walked(verifying(log, through, expected))
-    return msgspec.structs.replace(result, checked=CHAIN)
+    return msgspec.structs.replace(result, checked=CHAIN, not_checked=(*DERIVED, SESSIONS, SEARCH))
+
+
+def prove_heads(log: LogReader, expected: Iterable[Expected]) -> VerificationResult:
+    """Compare the signed heads and what is `expected` with the log, nothing between them."""
+    rest = (*(each for each in CHAIN if each != HEADS), *DERIVED, SESSIONS, SEARCH)
+    return msgspec.structs.replace(compare_heads(log, expected), checked=(HEADS,), not_checked=rest)
 
 
 async def prove_everything(
@@ -56,9 +66,10 @@ async def prove_everything(
     if result.first_break is not None:
         return result
     breaks: list[Break] = []
+    compared = set[str]()
     replays = (replay_snapshots(log, log.head()), replay_views(log, views, log.head()))
     for steps in replays if index is None else (*replays, index()):
-        breaks += [each async for each in _parted(log, steps)]
+        breaks += [each async for each in _parted(log, steps, compared)]
     left_out = set[str]()
     breaks += [each async for each in _lost_blobs(log, blobs, left_out_through, left_out)]
     first = min(breaks, key=lambda each: each.position, default=None)
@@ -66,7 +77,8 @@ async def prove_everything(
         result,
         first_break=first,
         left_out=len(left_out),
-        checked=(*CHAIN, *DERIVED, *(() if index is None else (SESSIONS,))),
+        checked=(*CHAIN, *DERIVED, *((SESSIONS,) if INDEX in compared else ())),
+        not_checked=(SEARCH,) if INDEX in compared else (SESSIONS, SEARCH),
     )
 
 
@@ -80,8 +92,11 @@ async def _walked(walk: Generator[None, None, VerificationResult]) -> Verificati
         await trio.lowlevel.checkpoint()
 
 
-async def _parted(log: LogReader, steps: Steps) -> AsyncIterator[Break]:
+async def _parted(log: LogReader, steps: Steps, compared: set[str]) -> AsyncIterator[Break]:
+    """Yield what does not follow from the events; add the names of the projections to `compared`."""
     for each in steps:
+        if each is not None and (isinstance(each, Parted) or each.through is not None):
+            compared.add(each.projection)
         if isinstance(each, Parted) and not _is_being_erased(log, _stream_of(each)):
             what = f"{each.projection} {each.key}".rstrip()
             yield Break(each.position, f"{what} does not follow from the events: {', '.join(each.fields)}")

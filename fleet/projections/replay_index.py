@@ -1,47 +1,74 @@
 """Replays the index of sessions' streams (index_store.py): builds it again in memory, and compares stream by stream.
 
 Each stream is compared as of the position up to which it is indexed. The times of the log's blocks are compared, too.
+A server compares the index that it uses: each step is bounded, and follows what readers have indexed meanwhile.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fleet.events.log import LogReader
-from fleet.limits import LOG_SEARCH_PAGE_EVENTS, VERIFY_PAGE_EVENTS
+from fleet.limits import FEED_PAGE_BYTES, INDEX_COMPARED_ROWS, LOG_SEARCH_PAGE_EVENTS, VERIFY_PAGE_EVENTS
 from fleet.projections.file_seals import copy_database
 from fleet.projections.index_store import VERSION, IndexStore
 from fleet.projections.replay import Compared, Parted, Steps
 
 INDEX: Final = "index"
-_NAMED: Final = "(SELECT name FROM conversations c WHERE c.number = {})"
-_PARTS: Final = {
-    "stream": "SELECT turn FROM streams WHERE number = ?",
-    "conversations": "SELECT name FROM conversations WHERE stream = ? ORDER BY name",
-    "messages": f"SELECT message, {_NAMED.format('conversation')}, created_ms, paid, turn FROM messages "  # noqa: S608 - constants
-    "WHERE stream = ? ORDER BY message",
-    "bodies": "SELECT message, part, position FROM bodies WHERE stream = ? ORDER BY 1, 2, 3",
-    "parts": "SELECT part, message FROM parts WHERE stream = ? ORDER BY part",
-    "charges": "SELECT position, turn, paid FROM charges WHERE stream = ? ORDER BY position",
-    "marks": "SELECT kind, position FROM marks WHERE stream = ? ORDER BY 1, 2",
-    "facts": "SELECT kind, key, position FROM facts WHERE stream = ? ORDER BY 1, 2, 3",
-    "places": "SELECT c.name, p.created_ms, p.message, p.first, p.until FROM places p "
-    "JOIN conversations c ON c.number = p.conversation WHERE c.stream = ? ORDER BY 1, 2, 3, 4",
-    "counts": "SELECT c.name, n.position, n.total, n.newest_ms FROM counts n "
-    "JOIN conversations c ON c.number = n.conversation WHERE c.stream = ? ORDER BY 1, 2",
-}
-_OF_NO_STREAM: Final = {
-    **{
-        table: f"SELECT count(*) FROM {table} WHERE stream NOT IN (SELECT number FROM streams)"  # noqa: S608 - constants
-        for table in ("conversations", "messages", "bodies", "parts", "charges", "marks", "facts")
-    },
-    **{
-        table: f"SELECT count(*) FROM {table} WHERE conversation NOT IN (SELECT number FROM conversations)"  # noqa: S608
-        for table in ("places", "counts")
-    },
-}
+
+
+class _Part(NamedTuple):
+    """Rows of a table: of one stream or conversation (`of`), in the order of their `key`."""
+
+    table: str
+    of: str
+    key: str
+    rest: tuple[str, ...] = ()
+
+    def page(self, sql: sqlite3.Connection, number: int, after: tuple[Any, ...] | None) -> list[tuple[Any, ...]]:
+        """Return the next rows, behind the key `after`."""
+        beyond = "" if after is None else f"AND ({self.key}) > ({', '.join('?' * len(after))})"
+        return sql.execute(
+            f"SELECT {', '.join((self.key, *self.rest))} FROM {self.table} "  # noqa: S608 - constants
+            f"WHERE {self.of} = ? {beyond} ORDER BY {self.key} LIMIT {INDEX_COMPARED_ROWS}",
+            (number, *(after or ())),
+        ).fetchall()
+
+    @property
+    def name(self) -> str:
+        """What a finding calls it."""
+        return "stream" if self.table == "streams" else self.table
+
+    def key_of(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the key of a row."""
+        return row[: len(row) - len(self.rest)]
+
+
+_CONVERSATION: Final = "(SELECT name FROM conversations c WHERE c.number = conversation)"
+_PARTS: Final = (
+    _Part("streams", "number", "turn"),
+    _Part("conversations", "stream", "name"),
+    _Part("messages", "stream", "message", (_CONVERSATION, "created_ms", "paid", "turn")),
+    _Part("bodies", "stream", "message, part, position"),
+    _Part("parts", "stream", "part", ("message",)),
+    _Part("charges", "stream", "position", ("turn", "paid")),
+    _Part("marks", "stream", "kind, position"),
+    _Part("facts", "stream", "kind, key, position"),
+)
+_OF_CONVERSATION: Final = (
+    _Part("places", "conversation", "created_ms, message, first", ("until",)),
+    _Part("counts", "conversation", "position", ("total", "newest_ms")),
+)
+_OWNERS: Final = (
+    *((table, "stream", "streams") for table in ("conversations", "messages", "bodies", "parts", "charges")),
+    *((table, "stream", "streams") for table in ("marks", "facts")),
+    *((table, "conversation", "conversations") for table in ("places", "counts")),
+)
+
+Opened = Callable[[], sqlite3.Connection | None]
+"""Returns the connection to the index that is compared; None where there is none."""
 
 
 def replay_index(log: LogReader, directory: Path, scratch: Path, to: int) -> Steps:
@@ -61,45 +88,133 @@ def replay_index(log: LogReader, directory: Path, scratch: Path, to: int) -> Ste
             yield Parted(INDEX, copied.name, 1, (f"the file cannot be read: {error}",))
 
 
-def _compared(log: LogReader, stored: sqlite3.Connection, to: int) -> Steps:
+def replay_used_index(log: LogReader, opened: Opened) -> Steps:
+    """Compare the index that a server uses, between its reads. One that it discards meanwhile is not compared."""
+    stored = opened()
+    steps = iter(()) if stored is None else _compared(log, stored, None)
+    while stored is not None and opened() is stored:
+        try:
+            yield next(steps)
+        except StopIteration:
+            return
+        except sqlite3.Error as error:
+            yield Parted(INDEX, "", 1, (f"it cannot be read: {error}",))
+            return
+    yield Compared(INDEX, None)
+
+
+def _compared(log: LogReader, stored: sqlite3.Connection, to: int | None) -> Steps:
+    """Compare all streams, without `to` as far as each is indexed when its rows are compared."""
     compared = 0
-    for number, name, position in stored.execute("SELECT number, name, position FROM streams ORDER BY name").fetchall():
+    for name, position in _pages(stored, "name, position FROM streams WHERE typeof(name) = 'text' AND name"):
         yield None
-        if position > to or log.is_erased(name):
+        if log.is_erased(name) or (to is not None and position > to):
             continue
         compared += 1
         with closing(IndexStore(None)) as built:
-            yield from _indexed(log, built, name, position)
-            one, other = _rows(stored, number), _rows(built.connection, built.stream(name).number)
-        fields = tuple(part for part in _PARTS if one[part] != other[part])
+            fields = yield from _Stream(log, name, stored, built).differing()
         if fields:
             first = log.stream_positions(name, 0, log.head() + 1, 1, newest_first=False)
             yield Parted(INDEX, name, first[0] if first else min(position, log.head()), fields)
-    surplus = tuple(table for table, query in _OF_NO_STREAM.items() if stored.execute(query).fetchone()[0])
+    surplus = yield from _surplus(stored)
     if surplus:
         yield Parted(INDEX, "", 1, (f"rows of no stream in {', '.join(surplus)}",))
-    yield from _compared_times(log, stored, to)
-    yield Compared(INDEX, to, compared)
+    end = log.head() if to is None else to
+    yield from _compared_times(log, stored, end)
+    yield Compared(INDEX, end, compared)
 
 
-def _indexed(log: LogReader, built: IndexStore, name: str, position: int) -> Iterator[None]:
-    after = 0
-    while page := log.read_stream(name, after, VERIFY_PAGE_EVENTS):
-        own = [recorded for recorded in page if recorded.position <= position]
-        if own:
-            built.apply(name, own)
-        if len(own) < len(page):
-            break
-        after = page[-1].position
-        yield None
+def _pages(stored: sqlite3.Connection, what: str, after: str | int = "") -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query by its first column, which its condition ends with; rows may change meanwhile."""
+    order = what.partition(",")[0]
+    query = f"SELECT {what} > ? ORDER BY {order} LIMIT {VERIFY_PAGE_EVENTS}"
+    while page := stored.execute(query, (after,)).fetchall():
+        yield from page
+        after = page[-1][0]
 
 
-def _rows(side: sqlite3.Connection, number: int) -> dict[str, list[Any]]:
-    return {part: side.execute(query, (number,)).fetchall() for part, query in _PARTS.items()}
+class _Stream:
+    """A stream as it is stored, and as it is built from the log."""
+
+    def __init__(self, log: LogReader, name: str, stored: sqlite3.Connection, built: IndexStore) -> None:
+        self._log = log
+        self._name = name
+        self._stored = stored
+        self._built = built
+        self._position = 0
+
+    def differing(self) -> Generator[None, None, tuple[str, ...]]:
+        """Return what differs; nothing for a stream that is erased meanwhile."""
+        found: list[str] = []
+        for part in _PARTS:
+            if (yield from self._differs(part)):
+                found.append(part.name)
+        conversations = set[str]()
+        for side in (self._stored, self._built.connection):
+            names = "SELECT c.name FROM conversations c JOIN streams s ON c.stream = s.number WHERE s.name = ?"
+            conversations.update(name for [name] in side.execute(names, (self._name,)))
+        for part in _OF_CONVERSATION:
+            for conversation in sorted(conversations):
+                if part.name not in found and (yield from self._differs(part, conversation)):
+                    found.append(part.name)
+        return tuple(found)
+
+    def _differs(self, part: _Part, conversation: str | None = None) -> Generator[None, None, bool]:
+        after: tuple[Any, ...] | None = None
+        while (yield from self._reach()):
+            one, other = (
+                part.page(side, _number(side, self._name, conversation), after)
+                for side in (self._stored, self._built.connection)
+            )
+            if one != other:
+                return True
+            if len(one) < INDEX_COMPARED_ROWS:
+                return False
+            after = part.key_of(one[-1])
+            yield None
+        return False
+
+    def _reach(self) -> Generator[None, None, bool]:
+        """Build the stream up to where it is indexed now; return whether it is still there."""
+        while row := self._stored.execute("SELECT position FROM streams WHERE name = ?", (self._name,)).fetchone():
+            page = (
+                self._log.read_stream(self._name, self._position, VERIFY_PAGE_EVENTS, FEED_PAGE_BYTES)
+                if self._position < row[0]
+                else []
+            )
+            own = [recorded for recorded in page if recorded.position <= row[0]]
+            if not own:
+                return True
+            self._built.apply(self._name, own)
+            self._position = own[-1].position
+            yield None
+        return False
+
+
+def _number(side: sqlite3.Connection, name: str, conversation: str | None) -> int:
+    """Return the number of the stream, or of a conversation of it; 0 where there is none."""
+    found = side.execute("SELECT number FROM streams WHERE name = ?", (name,)).fetchone()
+    if found is not None and conversation is not None:
+        values = (found[0], conversation)
+        found = side.execute("SELECT number FROM conversations WHERE stream = ? AND name = ?", values).fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def _surplus(stored: sqlite3.Connection) -> Generator[None, None, tuple[str, ...]]:
+    """Return the tables with rows whose stream or conversation is not there."""
+    found = dict[str, None]()
+    for table, of, owners in _OWNERS:
+        number = stored.execute(f"SELECT min({of}) FROM {table}").fetchone()[0]  # noqa: S608 - constants
+        while number is not None:
+            if stored.execute(f"SELECT 1 FROM {owners} WHERE number = ?", (number,)).fetchone() is None:  # noqa: S608
+                found[table] = None
+            yield None
+            number = stored.execute(f"SELECT min({of}) FROM {table} WHERE {of} > ?", (number,)).fetchone()[0]  # noqa: S608
+    return tuple(found)
 
 
 def _compared_times(log: LogReader, stored: sqlite3.Connection, to: int) -> Steps:
-    for block, *times in stored.execute("SELECT block, first_ms, last_ms FROM times ORDER BY block").fetchall():
+    for block, *times in _pages(stored, "block, first_ms, last_ms FROM times WHERE block", -1):
         yield None
         first = block * LOG_SEARCH_PAGE_EVENTS + 1
         if first + LOG_SEARCH_PAGE_EVENTS <= min(to, log.head()) + 1:

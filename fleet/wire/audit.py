@@ -232,8 +232,8 @@ class Verification(WireItem, kw_only=True):
     """The result of verifying the log: intact events and streams, digest of the last event, first break.
 
     `head` is the signed head that the log ends with. `erasures` lists the erased streams, at most 1,000. `checked`
-    names what was verified. `contents_left_out`: so many contents were not part of the export that the log was
-    imported from.
+    names what was verified, `not_checked` what was not: `fleet log replay` compares the search index.
+    `contents_left_out`: so many contents were not part of the export that the log was imported from.
     """
 
     intact: bool
@@ -246,6 +246,7 @@ class Verification(WireItem, kw_only=True):
     head: SignedHead | None
     first_break: BreakItem | None
     contents_left_out: int = 0
+    not_checked: tuple[str, ...] = ()
 
 
 class ExpiringSession(WireItem, kw_only=True):

@@ -157,6 +157,24 @@ async def test_a_whole_log_is_proven(door: Door) -> None:
     assert len(found["digest"]) == 64
 
 
+async def test_verification_compares_the_index_that_the_server_uses(door: Door) -> None:
+    session = await door.session()
+    await door.prompt(session["id"], "again")
+    await door.knock("GET", f"/api/sessions/{session['id']}/messages")
+    found = (await door.knock("GET", "/api/log/verify")).json
+    assert ("session index" in found["checked"], found["notChecked"]) == (True, ["search index"])
+    for scope in ("chain", "heads"):
+        found = (await door.knock("GET", f"/api/log/verify?scope={scope}")).json
+        assert {"snapshots", "session index", "search index"} < set(found["notChecked"])
+    index = door.fleet.indexes.connection()
+    assert index is not None
+    assert index.execute("DELETE FROM bodies").rowcount > 0
+    found = (await door.knock("GET", "/api/log/verify")).json
+    assert found["intact"] is False
+    assert "index" in found["firstBreak"]["reason"]
+    assert "bodies" in found["firstBreak"]["reason"]
+
+
 async def test_a_changed_event_is_found(machine: Machine, door: Door) -> None:
     await door.session(title="Harmless")
     (created,) = [event for event in door.fleet.log.read_all() if event.type == "session.created"]

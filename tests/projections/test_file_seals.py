@@ -18,7 +18,7 @@ from fleet.projections.history_store import HistoryStore
 from fleet.projections.index_store import IndexStore
 from fleet.projections.indexes import Indexes, Indexing
 from fleet.projections.replay import Compared, Parted
-from fleet.projections.replay_index import replay_index
+from fleet.projections.replay_index import replay_index, replay_used_index
 from tests.cli.sample_history import happen
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import KEY, MemoryDisk, MemoryLog
@@ -188,6 +188,7 @@ def compared(log: MemoryLog, directory: Path) -> list[Parted]:
     return [each for each in found if isinstance(each, Parted)]
 
 
+@pytest.mark.parametrize("rows", [1, 512])
 @pytest.mark.parametrize(
     ("change", "fields"),
     [
@@ -202,8 +203,14 @@ def compared(log: MemoryLog, directory: Path) -> list[Parted]:
     ],
 )
 def test_changed_row_of_the_index_parts_from_the_log(
-    tmp_path: Path, log: MemoryLog, change: str, fields: tuple[str, ...] | None
+    tmp_path: Path,
+    log: MemoryLog,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    change: str,
+    fields: tuple[str, ...] | None,
 ) -> None:
+    monkeypatch.setattr("fleet.projections.replay_index.INDEX_COMPARED_ROWS", rows)
     stopped("index", tmp_path, log)
     assert compared(log, tmp_path) == []
     with closing(sqlite3.connect(tmp_path / "index.sqlite")) as sql:
@@ -215,6 +222,37 @@ def test_changed_row_of_the_index_parts_from_the_log(
     else:
         assert {each.fields for each in found} == {fields}
         assert all(each.position > 0 for each in found)
+
+
+async def test_used_index_is_compared_while_readers_bring_it_up_to_date(log: MemoryLog) -> None:
+    indexes = Indexes(log)
+    assert list(replay_used_index(log, indexes.connection)) == [Compared("index", None)]
+    one, other = log.streams("session-")
+    await indexes.read(one, lambda _: None)
+    index = indexes.connection()
+    assert index is not None
+    index.execute("UPDATE streams SET position = 0")
+    for table in ("bodies", "marks", "facts", "messages", "parts", "charges", "conversations", "places", "counts"):
+        index.execute(f"DELETE FROM {table}")
+    found = list[Parted | Compared | None]()
+    for step in replay_used_index(log, indexes.connection):
+        if not found:
+            await indexes.read(one, lambda _: None)  # a reader, after the first step
+            await indexes.read(other, lambda _: None)
+        found.append(step)
+    assert [each for each in found if each is not None] == [Compared("index", log.head(), 2)]
+    index.execute("DELETE FROM marks WHERE kind = 'turn'")
+    parted = [each for each in replay_used_index(log, indexes.connection) if isinstance(each, Parted)]
+    assert {(each.key, each.fields) for each in parted} == {(one, ("marks",)), (other, ("marks",))}
+
+
+async def test_used_index_that_is_discarded_meanwhile_is_not_compared(log: MemoryLog) -> None:
+    indexes = Indexes(log)
+    await indexes.read(next(iter(log.streams("session-"))), lambda _: None)
+    steps = replay_used_index(log, indexes.connection)
+    assert next(steps) is None
+    indexes.close()
+    assert list(steps) == [Compared("index", None)]
 
 
 def test_stream_that_the_log_does_not_have_parts_from_it(tmp_path: Path, log: MemoryLog) -> None:

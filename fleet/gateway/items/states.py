@@ -388,6 +388,7 @@ def verification(report: VerificationResult) -> Verification:
     return Verification(
         intact=found is None,
         checked=list(report.checked),
+        not_checked=report.not_checked,
         events=report.events,
         streams=report.streams,
         erased=report.erased,

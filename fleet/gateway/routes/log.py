@@ -1,6 +1,7 @@
 """The routes for the audit log: pages of events, one event, the export, and the proof that the log is unchanged."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -18,7 +19,7 @@ from fleet.events.export import ExportLine, export_end, export_page
 from fleet.events.heads import GIVEN, Expected
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
-from fleet.events.verify import VerificationResult, compare_heads
+from fleet.events.verify import VerificationResult
 from fleet.gateway.items.explanations import between, why_step
 from fleet.gateway.items.states import event_item, verification
 from fleet.gateway.openapi.endpoint import Endpoints
@@ -30,7 +31,8 @@ from fleet.projections.history_query import parse_instant
 from fleet.projections.log_query import search_of
 from fleet.projections.moments import position_at
 from fleet.projections.names import naming
-from fleet.projections.proof import prove_chain, prove_everything
+from fleet.projections.proof import prove_chain, prove_everything, prove_heads
+from fleet.projections.replay_index import replay_used_index
 from fleet.projections.why import explain
 from fleet.wire.audit import (
     Between,
@@ -180,8 +182,8 @@ async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery, caller: 
 
     Positions, the chain of digests, payloads, versions, index, commands and erasures; the log has to end with the head
     that the server signed last, and has to agree with the heads that are expected. Then every stream is folded and
-    compared with snapshots and views, and all blobs are read. It takes some seconds for a million events, `scope=all`
-    a minute, while the server continues to work.
+    compared with snapshots, views and the index of sessions, and all blobs are read. It takes some seconds for a
+    million events, `scope=all` a minute, while the server continues to work.
     """
     through = _through(fleet, query.at, "at")
     async with reads.one_proof_at_a_time:
@@ -289,9 +291,14 @@ async def _verified(
     fleet: Fleet, through: int, expected: Sequence[Expected], scope: Literal["all", "chain", "heads"]
 ) -> VerificationResult:
     if scope == "heads":
-        return compare_heads(fleet.log, expected)
+        return prove_heads(fleet.log, expected)
     if scope == "chain":
         return await prove_chain(fleet.log, through, expected)
     return await prove_everything(
-        fleet.log, fleet.stored_views, fleet.blobs, expected, left_out_through=fleet.left_out_through
+        fleet.log,
+        fleet.stored_views,
+        fleet.blobs,
+        expected,
+        index=partial(replay_used_index, fleet.log, fleet.indexes.connection),
+        left_out_through=fleet.left_out_through,
     )

@@ -102,6 +102,7 @@ async def _prove_log(
         print(json_of(report))
     elif report.first_break is None:
         print(f"Checked: {', '.join(report.checked)}")
+        print(f"Not checked: {', '.join(report.not_checked)} (`fleet log replay` compares all that is stored)")
         print(f"{report.events} events in {report.streams} streams are intact; the last digest is {report.digest}")
         for erased in report.erasures:
             print(_erasure_line(erased))
