@@ -25,7 +25,7 @@ class _Echo(pykka.ThreadingActor):
 
 async def _fleet_actor() -> float:
     async def handle(message: Message[int, int]) -> None:
-        message.answer(message.command)
+        message.reply(message.command)
 
     inbox: Inbox[int, int] = Mailbox("echo")
     async with trio.open_nursery() as nursery:

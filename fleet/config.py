@@ -41,7 +41,7 @@ TOKEN_VARIABLE = "FLEET_TOKEN"  # noqa: S105 - its name
 """The access token that commands show to the server named by --url. No option: an argument list is no secret."""
 
 CLIENT_VARIABLES = frozenset({"FLEET_URL", TOKEN_VARIABLE, "FLEET_TOKEN_FILE", "FLEET_PAGER"})
-"""Read by the commands that speak to a server."""
+"""Read by the commands that use a server."""
 
 AGENT_VARIABLES = frozenset({"FLEET_HOST_ROOT"})
 """Read by the agents of other hosts; a machine may have a server, too."""

@@ -75,7 +75,7 @@ class Fleet:
         self.history = projections.history
         # What actors keep in memory.
         self.changes = effects.changes
-        self.answers = effects.answers
+        self.stored_responses = effects.stored_responses
         self.model_limits = effects.model_limits
         self.records = records
         # Use cases.

@@ -36,7 +36,7 @@ def _run() -> None:
             command_line(sys.argv[1:])(prog_name="fleet")
         finally:
             flush_output()
-            gc.freeze()  # else the interpreter looks at every object before it ends
+            gc.freeze()  # else the interpreter visits every object before it ends
     except (Exception, BaseExceptionGroup) as error:
         told = told_at_the_edge(error)
         if told is None:

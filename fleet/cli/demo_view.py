@@ -44,7 +44,7 @@ _STATUS: Final = {
 
 
 class Card:
-    """One session: where it stands, what it did, and what it is writing."""
+    """One session: its status, what it did, and what it is writing."""
 
     def __init__(self, title: str) -> None:
         self.title = title

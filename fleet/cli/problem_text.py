@@ -1,4 +1,4 @@
-"""Translates the server's problems, which speak of HTTP, into the words of the command line."""
+"""Translates the server's problems, whose words are those of HTTP, into the words of the command line."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -33,7 +33,7 @@ _FREE_CHARS_MIN: Final = 12
 def table(
     width: int, headings: Sequence[str], rows: Sequence[Sequence[str | Text]], *, free: str, spare: Sequence[str] = ()
 ) -> Table:
-    """Return a table in Fleet's looks; headings that begin with `>` stand over numbers.
+    """Return a table in Fleet's style; headings that begin with `>` are over numbers.
 
     Where the width does not do, the column `free` is cut, and where that would leave too little of it, the columns
     `spare` are left out, one by one; the others are always whole.

@@ -132,7 +132,7 @@ class StreamPrinter:
         if not text.startswith(growing.painted):
             return lines
         rest = text.removeprefix(growing.painted)
-        if self._open != part_id:  # something was told in between
+        if self._open != part_id:  # other lines were printed in between
             return _words(rest, growing.style)
         self._console.print(Text(rest, growing.style), end="", soft_wrap=True)
         return []

@@ -111,7 +111,7 @@ class FleetClient(Places, AuditLog, Access):
         """Create a session, and return when it accepts prompts.
 
         `directory` is one of the server's machine. `prompt` lets it begin at once; `on_complete` is the session that
-        hears of its outcomes. `host` is the name of a host, or labels that it must have. With a `key` of the caller's
+        gets its outcomes. `host` is the name of a host, or labels that it must have. With a `key` of the caller's
         own the same create can be repeated after a crash.
         """
         body = CreateBody(

@@ -13,7 +13,7 @@ from fleet.limits import PROBLEM_TEXT_CHARS_MAX
 class FleetError(Exception):
     """Fleet refused a request or could not carry it out; nothing has changed where it was refused.
 
-    `code` is stable (fleet/errors.py lists them), `status` is HTTP's (0 where no answer came), `detail` a sentence
+    `code` is stable (fleet/errors.py lists them), `status` is HTTP's (0 without a response), `detail` a sentence
     about this occurrence, `field` the wrong input, `hint` what to do. `retry_after_s` is set where the same request may
     work later. `members` is the whole problem document (RFC 9457).
     """

@@ -1,7 +1,7 @@
 """One WebSocket connection to the server, from handshake to end, which passes frames to their streams.
 
-trio-websocket speaks the protocol. It hands every message over before it looks for the next one, so what is done with
-a frame here never waits: a follower that is slow is its own concern.
+trio-websocket implements the protocol. It hands every message over before it looks for the next one, so what is done
+with a frame here never waits: a follower that is slow is its own concern.
 """
 
 import math

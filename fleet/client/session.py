@@ -140,7 +140,7 @@ class Session:
         return await self._connection.read(dict[str, Any], f"{self._path}/parts/{quote(part_id, safe='')}")
 
     async def part_content(self, part_id: str) -> bytes:
-        """Return the file that a part is, or an attachment of a tool's answer."""
+        """Return the file that a part is, or an attachment of a tool's result."""
         return await self._connection.content(f"{self._path}/parts/{quote(part_id, safe='')}/content")
 
     async def diffs(self, *, turn: int | str | None = None, at: At = None, contents: bool = True) -> list[DiffItem]:
@@ -229,7 +229,7 @@ class Session:
         resume: bool = False,
         key: str | None = None,
     ) -> None:
-        """Send a prompt; while a turn runs it waits in the queue, or speaks to that turn with `delivery="steer"`.
+        """Send a prompt; while a turn runs it waits in the queue, or goes into that turn with `delivery="steer"`.
 
         With `resume` a session that has ended is brought back first.
         """

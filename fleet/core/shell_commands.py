@@ -1,6 +1,6 @@
 """Takes a shell command line apart into its single commands, as OpenCode does before it asks for permission.
 
-OpenCode parses the line and asks for each command in it, wherever it stands: in a pipe, a list, a substitution. This
+OpenCode parses the line and asks for each command in it, in a pipe, a list or a substitution. This
 is not a shell: a line that it does not understand comes back whole, so that a rule for a single command cannot allow
 it by mistake.
 """
@@ -17,7 +17,7 @@ _ASSIGNMENTS: Final = re.compile(r"(?:[A-Za-z_]\w*\+?=(?:'[^']*'|\"[^\"]*\"|[^\s
 
 
 def commands_in(line: str) -> tuple[str, ...]:
-    """Return the single commands of a command line, each as it stands there, without those that change directory."""
+    """Return the single commands of a command line as they are written, without those that change directory."""
     if "<<" in line:
         return (line.strip(),)  # a here-document: its text is no command
     try:

@@ -1,7 +1,7 @@
 """The doctor: checks everything that Fleet needs, and says what is wrong and what to do.
 
 It may run beside a server, and changes nothing: the data directory is taken for a moment where no server has it. Like
-fleet/composition/server.py it stands above the adapters and asks them about themselves. fleet/cli/commands/doctor.py
+fleet/composition/server.py it is above the adapters and asks them about themselves. fleet/cli/commands/doctor.py
 shows the results.
 """
 

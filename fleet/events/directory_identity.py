@@ -67,7 +67,7 @@ def write_identity(directory: Path, directory_id: str) -> DirectoryIdentity:
 
 
 def write_import_identity(directory: Path, directory_id: str, source: Path) -> None:
-    """Name the export that the directory is an import of, durably: it is at home nowhere. Raises `OSError`."""
+    """Record durably which export the directory was imported from; it has no place of its own. Raises `OSError`."""
     identity = DirectoryIdentity(directory_id, os.path.realpath(source), _NO_INODE)
     write_private(directory / FILE, msgspec.json.format(msgspec.json.encode(identity)), durable=True)
 

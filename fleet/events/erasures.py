@@ -55,7 +55,7 @@ class Erasures:
     """
 
     def __init__(self, erased_before: Callable[[Header], bool] = lambda _: False) -> None:
-        """`erased_before` tells whether all earlier events of the stream are erased by now, because a server erases."""
+        """`erased_before` says whether all earlier events of the stream are erased by now, because a server erases."""
         self._erased_before = erased_before
         self._erased: dict[str, _Erased] = {}
         self._kept: dict[str, int] = {}

@@ -19,7 +19,7 @@ class Heads(NamedTuple):
 
 
 GIVEN: Final = "what the caller expects"
-"""The source of what a caller wants the log to hold."""
+"""Where an expected head comes from."""
 
 
 class Expected(NamedTuple):

@@ -96,7 +96,7 @@ class _ExportedLog(StoredLog):
         self._partial = store.partial
 
     def is_erased(self, stream: str) -> bool:
-        """Tell whether the stream cannot be folded, because data of it was erased or taken out of the export."""
+        """Return whether the stream cannot be folded, because data of it was erased or taken out of the export."""
         return stream in self._partial
 
 

@@ -1,6 +1,6 @@
 """Imports a whole export of a log into a new data directory: the same records, byte for byte, and the contents.
 
-The directory is at home nowhere, as a copy is: its log names processes and workspaces of another Fleet.
+The directory has no place of its own, like a copy: its log names processes and workspaces of another Fleet.
 """
 
 from contextlib import closing, suppress

@@ -1,4 +1,4 @@
-"""Tells in words which rules of OpenCode's configuration decided about a tool call that OpenCode did not ask for."""
+"""Says in words which rules of OpenCode's configuration decided about a tool call that OpenCode did not ask for."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final

@@ -118,7 +118,7 @@ class IndexQueries:
             return None
         there = "SELECT created_ms FROM places WHERE conversation = ? AND created_ms = ? AND message = ? AND first <= ?"
         found = self._one(there, (conversation, known[0], message, _LAST if at is None else at))
-        if found is None:  # it has moved since, or was not there yet: only a look at all its places tells
+        if found is None:  # it has moved since, or was not there yet: all its places have to be read
             query = "SELECT created_ms FROM places WHERE conversation = ? AND message = ? AND first <= ? AND until > ?"
             found = self._one(query, (conversation, message, at, at))
         return None if found is None else (int(found[0]), message)

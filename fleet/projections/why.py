@@ -65,7 +65,7 @@ async def called_paths(log: LogReader, recorded: Recorded) -> set[str]:
 
 
 def _tell_event(steps: ReasonSteps, recorded: Recorded, log: LogReader) -> None:
-    """Tell an event that is outside of any turn, or of whose turn nothing is left."""
+    """Explain an event that is outside of any turn, or of whose turn nothing is left."""
     if isinstance(recorded.event, Erased) and not isinstance(recorded.event, Damaged):
         _tell_erased(steps, recorded, log)
         return
@@ -79,7 +79,7 @@ def _tell_event(steps: ReasonSteps, recorded: Recorded, log: LogReader) -> None:
 
 
 def _tell_erased(steps: ReasonSteps, recorded: Recorded, log: LogReader) -> None:
-    """Tell who caused an event without data, and who ordered the erasure, if it was erased."""
+    """Say who caused an event without data, and who ordered the erasure, if it was erased."""
     positions = log.stream_positions(recorded.stream, 0, log.head() + 1, 1, newest_first=True)
     order = next((each for each in map(partial(read_one, log), positions) if each.type.endswith(".erased")), None)
     what = "erased" if order is not None else "erased or taken out"
@@ -91,7 +91,7 @@ def _tell_erased(steps: ReasonSteps, recorded: Recorded, log: LogReader) -> None
 
 
 async def _tell_prompt(steps: ReasonSteps, log: LogReader, started: Recorded) -> Recorded | None:
-    """Tell the start of a turn and its prompt; return what the prompt followed from."""
+    """Explain the start of a turn and its prompt; return what the prompt followed from."""
     prompt = await _prompt_of(log, started)
     waited_s = 0 if prompt is None else (started.recorded_at_ms - prompt.recorded_at_ms) // 1000
     waited = f", after its prompt had waited {waited_s} s" if waited_s else ""

@@ -1,4 +1,4 @@
-"""Tells what happened in a turn, from an effect to its cause: outcome, changes, tool calls, permissions, process."""
+"""Explains what happened in a turn, from an effect to its cause: outcome, changes, tool calls, permissions, process."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
@@ -68,7 +68,7 @@ class ReasonSteps:
         self.name = name
 
     def add(self, kind: WhyKind, told: str, recorded: Recorded) -> None:
-        """Tell an event."""
+        """Explain an event."""
         if recorded.position not in self.told:
             self.told.add(recorded.position)
             self.all.append(ReasonStep(kind, told, recorded))
@@ -86,7 +86,7 @@ def changed_files(event: ChangesRecorded, blobs: Blobs | None) -> tuple[ChangedF
 
 
 class TurnStory:
-    """Tells why an event of a turn happened."""
+    """Explains why an event of a turn happened."""
 
     def __init__(self, steps: ReasonSteps, log: LogReader, blobs: Blobs | None, turn: TurnRecord) -> None:
         self._steps = steps
@@ -97,7 +97,7 @@ class TurnStory:
         self._directory = turn.directory
 
     def tell(self, recorded: Recorded, file: str | None) -> None:
-        """Tell what explains this event of the turn; with `file`, what explains the change of that file."""
+        """Explain this event of the turn; with `file`, the change of that file."""
         self._tell_effect(recorded, file)
         self._tell_process()
         for steered in self._turn.steered:
@@ -258,7 +258,7 @@ class TurnStory:
     # ---------------------------------------------------------------------------------------------------- the process
 
     def _tell_process(self) -> None:
-        """Tell which OpenCode process ran the turn."""
+        """Say which OpenCode process ran the turn."""
         stream = self._turn.instance
         first = [] if stream is None else self._log.read_stream(stream, 0, FIRST_EVENTS)
         spawned = next((each for each in first if isinstance(each.event, InstanceSpawned)), None)

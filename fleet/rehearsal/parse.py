@@ -58,7 +58,7 @@ class ScriptError(Exception):
 
 
 class FoundScript(NamedTuple):
-    """A prompt taken apart: its script's text, and what stands around it."""
+    """A parsed prompt: its script's text, and the text around it."""
 
     script: str
     around: str

@@ -23,7 +23,7 @@ class BadRequest(Exception):  # noqa: N818 - the name that OpenAI's clients know
 
 
 class Purpose(Enum):
-    """What the caller wants: OpenCode asks the same endpoint for titles and for summaries of its context."""
+    """The kind of a request: OpenCode asks the same endpoint for titles and for summaries of its context."""
 
     WORK = "work"
     TITLE = "title"
@@ -107,7 +107,7 @@ class ChatRequest(msgspec.Struct, dict=True):
 
     @property
     def purpose(self) -> Purpose:
-        """What OpenCode's system prompt says it wants (the words are those of 1.3 to 1.18)."""
+        """The beginnings of OpenCode's system prompts (of versions 1.3 to 1.18)."""
         system = self._system.lower()
         if not self.has_tools and "title generator" in system:
             return Purpose.TITLE

@@ -95,7 +95,7 @@ class Owners(msgspec.Struct, frozen=True):
 class Contents(msgspec.Struct, frozen=True):
     """Contents by digest, compressed as they are stored.
 
-    `done` digests of the request were answered; contents that do not exist any more are missing.
+    `done` digests of the request are covered; contents that do not exist any more are missing.
     """
 
     contents: list[tuple[bytes, bytes]]

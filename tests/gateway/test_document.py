@@ -110,7 +110,7 @@ async def test_what_must_be_there_is_required(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
         taken = {p["name"] for p in parameters(document, operation)}
         assert {"X-Request-Id", "traceparent"} <= taken
-        writes = method != "get" and path not in ("/logout", "/policy/try")
+        writes = method != "get" and path not in ("/logout", "/api/policy/try")
         assert taken & {"Idempotency-Key", "Fleet-Session"} == (
             {"Idempotency-Key", "Fleet-Session"} if writes else set()
         )

@@ -274,7 +274,7 @@ async def test_an_erasure_whose_answer_a_crash_took(machine: Machine, monkeypatc
             async def lost(*_: Any) -> None:
                 raise Unavailable("interrupted", "the process was killed")
 
-            patched.setattr(door.fleet.answers, "keep", lost)
+            patched.setattr(door.fleet.stored_responses, "keep", lost)
             (await door.knock("DELETE", target, Idempotency_Key="d")).problem(503, "interrupted")
     async with machine.fleet() as door:
         again = await door.knock("DELETE", target, Idempotency_Key="d")

@@ -43,7 +43,7 @@ class _Texts:
 
     @property
     def mark(self) -> str:
-        """The text that stands for them."""
+        """The text that replaces them."""
         return erased_callback(self.child_id)
 
     def without(self, value: Any) -> Any:

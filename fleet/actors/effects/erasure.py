@@ -91,14 +91,14 @@ class SessionErasure:
         views: Views,
         inflight: InFlight,
         *,
-        answers: StoredResponses,
+        stored_responses: StoredResponses,
         caches: Sequence[Cache],
         past: Past[State],
         outside: OutsideCopies,
         callbacks: CallbackErasure,
     ) -> None:
         self._log = log
-        self._answers = answers
+        self._stored_responses = stored_responses
         self._blobs = blobs
         self._sessions = views.sessions
         self._caches = caches
@@ -118,7 +118,7 @@ class SessionErasure:
         # While the log still says that there is something to erase, and where:
         left = await self._delete_outside(session_id, stream)
         await self._blobs.forget(stream)
-        await self._answers.forget(session_id)
+        await self._stored_responses.forget(session_id)
         await self._log.erase(stream)
         for cache in self._caches:
             cache.forget(stream)

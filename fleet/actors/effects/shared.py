@@ -19,7 +19,7 @@ class SharedEffects(NamedTuple):
     """One of each."""
 
     changes: DiffEffects
-    answers: StoredResponses
+    stored_responses: StoredResponses
     erasure: SessionErasure
     placement: Placement
     rooms: Rooms
@@ -31,7 +31,7 @@ def make_shared_effects(context: Context, projections: Projections) -> SharedEff
     """Return the effects over one context."""
     log, views = context.log, context.views
     changes = DiffEffects(context)
-    answers = StoredResponses(log, views)
+    stored_responses = StoredResponses(log, views)
     caches = (
         projections.setup_outputs,
         projections.transcripts,
@@ -43,7 +43,7 @@ def make_shared_effects(context: Context, projections: Projections) -> SharedEff
         context.blobs,
         views,
         context.inflight,
-        answers=answers,
+        stored_responses=stored_responses,
         caches=caches,
         past=projections.past.sessions,
         outside=OutsideCopies(context),
@@ -51,4 +51,6 @@ def make_shared_effects(context: Context, projections: Projections) -> SharedEff
     )
     model_limits = ModelLimits(context, projections.touched)
     known_offers = KnownOffers(context, model_limits)
-    return SharedEffects(changes, answers, erasure, Placement(context), Rooms(context), model_limits, known_offers)
+    return SharedEffects(
+        changes, stored_responses, erasure, Placement(context), Rooms(context), model_limits, known_offers
+    )

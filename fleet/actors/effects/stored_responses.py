@@ -57,7 +57,7 @@ class StoredResponses:
             )
         return recorded.event if isinstance(recorded.event, ResponseStored) else None  # else it was erased
 
-    async def keep(self, caller: Caller, session_id: str | None, answer: ResponseStored) -> None:
+    async def keep(self, caller: Caller, session_id: str | None, response: ResponseStored) -> None:
         """Store a response before it is sent; `session_id` is its subject. Raises `Unavailable`, as the log."""
         stream = _stream(session_id)
         async with self._locks.hold(stream):
@@ -66,7 +66,7 @@ class StoredResponses:
             await self._log.append(
                 stream,
                 self._log.stream_version(stream),
-                [answer],
+                [response],
                 Cause(caller.actor, correlation_id=caller.request_id),
                 command_id=_command_id(caller),
                 command_digest=caller.digest,

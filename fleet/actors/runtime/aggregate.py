@@ -263,11 +263,11 @@ class Aggregate(Generic[Command, State, Event, Effect]):
     async def _handle(self, message: Message[Deliver[Command], StateReply[State]]) -> None:
         deliver = message.command
         if deliver.command_id is not None and (earlier := self._repetition(deliver)) is not None:
-            message.answer(earlier)
+            message.reply(earlier)
             return
         events = self._decide(deliver.command, self._state)
         if not events:
-            message.answer(StateReply(self._position, self._version, self._state))
+            message.reply(StateReply(self._position, self._version, self._state))
             return
         own_causes = self._mandates.own_causes(events, self._state)
         appended = await self._append(
@@ -280,7 +280,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             command_digest=deliver.command_digest,
         )
         if appended.repeated:
-            message.answer(StateReply(appended.position, appended.version, self._state, repeated=True))
+            message.reply(StateReply(appended.position, appended.version, self._state, repeated=True))
             return
         try:
             self._advance(message, events, appended, own_causes)
@@ -307,7 +307,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             state = self._evolve(state, event)
             steps.append((state, event))
         self._state, self._version, self._position = state, appended.version, appended.position
-        message.answer(StateReply(appended.position, appended.version, state))
+        message.reply(StateReply(appended.position, appended.version, state))
         first = appended.position - len(events) + 1
         causes = self._mandates.follow(first, events, message.command.cause, own_causes, state)
         for (after, event), cause in zip(steps, causes, strict=True):

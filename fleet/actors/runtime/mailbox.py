@@ -1,8 +1,8 @@
 """The mailbox: the bounded, ordered queue of messages for one actor.
 
 Rules kept here alone: a put never waits; messages leave in the order in which they came; control messages (a stop)
-overtake all others; a full mailbox answers `overloaded`, a closed one `stopping`. It outlives the crashes of its
-actor, so that what waits in it is handled after the restart. Built on trio's scheduler directly, because a memory
+overtake all others; a full mailbox refuses with `overloaded`, a closed one with `stopping`. It outlives the crashes of
+its actor, so that what waits in it is handled after the restart. Built on trio's scheduler directly, because a memory
 channel costs two checkpoints a message.
 
 ref.py puts messages, and actor.py takes them. The code that closes a mailbox decides what happens to the remaining

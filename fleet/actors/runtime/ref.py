@@ -1,6 +1,6 @@
 """The ref: the address of an actor, and the only way to send it messages.
 
-Rules kept here alone: `tell` never waits; `ask` always ends, with the reply, with the problem that the actor answered,
+Rules kept here alone: `tell` never waits; `ask` always ends, with the reply, with the problem that the actor raised,
 or with `Unavailable`; an asker that gives up leaves no waiter behind. A ref stays valid while its actor restarts or is
 passive: its `deliver` function (a mailbox's `put`, or the registry's) sends the messages to the right place.
 """
@@ -33,7 +33,7 @@ class Sent(NamedTuple):
 class Message(Generic[Command, Reply]):
     """A command in delivery, with the task that waits for the reply, if any.
 
-    The actor settles it once, by `answer` or `fail`; without a waiting asker the reply is discarded. `sent` is set if
+    The actor settles it once, by `reply` or `fail`; without a waiting asker the reply is discarded. `sent` is set if
     traces are on.
     """
 
@@ -47,7 +47,7 @@ class Message(Generic[Command, Reply]):
         self.settled = False
         self._asker = asker
 
-    def answer(self, reply: Reply) -> None:
+    def reply(self, reply: Reply) -> None:
         """Give the asker its reply."""
         self.settled = True
         asker = self._asker
@@ -91,7 +91,7 @@ class Ref(Generic[Command, Reply]):
     async def ask(self, command: Command, timeout: float = ASK_TIMEOUT_S) -> Reply:
         """Send `command` and return the actor's reply, waiting at most `timeout` seconds (`math.inf`: no deadline).
 
-        Raises the `Problem` that the actor answered; `Unavailable` overloaded or stopping when it was not taken;
+        Raises the `Problem` that the actor raised; `Unavailable` overloaded or stopping when it was not taken;
         `Unavailable` timed_out or interrupted (the actor went down) when its outcome is not known: it may still happen
         then, as it may when the caller is cancelled while it waits. Cancelled before: nothing is sent.
         """

@@ -297,7 +297,7 @@ class RayHosts:
         return msgspec.structs.replace(said, labels=labels, cpus=known.node.cpus)
 
     def _not_heard(self, known: HeardHost, reason: str) -> None:
-        """Report that a host is silent, or lost; one that was never heard is for those who know it from before."""
+        """Report that a host is silent or lost; nothing is reported here of one that never answered."""
         if known.event is None:
             return
         silent_s = trio.current_time() - known.last_s

@@ -95,7 +95,7 @@ def _coloured(items: "Sequence[DiffItem]") -> "Iterator[Text]":
 
 
 def _end_of(name: str, cells: int) -> str:
-    """Return as much of the end of the name as stands in so many cells of a terminal."""
+    """Return as much of the end of the name as fits into this number of terminal cells."""
     from rich.cells import cell_len
 
     while cell_len(name) > cells:

@@ -118,7 +118,7 @@ class ReplacedPayload(msgspec.Struct, frozen=True):
 
 
 def erased_callback(session_id: str) -> str:
-    """Return the text that stands for the callbacks of an erased session."""
+    """Return the text that replaces the callbacks of an erased session."""
     return f"[Session {session_id} was erased, and what it had reported here with it.]"
 
 

@@ -20,7 +20,7 @@ from fleet.limits import WEBHOOK_BACKOFF_FIRST_S, WEBHOOK_BACKOFF_MAX_S, WEBHOOK
 Events = tuple[events.WebhookEvent, ...]
 
 _GONE: Final = 410
-"""The receiver wants no further messages (Standard Webhooks)."""
+"""The receiver asks for no further messages (Standard Webhooks)."""
 
 
 def decide(command: commands.WebhookCommand, state: State) -> Events:

@@ -29,14 +29,14 @@ def install() -> None:
 
 
 async def _stay_with_http_1(_protocol: object, _request: object) -> None:
-    """Stand for the server's look whether a client wants HTTP/2 on its clear connection: none does.
+    """Replace the server's check for HTTP/2 on a connection without TLS: Fleet speaks none.
 
     The server keeps a connection that changes to HTTP/2 and then is silent, without a limit.
     """
 
 
 async def _recycle(protocol: H11Protocol) -> None:
-    """End an answer whole.
+    """Complete a response.
 
     The server first tells the application that the exchange is over; the framework then cancels the task of the
     request, which is this one, before the connection is closed or its idle time begins.

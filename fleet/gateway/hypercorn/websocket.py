@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGISendEvent, WebsocketAcceptEvent
 
 PING = b"\x89\x00"
-"""A whole ping frame without content: a living client answers it, and the kernel notices one that is gone."""
+"""A whole ping frame without content: a living client replies to it, and the kernel notices one that is gone."""
 
 
 def text_frame(*pieces: bytes) -> bytes:
@@ -49,13 +49,15 @@ class FramedStream(WSStream):
         if isinstance(event, StreamClosed) and self._gone is not None:
             self._gone.set()
         early = not isinstance(event, Request) and not self.handshake.accepted
-        if isinstance(event, Body | Data) and early:  # Hypercorn's refusal would run into the application's answer
+        if (
+            isinstance(event, Body | Data) and early
+        ):  # Hypercorn's refusal would collide with the application's response
             await self.send(StreamClosed(stream_id=self.stream_id))
         elif not (self._failed and isinstance(event, Body | Data)):
             await super().handle(event)
 
     async def app_send(self, message: "ASGISendEvent | None") -> None:
-        """Send for the application: bytes are frames. Its end waits a moment for a client that was told why."""
+        """Send for the application: bytes are frames. Before a close, the client gets time to read the reason."""
         if message is None and self._failed and not self.closed:
             self._gone = trio.Event()
             with trio.move_on_after(SOCKET_CLOSE_GRACE_S):

@@ -77,7 +77,7 @@ class SessionItems:
         return history_item(state, self._around(state), snippet)
 
     def ended(self, ending: Ending) -> Ended:
-        """Return the answer to a terminate."""
+        """Return the response to the end of a session."""
         return ended_item(ending, None if ending.erased else self.item(ending.session))
 
     def encoded(self, state: State) -> bytes:

@@ -87,7 +87,7 @@ def _kept_item(state: State) -> KeptItem | None:
 
 
 def ended(ending: Ending, session: SessionItem | None) -> Ended:
-    """Return the answer to a terminate."""
+    """Return the response to the end of a session."""
     workspace = ending.workspace
     item = None
     if workspace is not None:
@@ -102,7 +102,7 @@ def ended(ending: Ending, session: SessionItem | None) -> Ended:
 
 
 def end_preview(preview: EndingPreview) -> EndPreview:
-    """Return what a terminate would do."""
+    """Return what the end of a session would do."""
     session = RelativeTitle(id=preview.session.id, title=preview.session.settings.title)
     workspace = None if preview.workspace is None else _workspace_preview(preview.workspace)
     return EndPreview(session=session, erased=preview.erased, workspace=workspace)

@@ -30,7 +30,7 @@ _OF_THE_HANDSHAKE = (
 
 
 class DispatchedResponse:
-    """What a route answers, as it comes in."""
+    """The response of a route, as it arrives."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -51,8 +51,8 @@ class DispatchedResponse:
 
 
 async def carry_out(app: QuartTrio, handshake: Any, command: wire.Command) -> DispatchedResponse:
-    """Return the answer to a command; `handshake` is the ASGI scope of the WebSocket that it came over."""
-    answer = DispatchedResponse()
+    """Return the response to a command; `handshake` is the ASGI scope of the WebSocket that it came over."""
+    response = DispatchedResponse()
     body = b"" if isinstance(command.body, msgspec.UnsetType) else bytes(command.body)
     asked = iter([{"type": "http.request", "body": body, "more_body": False}])
 
@@ -63,8 +63,8 @@ async def carry_out(app: QuartTrio, handshake: Any, command: wire.Command) -> Di
         return message
 
     async with app.app_context():  # one of its own: commands of a connection run beside each other
-        await app(_scope(handshake, command, body), receive, answer.take)
-    return answer
+        await app(_scope(handshake, command, body), receive, response.take)
+    return response
 
 
 def _scope(handshake: Any, command: wire.Command, body: bytes) -> Any:

@@ -17,7 +17,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class InboxView:
-    """Watches the inbox, and tells its readers. `run` has to run."""
+    """Watches the inbox, and notifies its readers. `run` has to run."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -26,7 +26,7 @@ class InboxView:
         self._changed = trio.Event()
 
     async def run(self) -> None:
-        """Tell of changes, until it is cancelled; at most once in `FLEET_ITEM_INTERVAL_S`."""
+        """Notify readers of changes until it is cancelled, at most once in `FLEET_ITEM_INTERVAL_S`."""
         with self._fleet.touched.follow(self):
             while True:
                 await self._changed.wait()

@@ -49,7 +49,7 @@ class LiveViews:
         self.inbox = InboxView(fleet)
 
     async def run(self) -> None:
-        """Tell their readers of changes, until it is cancelled."""
+        """Notify their readers of changes until it is cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.fleet.run)
             nursery.start_soon(self.inbox.run)

@@ -1,7 +1,7 @@
 """The route `/api/ws`: one WebSocket for subscriptions and commands. docs/streams.md describes its frames.
 
 Two tasks per connection: one takes the client's frames and never waits for what they ask for, the other writes all that
-waits in one go: answers first, then the subscriptions in turn. Commands run beside each other, but those for the same
+waits in one go: replies first, then the subscriptions in turn. Commands run beside each other, but those for the same
 session in the order in which they came. The connection's handshake says who the client is, for commands too.
 """
 
@@ -56,7 +56,7 @@ class SocketConnection:
         self._socket = socket
         self._writer: StreamWriter
         self._read = trio.Event()
-        self._answers: deque[bytes] = deque()
+        self._replies: deque[bytes] = deque()
         self._subscriptions: dict[str, Subscription] = {}
         self._commands = 0
         self._commands_bytes = 0
@@ -94,8 +94,8 @@ class SocketConnection:
                 await self._socket.send(chunk)
 
     async def _drain(self) -> bytes:
-        chunk = bytearray(b"".join(self._answers))
-        self._answers.clear()
+        chunk = bytearray(b"".join(self._replies))
+        self._replies.clear()
         self._read.set()
         ended: list[Subscription] = []
         for frame_id, subscription in list(self._subscriptions.items()):
@@ -116,21 +116,21 @@ class SocketConnection:
             await subscription.close()
         return bytes(chunk)
 
-    def _answer(self, frame: w.Reply | w.Error) -> None:
-        self._answers.append(text_frame(_encode(frame)))
+    def _send_reply(self, frame: w.Reply | w.Error) -> None:
+        self._replies.append(text_frame(_encode(frame)))
         self._writer.wake()
 
     def _refuse(self, frame_id: str | None, problem: Problem) -> None:
         document = msgspec.Raw(_encode(problem_document(problem)))
         status = PROBLEMS[problem.code].status
-        self._answer(w.Error(status, problem.code, document, frame_id, problem.retry_after_s))
+        self._send_reply(w.Error(status, problem.code, document, frame_id, problem.retry_after_s))
 
     # --------------------------------------------------------------------------------------------------- what comes in
 
     async def _listen(self, nursery: trio.Nursery) -> None:
         while True:
             message: Any = await self._socket.receive()
-            while len(self._answers) >= SOCKET_RESPONSES_MAX:
+            while len(self._replies) >= SOCKET_RESPONSES_MAX:
                 self._read = trio.Event()
                 await self._read.wait()
             frame_id: str | None = None
@@ -149,9 +149,9 @@ class SocketConnection:
             if subscription is None:
                 raise Rejected("subscription_not_found", f"there is no subscription {frame.id}", field="id")
             await subscription.close()
-            self._answer(w.Reply(frame.id, 204))
+            self._send_reply(w.Reply(frame.id, 204))
         elif isinstance(frame, w.Ping):
-            self._answer(w.Reply(frame.id, 204))
+            self._send_reply(w.Reply(frame.id, 204))
         else:
             self._begin(frame, size_bytes, nursery)
 
@@ -187,17 +187,17 @@ class SocketConnection:
             if self._last.get(target := _target(frame)) is done:
                 del self._last[target]
 
-    def _reply(self, frame_id: str, answer: DispatchedResponse) -> None:
-        if answer.status < 400:
-            body = msgspec.Raw(answer.body) if answer.body else msgspec.UNSET
+    def _reply(self, frame_id: str, response: DispatchedResponse) -> None:
+        if response.status < 400:
+            body = msgspec.Raw(response.body) if response.body else msgspec.UNSET
             reply = w.Reply(
-                frame_id, answer.status, answer.number("fleet-position"), answer.number("x-total-count"), body
+                frame_id, response.status, response.number("fleet-position"), response.number("x-total-count"), body
             )
-            self._answer(reply)
+            self._send_reply(reply)
         else:
-            code = msgspec.json.decode(answer.body)["code"]
-            problem = msgspec.Raw(answer.body)
-            self._answer(w.Error(answer.status, code, problem, frame_id, answer.number("retry-after")))
+            code = msgspec.json.decode(response.body)["code"]
+            problem = msgspec.Raw(response.body)
+            self._send_reply(w.Error(response.status, code, problem, frame_id, response.number("retry-after")))
 
 
 def _frame(message: Any) -> w.ClientFrame:
@@ -222,13 +222,13 @@ def _id_of(message: Any) -> str | None:
 
 
 def _target(frame: w.Command) -> str:
-    """Return what the command is for, as far as its path tells: `/api/sessions/ID`; empty where it makes something."""
+    """Return what the command changes, as far as its path says: `/api/sessions/ID`; empty if it creates something."""
     steps = frame.path.partition("?")[0].split("/")
     return "/".join(steps[:4]) if len(steps) > 3 else ""
 
 
 def socket_route(app: QuartTrio, streams: Streams, views: Subscriptions) -> Callable[[], Awaitable[None]]:
-    """Return what serves a WebSocket at `/api/ws`; `app` is what commands are for, `views` what can be followed."""
+    """Return the function that serves a WebSocket at `/api/ws`; `app` carries out commands, `views` can be followed."""
 
     async def converse() -> None:
         await SocketConnection(app, streams, views, websocket).run()

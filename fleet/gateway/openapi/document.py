@@ -41,7 +41,7 @@ _ADDRESSED = {
     "position": ("A log position.", 42),
     "path": ("A path below the session's directory.", "src/login.py"),
 }
-"""What stands in a path, with an example."""
+"""The parameters of paths: their meaning, and an example."""
 _WITH = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
@@ -91,7 +91,7 @@ def _add(schemas: dict[str, Any], more: dict[str, Any]) -> None:
 
 
 def _add_items(schemas: dict[str, Any]) -> None:
-    """Add the items of all answers, and say that each has all its members: one with a default is written too."""
+    """Add the items of all responses, and declare all their members required: one with a default is written too."""
     for kind in _kinds(WireItem):
         _add(schemas, schemas_of(kind)[1])
     for kind in _kinds(WireItem):
@@ -153,49 +153,49 @@ def _body(endpoint: Route, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _responses(endpoint: Route, schemas: dict[str, Any]) -> dict[str, Any]:
-    answers = {str(code): dict(answer) for code, answer in endpoint.gives.others.items()}
+    responses = {str(code): dict(response) for code, response in endpoint.gives.others.items()}
     for code, kinds in endpoint.gives.json.items():
         found, components = schemas_of(*kinds)
         _add(schemas, components)
         schema = {"anyOf": found} if len(found) > 1 else found[0]
-        answers[str(code)] = {"description": "Done.", "content": {"application/json": {"schema": schema}}}
+        responses[str(code)] = {"description": "Done.", "content": {"application/json": {"schema": schema}}}
     headers = (*endpoint.gives.headers, *(("Fleet-Position",) if endpoint.reaches_log else ()))
-    for answer in answers.values():
-        _complete(answer, schemas, headers)
+    for response in responses.values():
+        _complete(response, schemas, headers)
     codes = [*refusals.EVERYWHERE, *endpoint.refuses]
     codes += refusals.WITH_PATH if "<" in endpoint.path else ()
     codes += refusals.WITH_BODY if endpoint.has_body else ()
     codes += refusals.WRITING if endpoint.reaches_log else ()
-    answers |= {status: _either(answers.get(status), problem) for status, problem in _problems(codes).items()}
-    for status, answer in answers.items():
+    responses |= {status: _either(responses.get(status), problem) for status, problem in _problems(codes).items()}
+    for status, response in responses.items():
         if status != "101":
-            answer["headers"] = answer.get("headers", {}) | {"X-Request-Id": header("X-Request-Id")}
-    return dict(sorted(answers.items()))
+            response["headers"] = response.get("headers", {}) | {"X-Request-Id": header("X-Request-Id")}
+    return dict(sorted(responses.items()))
 
 
-def _complete(answer: dict[str, Any], components: dict[str, Any], headers: Iterable[str]) -> None:
-    """Add headers and an example to an answer."""
+def _complete(response: dict[str, Any], components: dict[str, Any], headers: Iterable[str]) -> None:
+    """Add headers and an example to a response."""
     named = {name: header(name) for name in headers}
-    json = answer.get("content", {}).get("application/json")
+    json = response.get("content", {}).get("application/json")
     if json is not None:
         if json["schema"].get("type") == "array":
             named |= {"X-Total-Count": header("X-Total-Count"), "Fleet-Position": header("Fleet-Position")}
         example = example_of(json["schema"], components)
-        answer["content"] = {"application/json": {**json, "example": example}}
-    answer["headers"] = answer.get("headers", {}) | named
+        response["content"] = {"application/json": {**json, "example": example}}
+    response["headers"] = response.get("headers", {}) | named
 
 
-def _either(answer: dict[str, Any] | None, problem: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer of a status that a route gives as a problem, and perhaps as something else."""
-    if answer is None:
+def _either(response: dict[str, Any] | None, problem: dict[str, Any]) -> dict[str, Any]:
+    """Return the response for a status that a route gives for a problem, and perhaps for something else."""
+    if response is None:
         return problem
-    described = f"{answer['description']} {problem['description']}"
-    content = {**answer["content"], **problem["content"]}
-    return {"description": described, "content": content, "headers": {**answer["headers"], **problem["headers"]}}
+    described = f"{response['description']} {problem['description']}"
+    content = {**response["content"], **problem["content"]}
+    return {"description": described, "content": content, "headers": {**response["headers"], **problem["headers"]}}
 
 
 def _problems(codes: Iterable[str]) -> dict[str, Any]:
-    """Return an answer for each status that these codes have."""
+    """Return a response for each status that these codes have."""
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
@@ -206,12 +206,12 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
     reference = {"$ref": "#/components/schemas/ProblemDocument"}
     schema = {"allOf": [reference, {"properties": {"code": {"enum": codes}, "status": {"const": status}}}]}
     examples = {code: {"summary": PROBLEMS[code].title, "value": _example(code)} for code in codes}
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "description": " ".join(f"`{code}`: {PROBLEMS[code].title}." for code in codes),
         "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
-    answer["headers"] = {name: header(name) for name in _WITH.get(status, ())}
-    return answer
+    response["headers"] = {name: header(name) for name in _WITH.get(status, ())}
+    return response
 
 
 def _example(code: str) -> dict[str, Any]:

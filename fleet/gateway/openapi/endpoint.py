@@ -146,13 +146,13 @@ class Endpoints:
         """
         method, _, below = address.partition(" ")
         path, heading = self._prefix + below, tag or self._tag
-        answers = gives if isinstance(gives, Gives) else json(gives)
+        responses = gives if isinstance(gives, Gives) else json(gives)
 
         def declare(function: Function) -> Function:
             takes = _parameters(function, path)
             codes = (*_implied(takes, writes=method not in READS), *refuses)
             self.all.append(
-                Route(method, path, heading, function, takes, answers, codes, examples, tells_secret, changes_nothing)
+                Route(method, path, heading, function, takes, responses, codes, examples, tells_secret, changes_nothing)
             )
             return function
 

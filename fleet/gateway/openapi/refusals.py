@@ -24,7 +24,7 @@ EVERYWHERE: Final = (
 """The guard and the reading of the query; what the operating system refuses; and what must never happen."""
 
 NOWHERE: Final = ("method_not_allowed",)
-"""What no method of a route answers: the path has other ones."""
+"""The code for a method that no route of the path has."""
 
 WITH_PATH: Final = ("not_found",)
 """A part of the address that the route does not take."""

@@ -1,4 +1,4 @@
-"""What routes answer, for their declarations: JSON of a type, nothing, a text, a file, a stream."""
+"""The responses of routes, for their declarations: JSON of a type, nothing, a text, a file, a stream."""
 
 import inspect
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from fleet.gateway.openapi.shared_parts import header
 
 
 class Gives(NamedTuple):
-    """The answers of a route, by status: of JSON the types, of others their description; and headers of all of them."""
+    """The responses of a route, by status: types of JSON, descriptions of others; and headers of all of them."""
 
     json: Mapping[int, tuple[Any, ...]]
     others: Mapping[int, dict[str, Any]] = {}
@@ -25,7 +25,7 @@ def schemas_of(*kinds: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def json(*kinds: Any, headers: tuple[str, ...] = ()) -> Gives:
-    """Return the answer that is JSON of one of these types.
+    """Return the response that is JSON of one of these types.
 
     A list has the headers `X-Total-Count` and `Fleet-Position`, what changes something has the latter, unnamed.
     """
@@ -33,24 +33,24 @@ def json(*kinds: Any, headers: tuple[str, ...] = ()) -> Gives:
 
 
 def lines(line: Any) -> Gives:
-    """Return the answer that is a file of JSON lines, each of which is a `line`."""
+    """Return the response that is a file of JSON lines, each of which is a `line`."""
     (schema,), components = schemas_of(line)
     example = msgspec.json.encode(example_of(schema, components)).decode() + "\n"
     words = f"A {line.__name__} in each line: {inspect.getdoc(line)}"
     content = {"application/x-ndjson": {"schema": {"type": "string", "description": words}, "example": example}}
     named = _named("Fleet-Position", "Content-Disposition")
-    answer = {"description": "The events, a line of JSON each.", "content": content, "headers": named}
-    return Gives({}, {200: answer})
+    response = {"description": "The events, a line of JSON each.", "content": content, "headers": named}
+    return Gives({}, {200: response})
 
 
 def text(media_type: str, example: str) -> Gives:
-    """Return the answer that is a text: how it may begin."""
+    """Return the response that is a text: how it may begin."""
     content = {media_type: {"schema": {"type": "string"}, "example": example}}
     return Gives({}, {200: {"description": "Done.", "content": content}})
 
 
 def download(*media_types: str) -> Gives:
-    """Return the answer that is a file, of one of these types."""
+    """Return the response that is a file, of one of these types."""
     content = {"schema": {"type": "string", "format": "binary"}, "example": "the bytes of the file"}
     contents: dict[str, Any] = dict.fromkeys(media_types, content)
     named = _named("Content-Disposition")
@@ -58,7 +58,7 @@ def download(*media_types: str) -> Gives:
 
 
 def events(event: str, frame: Any) -> Gives:
-    """Return the answer that is a stream of Server-Sent Events: how it shows this event, whose data is a `frame`."""
+    """Return the response that is a stream of Server-Sent Events: how it shows this event, whose data is a `frame`."""
     (schema,), components = schemas_of(frame)
     example = f"id: 42\nevent: {event}\ndata: {msgspec.json.encode(example_of(schema, components)).decode()}\n\n"
     content = {"text/event-stream": {"schema": {"type": "string"}, "example": example}}

@@ -47,12 +47,12 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "example": "0198c0de-4d1a-7c3e-9f00-5d2b7a1e4c11",
     },
     "Idempotency-Key": {
-        "description": "The same key and request again gives the first answer again, and changes nothing.",
+        "description": "The same key and request again gets the first response again, and changes nothing.",
         "schema": {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX},
         "example": "7f4df7a2-3b0e-4f4e-9f0a-6a2b1f7f6d11",
     },
     "If-None-Match": {
-        "description": "Versions that the client has, as `ETag` gave them; for one of them the answer is 304.",
+        "description": "Versions that the client has, as `ETag` gave them; for one of them the response is 304.",
         "schema": {"type": "string"},
         "example": '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
     },
@@ -109,16 +109,16 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
     "Content-Disposition": {"description": "A name for the file.", "schema": {"type": "string"}},
     "Allow": {"description": "The methods that the path has.", "schema": {"type": "string"}},
 }
-"""Headers of answers."""
+"""Headers of responses."""
 
 
 def parameter(name: str) -> dict[str, str]:
-    """Return what stands for a header of a request in the operations that take it."""
+    """Return the reference to a header of a request, for the operations that take it."""
     return {"$ref": f"#/components/parameters/{name}"}
 
 
 def header(name: str) -> dict[str, str]:
-    """Return what stands for a header of an answer."""
+    """Return the reference to a header of a response."""
     if name not in HEADERS:
         raise KeyError(name)
     return {"$ref": f"#/components/headers/{name}"}

@@ -2,7 +2,7 @@
 
 A payload is named after the event's type (`session.turn-started` is `SessionTurnStarted`), because two events may have
 classes of the same name. The values inside payloads are named `Logged…`: they are in snake_case, as in the log, while
-the answers of routes are in camelCase.
+the responses of routes are in camelCase.
 """
 
 from collections.abc import Callable, Iterable

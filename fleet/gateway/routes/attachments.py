@@ -28,7 +28,7 @@ _POLICY: Final = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 class _File(msgspec.Struct, frozen=True):
-    """A part of the type `file`, or an attachment of a tool's answer."""
+    """A part of the type `file`, or an attachment of a tool's result."""
 
     id: str = ""
     mime: str = ""

@@ -20,7 +20,7 @@ from fleet.errors import Rejected
 from fleet.events.backup_source import BackupSource
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import PACKED
-from fleet.gateway.server.requests import answer
+from fleet.gateway.server.requests import json_response
 from fleet.gateway.server.visitor import Visitor
 from fleet.wire.backup import (
     BackupBody,
@@ -90,7 +90,7 @@ async def back_up_owners(reads: BackupReads, query: OwnersQuery, visitor: Visito
 async def back_up_contents(reads: BackupReads, query: ContentsQuery, visitor: Visitor, caller: Caller) -> Response:
     """Read contents by name, compressed as they are stored.
 
-    A response has about 1 MiB; `done` says how many names it answers. For operators only.
+    A response has about 1 MiB; `done` says how many of the names it covers. For operators only.
     """
     _check(visitor, caller)
     return _packed(reads.contents(query.digests.split(",")))
@@ -136,7 +136,7 @@ async def record_backup(
     await trio.to_thread.run_sync(partial(reads.record, body.position, now_ms))
     fact = BackupMade(directory=body.directory, through=body.position, at_ms=now_ms)
     await fleet.records.note(fact, caller.cause)
-    return answer(BackupItem(position=body.position, made_at=rfc3339(now_ms)), position=fleet.log.head())
+    return json_response(BackupItem(position=body.position, made_at=rfc3339(now_ms)), position=fleet.log.head())
 
 
 def _check(visitor: Visitor, caller: Caller) -> None:

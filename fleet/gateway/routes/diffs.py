@@ -26,7 +26,7 @@ from fleet.gateway.openapi.refusals import SESSION
 from fleet.gateway.openapi.responses import BYTES, json
 from fleet.gateway.routes.files_and_todos import text_of
 from fleet.gateway.server.moments import Moment
-from fleet.gateway.server.requests import answer_list
+from fleet.gateway.server.requests import list_response
 from fleet.projections.change_records import UnknownTurn
 from fleet.wire.bodies import DiffQuery, InstanceQuery
 from fleet.wire.items import DiffItem, Encoding
@@ -61,7 +61,7 @@ async def read_diffs(fleet: Fleet, session_id: str, query: DiffQuery, moment: Mo
         headers["Fleet-As-Of-Turn"] = str(taken.as_of_turn)
     if taken.position is not None:
         headers["Fleet-As-Of-Position"] = str(taken.position)
-    return await answer_list(items, position=position, headers=headers)
+    return await list_response(items, position=position, headers=headers)
 
 
 @endpoint("GET /blobs/<digest>", gives=BYTES, refuses=(*SESSION, "blob_not_found"))

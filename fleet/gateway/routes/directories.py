@@ -12,7 +12,7 @@ from fleet.gateway.items.choices import folder_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import DIRECTORY
 from fleet.gateway.openapi.responses import json
-from fleet.gateway.server.requests import answer
+from fleet.gateway.server.requests import json_response
 from fleet.wire.bodies import PageQuery, PathBody
 from fleet.wire.choices import FolderItem, RootItem
 from fleet.wire.place_queries import DirectoryQuery, RootQuery
@@ -31,7 +31,7 @@ async def browse_directory(fleet: Fleet, query: DirectoryQuery) -> Response:
     path, files = query.path or _start(roots), fleet.context.local.files
     found = files.browse(path, roots) if query.query is None else files.search(path, query.query, roots)
     folder = await found
-    return answer(folder_item(folder, query), position=fleet.log.head(), total=len(folder.entries))
+    return json_response(folder_item(folder, query), position=fleet.log.head(), total=len(folder.entries))
 
 
 @endpoint(
@@ -46,7 +46,7 @@ async def make_directory(fleet: Fleet, body: PathBody) -> Response:
     The one above it has to be there, below an allowed root.
     """
     folder = await fleet.context.local.files.make_directory(body.path, fleet.roots.allowed)
-    return answer(folder_item(folder, PageQuery()), position=fleet.log.head())
+    return json_response(folder_item(folder, PageQuery()), position=fleet.log.head())
 
 
 def _start(roots: tuple[str, ...]) -> str:
@@ -94,4 +94,4 @@ def _roots(fleet: Fleet, position: int, query: PageQuery) -> Response:
     roots, allowed = fleet.roots, fleet.roots.allowed
     items = [RootItem(path=path, source="configuration", allowed=path in allowed) for path in roots.configured]
     items += [RootItem(path=path, source="client", allowed=is_inside(path, allowed)) for path in roots.chosen]
-    return answer(items[query.offset : query.offset + query.limit], position=position, total=len(items))
+    return json_response(items[query.offset : query.offset + query.limit], position=position, total=len(items))

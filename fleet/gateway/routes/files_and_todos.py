@@ -16,7 +16,7 @@ from fleet.core.session.state import State as Session
 from fleet.errors import Problem, Rejected
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.server.moments import Moment
-from fleet.gateway.server.requests import answer
+from fleet.gateway.server.requests import json_response
 from fleet.ports import FileContent, Listing
 from fleet.wire.bodies import TodosQuery
 from fleet.wire.files import FileEntryItem, FileItem, FileQuery, SessionFilesQuery
@@ -41,7 +41,7 @@ async def read_todos(
     at = None if moment is None else moment.position
     todos = await fleet.transcripts.todos(fleet.views.sessions.stream(session.id), at)
     items = [TodoItem(content=todo.content, status=todo.status, priority=todo.priority) for todo in todos]
-    return answer(items, position=position, total=len(items))
+    return json_response(items, position=position, total=len(items))
 
 
 _EARLIER = ("tree_gone", "git_failed")
@@ -59,7 +59,7 @@ async def read_directory(fleet: Fleet, session: Session, query: SessionFilesQuer
     last snapshot until then: before a turn, after a tool call in it, or at its end. `asOfPosition` is the position of
     the snapshot in the log. It can be read as long as the snapshot exists.
     """
-    return answer(await _read(fleet, session, query.path, moment))
+    return json_response(await _read(fleet, session, query.path, moment))
 
 
 @endpoint(
@@ -79,7 +79,7 @@ async def read_file(
     As it is now, or with `at` as it was at the last snapshot until then, as for the list. Nothing outside of the
     workspace is read, not even through links. Other content than UTF-8 is base64.
     """
-    return answer(await _read(fleet, session, path, moment))
+    return json_response(await _read(fleet, session, path, moment))
 
 
 async def _read(fleet: Fleet, state: Session, path: str, moment: Moment | None) -> FileItem:

@@ -14,7 +14,7 @@ from fleet.gateway.items.states import tokens_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import Gives, json
 from fleet.gateway.server.moments import Moment
-from fleet.gateway.server.requests import answer
+from fleet.gateway.server.requests import json_response
 from fleet.ports import Tokens
 from fleet.wire.bodies import AtQuery
 from fleet.wire.server import Health, Summary
@@ -35,13 +35,13 @@ async def summarize(
     without sessions that were erased since.
     """
     if moment is None:
-        return answer(_summary(fleet), position=fleet.log.head())
+        return json_response(_summary(fleet), position=fleet.log.head())
     sessions, instances = (
         await fleet.past.sessions.all(moment.position),
         await fleet.past.instances.all(moment.position),
     )
     alive = sum(state.phase not in OVER for state in instances)
-    return answer(_counted(sessions, alive, None, None, moment.position), position=fleet.log.head())
+    return json_response(_counted(sessions, alive, None, None, moment.position), position=fleet.log.head())
 
 
 @endpoint("GET /healthz", gives=Health)
@@ -50,7 +50,7 @@ async def healthz(fleet: Fleet) -> Response:
 
     Nothing else is checked; `/api/readyz` says whether work can begin.
     """
-    return answer(_health(fleet, "ok"))
+    return json_response(_health(fleet, "ok"))
 
 
 @endpoint("GET /readyz", gives=Gives({200: (Health,), 503: (Health,)}))
@@ -61,9 +61,9 @@ async def readyz(fleet: Fleet) -> Response:
     and `reasons` says what it refuses: on a full disk, everything but what ends something or frees space.
     """
     if not fleet.ready:
-        return answer(_health(fleet, "starting"), status=503)
+        return json_response(_health(fleet, "starting"), status=503)
     reasons = fleet.limitations()
-    return answer(_health(fleet, "degraded" if reasons else "ok", reasons))
+    return json_response(_health(fleet, "degraded" if reasons else "ok", reasons))
 
 
 def _health(fleet: Fleet, status: Literal["ok", "degraded", "starting"], reasons: Sequence[str] = ()) -> Health:

@@ -7,7 +7,7 @@ from fleet.core.session.transitions import STATUSES
 from fleet.errors import Rejected
 from fleet.gateway.items.session import SessionItems
 from fleet.gateway.openapi.endpoint import Endpoints
-from fleet.gateway.server.requests import answer
+from fleet.gateway.server.requests import json_response
 from fleet.projections.history_query import HistorySearch, parse_instant
 from fleet.wire.bodies import HistoryQuery as WireHistoryQuery
 from fleet.wire.items import HistoryItem
@@ -28,7 +28,7 @@ async def search_history(fleet: Fleet, items: SessionItems, query: WireHistoryQu
         for found in page.sessions
         if (state := fleet.views.sessions.get(found.id)) is not None
     ]
-    return answer(shown, position=position, total=page.total)
+    return json_response(shown, position=position, total=page.total)
 
 
 def read_statuses(text: str | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from fleet.actors.fleet import Fleet
 from fleet.gateway.items.hosts import engine_item, host_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json
-from fleet.gateway.server.requests import answer, paged
+from fleet.gateway.server.requests import json_response, paged
 from fleet.wire.bodies import PageQuery
 from fleet.wire.hosts import EngineItem, HostItem
 
@@ -30,7 +30,7 @@ async def read_engine(fleet: Fleet) -> Response:
 
     Without `--hosts ray` there is none, and nothing is wrong.
     """
-    return answer(engine_item(fleet.hosts.engine_lost), position=fleet.log.head())
+    return json_response(engine_item(fleet.hosts.engine_lost), position=fleet.log.head())
 
 
 @endpoint(
@@ -44,7 +44,7 @@ async def drain_host(fleet: Fleet, host_name: str, caller: Caller) -> Response:
     Idle sessions move now, the others when their running turn is over, and one in `error` when it is resumed.
     """
     position = await fleet.hosts.drain(host_name, caller)
-    return answer(host_item(fleet, fleet.hosts.view(host_name)), position=position)
+    return json_response(host_item(fleet, fleet.hosts.view(host_name)), position=position)
 
 
 @endpoint(
@@ -58,4 +58,4 @@ async def undrain_host(fleet: Fleet, host_name: str, caller: Caller) -> Response
     Sessions that were moved away stay where they are.
     """
     position = await fleet.hosts.undrain(host_name, caller)
-    return answer(host_item(fleet, fleet.hosts.view(host_name)), position=position)
+    return json_response(host_item(fleet, fleet.hosts.view(host_name)), position=position)

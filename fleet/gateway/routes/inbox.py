@@ -11,7 +11,7 @@ from fleet.gateway.items.inbox import inbox_items, inbox_items_at
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import NOTHING
 from fleet.gateway.server.moments import Moment
-from fleet.gateway.server.requests import answer, derived, done, paged
+from fleet.gateway.server.requests import derived, done, json_response, paged
 from fleet.wire.bodies import CallbackQuery, NotificationQuery, PastQuery, ReadBody
 from fleet.wire.callbacks import CallbackItem
 from fleet.wire.items import Count, InboxItem, NotificationItem
@@ -38,7 +38,7 @@ async def read_inbox(fleet: Fleet, query: PastQuery, moment: Moment | None) -> R
 async def list_callbacks(fleet: Fleet, query: CallbackQuery) -> Response:
     """List the callbacks of all sessions, oldest first.
 
-    A callback is the prompt by which a session hears of an outcome of one that reports to it. `undelivered` ones
+    A callback is the prompt that tells a session the outcome of one that reports to it. `undelivered` ones
     are those that it cannot take; `reason` says why.
     """
     items = [
@@ -54,7 +54,7 @@ async def list_callbacks(fleet: Fleet, query: CallbackQuery) -> Response:
 async def list_notifications(fleet: Fleet, query: NotificationQuery) -> Response:
     """List notifications, newest first.
 
-    A notification tells a person what a session has come to, and is erased with it.
+    A notification tells a person about a change of a session, and is erased with it.
     """
     of = None if query.session is None else fleet.sessions.session(query.session).id
     found = [item for item in _notifications(fleet, of) if not (query.unread and item.read)]
@@ -68,7 +68,7 @@ async def count_unread(fleet: Fleet) -> Response:
 
     Those of all sessions.
     """
-    return answer(Count(count=sum(not item.read for item in _notifications(fleet, None))))
+    return json_response(Count(count=sum(not item.read for item in _notifications(fleet, None))))
 
 
 @endpoint("POST /notifications/read", gives=NOTHING)

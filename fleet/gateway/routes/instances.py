@@ -10,7 +10,7 @@ from fleet.core.instance.state import OVER, State
 from fleet.errors import Rejected
 from fleet.gateway.items.states import instance_item, orphan_item
 from fleet.gateway.openapi.endpoint import Endpoints
-from fleet.gateway.server.requests import answer, paged
+from fleet.gateway.server.requests import json_response, paged
 from fleet.projections.lives import Life, life
 from fleet.wire.bodies import InstancesQuery, PageQuery
 from fleet.wire.instances import InstanceItem, OrphanItem
@@ -49,7 +49,7 @@ async def read_instance(fleet: Fleet, instance_id: str) -> Response:
     state = fleet.views.instances.get(instance_id)
     if state is None:
         raise Rejected("instance_not_found", f"there is no instance {instance_id}")
-    return answer(_instance_item(fleet, state))
+    return json_response(_instance_item(fleet, state))
 
 
 def _instance_item(fleet: Fleet, state: State) -> InstanceItem:

@@ -24,7 +24,7 @@ from fleet.gateway.items.explanations import between, why_step
 from fleet.gateway.items.states import event_item, verification
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json, lines
-from fleet.gateway.server.requests import answer, check_cursor
+from fleet.gateway.server.requests import check_cursor, json_response
 from fleet.limits import DAY_S, LOG_CHAIN_EVENTS_MAX, PAGE_DEFAULT
 from fleet.projections.between import changes_between
 from fleet.projections.history_query import parse_instant
@@ -76,7 +76,7 @@ async def read_log(fleet: Fleet, reads: LogReads, query: LogQuery) -> Response:
     """
     head = fleet.log.head()
     found = await find_events(fleet.log, reads.times, search_of(query, _stream(fleet, query), head))
-    response = answer([event_item(event) for event in found.events], total=head, position=head)
+    response = json_response([event_item(event) for event in found.events], total=head, position=head)
     if found.next_cursor is not None:
         response.headers["Fleet-Continue"] = str(found.next_cursor)
     return response
@@ -89,7 +89,7 @@ async def find_position(fleet: Fleet, reads: LogReads, query: TimeQuery) -> Resp
     It is 0 where the time is before the first event.
     """
     position = await reads.times.at(parse_instant(query.time, "time", last=True))
-    return answer(PositionItem(position=position), position=fleet.log.head())
+    return json_response(PositionItem(position=position), position=fleet.log.head())
 
 
 @endpoint("GET /retention", gives=RetentionRule)
@@ -110,7 +110,7 @@ async def read_retention(fleet: Fleet) -> Response:
         for state in found[:PAGE_DEFAULT]
     ]
     days = None if keep_s is None else keep_s / DAY_S
-    return answer(RetentionRule(keep_transcripts_days=days, due=due, total=len(found)))
+    return json_response(RetentionRule(keep_transcripts_days=days, due=due, total=len(found)))
 
 
 @endpoint("GET /<int:position>", gives=EventItem, refuses=("event_not_found",))
@@ -119,7 +119,7 @@ async def read_event(fleet: Fleet, position: int) -> Response:
 
     `data` is the event as it was logged, with names in snake_case.
     """
-    return answer(event_item(_event(fleet, position)))
+    return json_response(event_item(_event(fleet, position)))
 
 
 @endpoint("GET /<int:position>/chain", gives=list[EventItem], refuses=("event_not_found",))
@@ -131,7 +131,7 @@ async def read_chain(fleet: Fleet, position: int) -> Response:
     """
     _event(fleet, position)
     events = chain(fleet.log, position, LOG_CHAIN_EVENTS_MAX)
-    return answer([event_item(event) for event in events], total=len(events), position=fleet.log.head())
+    return json_response([event_item(event) for event in events], total=len(events), position=fleet.log.head())
 
 
 @endpoint("GET /head", gives=json(SignedHead, headers=("Fleet-Position",)), refuses=("event_not_found",))
@@ -145,7 +145,7 @@ async def read_head(fleet: Fleet) -> Response:
     head = fleet.log.sign(position) if position else None
     if head is None:
         raise Rejected("event_not_found", "the log has no event that could be signed")
-    return answer(head, position=position)
+    return json_response(head, position=position)
 
 
 @endpoint("GET /<int:position>/why", gives=list[WhyStep], refuses=("event_not_found",))
@@ -158,7 +158,7 @@ async def explain_event(fleet: Fleet, position: int, query: WhyQuery) -> Respons
     """
     names = naming(fleet.log, lambda session_id: _title(fleet, session_id))
     steps = await explain(fleet.log, position, names, fleet.blobs, query.file)
-    return answer([why_step(step) for step in steps], total=len(steps), position=fleet.log.head())
+    return json_response([why_step(step) for step in steps], total=len(steps), position=fleet.log.head())
 
 
 @endpoint("GET /between", gives=json(Between, headers=("Fleet-Position", "X-Total-Count")))
@@ -173,7 +173,7 @@ async def compare_positions(fleet: Fleet, reads: LogReads, query: BetweenQuery) 
     first = await position_at(reads.times, query.from_, head, "from", last=False)
     last = head if query.to is None else await position_at(reads.times, query.to, head, "to")
     found = await changes_between(fleet.log, fleet.past.sessions.readable, fleet.blobs, first, last)
-    return answer(between(fleet.log, first, last, found), total=len(found), position=last)
+    return json_response(between(fleet.log, first, last, found), total=len(found), position=last)
 
 
 @endpoint("GET /verify", gives=json(Verification, headers=("Fleet-Position",)))
@@ -195,7 +195,7 @@ async def verify_log(fleet: Fleet, reads: LogReads, query: VerifyQuery, caller: 
         through=through, first_break=None if broken is None else broken.position, at_ms=fleet.context.clock.now_ms()
     )
     await fleet.records.note_repeated(fact, caller.cause)
-    return answer(verification(report), position=through)
+    return json_response(verification(report), position=through)
 
 
 @endpoint("GET /export", gives=lines(ExportLine))

@@ -1,6 +1,6 @@
 """The login routes for browsers: a one-time link becomes a cookie that no script can read and no other site sends.
 
-`fleet token link` makes the link. The answer's redirect takes the code out of the address bar. Without a code the
+`fleet token link` makes the link. The redirect takes the code out of the address bar. Without a code the
 address is one of the page, which says how to log in.
 """
 
@@ -32,7 +32,7 @@ from fleet.gateway.server.guard import (
 )
 from fleet.gateway.server.middleware import visit_of
 from fleet.gateway.server.page_files import Build
-from fleet.gateway.server.requests import answer
+from fleet.gateway.server.requests import json_response
 from fleet.gateway.server.tokens import Cookie, forget_cookie, recognise, redeem
 from fleet.gateway.server.visitor import Visitor
 from fleet.limits import COOKIE_LIFETIME_S
@@ -118,7 +118,7 @@ async def read_caller(visitor: Visitor) -> Response:
 
     Events that this caller's requests cause have the name as `actor`. A viewer may read, an operator may do all.
     """
-    return answer(CallerItem(actor=visitor.actor, role=visitor.role))
+    return json_response(CallerItem(actor=visitor.actor, role=visitor.role))
 
 
 def is_own_path(address: str) -> bool:

@@ -6,7 +6,7 @@ from fleet.actors.fleet import Fleet
 from fleet.gateway.items.choices import agent_item, command_item, model_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import OPENCODE
-from fleet.gateway.server.requests import answer, paged
+from fleet.gateway.server.requests import json_response, paged
 from fleet.wire.choices import AgentItem, CommandItem, ModelItem
 from fleet.wire.place_queries import FindQuery, OfferQuery
 
@@ -51,4 +51,4 @@ async def find_files(fleet: Fleet, instance_id: str, query: FindQuery) -> Respon
     OpenCode looks for them in the instance's directory, or in that of one of its sessions.
     """
     found = await fleet.offers.find_files(instance_id, query.session, query.query, query.limit)
-    return answer(found, position=fleet.log.head(), total=len(found))
+    return json_response(found, position=fleet.log.head(), total=len(found))

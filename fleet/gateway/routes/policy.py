@@ -8,7 +8,7 @@ from fleet.actors.fleet import Fleet
 from fleet.evidence.policy_trial import rules_from, try_rules
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json
-from fleet.gateway.server.requests import answer
+from fleet.gateway.server.requests import json_response
 from fleet.wire.policy import PolicyBody, PolicyTrial
 
 endpoint = Endpoints("/api/policy", "log")
@@ -33,4 +33,4 @@ async def try_policy(fleet: Fleet, body: PolicyBody) -> Response:
     ids = named if body.sessions is not None else [each.id for each in fleet.views.sessions.newest(0, position)]
     found = [await try_rules(fleet.log, fleet.views.sessions.stream(each), rules) for each in ids]
     result = PolicyTrial(position=position, sessions=[each for each in found if each is not None])
-    return answer(result, position=position)
+    return json_response(result, position=position)

@@ -7,7 +7,7 @@ from fleet.gateway.items.choices import branch_item, offer_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import DIRECTORY
 from fleet.gateway.openapi.responses import json
-from fleet.gateway.server.requests import answer, paged
+from fleet.gateway.server.requests import json_response, paged
 from fleet.wire.choices import OfferItem
 from fleet.wire.items import BranchItem
 from fleet.wire.place_queries import BranchQuery, OffersQuery
@@ -36,4 +36,4 @@ async def read_offers(fleet: Fleet, query: OffersQuery) -> Response:
     they are null while nothing is known at all.
     """
     position = fleet.log.head()
-    return answer(offer_item(await fleet.repositories.offered(query.directory)), position=position)
+    return json_response(offer_item(await fleet.repositories.offered(query.directory)), position=position)

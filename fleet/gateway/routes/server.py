@@ -7,7 +7,7 @@ from fleet.actors.fleet import Fleet
 from fleet.core.times import rfc3339
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json
-from fleet.gateway.server.requests import answer
+from fleet.gateway.server.requests import json_response
 from fleet.limits import BODY_BYTES_MAX, PROMPT_TEXT_BYTES_MAX, TAGS_MAX, TITLE_CHARS_MAX
 from fleet.wire.server import Info, LimitsItem
 
@@ -28,7 +28,7 @@ async def read_info(fleet: Fleet) -> Response:
     `readOnly` the server refuses every change. `roots` are where sessions may work.
     """
     info = _info(fleet)
-    return answer(info, position=info.position)
+    return json_response(info, position=info.position)
 
 
 def _info(fleet: Fleet) -> Info:

@@ -24,7 +24,7 @@ from fleet.gateway.routes.history import read_statuses
 from fleet.gateway.routes.prompts import model_of
 from fleet.gateway.server.idempotency import changed_nothing
 from fleet.gateway.server.moments import Moment
-from fleet.gateway.server.requests import answer, answer_encoded, answer_list, derived
+from fleet.gateway.server.requests import derived, encoded_response, json_response, list_response
 from fleet.wire.bodies import (
     AtQuery,
     BudgetBody,
@@ -51,10 +51,10 @@ async def list_sessions(fleet: Fleet, items: SessionItems, query: ListQuery, mom
     position = fleet.log.head()
     if moment is None:
         page, total = _page(fleet, query)
-        return await answer_encoded(map(items.encoded, page), position=position, total=total)
+        return await encoded_response(map(items.encoded, page), position=position, total=total)
     found = _matching(fleet, await fleet.past.sessions.all(moment.position), query)
     earlier = await items_at(fleet, items, moment.position, found[query.offset : query.offset + query.limit])
-    return await answer_list(earlier, position=position, total=len(found))
+    return await list_response(earlier, position=position, total=len(found))
 
 
 @endpoint("GET /<session_id>", gives=json(SessionDetail, headers=("Fleet-Position",)))
@@ -72,9 +72,9 @@ async def read_session(
     """
     position = fleet.log.head()
     if moment is not None:
-        return answer(await _detail_at(fleet, items, moment.position, session), position=position)
+        return json_response(await _detail_at(fleet, items, moment.position, session), position=position)
     detail = items.detail(session, _ancestors(fleet, session), fleet.views.sessions.children(session.id))
-    return answer(msgspec.Raw(detail), position=position)
+    return json_response(msgspec.Raw(detail), position=position)
 
 
 @endpoint("GET /<session_id>/children", gives=list[SessionItem])
@@ -90,9 +90,9 @@ async def list_children(
         children = await sessions_at(fleet, moment.position, children)
         page = children[query.offset : query.offset + query.limit]
         found = await items_at(fleet, items, moment.position, page)
-        return await answer_list(found, position=position, total=len(children))
+        return await list_response(found, position=position, total=len(children))
     page = children[query.offset : query.offset + query.limit]
-    return await answer_encoded(map(items.encoded, page), position=position, total=len(children))
+    return await encoded_response(map(items.encoded, page), position=position, total=len(children))
 
 
 async def _detail_at(fleet: Fleet, items: SessionItems, at: int, state: Session) -> SessionDetail:
@@ -151,17 +151,17 @@ async def describe_session(
     What is left out stays as it is; `null` as `budget` removes the budget.
     """
     outcome = await _describe(fleet.sessions, session.id, body, caller)
-    return answer(items.item(outcome.session), position=outcome.position)
+    return json_response(items.item(outcome.session), position=outcome.position)
 
 
 @endpoint("POST /<session_id>/abort", gives=Aborted)
 async def abort_session(fleet: Fleet, items: SessionItems, session: Session, caller: Caller) -> Response:
     """Abort the running turn; the session stays.
 
-    The answer comes once the turn has stopped, or says in `outcome` how far that got.
+    The response comes once the turn has stopped, or says in `outcome` how far that got.
     """
     outcome, how = await fleet.sessions.abort(session.id, caller)
-    return answer(Aborted(outcome=how, session=items.item(outcome.session)), position=outcome.position)
+    return json_response(Aborted(outcome=how, session=items.item(outcome.session)), position=outcome.position)
 
 
 @endpoint(
@@ -182,7 +182,7 @@ async def resume_session(
     outcome = await fleet.sessions.resume(session.id, caller, anew=body is not None and body.fresh)
     state = outcome.session
     resumed = Resumed(instance_id=last_instance(state), session=items.item(state))
-    return answer(resumed, position=outcome.position)
+    return json_response(resumed, position=outcome.position)
 
 
 @endpoint("DELETE /<session_id>", gives=json(Ended, EndPreview), refuses=(*SESSION, *REMOVAL, "session_not_ready"))
@@ -197,12 +197,12 @@ async def end_session(fleet: Fleet, items: SessionItems, session_id: str, query:
     if query.dry_run:
         return await _preview_end(fleet, session_id, query)
     if query.permanent and _was_erased(fleet, session_id, caller):
-        return answer(Ended(session=None, erased=True, workspace=None, left=[]), position=fleet.log.head())
+        return json_response(Ended(session=None, erased=True, workspace=None, left=[]), position=fleet.log.head())
     state = fleet.sessions.session(session_id, query.instance_id)
     ending = await fleet.endings.end(
         state.id, caller, cleanup=query.cleanup_workspace, permanent=query.permanent, force=query.force
     )
-    return answer(items.ended(ending), position=ending.position)
+    return json_response(items.ended(ending), position=ending.position)
 
 
 async def _preview_end(fleet: Fleet, session_id: str, query: EndQuery) -> Response:
@@ -211,12 +211,12 @@ async def _preview_end(fleet: Fleet, session_id: str, query: EndQuery) -> Respon
     preview = await fleet.end_previews.look(
         state.id, cleanup=query.cleanup_workspace, permanent=query.permanent, force=query.force
     )
-    return changed_nothing(answer(end_preview(preview), position=position))
+    return changed_nothing(json_response(end_preview(preview), position=position))
 
 
 def _was_erased(fleet: Fleet, session_id: str, caller: Caller) -> bool:
-    """Return whether this very request has erased the session, and a crash came before the answer."""
-    record = fleet.answers.find_erasure(caller)
+    """Return whether this very request has erased the session, and a crash came before its response."""
+    record = fleet.stored_responses.find_erasure(caller)
     named = None if record is None else record.stream.partition("-")[2]
     return named is not None and (session_id == named or session_id.startswith("ses_"))
 
@@ -230,7 +230,7 @@ def _created(items: SessionItems, outcome: CommandResult) -> Response:
         session=items.item(state),
         files_as_of=None if origin is None else origin.files_as_of,
     )
-    return answer(created, position=outcome.position)
+    return json_response(created, position=outcome.position)
 
 
 async def _describe(sessions: SessionUseCases, session_id: str, body: DescribeBody, caller: Caller) -> CommandResult:
@@ -273,7 +273,7 @@ def _budget(body: BudgetBody | None) -> Budget | None:
 
 
 def _ancestors(fleet: Fleet, state: Session) -> list[Session]:
-    """Return the sessions that hear of this one, the root first."""
+    """Return the sessions that get reports of this one, the root first."""
     found: list[Session] = []
     parent_id = state.settings.parent_id
     while parent_id is not None and (parent := fleet.views.sessions.get(parent_id)) is not None:

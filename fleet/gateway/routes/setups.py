@@ -11,7 +11,7 @@ from fleet.gateway.items.states import setup_detail, setup_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import DIRECTORY
 from fleet.gateway.openapi.responses import json
-from fleet.gateway.server.requests import answer, paged
+from fleet.gateway.server.requests import json_response, paged
 from fleet.ports import Recipe
 from fleet.wire.bodies import PageQuery
 from fleet.wire.setups import RecipeItem, RecipeQuery, SetupBody, SetupDetail, TrustBody, TrustItem, TrustQuery
@@ -38,7 +38,7 @@ async def read_recipe(fleet: Fleet, query: RecipeQuery) -> Response:
     Nothing runs.
     """
     repository, recipe = await fleet.trust.look(query.directory)
-    return answer(_recipe_item(fleet, repository, recipe))
+    return json_response(_recipe_item(fleet, repository, recipe))
 
 
 @endpoint(
@@ -53,7 +53,7 @@ async def allow_recipe(fleet: Fleet, body: TrustBody, caller: Caller) -> Respons
     `digest` is the one that was read: the file may have changed since. Sessions that wait for it continue.
     """
     repository, recipe, position = await fleet.trust.allow(body.directory, body.digest, caller)
-    return answer(_recipe_item(fleet, repository, recipe), position=position)
+    return json_response(_recipe_item(fleet, repository, recipe), position=position)
 
 
 @endpoint("DELETE /trust", gives=list[TrustItem], refuses=("trust_not_found",))
@@ -64,7 +64,7 @@ async def revoke_trust(fleet: Fleet, query: TrustQuery, caller: Caller) -> Respo
     """
     position = await fleet.trust.revoke(query.repository, query.digest, caller)
     left = [_trust_item(each) for each in fleet.trust.allowed]
-    return answer(left, position=position, total=len(left))
+    return json_response(left, position=position, total=len(left))
 
 
 @endpoint(
@@ -118,7 +118,7 @@ async def _setup(fleet: Fleet, session_id: str) -> Response:
     if item is None:
         raise Rejected("setup_missing", "the session's workspace has no set-up")
     output = (await fleet.setup_outputs.of(fleet.views.sessions.stream(state.id))).text
-    return answer(setup_detail(item, output), position=position)
+    return json_response(setup_detail(item, output), position=position)
 
 
 def _recipe_item(fleet: Fleet, repository: str, recipe: Recipe) -> RecipeItem:

@@ -1,7 +1,7 @@
 """The routes for access tokens: an operator lists and revokes them, and creates login links.
 
 A token itself is made by `fleet token new`, on the server's own machine. No route shows a secret that exists; a link is
-in one answer, which is not kept. Requests on behalf of a session are refused: agents have no use for tokens.
+in one response, which is not stored. Requests on behalf of a session are refused: agents have no use for tokens.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import NOTHING
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.login_links import login_url
-from fleet.gateway.server.requests import answer, done, paged
+from fleet.gateway.server.requests import done, json_response, paged
 from fleet.gateway.server.tokens import Register, Token, link, revoke
 from fleet.gateway.server.visitor import Visitor
 from fleet.limits import LINK_LIFETIME_S
@@ -75,7 +75,7 @@ async def make_link(fleet: Fleet, guard: Guard, token_name: str, visitor: Visito
     made = LoginLinkMade(token=token_name, count=1, since_ms=now_ms, at_ms=now_ms)
     await fleet.records.note_repeated(made, caller.cause)
     ends_at = rfc3339(now_ms + int(LINK_LIFETIME_S * 1000))
-    return answer(LoginLinkItem(path=login_url("", code), expires_at=ends_at), position=fleet.log.head())
+    return json_response(LoginLinkItem(path=login_url("", code), expires_at=ends_at), position=fleet.log.head())
 
 
 async def _change(guard: Guard, change: Callable[[Register], tuple[Register, Result]]) -> Result:

@@ -18,7 +18,7 @@ from fleet.gateway.items.states import conversation_item, turn_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json
 from fleet.gateway.server.moments import Moment
-from fleet.gateway.server.requests import answer, paged
+from fleet.gateway.server.requests import json_response, paged
 from fleet.projections.transcripts import MessageView, TranscriptPage, Where
 from fleet.wire.transcripts import (
     ConversationItem,
@@ -45,7 +45,7 @@ async def read_messages(fleet: Fleet, session: Session, query: MessagesQuery, mo
     position = fleet.log.head()
     page = await _page(fleet, session, query, _position(moment))
     messages = [await _message(message, cut=query.cut) for message in page.messages]
-    return answer(
+    return json_response(
         Messages(messages=messages, pagination=Pagination(before=page.before, after=page.after, total=page.total)),
         position=position,
     )
@@ -110,7 +110,7 @@ async def read_part(fleet: Fleet, session: Session, part_id: str) -> Response:
         part = open_part.body
     if part is None:
         raise Rejected("part_not_found", f"session {session.id} has no part {part_id}")
-    return answer(part, position=position)
+    return json_response(part, position=position)
 
 
 def _position(moment: Moment | None) -> int | None:

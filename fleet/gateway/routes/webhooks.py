@@ -14,7 +14,7 @@ from fleet.core.webhook.state import Delivery, State
 from fleet.errors import Rejected
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import NOTHING
-from fleet.gateway.server.requests import answer, done, paged
+from fleet.gateway.server.requests import done, json_response, paged
 from fleet.wire.bodies import PageQuery, SwitchBody, WebhookBody
 from fleet.wire.enums import WebhookStatus
 from fleet.wire.webhooks import DeliveryItem, NewWebhookItem, WebhookItem
@@ -53,7 +53,7 @@ async def register_webhook(fleet: Fleet, body: WebhookBody, caller: Caller) -> R
     types = MESSAGE_TYPES if body.events is None else tuple(dict.fromkeys(body.events))
     new = NewWebhook(body.url, types, body.secret, body.description)
     state, target = await fleet.webhooks.register(new, caller)
-    return answer(
+    return json_response(
         NewWebhookItem(webhook=webhook_item(state), url=target.url, secret=target.secret), position=fleet.log.head()
     )
 
@@ -64,7 +64,7 @@ async def read_webhook(fleet: Fleet, webhook_id: str) -> Response:
 
     Address and secret are not shown again.
     """
-    return answer(webhook_item(fleet.webhooks.webhook(webhook_id)))
+    return json_response(webhook_item(fleet.webhooks.webhook(webhook_id)))
 
 
 @endpoint("PATCH /<webhook_id>", gives=WebhookItem, examples=({"enabled": False},), refuses=("webhook_not_found",))
@@ -74,7 +74,7 @@ async def switch_webhook(fleet: Fleet, webhook_id: str, body: SwitchBody, caller
     To skip those, delete it and create another one.
     """
     state = await fleet.webhooks.switch(webhook_id, caller, enabled=body.enabled)
-    return answer(webhook_item(state), position=fleet.log.head())
+    return json_response(webhook_item(state), position=fleet.log.head())
 
 
 @endpoint("DELETE /<webhook_id>", gives=NOTHING, refuses=("webhook_not_found",))
@@ -90,7 +90,7 @@ async def delete_webhook(fleet: Fleet, webhook_id: str, caller: Caller) -> Respo
 async def list_deliveries(fleet: Fleet, webhook_id: str, query: PageQuery) -> Response:
     """List messages, newest first: those on their way, and the newest of those that were delivered or dropped.
 
-    `status` and `detail` are what the receiver answered to the last attempt.
+    `status` and `detail` are the receiver's response to the last attempt.
     """
     state = fleet.webhooks.webhook(webhook_id)
     found = sorted((*state.open, *state.over), key=lambda delivery: delivery.number, reverse=True)
@@ -104,7 +104,7 @@ async def try_webhook(fleet: Fleet, webhook_id: str, caller: Caller) -> Response
     It is not retried. A webhook whose receiver responds `Gone` (410) is disabled, as by any message.
     """
     delivery = await fleet.webhooks.send_test(webhook_id, caller)
-    return answer(_delivery_item(webhook_id, delivery), position=fleet.log.head())
+    return json_response(_delivery_item(webhook_id, delivery), position=fleet.log.head())
 
 
 def webhook_item(state: State) -> WebhookItem:

@@ -15,7 +15,7 @@ from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import DIRECTORY, MAKING, REBINDING, REMOVAL
 from fleet.gateway.openapi.responses import json
 from fleet.gateway.server.moments import Moment
-from fleet.gateway.server.requests import answer, paged
+from fleet.gateway.server.requests import json_response, paged
 from fleet.wire.bodies import AtQuery, PastQuery, WorkspaceBody
 from fleet.wire.workspaces import WorkspaceDetail, WorkspaceItem
 
@@ -57,10 +57,10 @@ async def read_workspace(
         if earlier is None:
             detail = f"workspace {workspace_id} did not exist at position {moment.position}"
             raise Rejected("workspace_not_found", detail)
-        return answer(workspace_detail(earlier, None), position=fleet.log.head())
+        return json_response(workspace_detail(earlier, None), position=fleet.log.head())
     await look(fleet.context, workspace_id)
     state, position = _workspace(fleet, workspace_id), fleet.log.head()
-    return answer(workspace_detail(state, await condition_of(fleet.context, state)), position=position)
+    return json_response(workspace_detail(state, await condition_of(fleet.context, state)), position=position)
 
 
 @endpoint(
@@ -83,7 +83,7 @@ async def describe_workspace(fleet: Fleet, workspace_id: str, body: WorkspaceBod
         reply = await fleet.sessions.describe_workspace(workspace_id, title or None, caller)
     else:
         reply = await fleet.rebinding.rebind(workspace_id, source, caller)
-    return answer(workspace_item(reply.state), position=reply.position)
+    return json_response(workspace_item(reply.state), position=reply.position)
 
 
 @endpoint(
@@ -99,7 +99,7 @@ async def remove_workspace(fleet: Fleet, workspace_id: str, caller: Caller) -> R
     """
     _workspace(fleet, workspace_id)
     state = await fleet.endings.remove(workspace_id, caller)
-    return answer(workspace_item(state), position=fleet.log.head())
+    return json_response(workspace_item(state), position=fleet.log.head())
 
 
 @endpoint(
@@ -114,7 +114,7 @@ async def restore_workspace(fleet: Fleet, workspace_id: str, caller: Caller) -> 
     """
     _workspace(fleet, workspace_id)
     state = await fleet.endings.restore(workspace_id, caller)
-    return answer(workspace_item(state), position=fleet.log.head())
+    return json_response(workspace_item(state), position=fleet.log.head())
 
 
 def _workspace(fleet: Fleet, workspace_id: str) -> Workspace:

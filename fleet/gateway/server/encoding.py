@@ -23,7 +23,7 @@ _GZIP_WRAPPER: Final = 16 + zlib.MAX_WBITS
 def best_encoding(accepted: str, offered: Collection[str]) -> str:
     """Return the encoding of `offered` that an `Accept-Encoding` of `accepted` prefers.
 
-    `identity` is used where the client accepts none of them: its bytes are better than no answer.
+    `identity` is used where the client accepts none of them: its bytes are better than no response.
     """
     weights = parse_accept_header(accepted.lower().replace("x-gzip", "gzip"))
     best = max((name for name in _PREFERENCE if name in offered), key=weights.quality, default=IDENTITY)

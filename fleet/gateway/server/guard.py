@@ -5,7 +5,7 @@ program needs one (docs/adr/0023-tokens.md). A browser sends `Origin` and `Sec-F
 for, and a rebinding name shows in `Host`. A link on another site may open the page in a window of its own. The page's
 files need no token, since they hold no data of this Fleet (docs/adr/0028-page.md). Requests that a proxy forwards come
 from elsewhere, although their peer address is local: they need a token. Writes carry JSON, which no plain HTML form can
-send. Headers of more than `HEADER_BYTES_MAX` are refused here too, so that the answer says why.
+send. Headers of more than `HEADER_BYTES_MAX` are refused here too, so that the response says why.
 
 `Visit.visitor` says who sends the request or WebSocket; no other module decides who that is.
 """
@@ -213,7 +213,7 @@ def _leads_to_the_shell(connection: Request | Websocket) -> bool:
 
 
 def opens_a_window(connection: Request | Websocket) -> bool:
-    """Return whether the browser shows the answer as a page of its own, and not to a script or in a frame."""
+    """Return whether the browser shows the response as a page of its own, and not to a script or in a frame."""
     if isinstance(connection, Websocket) or connection.method != "GET":
         return False
     sent = (connection.headers.get("Sec-Fetch-Mode"), connection.headers.get("Sec-Fetch-Dest"))
@@ -240,7 +240,7 @@ def _check_site(connection: Request | Websocket) -> None:
 
 
 def _check_origin(connection: Request | Websocket, *, strict: bool) -> None:
-    """A proxy that speaks TLS changes the scheme, but not the host: the scheme counts where none is between."""
+    """A proxy with TLS changes the scheme, but not the host: the scheme counts only if no proxy can be between."""
     origins = connection.headers.getlist("Origin")
     if not origins:
         return

@@ -22,11 +22,11 @@ from fleet.gateway.server.requests import read_caller
 _KEPT_HEADERS: Final = ("Fleet-Position", "X-Total-Count")
 _NOT_TAKEN: Final = frozenset((400, 408, 413, 415, 429))
 _NOT_TAKEN_CODES: Final = frozenset(("invalid", "idempotency_conflict"))
-"""What never became a request, or is to be sent again: a mended request may have the same key."""
+"""Refusals of what was not carried out, or is to be sent again: a corrected request may have the same key."""
 
 
 def changed_nothing(response: Response) -> Response:
-    """Return an answer that is not kept, because there is nothing that a repetition could do twice."""
+    """Return the response, marked as not to be stored: a repetition can do nothing twice."""
     g.changed_nothing = True
     return response
 
@@ -42,7 +42,7 @@ class KeyedApp(QuartTrio):
     unstored_endpoints: frozenset[str] = frozenset()
 
     async def dispatch_request(self, request_context: RequestContext | None = None) -> ResponseReturnValue:
-        """Answer a request, or repeat its answer."""
+        """Respond to a request, or repeat its response."""
         asked = (request_context or request_ctx).request
         rule, dispatch = asked.url_rule, super().dispatch_request
         if rule is None or asked.method == "OPTIONS":
@@ -50,18 +50,18 @@ class KeyedApp(QuartTrio):
         if asked.method in READS or "Idempotency-Key" not in asked.headers or rule.endpoint in self.unstored_endpoints:
             view = cast("Callable[..., Awaitable[ResponseReturnValue]]", self.view_functions[rule.endpoint])
             return await view(**(asked.view_args or {}))
-        return await self._once(self.fleet.answers, lambda: dispatch(request_context))
+        return await self._once(self.fleet.stored_responses, lambda: dispatch(request_context))
 
-    async def _once(self, answers: StoredResponses, dispatch: Callable[[], Awaitable[ResponseReturnValue]]) -> Response:
+    async def _once(self, stored: StoredResponses, dispatch: Callable[[], Awaitable[ResponseReturnValue]]) -> Response:
         who = await read_caller(request)
-        async with answers.turn(who):
-            earlier = answers.find(who)
+        async with stored.turn(who):
+            earlier = stored.find(who)
             if earlier is not None:
                 return _repeated(earlier)
             named = self.fleet.views.sessions.find((request.view_args or {}).get("session_id", ""))
             try:
                 result = await dispatch()
-            except Exception as error:  # what it comes to is an answer as well
+            except Exception as error:  # the response to the problem is stored, too
                 result = cast("ResponseReturnValue", await self.handle_user_exception(error))
             response = cast("Response", await self.make_response(result))
             body = await response.get_data(as_text=False)
@@ -69,10 +69,10 @@ class KeyedApp(QuartTrio):
             if _is_taken(response.status_code, document) and not g.get("changed_nothing"):
                 headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
                 now_ms = self.fleet.context.clock.now_ms()
-                answer = ResponseStored(
+                to_store = ResponseStored(
                     status=response.status_code, headers=headers, body=_kept_body(document, body), at_ms=now_ms
                 )
-                await answers.keep(who, _session_of(document, None if named is None else named.id), answer)
+                await stored.keep(who, _session_of(document, None if named is None else named.id), to_store)
             return response
 
 
@@ -91,18 +91,18 @@ def _is_taken(status: int, document: dict[str, Any]) -> bool:
 
 
 def _session_of(document: dict[str, Any], named: str | None) -> str | None:
-    """Return whom the answer speaks of: the session in it, or the one of the address; an erased one has no words."""
+    """Return the session that the response is about: the one in it, or that of the address; None for an erased one."""
     if document.get("erased"):
         return None
     session = document.get("session")
     return cast("str", session["id"]) if isinstance(session, dict) else document.get("sessionId", named)
 
 
-def _repeated(answer: ResponseStored) -> Response:
-    content_type = "application/problem+json" if answer.status >= 400 else "application/json"
-    if answer.status == 204:
+def _repeated(stored: ResponseStored) -> Response:
+    content_type = "application/problem+json" if stored.status >= 400 else "application/json"
+    if stored.status == 204:
         response = Response(b"", 204)
     else:
-        response = Response(answer.body, answer.status, content_type=content_type)
-    response.headers.update(answer.headers)
+        response = Response(stored.body, stored.status, content_type=content_type)
+    response.headers.update(stored.headers)
     return response

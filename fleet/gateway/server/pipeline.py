@@ -114,7 +114,7 @@ class Pipeline(KeyedApp):
 
     async def _finish(self, request: Request, response: Response, visit: Visit, began_s: float) -> Response:
         await read_to_its_end(request)
-        if request.method == "OPTIONS" and response.status_code == 200:  # the framework's own answer
+        if request.method == "OPTIONS" and response.status_code == 200:  # the framework's own response
             del response.headers["Content-Type"]
         took_s = trio.current_time() - began_s
         await self._metrics.measure(request, response, took_s)

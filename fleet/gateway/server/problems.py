@@ -1,7 +1,7 @@
 """The error responses: `application/problem+json` (RFC 9457) for every error.
 
 Bad input never gives a 500: what is not a `Problem` and not an HTTP error of the framework is a bug, which is logged
-with its trace and answered without one.
+with its trace, and the response has none.
 """
 
 from typing import Any, cast

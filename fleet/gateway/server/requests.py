@@ -63,7 +63,7 @@ async def raw_body(request: Request) -> bytes:
 
 
 async def read_to_its_end(request: Request) -> None:
-    """Read the rest of a body that the route does not use, before the request is answered.
+    """Read the rest of a body that the route does not use, before the response is sent.
 
     If the response came before the end of the body, the next request on the connection would hang.
     """
@@ -159,13 +159,13 @@ def check_cursor(fleet: Fleet, position: int, field: str = "after") -> int:
     return position
 
 
-def answer(value: Any, *, status: int = 200, position: int | None = None, total: int | None = None) -> Response:
+def json_response(value: Any, *, status: int = 200, position: int | None = None, total: int | None = None) -> Response:
     """Return `value` as JSON; `position` and `total` go into headers."""
     response = Response(msgspec.json.encode(value), status, content_type="application/json")
     return _with_headers(response, position, total)
 
 
-async def answer_list(
+async def list_response(
     items: Iterable[Any], *, position: int, total: int | None = None, headers: dict[str, str] | None = None
 ) -> Response:
     """Return a list of any length as JSON; its items are made and encoded a few at a time, with checkpoints between.
@@ -176,7 +176,7 @@ async def answer_list(
     return await _joined(encoded, RESPONSE_SLICE_ITEMS, position=position, total=total, headers=headers)
 
 
-async def answer_encoded(items: Iterable[bytes], *, position: int, total: int) -> Response:
+async def encoded_response(items: Iterable[bytes], *, position: int, total: int) -> Response:
     """Return a list of items as JSON, most of which were encoded before; likewise."""
     return await _joined(items, ENCODED_SLICE_ITEMS, position=position, total=total)
 
@@ -199,7 +199,7 @@ async def _joined(
 def paged(found: Sequence[Found], query: PageQuery, item: Callable[[Found], Any] | None, position: int) -> Response:
     """Return the page that was asked for and how many were found. `item` makes each; without it they are items."""
     page = found[query.offset : query.offset + query.limit]
-    return answer(page if item is None else [item(each) for each in page], position=position, total=len(found))
+    return json_response(page if item is None else [item(each) for each in page], position=position, total=len(found))
 
 
 def done(position: int) -> Response:

@@ -2,8 +2,8 @@
 
 A token has a name, which the log uses, and a role. It is proven by secrets: the one that `fleet token new` shows once,
 links that log in once, and the cookies that they are exchanged for. The file holds digests alone; a secret has 256
-random bits, so that a plain SHA-256 tells nothing of it. Kept here: the file has mode 0600 and is replaced in one step,
-by one writer at a time; a name is never given twice, for the log would not tell the two apart. guard.py asks.
+random bits, so that a plain SHA-256 reveals nothing about it. Kept here: the file has mode 0600 and is replaced in one
+step, by one writer at a time; a name is never given twice, for the log would not tell the two apart. guard.py asks.
 """
 
 import fcntl

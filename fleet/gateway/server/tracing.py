@@ -39,6 +39,6 @@ def request_span(traces: Traces, request: Request, request_id: str) -> Generator
 
 
 def _asker(request: Request) -> Context:
-    """Return the caller's span as it says, or nowhere."""
+    """Return the span that the caller's header names, or none."""
     carrier = {name: request.headers[name] for name in ("traceparent", "tracestate") if name in request.headers}
     return _PROPAGATOR.extract(carrier, NOWHERE)

@@ -34,13 +34,13 @@ class Echo:
             case "forget":
                 return
             case "late":
-                message.answer("done")
+                message.reply("done")
                 raise Rejected("prompt_empty", "too late to refuse")
             case "slow":
                 await self.go.wait()
             case _:
                 pass
-        message.answer(f"{command}!")
+        message.reply(f"{command}!")
 
 
 @asynccontextmanager

@@ -48,7 +48,7 @@ class Counter:
         if message.command == "slow":
             await trio.sleep(1)
         count = self.world.counts[self.id] = self.world.counts.get(self.id, 0) + 1
-        message.answer(count)
+        message.reply(count)
 
 
 class World:

@@ -89,7 +89,7 @@ async def test_a_repeated_request_removes_nothing_from_a_session_that_is_back(
 
     with monkeypatch.context() as patched:
         if not answered:
-            patched.setattr(door.fleet.answers, "keep", lost)
+            patched.setattr(door.fleet.stored_responses, "keep", lost)
         first = await door.knock("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")
     await door.knock("POST", f"/api/workspaces/{item['workspaceId']}/restore")
     assert (await door.knock("POST", f"{path}/resume")).status == 200
