@@ -97,7 +97,12 @@ async def version(binary: Path, environment: Mapping[str, str]) -> str:
     try:
         with trio.fail_after(OPENCODE_VERSION_TIMEOUT_S):
             done = await trio.run_process(
-                [binary, "--version"], capture_stdout=True, capture_stderr=True, check=False, env=environment
+                [binary, "--version"],
+                cwd="/",  # the current directory may be deleted, and OpenCode then does not start
+                env=environment,
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
             )
     except FileNotFoundError:
         raise Unavailable("opencode_missing", f"there is no OpenCode at {binary}", hint=_INSTALL) from None

@@ -89,6 +89,16 @@ async def test_version_is_read_from_the_binary(tmp_path: Path) -> None:
         assert code_of(refused) == "opencode_not_executable"
 
 
+async def test_version_is_read_although_the_current_directory_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = executable(tmp_path / "said", '#!/bin/sh\ntest -d "$(pwd -P)" && echo 1.18.33\n')
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert await version(said, {"PATH": "/usr/bin:/bin"}) == "1.18.33"
+
+
 def test_versions_compare_by_number() -> None:
     assert release("1.9.0") < release("1.17.19") < release("1.18.3") < release("1.18.33-beta.1") < release("local")
 
