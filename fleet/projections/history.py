@@ -18,7 +18,8 @@ import structlog
 import trio
 
 from fleet.errors import Unavailable
-from fleet.events.feed import Feed
+from fleet.events.envelope import Recorded
+from fleet.events.feed import Feed, FeedReader
 from fleet.events.log import Log
 from fleet.limits import HISTORY_CATCH_UP_S, HISTORY_LAG_S, RESTART_BACKOFF_FIRST_S, RESTART_BACKOFF_MAX_S
 from fleet.projections.file_seals import FileSeal
@@ -128,7 +129,11 @@ class History:
         with trio.CancelScope() as self._following:
             self._advance(await self._run_sync(partial(self._store.open, self._log.head())))
             async with self._feed.subscribe(after=self._position) as reader:
-                async for batch in reader:
+                behind = True
+                async for read in reader:
+                    # An event on a quiet log waits for those that follow it: many together cost little more than one,
+                    # and a prompt that was just accepted goes out before its words are indexed.
+                    batch = read if behind else [*read, *(await self._later(reader))]
                     own = [recorded for recorded in batch if recorded.stream.startswith("session-")]
                     if own:
                         await self._run_sync(partial(self._store.apply, own, own[-1].position))
@@ -136,13 +141,17 @@ class History:
                         end = self._seal.now() if self._seal is not None and reader.caught_up else None
                         await self._run_sync(partial(self._store.flush, end))
                     self._advance(max(self._position, reader.cursor))
-                    if reader.caught_up:  # many events together cost little more than one
-                        self._wanted = trio.Event()
-                        with trio.move_on_after(HISTORY_LAG_S):
-                            await self._wanted.wait()
+                    behind = not reader.caught_up
+                    self._wanted = trio.Event()
         if self._damage is not None:
             damage, self._damage = self._damage, None
             raise damage
+
+    async def _later(self, reader: FeedReader) -> list[Recorded]:
+        """Wait until the events that were read are late or a search wants them; return those that came meanwhile."""
+        with trio.move_on_after(HISTORY_LAG_S):
+            await self._wanted.wait()
+        return reader.poll() or []
 
     def _advance(self, position: int) -> None:
         self._position = position

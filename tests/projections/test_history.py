@@ -15,6 +15,7 @@ from fleet.core.session.events import SessionEdited, SessionErased, SessionStopp
 from fleet.core.session.turn_events import MessageRecorded, PartRecorded, PromptAccepted, PromptWithdrawn
 from fleet.errors import Rejected, Unavailable
 from fleet.events.envelope import Cause
+from fleet.limits import HISTORY_LAG_S
 from fleet.projections.history import History, inline
 from fleet.projections.history_page import HistoryPage
 from fleet.projections.history_query import HistorySearch
@@ -187,6 +188,20 @@ async def test_search_includes_the_last_append(tmp_path: Path, threads: bool) ->
             assert await find(history, f"number{n}") == [f"s{n}"]
             await world.log.append(f"instance-{n}", 0, [SessionStopped(evidence="", at_ms=1)], Cause())
             assert (await history.search(HistorySearch())).total == n + 3
+
+
+async def test_a_prompt_is_indexed_a_moment_later_or_when_a_search_wants_it(autojump_clock: MockClock) -> None:
+    world = await two_sessions()
+    async with running(world) as history:
+        await find(history, "login")
+        for number, lag_s in enumerate((HISTORY_LAG_S / 2, HISTORY_LAG_S * 2)):
+            before = history.position
+            await world.prompt("one", f"later-{number}", "Rename the lexicon")
+            await world.prompt("one", f"last-{number}", "Sort the thesaurus")
+            await trio.sleep(lag_s)
+            assert history.position == (before if lag_s < HISTORY_LAG_S else world.log.head())
+            assert await find(history, "thesaurus") == ["one"]
+    assert autojump_clock.current_time() < 4 * HISTORY_LAG_S
 
 
 async def test_erased_text_is_not_found_live_or_after_a_rebuild(tmp_path: Path) -> None:
