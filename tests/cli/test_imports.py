@@ -83,6 +83,7 @@ def test_fleet_ls_does_not_import_what_it_does_not_use(of_ls: Seen, module: str)
     [
         *("httpx", "httpcore", "mcp", "opentelemetry", "ray", "fleet.traces", "fleet.client", "fleet.rehearsal.app"),
         *("fleet.diagnosis.doctor", "fleet.diagnosis.process_report", "fleet.cli.connect", "fleet.cli.commands.ls"),
+        "fleet.evidence",
     ],
 )
 def test_fleet_serve_does_not_import_what_it_does_not_use(of_serve: Seen, module: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from quart import Response
 from quart.wrappers.response import ResponseBody
@@ -13,13 +13,12 @@ from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
 from fleet.core.session.state import State as Session
 from fleet.core.times import rfc3339
-from fleet.evidence.document import Made, RelatedSession, Relatives
-from fleet.evidence.pack import pack_files
-from fleet.evidence.relatives import related
-from fleet.evidence.zipped import zipped
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.refusals import SESSION
 from fleet.gateway.openapi.responses import download
+
+if TYPE_CHECKING:
+    from fleet.evidence.document import RelatedSession, Relatives
 
 endpoint = Endpoints("/api/sessions/<session_id>", "sessions")
 
@@ -32,6 +31,10 @@ async def read_pack(fleet: Fleet, session: Session, caller: Caller) -> Response:
     (`index.html`) and as JSON, and the session's events with what proves them. `VERIFY.md` in it says how to verify it
     without Fleet. Of other sessions it has only the headers of events.
     """
+    from fleet.evidence.document import Made
+    from fleet.evidence.pack import pack_files
+    from fleet.evidence.zipped import zipped
+
     made = Made(__version__, rfc3339(fleet.context.clock.now_ms()), caller.actor)
     files = pack_files(fleet.log, fleet.blobs, session.id, partial(_relatives, fleet), made)
     response = Response(PackStream(zipped(files, f"evidence-{session.id}")), content_type="application/zip")
@@ -58,7 +61,10 @@ class PackStream(ResponseBody):
         return self._pieces
 
 
-def _relatives(fleet: Fleet, session: Session) -> Relatives:
+def _relatives(fleet: Fleet, session: Session) -> "Relatives":
+    from fleet.evidence.document import Relatives
+    from fleet.evidence.relatives import related
+
     origin = session.settings.origin
     return Relatives(
         _relative(fleet, session.settings.parent_id),
@@ -67,8 +73,11 @@ def _relatives(fleet: Fleet, session: Session) -> Relatives:
     )
 
 
-def _relative(fleet: Fleet, session_id: str | None) -> RelatedSession | None:
+def _relative(fleet: Fleet, session_id: str | None) -> "RelatedSession | None":
     if session_id is None:
         return None
+    from fleet.evidence.document import RelatedSession
+    from fleet.evidence.relatives import related
+
     found = fleet.views.sessions.get(session_id)
     return RelatedSession(session_id=session_id, title="", outcome="erased") if found is None else related(found)

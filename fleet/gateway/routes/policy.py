@@ -5,7 +5,6 @@ from pathlib import Path
 from quart import Response
 
 from fleet.actors.fleet import Fleet
-from fleet.evidence.policy_trial import rules_from, try_rules
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json
 from fleet.gateway.server.requests import json_response
@@ -27,6 +26,8 @@ async def try_policy(fleet: Fleet, body: PolicyBody) -> Response:
     Nothing changes. The rules come after OpenCode's own, as in its configuration, and the last one that matches
     decides. Only sessions that had a turn are in the result.
     """
+    from fleet.evidence.policy_trial import rules_from, try_rules
+
     position = fleet.log.head()
     rules = rules_from(body, str(Path.home()))
     named = [fleet.sessions.session(each).id for each in body.sessions or ()]
