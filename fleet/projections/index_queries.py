@@ -52,6 +52,10 @@ class IndexQueries:
         found = self._one("SELECT number, position, turn FROM streams WHERE name = ?", (name,))
         return IndexedStream(0, 0, None) if found is None else IndexedStream(*found)
 
+    def names(self) -> list[str]:
+        """Return the names of the streams."""
+        return [name for [name] in self._all("SELECT name FROM streams")]
+
     def times(self) -> list[tuple[int, int]]:
         """Return the times of the log's blocks, as far as they are stored without a gap."""
         rows = self._all("SELECT block, first_ms, last_ms FROM times ORDER BY block")

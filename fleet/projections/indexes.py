@@ -96,6 +96,18 @@ class Indexes:
         except sqlite3.Error as error:
             self._discard(error)
 
+    async def forget_erased(self) -> None:
+        """Remove the streams that were erased after the file was sealed: a crash may have left an older file."""
+        try:
+            names = self._opened().names()
+        except sqlite3.Error as error:
+            self._discard(error)
+            return
+        for name in names:
+            if self._log.is_erased(name):
+                self.forget(name)
+            await trio.lowlevel.checkpoint()
+
     def check(self) -> None:
         """Delete a file that is not of this log. It reads all of it, so it runs in a thread, before any read."""
         if self._seal is not None:
@@ -188,6 +200,7 @@ class Indexing:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_when, stopping, nursery.cancel_scope)
+                await self._indexes.forget_erased()
                 await self._flush()  # from now on a kill leaves a file with a seal
                 while True:
                     await self._wanted.wait()

@@ -10,10 +10,12 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from fleet.events.catalog import make_registry
+from fleet.events.feed import Feed
 from fleet.events.seals import Sealer
 from fleet.events.times import LogTimes
 from fleet.projections.file_seals import FileSeal
-from fleet.projections.history import inline
+from fleet.projections.history import History, inline
+from fleet.projections.history_query import HistorySearch
 from fleet.projections.history_store import HistoryStore
 from fleet.projections.index_store import IndexStore
 from fleet.projections.indexes import Indexes, Indexing
@@ -178,6 +180,69 @@ async def test_index_of_a_server_that_is_killed_early_is_of_its_log(
         stopping.set()
     assert FileSeal(left / file.name, KEY.sealer, log).require()
     assert "view_not_of_this_log" not in capsys.readouterr().out
+
+
+def put_back(name: str, directory: Path, log: MemoryLog) -> int:
+    """Fill a database, and leave it as it was sealed when half of it was there; return its rows."""
+    kept, events, half = Kept(name, directory, log), log.read_all(), log.head() // 2
+    if isinstance(kept.store, IndexStore):
+        kept.fill(0, 1)
+    else:
+        kept.store.apply(events[:half], half)
+    kept.store.flush(kept.seal.now())
+    older = {suffix: (directory / f"{name}.sqlite{suffix}").read_bytes() for suffix in ("", ".seal")}
+    if isinstance(kept.store, IndexStore):
+        kept.fill(1)
+    else:
+        kept.store.apply(events[half:], log.head())
+    rows = kept.rows()
+    kept.stop()
+    for suffix, content in older.items():
+        (directory / f"{name}.sqlite{suffix}").write_bytes(content)
+    return rows
+
+
+async def test_older_index_that_is_put_back_is_brought_up_to_date(tmp_path: Path, log: MemoryLog) -> None:
+    rows, file = put_back("index", tmp_path, log), tmp_path / "index.sqlite"
+    indexes = Indexes(log, file, FileSeal(file, KEY.sealer, log))
+    for stream in log.streams("session-"):
+        await indexes.read(stream, lambda _: None)
+    assert list(replay_used_index(log, indexes.connection))[-1] == Compared("index", log.head(), 2)
+    assert (tmp_path / "index.sqlite-wal").stat().st_size > 0
+    seal = indexes.close()
+    assert seal is not None
+    seal()
+    assert Kept("index", tmp_path, log).rows() == rows
+
+
+async def test_older_history_that_is_put_back_is_brought_up_to_date(tmp_path: Path, log: MemoryLog) -> None:
+    rows, file = put_back("history", tmp_path, log), tmp_path / "history.sqlite"
+    history = History(log, Feed(log), file, run_sync=inline, seal=FileSeal(file, KEY.sealer, log))
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(history.run, stopping)
+        assert (await history.search(HistorySearch())).total == 2
+        stopping.set()
+    assert Kept("history", tmp_path, log).rows() == rows
+
+
+async def test_stream_that_was_erased_since_the_last_seal_leaves_the_index_at_the_start(
+    tmp_path: Path, log: MemoryLog
+) -> None:
+    file = tmp_path / "index.sqlite"
+    kept = Kept("index", tmp_path, log)
+    kept.fill()
+    kept.stop()
+    erased, other = log.streams("session-")
+    await log.erase(erased)
+    indexes = Indexes(log, file, FileSeal(file, KEY.sealer, log))
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(Indexing(indexes, LogTimes(log), log, inline).run, stopping)
+        await wait_all_tasks_blocked()
+        stopping.set()
+    with closing(sqlite3.connect(file)) as sql:
+        assert sql.execute("SELECT name FROM streams").fetchall() == [(other,)]
 
 
 def compared(log: MemoryLog, directory: Path) -> list[Parted]:
