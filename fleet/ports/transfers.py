@@ -12,10 +12,14 @@ import msgspec
 
 
 class Parcel(msgspec.Struct, frozen=True):
-    """A pack as a file. `name` is the SHA-256 of its bytes in hexadecimal."""
+    """A pack as a file. `name` is the SHA-256 of its bytes in hexadecimal.
+
+    `sent_as` is the name that its pieces had, because the first ones were sent before the last one was known.
+    """
 
     name: str
     size_bytes: int
+    sent_as: str = ""
 
 
 class Packed(msgspec.Struct, frozen=True):
@@ -71,6 +75,13 @@ class Transfer(Protocol):
 
     async def put(self, name: str, offset: int, piece: bytes) -> int:
         """Write a piece of a parcel. Return where the next piece begins: earlier if a piece before it is missing."""
+        ...
+
+    async def unpack(self, key: str, object_format: str, name: str) -> None:
+        """Store the objects of a parcel in the mirror while its pieces arrive, so that `receive` has less to do.
+
+        Without it, or if it fails, `receive` stores them.
+        """
         ...
 
     async def receive(self, key: str, offer: MirrorOffer, parcel: Parcel | None) -> bool:

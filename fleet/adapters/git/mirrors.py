@@ -69,14 +69,17 @@ async def state(mirror: str, digest: str) -> tuple[bool, tuple[str, ...]]:
     return False, tuple(sorted(set((await _refs(mirror)).values())))
 
 
-async def receive(mirror: str, offer: MirrorOffer, file: Path | None) -> bool:
-    """Store the objects of an offer and follow its refs. False: it lacks objects. Raises `Problem` git_failed."""
+async def receive(mirror: str, offer: MirrorOffer, file: Path | None, stored: Output | None = None) -> bool:
+    """Store the objects of an offer and follow its refs. False: it lacks objects. Raises `Problem` git_failed.
+
+    `stored` is how git has stored them, if it already has.
+    """
     await make(mirror, offer.object_format)
     await trio.to_thread.run_sync(_remove_stale_locks, Path(mirror))
     await trio.to_thread.run_sync(_note_shallow, Path(mirror, "shallow"), offer.shallow)
     actual = await _refs(mirror)
     wanted = tuple(sorted(offer.objects - set(actual.values())))
-    if wanted and not await store(Objects(mirror), file, wanted, None):
+    if wanted and not await store(Objects(mirror), file, wanted, None, stored):
         return False
     await _follow(mirror, offer, actual)
     if offer.branch is not None:

@@ -6,12 +6,14 @@ that it refers to is there. Until a ref names it, it changes nothing, and git re
 
 import hashlib
 import os
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import trio
 
 from fleet.adapters.git.command import NOT_REDIRECTED, Output, Redirections, attempt, without_files
+from fleet.errors import Problem
 from fleet.ports import Parcel
 
 _HEADER: Final = b"PACK"
@@ -63,7 +65,17 @@ class NewParcel(NamedTuple):
     file: Path
 
 
-async def pack(objects: Objects, directory: Path, wanted: tuple[str, ...], had: tuple[str, ...]) -> NewParcel | None:
+Meanwhile = Callable[[Path, trio.Event], Awaitable[None]]
+"""Reads a file that grows, until the event says that it is complete. Raises nothing."""
+
+
+async def pack(
+    objects: Objects,
+    directory: Path,
+    wanted: tuple[str, ...],
+    had: tuple[str, ...],
+    meanwhile: Meanwhile | None = None,
+) -> NewParcel | None:
     """Write a parcel into `directory` with what the `wanted` objects need beyond those `had`; None if that is nothing.
 
     Raises `Problem` git_failed.
@@ -72,18 +84,31 @@ async def pack(objects: Objects, directory: Path, wanted: tuple[str, ...], had: 
         return None
     asked = [*wanted, "--not", *await objects.among(had)]
     making = directory / f"{os.urandom(8).hex()}.making"
-    made = None
+    made: NewParcel | None = None
+    refused: Problem | OSError | None = None
+    is_given, complete = False, trio.Event()
     try:
-        await objects.run(
-            "pack-objects",
-            *("--revs", "--thin", "--stdout", "--delta-base-offset", "--quiet"),
-            stdin="".join(f"{name}\n" for name in asked).encode(),
-            files=Redirections(written=making),
-        )
-        made = await trio.to_thread.run_sync(_made, making)
+        async with trio.open_nursery() as nursery:
+            if meanwhile is not None:
+                nursery.start_soon(meanwhile, making, complete)
+            try:
+                await objects.run(
+                    "pack-objects",
+                    *("--revs", "--thin", "--stdout", "--delta-base-offset", "--quiet"),
+                    stdin="".join(f"{name}\n" for name in asked).encode(),
+                    files=Redirections(written=making),
+                )
+                complete.set()
+                made = await trio.to_thread.run_sync(_made, making)
+            except (Problem, OSError) as error:  # the nursery would wrap it in a group
+                refused = error
+                nursery.cancel_scope.cancel()
+        if refused is not None:
+            raise refused
+        is_given = made is not None
         return made
     finally:
-        if made is None:
+        if not is_given:
             making.unlink(missing_ok=True)
 
 
@@ -104,16 +129,24 @@ def count(file: Path) -> int | None:
     return int.from_bytes(header[8:12], "big") if header.startswith(_HEADER) and len(header) == 12 else None
 
 
-async def store(objects: Objects, file: Path | None, wanted: tuple[str, ...], had: tuple[str, ...] | None) -> bool:
+async def store(
+    objects: Objects,
+    file: Path | None,
+    wanted: tuple[str, ...],
+    had: tuple[str, ...] | None,
+    stored: Output | None = None,
+) -> bool:
     """Store the objects of a pack. Return whether the repository has the `wanted` objects completely now.
 
-    `had` is what was complete before, None for what its refs name. Raises `Problem` git_failed for errors of the disk.
+    `had` is what was complete before, None for what its refs name; `stored` is what git has said when it has stored
+    them already. Raises `Problem` git_failed for errors of the disk.
     """
     if file is not None:
         number = await trio.to_thread.run_sync(count, file)
         if number is None:
             return False
         stored = await _store(objects, file, number)
+    if stored is not None:
         if stored.code not in {0, 1}:
             if (problem := stored.failed()).code != "git_failed":  # the disk is full
                 raise problem
@@ -127,10 +160,39 @@ async def _store(objects: Objects, file: Path, number: int) -> Output:
     if number <= _UNPACKED_MAX:
         unpacked = await objects.attempt("unpack-objects", "-q", files=Redirections(read=file))
         return unpacked._replace(code=128) if unpacked.code == 1 else unpacked
-    # It returns 1 if the pack refers to objects outside of it, all of which exist.
+    return await _index(objects, file)
+
+
+async def _index(objects: Objects, file: Path) -> Output:
+    """Store a pack as it is; the code is 1 if it refers to objects outside of it, all of which exist."""
     return await objects.attempt(
         "index-pack", "--stdin", "--fix-thin", "--check-self-contained-and-connected", files=Redirections(read=file)
     )
+
+
+async def index_arriving(objects: Objects, pieces: AsyncIterator[bytes]) -> Output:
+    """Store a pack while its pieces arrive; git knows where it ends. Return the result of git. Raises `Problem`."""
+    refused: Problem | None = None
+    stored: Output | None = None
+    reading, writing = os.pipe()
+    try:
+        async with trio.lowlevel.FdStream(writing) as stream, trio.open_nursery() as nursery:
+            nursery.start_soon(_feed, stream, pieces)
+            try:
+                stored = await _index(objects, Path(f"/dev/fd/{reading}"))
+            except Problem as problem:  # the nursery would wrap it in a group
+                refused = problem
+            nursery.cancel_scope.cancel()
+    finally:
+        os.close(reading)
+    if stored is None:
+        raise refused or Problem("git_failed", "git index-pack gave no result")
+    return stored
+
+
+async def _feed(stream: trio.lowlevel.FdStream, pieces: AsyncIterator[bytes]) -> None:
+    async for piece in pieces:
+        await stream.send_all(piece)
 
 
 async def is_complete(objects: Objects, wanted: tuple[str, ...], had: tuple[str, ...] | None) -> bool:

@@ -3,8 +3,9 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ import trio
 
 from fleet.adapters.git.packs import NewParcel, digest
 from fleet.errors import Problem, Unavailable
-from fleet.limits import PARCEL_KEPT_S, PARCEL_PIECE_BYTES
+from fleet.limits import PARCEL_KEPT_S, PARCEL_PIECE_BYTES, PARCEL_POLL_S
 from fleet.ports import Packed, Parcel
 from fleet.private_files import make_private_directory
 
@@ -42,9 +43,24 @@ class Parcels:
         path = self._path(name)
         return await self._run(lambda: _read(path, offset, count))
 
-    async def piece(self, made: NewParcel, offset: int) -> bytes:
-        """Return a piece of a parcel that was just made."""
-        return await self._run(lambda: _read(made.file, offset, PARCEL_PIECE_BYTES))
+    async def piece(self, file: Path, offset: int) -> bytes:
+        """Return a piece of a parcel that was just made, or is being made."""
+        return await self._run(lambda: _read(file, offset, PARCEL_PIECE_BYTES))
+
+    async def has_piece(self, file: Path, offset: int) -> bool:
+        """Return whether a parcel that is being made has a whole piece by now."""
+        return await self._run(lambda: _size(file) >= offset + PARCEL_PIECE_BYTES)
+
+    async def follow(self, name: str) -> AsyncGenerator[bytes]:
+        """Yield the bytes of a parcel as they arrive, without an end."""
+        path, offset = self._path(name), 0
+        while True:
+            arrived = await self._run(partial(_read_arrived, path, offset))
+            if arrived:
+                offset += len(arrived)
+                yield arrived
+            else:
+                await trio.sleep(PARCEL_POLL_S)
 
     async def drop(self, name: str) -> None:
         """Delete a parcel. Idempotent."""
@@ -55,7 +71,7 @@ class Parcels:
         """Return a parcel that has arrived whole, as a file that is the caller's. A damaged one is deleted."""
         if parcel is None:
             return None
-        path = self._path(parcel.name)
+        path = self._path(parcel.sent_as or parcel.name)
         return await self._run(lambda: _claim(path, parcel))
 
     async def new(self) -> Path:
@@ -88,7 +104,7 @@ class Parcels:
         """Give a new parcel its name, and return it with its first bytes. If these are all, the file is deleted."""
         if made is None:
             return Packed()
-        first = await self.piece(made, 0)
+        first = await self.piece(made.file, 0)
         if len(first) == made.parcel.size_bytes:
             await self.delete(made.file)
         else:
@@ -116,6 +132,10 @@ class Parcels:
             raise Problem("git_failed", detail, hint="Check permissions and free space.") from None
 
 
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
 def _put(path: Path, offset: int, piece: bytes) -> int:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -131,6 +151,10 @@ def _read(path: Path, offset: int, count: int) -> bytes:
     with path.open("rb") as file:
         file.seek(offset)
         return file.read(count)
+
+
+def _read_arrived(path: Path, offset: int) -> bytes:
+    return _read(path, offset, PARCEL_PIECE_BYTES) if path.exists() else b""
 
 
 def _add(file: Path, piece: bytes) -> None:

@@ -9,8 +9,9 @@ import trio
 
 from fleet.adapters.git import mirror_use, mirrors
 from fleet.adapters.git.checkout_location import locate
+from fleet.adapters.git.command import Output
 from fleet.adapters.git.files import exists
-from fleet.adapters.git.packs import Objects, pack
+from fleet.adapters.git.packs import Objects, index_arriving, pack
 from fleet.adapters.git.parcels import Parcels
 from fleet.adapters.git.repository import read_source
 from fleet.adapters.git.trees import GitTrees
@@ -36,6 +37,7 @@ class GitTransfer:
         self._workspaces = Path(os.path.realpath(root), WORKSPACES)
         self._trees = trees
         self._locks = Locks()
+        self._unpacked: dict[str, tuple[str, Output]] = {}  # the parcel that was stored last in a mirror, and how
 
     async def state(self, key: str, digest: str) -> MirrorState:
         """Return the state of a mirror (see the port)."""
@@ -46,9 +48,21 @@ class GitTransfer:
         """Write a piece of a parcel (see the port)."""
         return await self._parcels.put(name, offset, piece)
 
+    async def unpack(self, key: str, object_format: str, name: str) -> None:
+        """Store the objects of a parcel that arrives (see the port)."""
+        async with self._locks.hold(key):
+            await mirrors.make(self._mirror(key), object_format)
+            stored = await index_arriving(Objects(self._mirror(key)), self._parcels.follow(name))
+            if stored.code in {0, 1}:
+                self._unpacked[key] = (name, stored)
+
     async def receive(self, key: str, offer: MirrorOffer, parcel: Parcel | None) -> bool:
         """Make the mirror or bring it up to date (see the port)."""
         async with self._locks.hold(key):
+            name, stored = self._unpacked.pop(key, ("", None))
+            if parcel is not None and stored is not None and name == parcel.sent_as:
+                await self._parcels.drop(name)
+                return await mirrors.receive(self._mirror(key), offer, None, stored)
             file = await self._parcels.claim(parcel)
             if parcel is not None and file is None:
                 is_current, _ = await mirrors.state(self._mirror(key), offer.digest)

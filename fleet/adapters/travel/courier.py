@@ -4,12 +4,15 @@ In both directions, the receiver says what it has and gets the rest in pieces. I
 Otherwise everything is sent again; after `PARCEL_TRIES_MAX` attempts the transfer has failed, and nothing has changed.
 """
 
+import hashlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import structlog
+import trio
+from msgspec.structs import replace
 
 from fleet.adapters.git import mirror_offers, packs, returned_refs
 from fleet.adapters.git.parcels import Parcels
@@ -18,8 +21,8 @@ from fleet.adapters.git.workspaces import GitWorkspaces
 from fleet.adapters.travel.places import key_of
 from fleet.errors import Problem
 from fleet.keyed_locks import Locks
-from fleet.limits import PARCEL_PIECE_BYTES, PARCEL_TRIES_MAX
-from fleet.ports import Packed, Parcel, Source, Transfer, WorkspaceSpec
+from fleet.limits import PARCEL_PIECE_BYTES, PARCEL_POLL_S, PARCEL_TRIES_MAX
+from fleet.ports import MirrorOffer, Packed, Parcel, Source, Transfer, WorkspaceSpec
 
 _log = structlog.get_logger(__name__)
 
@@ -62,9 +65,8 @@ class Courier:
             if self._from_origin and await self._fetch_origin(source, repository, key, offer.object_format):
                 state = await self.transfer.state(key, offer.digest)
             had = state.tips
-            for _ in range(PARCEL_TRIES_MAX):
-                wanted = tuple(sorted(offer.objects - set(had)))
-                parcel = await self._send(await packs.pack(objects, await self._parcels.directory(), wanted, had))
+            for attempt in range(PARCEL_TRIES_MAX):
+                parcel = await self._pack_and_send(objects, key, offer, had, early=attempt == 0)
                 if await self.transfer.receive(key, offer, parcel):
                     return
                 had = ()
@@ -141,18 +143,50 @@ class Courier:
             return False
         return True
 
-    async def _send(self, made: packs.NewParcel | None) -> Parcel | None:
-        """Send a parcel of the server, delete it here and return what the host gets."""
+    async def _pack_and_send(
+        self, objects: packs.Objects, key: str, offer: MirrorOffer, had: tuple[str, ...], *, early: bool
+    ) -> Parcel | None:
+        """Send what a mirror lacks, and return what the host gets; with `early`, a large pack as git makes it."""
+        wanted, sent = tuple(sorted(offer.objects - set(had))), 0
+        name = hashlib.sha256("\n".join((key, *wanted, "", *had)).encode()).hexdigest()
+
+        async def send(file: Path, complete: trio.Event) -> None:
+            nonlocal sent
+            async with trio.open_nursery() as nursery:
+                try:
+                    while not (is_whole := complete.is_set()) or sent:
+                        if await self._parcels.has_piece(file, sent) or is_whole:
+                            if not (piece := await self._parcels.piece(file, sent)):
+                                break
+                            if not sent:
+                                nursery.start_soon(self._unpack, key, offer.object_format, name)
+                            sent = await self.transfer.put(name, sent, piece)
+                        else:
+                            with trio.move_on_after(PARCEL_POLL_S):
+                                await complete.wait()
+                except Problem:  # it is met again when the rest is sent
+                    nursery.cancel_scope.cancel()
+
+        made = await packs.pack(objects, await self._parcels.directory(), wanted, had, send if early else None)
+        return await self._send(made, name, sent) if sent else await self._send(made)
+
+    async def _unpack(self, key: str, object_format: str, name: str) -> None:
+        try:
+            await self.transfer.unpack(key, object_format, name)
+        except Exception as error:  # an older agent has no such method, and all of them can store it later
+            _log.info("not_unpacked_early", host=self.host, why=str(error))
+
+    async def _send(self, made: packs.NewParcel | None, sent_as: str = "", sent: int = 0) -> Parcel | None:
+        """Send the rest of a parcel of the server, delete it here and return what the host gets."""
         if made is None:
             return None
         try:
-            offset = 0
-            while offset < made.parcel.size_bytes:
-                piece = await self._parcels.piece(made, offset)
-                offset = await self.transfer.put(made.parcel.name, offset, piece)
+            while sent < made.parcel.size_bytes:
+                piece = await self._parcels.piece(made.file, sent)
+                sent = await self.transfer.put(sent_as or made.parcel.name, sent, piece)
         finally:
             await self._parcels.delete(made.file)
-        return made.parcel
+        return replace(made.parcel, sent_as=sent_as)
 
     @asynccontextmanager
     async def _fetched(self, packed: Packed) -> AsyncGenerator[tuple[bool, Path | None]]:

@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+import trio
 from msgspec.structs import replace
 
-from fleet.adapters.git import GitWorkspaces
+from fleet.adapters.git import GitWorkspaces, packs
 from fleet.errors import Problem, Rejected, Unavailable
 from fleet.ports import PreparedWorkspace, PreservedWork, Strategy, WorkspaceSpec
 from tests.adapters.travel.world import TravelWorld, git, refs
@@ -74,6 +75,47 @@ async def test_a_damaged_or_doubled_piece_changes_nothing(world: TravelWorld, fa
     world.transfer.faults = [fault]
     assert (await world.workspaces.prepare(spec)).head == world.head(spec.source_directory)
     git(str(world.first.mirror()), "fsck", "--strict")
+
+
+@pytest.mark.parametrize("fault", [None, "put", "damaged piece", "older agent"])
+async def test_first_pieces_are_sent_while_git_makes_the_last_ones(
+    world: TravelWorld, monkeypatch: pytest.MonkeyPatch, fault: str | None
+) -> None:
+    monkeypatch.setattr("fleet.adapters.git.parcels.PARCEL_PIECE_BYTES", 10_000)
+    pack = packs.pack
+
+    async def in_two_steps(
+        objects: packs.Objects,
+        directory: Path,
+        wanted: tuple[str, ...],
+        had: tuple[str, ...],
+        meanwhile: packs.Meanwhile | None,
+    ) -> packs.NewParcel | None:
+        made, growing, complete = await pack(objects, directory, wanted, had), directory / "growing", trio.Event()
+        if meanwhile is None:
+            return made
+        assert made is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(meanwhile, growing, complete)
+            growing.write_bytes(made.file.read_bytes()[:25_000])
+            while world.transfer.sent_bytes < (20_000 if fault != "put" else 10_000):  # noqa: ASYNC110 - a count
+                await trio.sleep(0.001)
+            made.file.rename(growing)
+            complete.set()
+        return made._replace(file=growing)
+
+    monkeypatch.setattr(packs, "pack", in_two_steps)
+    repository = world.repository("shop")
+    Path(repository, "large").write_bytes(os.urandom(35_000))
+    git(repository, "add", "large")
+    git(repository, "commit", "-q", "-m", "Large")
+    world.transfer.faults = [] if fault is None else [fault]
+    prepared = await world.workspaces.prepare(await new_spec(world, repository, "worktree"))
+    assert prepared.head == world.head(repository)
+    assert world.transfer.unpacked_early == (fault is None)
+    git(str(world.first.mirror()), "fsck", "--strict")
+    left = [*Path(world.first.root, "parcels").iterdir(), *Path(world.base, "fleet", "parcels").iterdir()]
+    assert len(left) == (fault == "older agent"), "it deletes a parcel that it does not know a day later"
 
 
 async def test_work_larger_than_a_piece_comes_back_whole(world: TravelWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ class CountedTransfer(GitTransfer):
     def __init__(self, transfer: GitTransfer) -> None:
         self.__dict__ |= transfer.__dict__
         self.sent_bytes = 0
+        self.unpacked_early = 0
         self.faults: list[str] = []
         self.extra_refs: dict[str, str] = {}
         self.announced_bytes: int | None = None
@@ -89,8 +90,17 @@ class CountedTransfer(GitTransfer):
         self._break("put, no answer")
         return written
 
+    async def unpack(self, key: str, object_format: str, name: str) -> None:
+        if "older agent" in self.faults:
+            raise LookupError("Transfer has no method 'unpack'")
+        await super().unpack(key, object_format, name)
+
     async def receive(self, key: str, offer: MirrorOffer, parcel: Parcel | None) -> bool:
         self._break("receive")
+        if parcel is not None and parcel.sent_as:
+            if self._has("older agent"):  # it knows a parcel by its own name
+                parcel = replace(parcel, sent_as="")
+            self.unpacked_early += self._unpacked.get(key, (None,))[0] == parcel.sent_as
         received = await super().receive(key, offer, parcel)
         self._break("receive, no answer")
         return received
