@@ -39,6 +39,22 @@ def write(machine: Machine, item: dict[str, Any], **files: bytes | None) -> None
             contents[name.replace("_", ".")] = content
 
 
+async def test_what_was_lost_with_a_directory_is_no_change_of_the_next_turn(machine: Machine, door: Door) -> None:
+    item = await door.session(REPOSITORY, isolationStrategy="worktree")
+    await changed(machine, door, item, a_txt=b"lost\n")
+    machine.files.directories.discard(item["directory"])
+    machine.files.contents.pop(item["directory"])
+    await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")
+    restored = await door.knock("POST", f"/api/workspaces/{item['workspaceId']}/restore")
+    assert restored.json["status"] == "ready"
+    await changed(machine, door, item, b_txt=b"b\n")
+    assert set(await diffs(door, item["id"], "?turn=2")) == {"b.txt"}
+    assert set(await diffs(door, item["id"])) == {"b.txt"}
+    await changed(machine, door, item, c_txt=b"c\n")
+    taken = await door.knock("GET", "/api/log?type=session.turn-snapshot-taken")
+    assert len(taken.json) == 1
+
+
 async def test_diffs_of_session_turns_and_positions(machine: Machine, door: Door) -> None:
     item = await door.session(REPOSITORY, isolationStrategy="worktree")
     assert await diffs(door, item["id"]) == {}

@@ -2,8 +2,9 @@
 
 In a worktree or clone, the session's diff is between its baseline and the tree at the end of a turn. In an existing
 directory others may work at any time, so the diffs of the session's turns are composed. The base of such a turn is
-taken just before the prompt is sent, and its diff names the turns that ran at the same time. If a tree cannot be taken,
-there is no diff, but the turn continues.
+taken just before the prompt is sent, and its diff names the turns that ran at the same time. So is the base of the
+first turn in a worktree or clone that was made again: what was lost with the old one is no change of that turn. If a
+tree cannot be taken, there is no diff, but the turn continues.
 """
 
 import math
@@ -91,9 +92,14 @@ class DiffEffects:
             del self._took_s[next(iter(self._took_s))]
 
     async def begin(self, session_id: str, number: int, report: Reporter) -> None:
-        """Take the base of a turn in a directory that sessions share; elsewhere the newest tree is the base."""
+        """Take the base of a turn in a directory that sessions share, or that was made again since the last turn.
+
+        Elsewhere the newest tree is the base.
+        """
         state = self._context.views.sessions.get(session_id)
-        if state is None or state.turn is None or state.turn.base is not None or not self._shared(state):
+        if state is None or state.turn is None or state.turn.base is not None:
+            return
+        if not self._shared(state) and not self._is_made_again(state):
             return
         tree = await self.baseline(state.workspace_id, state.directory)
         if tree is not None:
@@ -203,6 +209,11 @@ class DiffEffects:
     def _shared(self, state: State) -> bool:
         """Return whether other sessions use, or have used, this directory or one above or below it directly."""
         return self._context.views.workspaces.is_shared(state.directory)
+
+    def _is_made_again(self, state: State) -> bool:
+        """Return whether the session's worktree or clone is newer than its last turn."""
+        workspace = self._context.views.workspaces.get(state.workspace_id)
+        return workspace is not None and 0 < state.turn_ended_at_ms < workspace.since_ms
 
     def _recorded(self, state: State) -> Manifest:
         return Manifest() if state.snapshots.manifest is None else self.manifest(state.snapshots.manifest)
