@@ -116,6 +116,7 @@ PACK_STEPS_MAX: Final = 5000  # on that page, about 10 MB that a browser still o
 
 # Backups
 BACKUP_CONTENTS_MAX: Final = 64  # asked for in one request of a backup: their names fit into its address
+BACKUP_ROUNDS_MAX: Final = 4  # each copies what came during the one before, if that has the order of an erasure
 BACKUP_ROWS_MAX: Final = 4096  # owners or files in one part of a backup: about 5 ms, then other tasks run
 RESTORE_LISTED_MAX: Final = 20  # missing workspaces that `fleet restore` prints; `fleet workspaces` has all
 

@@ -139,11 +139,11 @@ class BackupDirectory:
 
     # ------------------------------------------------------------------------------------------------------- the log
 
-    def check_end(self, last: Records) -> None:
-        """Check that this log is the beginning of the original's, whose record at our end is `last`."""
+    def check_end(self, last: Records, head: int) -> None:
+        """Check that this log is the beginning of the original's, which ends at `head`, and has `last` at our end."""
         tip = self.store.tip
         found = codec.decode(last.records[0][0]).digest if last.records else codec.GENESIS_DIGEST
-        if tip.position > self._origin.head or (tip.position and found != tip.digest):
+        if tip.position > head or (tip.position and found != tip.digest):
             raise StartupError(
                 f"The backup in {self.path} reaches position {tip.position}, and the log of the Fleet differs there: "
                 "its data directory was restored from an older copy, or was changed. Keep this backup, verify the log "

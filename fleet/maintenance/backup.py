@@ -25,7 +25,7 @@ from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.read_only import reading_directory
 from fleet.events.stored_log import StoredLog
 from fleet.events.verify import VerificationResult, verifying
-from fleet.limits import BACKUP_CONTENTS_MAX, REWRITE_BATCH_BYTES, VERIFY_PAGE_EVENTS
+from fleet.limits import BACKUP_CONTENTS_MAX, BACKUP_ROUNDS_MAX, REWRITE_BATCH_BYTES, VERIFY_PAGE_EVENTS
 from fleet.wire.backup import (
     BackupFile,
     BackupFileQuery,
@@ -227,18 +227,17 @@ class _Run:
         self._origin = origin
         self._progress = progress
         self._now_ms = SystemClock().now_ms
+        self._new = {"new_events": 0, "new_contents": 0, "new_files": 0, "erased_events": 0}
 
     async def all(self) -> BackupReport:
         for name in self._backup.missing_keys():  # the key signs the copy's end
             await self._copy_file(BackupFile(name, 0, 0))
-        events = await self._copy_records()
-        contents = await self._copy_contents()
-        files = await self._copy_files()
-        erased = await self._erase()
-        if erased:
-            contents += await self._copy_contents()  # contents that were erased after they were copied
-        self._backup.compact(partial(self._progress, "compacted"))
-        report = await self._verify()
+        report = await self._copy()
+        for _ in range(BACKUP_ROUNDS_MAX - 1):
+            # The order of an erasure during the copy lies behind its end, so it is copied, too.
+            if report.first_break is None or not await self._has_grown():
+                break
+            report = await self._copy()
         if report.first_break is not None:
             raise StartupError(
                 f"The backup in {self._backup.path} is damaged at position {report.first_break.position} "
@@ -247,11 +246,30 @@ class _Run:
         self._backup.finish(self._now_ms())
         path = str(self._backup.path)
         await self._reader.record(report.events, path)
-        return BackupReport(path, report.events, report.digest.hex(), events, contents, files, erased)
+        return BackupReport(path, report.events, report.digest.hex(), **self._new)
+
+    async def _copy(self) -> VerificationResult:
+        """Copy everything up to the end of the log, and verify the copy."""
+        new = self._new
+        new["new_events"] += await self._copy_records()
+        new["new_contents"] += await self._copy_contents()
+        new["new_files"] += await self._copy_files()
+        erased = await self._erase()
+        new["erased_events"] += erased
+        if erased:
+            new["new_contents"] += await self._copy_contents()  # contents that were erased after they were copied
+        self._backup.compact(partial(self._progress, "compacted"))
+        return await self._verify()
+
+    async def _has_grown(self) -> bool:
+        """Return whether the log has got more events meanwhile; the next copy goes up to its new end."""
+        self._origin = await self._reader.origin()
+        return self._origin.head > self._backup.store.tip.position
 
     async def _copy_records(self) -> int:
         begin = position = self._backup.store.tip.position
-        self._backup.check_end(await self._reader.records(position - 1, position) if position else Records([]))
+        last = await self._reader.records(position - 1, position) if position else Records([])
+        self._backup.check_end(last, self._origin.head)
         waiting: list[tuple[bytes, bytes | None]] = []
         size_bytes = 0
         while position < self._origin.head:

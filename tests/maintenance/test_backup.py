@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import lmdb
 import msgspec
@@ -26,10 +27,11 @@ from fleet.maintenance.backup import BackupReport, DirectoryReader, make_backup,
 from fleet.maintenance.restoration import restore_backup
 from fleet.ports import FileContent
 from fleet.projections.lives import lives
-from fleet.wire.backup import ErasedStreams, Owners, Records
+from fleet.wire.backup import ErasedStreams, Origin, Owners, Records
 from tests.core import sessions
 from tests.maintenance.test_restoration import fleet_at
 
+Part = TypeVar("Part")
 SECRET = "do it"  # the text of the prompt in `sessions.ACTIVE`
 CONTENT = b"a content that only the session s1 owns " * 3
 
@@ -70,6 +72,14 @@ class Writing:
         await self.log.append(stream, version, [*events, SessionErased(at_ms=1)], Cause())
         await self.blobs.forget(stream)
         await self.log.erase(stream)
+
+    async def replace(self, name: str) -> None:
+        stream = f"session-{name}"
+        for recorded in self.log.read_stream(stream):
+            if SECRET.encode() in recorded.payload:
+                new = msgspec.Raw(recorded.payload.replace(SECRET.encode(), b"gone"))
+                order = CallbacksErased(child_id="", replaced=(ReplacedPayload(recorded.position, new),), at_ms=1)
+                await self.log.append(stream, self.log.stream_version(stream), [order], Cause())
 
     async def back_up(self, target: Path) -> BackupReport:
         return await make_backup(DirectoryReader(BackupSource(self.log, self.blobs, self.data)), target, told_nothing)
@@ -136,11 +146,7 @@ async def test_replaced_text_is_replaced_in_the_backup_with_every_byte(root: Pat
         await fleet.session("s1")
         await fleet.back_up(target)
         assert holds(target, SECRET.encode()) == ["events.mdb"]
-        for recorded in fleet.log.read_stream("session-s1"):
-            if SECRET.encode() in recorded.payload:
-                new = msgspec.Raw(recorded.payload.replace(SECRET.encode(), b"gone"))
-                order = CallbacksErased(child_id="", replaced=(ReplacedPayload(recorded.position, new),), at_ms=1)
-                await fleet.log.append("session-s1", fleet.log.stream_version("session-s1"), [order], Cause())
+        await fleet.replace("s1")
         report = await fleet.back_up(target)
         assert report.position == fleet.log.head()
     assert records(target) == records(root / "data")
@@ -165,6 +171,38 @@ async def test_an_erased_session_is_erased_in_the_backup_with_every_byte(root: P
     with LmdbBlobs(target) as blobs:
         assert blobs.owned("session-s1") == []
         assert blobs.get(name_of(b"kept")) == b"kept"
+
+
+@pytest.mark.parametrize("part", ["origin", "records", "owners", "erased"])
+@pytest.mark.parametrize("what", ["erase", "replace"])
+async def test_text_that_is_erased_during_a_backup_is_not_in_it(root: Path, part: str, what: str) -> None:
+    class Erasing(DirectoryReader):
+        async def origin(self) -> Origin:
+            return await self._then("origin", await super().origin())
+
+        async def records(self, after: int, through: int) -> Records:
+            return await self._then("records", await super().records(after, through))
+
+        async def owners(self, after: str, digest: str) -> Owners:
+            return await self._then("owners", await super().owners(after, digest))
+
+        async def erased(self, after: str) -> ErasedStreams:
+            return await self._then("erased", await super().erased(after))
+
+        async def _then(self, name: str, found: Part) -> Part:
+            if name == part and not done:
+                done.append(name)
+                await (fleet.erase("s1") if what == "erase" else fleet.replace("s1"))
+            return found
+
+    done = list[str]()
+    async with writing(root) as fleet:
+        await fleet.session("s1", [CONTENT])
+        reader = Erasing(BackupSource(fleet.log, fleet.blobs, fleet.data))
+        await make_backup(reader, root / "backup", told_nothing)
+        await fleet.back_up(root / "backup")
+    assert records(root / "backup") == records(root / "data")
+    assert (done, holds(root / "backup", SECRET.encode())) == ([part], [])
 
 
 async def test_a_backup_that_was_cut_off_is_continued(root: Path) -> None:
