@@ -134,7 +134,8 @@ class GitTransfer:
                 await trio.Path(mirror).symlink_to(repository)
 
     async def tidy(self) -> None:
-        """Remove the mirrors that no workspace of this host has used for `MIRROR_UNUSED_S`, one after the other."""
+        """Remove the trees of workspaces that are gone, and mirrors that none has used for `MIRROR_UNUSED_S`."""
+        await self._trees.tidy(self._workspaces)
         for mirror in await trio.to_thread.run_sync(mirror_use.mirrors_in, self._mirrors):
             async with self._locks.hold(mirror.name.removesuffix(".git")):
                 if await trio.to_thread.run_sync(mirror_use.remove_unused, mirror, self._workspaces):

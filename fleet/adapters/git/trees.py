@@ -163,6 +163,22 @@ class GitTrees:
             self._rules.pop(workspace_id, None)
             await remove_tree(self._store(workspace_id))
 
+    async def tidy(self, workspaces: Path) -> None:
+        """Remove the snapshots of workspaces without a directory below `workspaces`: the server has all of them."""
+        try:
+            stores = await trio.to_thread.run_sync(os.listdir, self._root)
+        except OSError:  # there are none yet
+            return
+        for workspace_id in stores:
+            async with self._locks.hold(workspace_id):
+                if await trio.Path(workspaces, workspace_id).exists():
+                    continue
+                self._rules.pop(workspace_id, None)
+                try:
+                    await remove_tree(self._store(workspace_id))
+                except Problem as problem:
+                    _log.warning("snapshots_not_removed", workspace=workspace_id, detail=problem.detail)
+
     async def _existing(self, workspace_id: str) -> SnapshotRepository:
         store = SnapshotRepository(self._store(workspace_id))
         if not await trio.Path(store.directory, "HEAD").exists():

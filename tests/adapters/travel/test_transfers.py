@@ -313,6 +313,21 @@ async def test_mirror_goes_when_no_workspace_has_needed_it_for_long_and_is_made_
     assert world.first.mirror() == mirror
 
 
+async def test_trees_on_the_host_go_when_its_workspace_has_gone_and_come_again(world: TravelWorld) -> None:
+    spec = await new_spec(world, world.repository("shop"), "worktree")
+    prepared = await world.workspaces.prepare(spec)
+    tree = await world.trees.take(spec.workspace_id, prepared.directory)
+    store = world.first.root / "trees" / spec.workspace_id
+    await world.transfer.tidy()
+    assert store.exists()
+    kept = await world.removals.keep(spec)
+    await world.removals.remove(spec, kept)
+    await world.transfer.tidy()
+    assert not store.exists()
+    await world.removals.restore(spec, kept)
+    assert await world.trees.compare(spec.workspace_id, tree, prepared.directory) == ()
+
+
 async def tidied_long_after(world: TravelWorld, mirror: Path) -> None:
     os.utime(mirror / "fleet-workspaces", (0, 0))
     await world.transfer.tidy()
