@@ -20,6 +20,7 @@ class FakeAgent:
         self.rehearsal: bool | None = None
         self.lease_s = 120.0
         self.git_version = "2.39"
+        self.disk_free_bytes = 100 << 30
         self.says_name = name
         self.beats_too_much = False
         self.exits: dict[str, Exit] = {}
@@ -53,7 +54,7 @@ class FakeAgent:
             8.0,
             16 << 30,
             8 << 30,
-            100 << 30,
+            self.disk_free_bytes,
             1000,
         )
 

@@ -201,11 +201,12 @@ Send = Callable[[str, bytes, float | None], Awaitable[bytes]]
 
 
 class Remote:
-    """The methods of a port, carried out elsewhere. Those that are not asynchronous in the port are it here."""
+    """The methods of a port, carried out on the machine `where`. Those that are not asynchronous there are it here."""
 
-    def __init__(self, port: type, send: Send) -> None:
+    def __init__(self, port: type, send: Send, where: str = "") -> None:
         self._port = port
         self._send = send
+        self._where = where
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         """Return the method of this name."""
@@ -218,9 +219,19 @@ class Remote:
     async def call(self, name: str, /, *arguments: object, **named: object) -> Any:
         """Call a method. Raises its `Problem`, and `Unavailable` host_unreachable, engine_down."""
         body = method_of(self._port, name).encode_arguments(*arguments, **named)
-        return result_of(self._port, name, await self._send(name, body, None))
+        return self._result(name, await self._send(name, body, None))
 
     async def call_within(self, limit_s: float, name: str, /, *arguments: object) -> Any:
         """Call a method that waits; return `EXPIRED` if it has not ended after `limit_s`."""
         body = method_of(self._port, name).encode_arguments(*arguments)
-        return result_of(self._port, name, await self._send(name, body, limit_s))
+        return self._result(name, await self._send(name, body, limit_s))
+
+    def _result(self, name: str, answer: bytes) -> Any:
+        """Return the result. What is wrong with the machine itself says which machine it is."""
+        try:
+            return result_of(self._port, name, answer)
+        except Unavailable as problem:
+            if problem.code == "disk_full" and self._where:
+                problem.detail = f"on the host {self._where}, {problem.detail}"
+                problem.hint = f"Free some space on the disk of {self._where}, then try again."
+            raise

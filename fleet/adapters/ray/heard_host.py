@@ -7,8 +7,8 @@ import trio
 
 from fleet.adapters.ray.frames import Node
 from fleet.adapters.ray.link import HostLink
-from fleet.limits import ENGINE_DEAF_S, HOST_GRACE_MARGIN_S, HOST_SILENT_S, HOST_UNUSED_S
-from fleet.ports import Host, HostLost, HostSilent, HostUp
+from fleet.limits import DISK_FREE_BYTES_MIN, ENGINE_DEAF_S, HOST_GRACE_MARGIN_S, HOST_SILENT_S, HOST_UNUSED_S
+from fleet.ports import Host, HostInfo, HostLost, HostSilent, HostUp
 
 _NODE_ID: Final = "ray.io/node-id"
 
@@ -50,3 +50,10 @@ class HeardHost:
         """Return whether its machine has started again as `node`, and its agent has not been heard there for long."""
         has_returned = self.heard_from not in ("", node.labels.get(_NODE_ID, ""))
         return has_returned and not self.link.is_resting and trio.current_time() - self.last_s >= ENGINE_DEAF_S
+
+
+def lack_of(info: HostInfo) -> str | None:
+    """Return what a host lacks so that every session there would fail; None if it lacks nothing."""
+    if not info.git_version:
+        return "which has no git"
+    return "whose disk is full" if info.disk_free_bytes < DISK_FREE_BYTES_MIN else None

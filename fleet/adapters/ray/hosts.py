@@ -20,7 +20,7 @@ from fleet.adapters.ray import frames
 from fleet.adapters.ray.calls import OtherVersion, RemoteBugError
 from fleet.adapters.ray.engine import Engine, Launch, UnreachableError
 from fleet.adapters.ray.frames import HOST_LABEL, Adopt, Cluster, Dismiss, Node
-from fleet.adapters.ray.heard_host import DEADLINES, HeardHost, HostDeadlines
+from fleet.adapters.ray.heard_host import DEADLINES, HeardHost, HostDeadlines, lack_of
 from fleet.adapters.ray.link import HostLink
 from fleet.adapters.ray.machine import Beat, Options
 from fleet.adapters.ray.reservations import HEAD_AWAY, Reservations, hosts_in
@@ -197,8 +197,7 @@ class RayHosts:
         known = self._known.get(name)
         if known is None or not (known.link.is_heard or known.link.is_resting):
             return "which does not answer"
-        has_git = known.link.last is None or known.link.last.info.git_version
-        return None if has_git else "which has no git"  # every session there would fail
+        return None if known.link.last is None else lack_of(known.link.last.info)
 
     # --------------------------------------------------------------------------------------------------- one heartbeat
 
@@ -281,7 +280,7 @@ class RayHosts:
         if self._nursery is not None and (before is None or before.epoch != info.epoch):
             self._nursery.start_soon(self._pass_on_rehearsal, known)
         self._tell(known, HostUp(info))
-        if before is None or before.git_version != info.git_version:
+        if before is None or lack_of(before) != lack_of(info):
             self._reservations.changed()
 
     def _info(self, known: HeardHost, said: HostInfo) -> HostInfo:

@@ -40,7 +40,7 @@ class HostLink:
         async def send(method: str, body: bytes, limit_s: float | None) -> bytes:
             return await self._send(PortCall(self.host, name, method, body, limit_s))
 
-        return Remote(PORTS[name], send)
+        return Remote(PORTS[name], send, self.host)
 
     async def _send(self, call: PortCall) -> bytes:
         if not self.is_heard:
