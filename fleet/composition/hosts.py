@@ -79,6 +79,7 @@ def _ray_hosts(
     from functools import partial
 
     from fleet.adapters.ray.engine import sidecar
+    from fleet.adapters.ray.frames import namespace_of
     from fleet.adapters.ray.host import HeadPorts, ray_host
     from fleet.adapters.ray.hosts import RayHosts
     from fleet.adapters.ray.machine import Options
@@ -89,9 +90,8 @@ def _ray_hosts(
     local = alone.host(LOCAL)
     head = Head(cast("GitWorkspaces", local.workspaces), cast("GitTrees", local.trees))  # as `local_host` made them
     own = HeadPorts(head, config.data_dir / "parcels", config.host_repositories, config.host_reach)
-    namespace = "fleet" if data_id is None else f"fleet-{data_id}"
     return RayHosts(
-        sidecar(config.ray_address, environment, namespace),
+        sidecar(config.ray_address, environment, namespace_of(data_id)),
         alone,
         partial(ray_host, own=own),
         Options("", __version__, lease_s(config), data_id, config.host_reach),

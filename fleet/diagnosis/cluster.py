@@ -13,12 +13,13 @@ import msgspec
 from fleet import __version__
 from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release
 from fleet.adapters.ray.authentication import AuthenticationError, own_token, require_token, token_file
-from fleet.adapters.ray.frames import HOST_LABEL
+from fleet.adapters.ray.frames import HOST_LABEL, namespace_of
 from fleet.adapters.ray.survey import Survey, Surveyed, survey
 from fleet.config import Config
 from fleet.diagnosis.checks import DISK_FREE_BYTES_COMFORTABLE, Check
 from fleet.diagnosis.process_report import is_serving
 from fleet.errors import StartupError
+from fleet.events.directory_identity import read_identity
 from fleet.limits import CLOCK_SKEW_MS_MAX, DISK_FREE_BYTES_MIN, MIB, PAGE_MAX, PROCESS_REPORT_TIMEOUT_S
 from fleet.network import base_url
 from fleet.ports import LOCAL, HostInfo
@@ -69,9 +70,21 @@ def check_survey(found: Survey, config: Config) -> Iterator[Check]:
             continue
         faults = tuple(_faults(machine, found, config, is_unique=names[name] == 1))
         yield from faults or (Check(f"host {name}", "ok", _summary(machine)),)
+    yield from _other_servers(found, config)
     if set(names) <= {None}:
         advice = f"Start Ray on the machines with --labels={HOST_LABEL}=NAME."
         yield Check("hosts", "failed", f"no machine has the label {HOST_LABEL}: there is no host", advice)
+
+
+def _other_servers(found: Survey, config: Config) -> Iterator[Check]:
+    """Say which other servers have agents: they and this one see nothing of each other but the room that is taken."""
+    identity = read_identity(config.data_dir)
+    own = namespace_of(None if identity is None else identity.id)
+    for namespace, hosts in sorted(found.agents.items()):
+        if namespace != own:
+            whose = f"the Fleet whose data directory has the id {namespace.removeprefix('fleet-')}"
+            detail = f"{whose} has agents on {', '.join(hosts)}: its sessions take cores and memory there"
+            yield Check("other server", "ok", detail)
 
 
 def _without_label(machine: Surveyed) -> Iterator[Check]:

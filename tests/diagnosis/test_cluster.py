@@ -11,6 +11,7 @@ from fleet.adapters.ray.survey import Survey, Surveyed
 from fleet.config import Config, load_config
 from fleet.diagnosis.checks import Check
 from fleet.diagnosis.cluster import check_served, check_survey, check_token, examine_cluster
+from fleet.events.directory_identity import write_identity
 from fleet.limits import MIB
 from fleet.ports import HostInfo
 from fleet.wire.enums import HostStatus
@@ -153,3 +154,12 @@ def test_hosts_that_the_server_does_not_hear_are_named_with_evidence() -> None:
     assert (silent.name, silent.state) == ("host n2", "failed")
     assert silent.detail == "silent for the server since 2026-01-01T00:00:00Z: no answer within 8 s"
     assert (server.state, server.detail) == ("ok", "it hears 1 of 2 hosts")
+
+
+def test_other_servers_on_the_cluster_are_named(tmp_path: Path) -> None:
+    write_identity(tmp_path, "d1")
+    survey = Survey((HEAD, N1), agents={"fleet-d1": ("n1",), "fleet-d2": ("n1", "n2")})
+    found = check_survey(survey, configure(data_dir=str(tmp_path)))
+    (another,) = (each for each in found if each.name == "other server")
+    assert another.state == "ok"
+    assert "data directory has the id d2 has agents on n1, n2" in another.detail

@@ -14,7 +14,15 @@ from fleet.limits import ENGINE_FRAME_BYTES_MAX
 HOST_LABEL: Final = "fleet-host"
 """The label of a machine in the cluster that names it as a host."""
 
+AGENT: Final = "fleet-host-"
+"""What the name of an agent in the cluster begins with; the name of its host follows."""
+
 _LENGTH_BYTES: Final = 4
+
+
+def namespace_of(data_id: str | None) -> str:
+    """Return where the agents and reservations of a server are in the cluster: its own, by its data directory's id."""
+    return "fleet" if data_id is None else f"fleet-{data_id}"
 
 
 class PortCall(msgspec.Struct, frozen=True, tag=True):
@@ -97,13 +105,15 @@ class Node(msgspec.Struct, frozen=True):
 class Slot(msgspec.Struct, frozen=True):
     """A reservation, and the host of its machine, None while it has none.
 
-    `is_placed` stays true when the machine ends: the reservation then waits for it.
+    `is_placed` stays true when the machine ends: the reservation then waits for it. One that is not `is_own` is of
+    another server on the same cluster: it takes room, and nothing else.
     """
 
     cpus: float
     memory_mb: int
     host: str | None
     is_placed: bool
+    is_own: bool = True
 
 
 class Cluster(msgspec.Struct, frozen=True):

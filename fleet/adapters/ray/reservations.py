@@ -3,6 +3,9 @@
 A reservation is for one host, so it stays there when the host is away. Room is counted here from what the cluster has
 and what is reserved; the cluster has the last word. Where it can start machines, a slot that waits also has a
 reservation for no host in particular (`<slot>@`): it makes the cluster start one. One slot is placed at a time.
+
+Other servers may use the same cluster. Their reservations take room, and are never released here. They end without
+notice, so a slot that waits for room beside them reads the reservations again from time to time.
 """
 
 from collections import Counter
@@ -17,7 +20,7 @@ from fleet.adapters.ray import frames
 from fleet.adapters.ray.engine import Engine, down
 from fleet.adapters.ray.frames import HOST_LABEL, Cluster, Node, Release, Reserve, Slot, Work
 from fleet.errors import Rejected
-from fleet.limits import HOST_ROOM_S, HOST_SILENT_S, MIB
+from fleet.limits import HOST_ROOM_S, HOST_SILENT_S, MIB, ROOM_SWEEP_S
 from fleet.ports import LOCAL, Need, OnDelay
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +51,7 @@ class Reservations:
         self._nodes: dict[str, Node] = {}  # of hosts that are in the cluster now
         self._seen: dict[str, Node] = {}  # also of hosts that were in it
         self._twins: set[str] = set()  # names that several machines have
+        self._is_shared = False  # another server has reserved room
         self._placing = trio.Lock()
         self._change = trio.Event()
         self.away = ""  # why nothing can be reserved now
@@ -100,6 +104,7 @@ class Reservations:
         self.see(msgspec.structs.replace(cluster, slots={}))
         if slots is None:
             slots = dict(cluster.slots)
+            self._is_shared = any(not slot.is_own for slot in slots.values())
         self._slots = slots
         return slots
 
@@ -153,7 +158,10 @@ class Reservations:
                 if (reason := self._reason(need)) != told:
                     told = reason
                     await delayed(reason)
-                await change.wait()
+                with trio.move_on_after(ROOM_SWEEP_S if self._is_shared else float("inf")) as patience:
+                    await change.wait()
+                if patience.cancelled_caught:
+                    self.forget()
         except trio.Cancelled:
             with trio.move_on_after(HOST_ROOM_S, shield=True):
                 await self._release(f"{slot}@")
@@ -206,6 +214,7 @@ class Reservations:
         placed = await self._ask(f"{slot}@{name}", need, {HOST_LABEL: name}, HOST_ROOM_S)
         if not placed.is_placed:
             await self._release(f"{slot}@{name}")
+            self._is_shared = True  # it was counted as free
         return placed.is_placed
 
     async def _ask(self, name: str, need: Need, selector: Mapping[str, str], wait_s: float) -> Slot:
@@ -222,9 +231,12 @@ class Reservations:
     def _reason(self, need: Need) -> str:
         if need.host is not None and (why := self._why_unusable(need.host)) is not None:
             return f"the host {need.host}, {why}"
-        if self._can_grow(need):
-            return f"a machine that starts, with {_words(need)}"
-        return _words(need)
+        words = f"a machine that starts, with {_words(need)}" if self._can_grow(need) else _words(need)
+        others = [slot for slot in (self._slots or {}).values() if not slot.is_own and need.host in (None, slot.host)]
+        if not others:
+            return words
+        cpus, memory_mb = sum(slot.cpus for slot in others), sum(slot.memory_mb for slot in others)
+        return f"{words}; another Fleet server on this cluster has reserved {cpus:.3g} cores and {memory_mb} MiB there"
 
     # ------------------------------------------------------------------------------------------------- held and given
 
@@ -236,8 +248,9 @@ class Reservations:
         self.changed()
 
     async def slots(self) -> Mapping[str, str]:
-        """Return the slots with their hosts. Raises `Unavailable` engine_down."""
-        placed = [name.rpartition("@") for name, slot in (await self._look()).items() if slot.is_placed]
+        """Return the slots of this server with their hosts. Raises `Unavailable` engine_down."""
+        held = (await self._look()).items()
+        placed = [name.rpartition("@") for name, slot in held if slot.is_placed and slot.is_own]
         return {slot: host for slot, _, host in placed if host}
 
 

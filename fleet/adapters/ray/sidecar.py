@@ -17,6 +17,7 @@ import msgspec
 from fleet.adapters.ray.agent import HostAgent
 from fleet.adapters.ray.authentication import require_accepted, require_closed, require_token
 from fleet.adapters.ray.frames import (
+    AGENT,
     HOST_LABEL,
     Adopt,
     Cluster,
@@ -82,7 +83,7 @@ class RayBackend:
         self._agents[order.host] = (
             self._ray.remote(HostAgent)
             .options(
-                name=f"fleet-host-{order.host}",
+                name=AGENT + order.host,
                 namespace=self._namespace,
                 lifetime="detached",
                 get_if_exists=True,
@@ -102,7 +103,7 @@ class RayBackend:
 
     def _find(self, host: str) -> Any:
         try:
-            return self._ray.get_actor(f"fleet-host-{host}", namespace=self._namespace)
+            return self._ray.get_actor(AGENT + host, namespace=self._namespace)
         except ValueError:
             return None
 
@@ -116,12 +117,21 @@ class RayBackend:
         return [node for node in self._ray.nodes() if node["Alive"]]
 
     def _slots(self, hosts: Mapping[str, str | None]) -> dict[str, Slot]:
-        groups: dict[str, Any] = self._ray.util.placement_group_table()
+        groups: dict[str, Any] = self._ray.util.placement_group_table()  # of all servers on the cluster
         return {
-            group["name"].removeprefix(_SLOT): _slot_of(group, hosts)
+            group["name"].removeprefix(_SLOT): msgspec.structs.replace(
+                _slot_of(group, hosts), is_own=self._group(group["name"]) is not None
+            )
             for group in groups.values()
             if group["name"].startswith(_SLOT) and group["state"] != "REMOVED"
         }
+
+    def _group(self, name: str) -> Any:
+        """Return the placement group of this name in the namespace of this server, None if it has none."""
+        try:
+            return self._ray.util.get_placement_group(name)
+        except ValueError:
+            return None
 
     def _has_autoscaler(self) -> bool:
         if not self._is_elastic:  # it may start after the head, and does not end before it
@@ -131,9 +141,7 @@ class RayBackend:
     def reserve(self, order: Reserve) -> Slot:
         """Find the placement group of the slot, or create it, and wait for its machine."""
         groups = self._ray.util
-        try:
-            group = groups.get_placement_group(_SLOT + order.slot)
-        except ValueError:
+        if (group := self._group(_SLOT + order.slot)) is None:
             room = {"CPU": max(order.cpus, _CPUS_MIN), "memory": order.memory_mb << 20}
             group = groups.placement_group(
                 [{name: amount for name, amount in room.items() if amount}],
@@ -146,12 +154,8 @@ class RayBackend:
 
     def release(self, order: Release) -> None:
         """Remove the placement group of the slot, if it exists."""
-        groups = self._ray.util
-        try:
-            group = groups.get_placement_group(_SLOT + order.slot)
-        except ValueError:
-            return
-        groups.remove_placement_group(group)
+        if (group := self._group(_SLOT + order.slot)) is not None:
+            self._ray.util.remove_placement_group(group)
 
 
 def can_start_machines(status: bytes | None) -> bool:

@@ -39,10 +39,14 @@ class Surveyed(msgspec.Struct, frozen=True):
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """All machines of a cluster, or why there is no answer. The versions are those of the server's machine."""
+    """All machines of a cluster, or why there is no answer. The versions are those of the server's machine.
+
+    `agents` are the hosts with an agent, for each server by the namespace of its agents.
+    """
 
     machines: tuple[Surveyed, ...] = ()
     failure: str = ""
+    agents: Mapping[str, tuple[str, ...]] = {}
     engine_version: str = ""
     python_version: str = ""
 

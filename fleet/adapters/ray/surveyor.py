@@ -9,11 +9,13 @@ import re
 import socket
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from fleet.adapters.ray.authentication import require_accepted, require_closed, require_token
+from fleet.adapters.ray.frames import AGENT
 from fleet.adapters.ray.refusals import not_connected
 from fleet.adapters.ray.survey import Probe, Survey, Surveyed
 from fleet.limits import SURVEY_CONNECT_S, SURVEY_PROBE_S
@@ -46,7 +48,17 @@ def _survey(address: str) -> Survey:
     looks = [probe.look.remote(ray.__version__) for probe in probes]
     ray.wait(looks, num_returns=len(looks), timeout=SURVEY_PROBE_S)
     machines = tuple(_surveyed(ray, *each) for each in zip(nodes, probes, looks, strict=True))
-    return Survey(machines, engine_version=ray.__version__, python_version=platform.python_version())
+    agents = _agents(ray.util.list_named_actors(all_namespaces=True))
+    return Survey(machines, "", agents, engine_version=ray.__version__, python_version=platform.python_version())
+
+
+def _agents(named: Iterable[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Return the hosts of each server's agents, by namespace, from Ray's list of named actors."""
+    found: dict[str, list[str]] = {}
+    for actor in named:
+        if actor["name"].startswith(AGENT):
+            found.setdefault(actor["namespace"], []).append(actor["name"].removeprefix(AGENT))
+    return {namespace: tuple(sorted(hosts)) for namespace, hosts in found.items()}
 
 
 def _probe(ray: Any, node: Any) -> Any:

@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from fleet import __version__
+from fleet.adapters.ray.frames import Slot
 from fleet.errors import Rejected, Unavailable
 from fleet.limits import HOST_UNUSED_S
 from fleet.ports import LOCAL, Need
@@ -34,6 +35,50 @@ async def test_without_a_preference_the_least_used_host_is_reserved(autojump_clo
         placed = [await setting.hosts.reserve(f"s{each}", Need(cpus=1), (), nothing) for each in range(4)]
         assert sorted(placed) == ["n1", "n1", "n2", "n2"]
         assert await setting.hosts.reserve("s9", Need(host=LOCAL), (), nothing) == LOCAL
+
+
+async def test_room_of_another_server_is_waited_for_and_never_released(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        await ready(setting)
+        hosts, reasons, placed = setting.hosts, list[str](), list[str]()
+        setting.backend.slots["other@n1"] = theirs = Slot(3, 512, "n1", is_placed=True, is_own=False)
+        assert await hosts.slots() == {}
+
+        async def delayed(reason: str) -> None:
+            reasons.append(reason)
+
+        async def reserve() -> None:
+            placed.append(await hosts.reserve("s1", Need(host="n1", cpus=2), (), delayed))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reserve)
+            await trio.sleep(60)
+            assert placed == []
+            assert "; another Fleet server on this cluster has reserved 3 cores and 512 MiB there" in reasons[0]
+            assert setting.backend.slots["other@n1"] == theirs
+            del setting.backend.slots["other@n1"]  # of which nothing is said here
+        assert placed == ["n1"]
+
+
+async def test_a_host_without_room_on_its_disk_takes_no_session_until_it_has_some(autojump_clock: MockClock) -> None:
+    async with two_hosts() as setting:
+        hosts, reasons, placed = setting.hosts, list[str](), list[str]()
+        setting.agents["n1"].disk_free_bytes = 1
+        await ready(setting)
+        assert await hosts.reserve("s1", Need(cpus=1), ("n1",), nothing) == "n2"
+
+        async def delayed(reason: str) -> None:
+            reasons.append(reason)
+
+        async def reserve() -> None:
+            placed.append(await hosts.reserve("s2", Need(host="n1"), (), delayed))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reserve)
+            await trio.sleep(20)
+            assert (reasons, placed) == (["the host n1, whose disk is full"], [])
+            setting.agents["n1"].disk_free_bytes = 1 << 40
+        assert placed == ["n1"]
 
 
 async def test_labels_names_and_drained_hosts_are_respected(autojump_clock: MockClock) -> None:
