@@ -137,8 +137,3 @@ def outcome_code(session: SessionItem) -> ExitCode:
     if session.status in ("stopped", "disconnected") or session.outcome != "finished":
         return ExitCode.TURN_CUT_SHORT
     return ExitCode.OK
-
-
-def host_of_ref(item: "SessionItem", ref: str) -> str:
-    """Return the host from which the work of this ref came back."""
-    return ref.removeprefix(f"refs/fleet/returned/{item.workspace_id}-")

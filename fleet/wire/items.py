@@ -18,6 +18,7 @@ from fleet.wire.enums import (
     Strategy,
     TurnOutcome,
 )
+from fleet.wire.returned_work import ReturnedItem
 
 Encoding = Literal["utf-8", "base64"]
 
@@ -117,8 +118,8 @@ class SessionItem(WireItem, kw_only=True):
     `contextLimit` the model's limit if it is known, `runningMs` the time that it was active, up to `statusSince`.
     `queuePaused` says why waiting prompts are not sent, `rehearsal` that the scripted model is used. `setup` is the
     set-up of its repository, null if there is none. `host` is the machine that it works on, null until it has one;
-    `need` is null if the session asked for nothing. `returned` are refs of the source with newer work of this session's
-    workspace that came back from a host which it had left.
+    `need` is null if the session asked for nothing. `returned` is newer work of this session's workspace that came back
+    from hosts which it had left.
     """
 
     id: str
@@ -161,7 +162,7 @@ class SessionItem(WireItem, kw_only=True):
     setup: SetupBrief | None
     host: str | None
     need: NeedItem | None
-    returned: list[str]
+    returned: list[ReturnedItem]
 
 
 class Created(WireItem, kw_only=True):

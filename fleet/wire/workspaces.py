@@ -2,6 +2,7 @@
 
 from fleet.wire.enums import NotCarriedKind, Strategy, WorkspaceStatus
 from fleet.wire.items import KeptItem, WireItem
+from fleet.wire.returned_work import ReturnedItem
 
 
 class NotCarriedItem(WireItem, kw_only=True):
@@ -35,7 +36,7 @@ class WorkspaceItem(WireItem, kw_only=True):
 
     `host` is the machine that it is on. `notCarried` lists parts of the source that it does not have: hooks, filters,
     LFS contents, submodules and others.
-    `returned` are refs of the source with newer work that was found on a host from which the workspace has moved.
+    `returned` is newer work that was found on hosts from which the workspace has moved.
     """
 
     id: str
@@ -52,7 +53,7 @@ class WorkspaceItem(WireItem, kw_only=True):
     not_carried: list[NotCarriedItem]
     teardown: TeardownItem | None
     ports: PortsItem | None
-    returned: list[str]
+    returned: list[ReturnedItem]
 
 
 class WorkspaceDetail(WorkspaceItem, kw_only=True):

@@ -15,6 +15,7 @@ from fleet.core.workspace.events import (
     WorkspaceReady,
     WorkspaceRemoved,
 )
+from fleet.core.workspace.state import ReturnedWork
 from tests.core import workspaces as w
 from tests.core.given import given
 
@@ -75,7 +76,9 @@ def test_removal_on_a_lost_host_is_complete_when_its_directory_there_is_removed(
     assert (cleared.left, cleared.returned, cleared.kept, cleared.saved) == ((), (), newer, newer)
     returned = replace(newer, ref="refs/fleet/returned/w1-n1")
     other = story.when(ReportLeftovers(host="n1", kept=returned, at_ms=w.AT)).state
-    assert (other.returned, other.kept) == ((returned.ref,), w.KEPT), "it does not continue what had been saved"
+    assert (other.returned, other.kept) == ((ReturnedWork("n1", returned.ref or ""),), w.KEPT), (
+        "it does not continue what had been saved"
+    )
 
 
 def test_work_preserved_by_a_removal_replaces_work_saved_before() -> None:

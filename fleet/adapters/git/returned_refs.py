@@ -182,7 +182,8 @@ async def _places(repository: str, workspace_id: str) -> dict[str, str]:
 
 
 def _as_ref(host: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "-", host)
+    """Return a host's name as a part of a ref, another for each name: `n.1` is `n%2E1`."""
+    return re.sub(r"[^A-Za-z0-9_-]", lambda found: "".join(f"%{each:02X}" for each in found[0].encode()), host)
 
 
 def _tags(workspace_id: str) -> str:

@@ -58,7 +58,7 @@ def _facts(item: "SessionDetail", now: float | None) -> "list[tuple[str, Text]]"
     from rich.text import Text
 
     from fleet.cli.sanitize import line_of
-    from fleet.cli.show_view import amount, changes, host_of_ref, limits_of, since, status, tokens
+    from fleet.cli.show_view import amount, changes, limits_of, since, status, tokens
 
     limited = limits_of(item.budget)
     facts: list[tuple[str, Any]] = [
@@ -66,7 +66,7 @@ def _facts(item: "SessionDetail", now: float | None) -> "list[tuple[str, Text]]"
         ("title", Text(line_of(item.title), "bold")),
         ("status", status(item).append(f" for {since(item.status_since, now)}: {item.evidence}", "not bold default")),
         ("host", None if item.host == LOCAL else item.host),
-        *(("returned", f"newer work came back from {host_of_ref(item, ref)}: {ref}") for ref in item.returned),
+        *(("returned", f"newer work came back from {each.host}: {each.ref}") for each in item.returned),
         ("directory", item.directory),
         ("isolation", item.isolation_strategy + (f" of {item.source_directory}" if item.branch else "")),
         ("branch", item.branch),

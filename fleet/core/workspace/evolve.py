@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from fleet.core.transition_table import StatePatch, patch_of, read_table
 from fleet.core.workspace import events
-from fleet.core.workspace.state import PHASES, Leftover, PortRange, State, Teardown
+from fleet.core.workspace.state import PHASES, Leftover, PortRange, ReturnedWork, State, Teardown
 from fleet.ports import LOCAL
 
 TABLE: Final = read_table(
@@ -120,8 +120,9 @@ def _left_removed(state: State, event: events.LeftoversRemoved) -> StatePatch:
     was_here = state.phase == "removed" and state.spec is not None and state.spec.host == event.host
     if was_here and state.kept is not None and state.kept.ref in (None, ref):  # its removal is complete now
         return {"left": left, **({} if kept is None else {"kept": kept, "saved": kept})}
-    found = ref is not None and ref not in state.returned
-    return {"left": left, **({"returned": (*state.returned, ref)} if found else {})}
+    if ref is None or any(each.ref == ref for each in state.returned):
+        return {"left": left}
+    return {"left": left, "returned": (*state.returned, ReturnedWork(event.host, ref))}
 
 
 def _described(_: State, event: events.WorkspaceEdited) -> StatePatch:

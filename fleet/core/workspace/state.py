@@ -37,11 +37,18 @@ class Leftover(msgspec.Struct, frozen=True):
     made: bool = True
 
 
+class ReturnedWork(msgspec.Struct, frozen=True):
+    """Newer work of a workspace that was found on a host from which it had moved, and the ref that has it."""
+
+    host: str
+    ref: str
+
+
 class State(msgspec.Struct, frozen=True):
     """A workspace. `sessions` are those that claim it, `kept` is the work that its last removal preserved.
 
     `saved` is the work on another host that was brought to the server's machine last. `left` is what may still be on
-    hosts from which it has moved, `returned` the refs of newer work that was found there.
+    hosts from which it has moved, `returned` the newer work that was found there.
     `claims` counts all claims so far, repeated ones of a session included. `fault` is the fault of a ready checkout.
     `recipe` is the one of the newest set-up, allowed in the repository `recipe_of`; its teardown is still to run.
     `set_up`: that set-up has succeeded.
@@ -67,7 +74,7 @@ class State(msgspec.Struct, frozen=True):
     ports: PortRange | None = None
     saved: PreservedWork | None = None
     left: tuple[Leftover, ...] = ()
-    returned: tuple[str, ...] = ()
+    returned: tuple[ReturnedWork, ...] = ()
 
 
 def initial(workspace_id: str) -> State:

@@ -10,6 +10,7 @@ import trio
 from fleet.actors.fleet import Fleet
 from fleet.core.hosts import HOSTS_ID
 from fleet.core.session.state import State
+from fleet.core.workspace.state import ReturnedWork
 from fleet.gateway.items.session import SessionItems
 from fleet.gateway.items.states import Surroundings, last_instance
 from fleet.limits import RESPONSE_SLICE_ITEMS
@@ -41,8 +42,8 @@ async def then(fleet: Fleet, at: int, state: State) -> Surroundings:
     return Surroundings(silent=silent, host=host, returned=returned)
 
 
-async def _workspace_at(fleet: Fleet, at: int, workspace_id: str) -> tuple[str | None, tuple[str, ...]]:
-    """Return the host of a workspace of then, and the refs of what had come back to it."""
+async def _workspace_at(fleet: Fleet, at: int, workspace_id: str) -> tuple[str | None, tuple[ReturnedWork, ...]]:
+    """Return the host of a workspace of then, and what had come back to it."""
     if fleet.views.hosts.get(HOSTS_ID) is None:  # there never was another machine
         return fleet.hosts.name_of(workspace_id), ()
     workspace = await fleet.past.workspaces.readable(workspace_id, at)

@@ -11,6 +11,7 @@ from fleet.core.session.state import RUNNING, Failure, Request, Setup, State, st
 from fleet.core.session.values import SessionSettings, Totals
 from fleet.core.times import rfc3339
 from fleet.core.workspace.faults import described
+from fleet.core.workspace.state import ReturnedWork
 from fleet.core.workspace.state import State as WorkspaceState
 from fleet.events.envelope import Recorded, is_erased
 from fleet.events.erasures import ErasedStream
@@ -51,8 +52,7 @@ class Surroundings(NamedTuple):
 
     `activity` is that of a part in flight, `silent` the session's process where that does not answer, `context_limit`
     that of the model in tokens, `rehearsal` the provider of the scripted model where the server has it, `lost` the
-    session's workspace where something is wrong with it, `host` the name of the workspace's host, `returned` the
-    refs of newer work that came back from a host which it had left.
+    session's workspace where something is wrong with it, `host` the name of its host, `returned` what came back to it.
     """
 
     activity: Activity | None = None
@@ -61,7 +61,7 @@ class Surroundings(NamedTuple):
     rehearsal: str | None = None
     lost: WorkspaceState | None = None
     host: str | None = None
-    returned: tuple[str, ...] = ()
+    returned: tuple[ReturnedWork, ...] = ()
 
 
 def session_item(state: State, around: Surroundings) -> SessionItem:

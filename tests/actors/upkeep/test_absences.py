@@ -247,7 +247,7 @@ async def test_newer_work_on_a_host_that_comes_back_is_kept_and_the_directory_re
     assert session.directory not in node.disk.directories
     assert moved.directory in machine_of(cluster, wide, session).disk.directories
     item = (await wide.knock("GET", f"/api/workspaces/{session.workspace_id}")).json
-    assert item["returned"] == [f"refs/fleet/returned/{session.workspace_id}-{node.name}"]
+    assert item["returned"] == [{"host": node.name, "ref": f"refs/fleet/returned/{session.workspace_id}-{node.name}"}]
     shown = (await wide.knock("GET", f"/api/sessions/{session.id}")).json
     assert shown["returned"] == item["returned"]
     kept = cluster.local.disk.kept[f"{session.workspace_id}-{node.name}"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from fleet.adapters.git import GitRemovals
+from fleet.adapters.git import GitRemovals, returned_refs
 from fleet.errors import Rejected
 from fleet.ports import FileContent, Strategy, WorkspaceSpec
 from tests.adapters.git.test_removals import files, spread_out
@@ -238,3 +238,13 @@ async def test_a_branch_becomes_a_directory_of_branches_on_the_host(world: Trave
     git(spec.directory, "branch", "a/b")
     await world.removals.keep(spec)
     assert refs(spec.source_directory, "refs/fleet/hosts/n1")["refs/fleet/hosts/n1/heads/a/b"] == first
+
+
+def test_hosts_with_similar_names_have_refs_of_their_own(world: TravelWorld) -> None:
+    names = ("n1", "n.1", "n-1", "n_1", "n%2E1", "..", "n1.lock")
+    found = {returned_refs.of_host(each, "refs/heads/x") for each in names}
+    assert len(found) == len(names)
+    assert returned_refs.of_host("n-1", "refs/heads/x") == "refs/fleet/hosts/n-1/heads/x"
+    repository = world.repository("shop")
+    for ref in found:
+        git(repository, "check-ref-format", ref)

@@ -108,6 +108,6 @@ export function needWords(need: SessionItem["need"]): string | null {
 }
 
 /** Return where the newer work of a workspace is that came back from its former host. */
-export function returnedWords(workspaceId: string, ref: string): string {
-  return `newer work came back from ${oneLine(ref.replace(`refs/fleet/returned/${workspaceId}-`, ""), 80)}: ${oneLine(ref)}`;
+export function returnedWords({ host, ref }: SessionItem["returned"][number]): string {
+  return `newer work came back from ${oneLine(host, 80)}: ${oneLine(ref)}`;
 }

@@ -78,9 +78,9 @@ function Row({ item }: { readonly item: WorkspaceItem }): ReactNode {
           </div>
         )}
         {item.teardown?.detail && <div className={style.note}>{plain(item.teardown.detail)}</div>}
-        {item.returned.map(ref => (
-          <div key={ref} className={style.note}>
-            {plain(returnedWords(item.id, ref))}
+        {item.returned.map(each => (
+          <div key={each.ref} className={style.note}>
+            {plain(returnedWords(each))}
           </div>
         ))}
         {item.kept?.ref && <div className={style.note}>kept as {item.kept.ref}</div>}

@@ -102,8 +102,8 @@ function Workspace(): ReactNode {
         {item.returned.length > 0 && (
           <>
             <dt>Came back</dt>
-            {item.returned.map(ref => (
-              <dd key={ref}>{plain(returnedWords(item.workspaceId, ref))}</dd>
+            {item.returned.map(each => (
+              <dd key={each.ref}>{plain(returnedWords(each))}</dd>
             ))}
           </>
         )}
