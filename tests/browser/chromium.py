@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Playwright
 
+from tests.patience import PATIENCE_S
+
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-PATIENCE_S = 120.0
 OPTIONS = (
     "--headless",
     "--no-sandbox",  # tests run as root, in containers

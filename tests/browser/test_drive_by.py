@@ -12,9 +12,10 @@ import httpx
 import pytest
 from playwright.sync_api import Playwright
 
-from tests.browser.chromium import PATIENCE_S, Chromium, Site
+from tests.browser.chromium import Chromium, Site
 from tests.cli.test_ps import serving
 from tests.cli.test_token import token
+from tests.patience import PATIENCE_S
 
 ATTACK = Path(__file__).with_name("attack.html").read_text()
 UNREADABLE = "error: TypeError"

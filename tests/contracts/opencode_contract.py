@@ -35,10 +35,10 @@ from fleet.ports import (
     StreamOpened,
     TurnErrored,
 )
+from tests.patience import PATIENCE_S
 
 E = TypeVar("E")
 T = TypeVar("T")
-PATIENCE_S = 30.0
 
 
 class Script(Protocol):

@@ -18,9 +18,9 @@ import psutil
 from fleet.limits import KEEP_ALIVE_S
 from fleet.rehearsal.home import furnish, without_models
 from fleet.rehearsal.script import fenced
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
-READY_S = 60.0
 MARKER = "FLEET_INSTANCE_ID"
 
 
@@ -126,8 +126,8 @@ class Server:
 
         # The server closes idle connections after `KEEP_ALIVE_S`: a request must not meet one that is being closed.
         self.http = httpx.Client(
-            base_url=until(url, "the start", READY_S),
-            timeout=60,
+            base_url=until(url, "the start", PATIENCE_S),
+            timeout=PATIENCE_S,
             trust_env=False,
             limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S / 2),
         )
@@ -142,7 +142,7 @@ class Server:
         """Send the signal and return the exit code."""
         self.http.close()
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_S)
 
     def close(self) -> None:
         """End everything that was started here, in whatever state it is."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.e2e.server import ROOT, Server, repository, until
+from tests.patience import PATIENCE_S
 
 
 def fleet(server: Server, *arguments: str) -> str:
@@ -17,7 +18,7 @@ def fleet(server: Server, *arguments: str) -> str:
         env=server.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -10,12 +10,13 @@ import msgspec
 import trio
 
 from fleet.events.catalog import make_registry
-from tests.browser.chromium import PATIENCE_S, Chromium
+from tests.browser.chromium import Chromium
 from tests.browser.front import Front
 from tests.e2e.drill.readers import Frame
 from tests.e2e.drill.screen import Screen
 from tests.e2e.drill.test_streams import Stage, log, texts, work
 from tests.e2e.server import Server, repository
+from tests.patience import PATIENCE_S
 
 PAGE = (Path(__file__).parents[1] / "browser/streams.html").read_text()
 KILLS = 2

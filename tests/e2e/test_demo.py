@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.patience import PATIENCE_S
+
 DEMO = [sys.executable, "-c", "from fleet.cli import main; main()", "demo"]
-DEADLINE_S = 60
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_two_sessions_work_and_nothing_is_left(environment: Mapping[str, str], t
     elsewhere = {"GIT_DIR": str(tmp_path / "other"), "GIT_INDEX_FILE": str(tmp_path / "other/index")}
     proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     environment = {**environment, **elsewhere, **proxies}
-    done = subprocess.run(DEMO, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(DEMO, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     for title in ("Greet by name", "Write a guide"):
         assert f"{title}: working" in done.stdout
@@ -63,7 +64,7 @@ def test_ctrl_c_ends_it_and_nothing_is_left(environment: Mapping[str, str], tmp_
         while "working" not in (line := running.stdout.readline()):
             assert line, running.stderr.read()
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=DEADLINE_S)
+        _, errors = running.communicate(timeout=PATIENCE_S)
     assert (running.returncode, errors) == (1, "")
     assert left_behind(tmp_path) == []
 
@@ -73,7 +74,7 @@ def test_without_opencode_it_says_how_to_get_it(environment: Mapping[str, str], 
     del without["FLEET_OPENCODE"]
     not_set_up = "import fleet.adapters.opencode.binary as it; it.SET_UP = it.Path('/none'); "
     command = [*DEMO[:2], not_set_up + DEMO[2], DEMO[3]]
-    done = subprocess.run(command, env=without, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(command, env=without, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("fleet: There is no OpenCode on the PATH. Install it (`npm install -g opencode-ai`)")
     assert left_behind(tmp_path) == []

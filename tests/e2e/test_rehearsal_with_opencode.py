@@ -20,12 +20,12 @@ from fleet.rehearsal.app import serve_rehearsal
 from fleet.rehearsal.config import opencode_config
 from fleet.rehearsal.home import furnish, without_models
 from fleet.rehearsal.script import fenced
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
-TURN_DEADLINE_S = 120.0
 
 
-def _until(condition: Callable[[], T | None], what: str, deadline_s: float = TURN_DEADLINE_S) -> T:
+def _until(condition: Callable[[], T | None], what: str, deadline_s: float = PATIENCE_S) -> T:
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
         found = condition()
@@ -135,7 +135,9 @@ def opencode(opencode_binary: Path, model_url: str, tmp_path_factory: pytest.Tem
             command, cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        url = _until(lambda: re.search(r"listening on (http://\S+)", log.read_text()), "the start of OpenCode", 60.0)
+        url = _until(
+            lambda: re.search(r"listening on (http://\S+)", log.read_text()), "the start of OpenCode", PATIENCE_S
+        )
         with httpx.Client(base_url=url[1], auth=("opencode", password), timeout=30.0) as http:
             yield http
     finally:

@@ -11,6 +11,7 @@ import pytest
 from fleet.core.permission_rules import OPENCODE_RULES, judge, rules_of
 from fleet.core.tool_permissions import asks_of
 from tests.e2e.server import Server, git, logged, repository, until
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,11 @@ def test_every_curl_line_of_the_product_page(server: Server, project: Path) -> N
     def curl(line: str) -> str:
         line = line.replace("http://localhost:3000", str(server.http.base_url).rstrip("/"))
         done = subprocess.run(
-            [*shlex.split(line), "-sS", "-w", "\n%{http_code}"], capture_output=True, text=True, timeout=60, check=True
+            [*shlex.split(line), "-sS", "-w", "\n%{http_code}"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=True,
         )
         return done.stdout
 

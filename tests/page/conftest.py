@@ -18,10 +18,10 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, P
 from tests.browser.chromium import NAMES, OPTIONS
 from tests.e2e.conftest import opencode_binary
 from tests.e2e.server import Server
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "fleet/gateway/dashboard/index.html"
-PATIENCE_MS = 60_000
 __all__ = ["opencode_binary"]  # a fixture of theirs that is one of ours too
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 _REPORT_VIOLATIONS = """
@@ -89,7 +89,7 @@ def open_context(chromium: Browser, fleet: Server, wanted_faults: list[str]) -> 
     """Return what opens a browser context with these options (`color_scheme`, `viewport` …), watched for faults."""
     opened: list[BrowserContext] = []
     faults: list[str] = []
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_S * 1000)
 
     def open_one(**options: Any) -> BrowserContext:
         base_url = str(fleet.http.base_url)
@@ -100,7 +100,7 @@ def open_context(chromium: Browser, fleet: Server, wanted_faults: list[str]) -> 
             **options,
         }
         context = chromium.new_context(**options)
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(PATIENCE_S * 1000)
         context.add_init_script(_REPORT_VIOLATIONS)
         context.on("console", lambda message: _note(message, faults))
         context.on("weberror", lambda error: faults.append(str(error.error)))

@@ -265,7 +265,7 @@ def test_turn_is_forked_and_workspace_removed_and_brought_back(page: Page, fleet
     transcript(page).get_by_role("button", name="Fork from here").first.click()
     page.get_by_role("textbox", name="Title").fill("Branch")
     page.get_by_role("button", name="Fork", exact=True).click()
-    expect(page.get_by_role("heading", name="Branch", level=1)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Branch", level=1)).to_be_visible()
     expect(transcript(page)).to_contain_text("First.")
     expect(transcript(page)).not_to_contain_text("Second.")
 

@@ -24,6 +24,7 @@ from fleet.rehearsal.script import fenced
 from tests.e2e.server import Server, repository, until
 from tests.page.conftest import PageServer
 from tests.page.road import Road, Weather
+from tests.patience import PATIENCE_S
 
 SEED = int(os.environ.get("FLEET_PAGE_SEED") or 7)
 WORKING = ("qalder", "qbirch", "qcedar")  # words that nothing else says
@@ -83,7 +84,7 @@ class Stage:
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Ask until there is an answer, whatever becomes of the server meanwhile."""
-        with httpx.Client(timeout=60, trust_env=False) as http:
+        with httpx.Client(timeout=PATIENCE_S, trust_env=False) as http:
 
             def answer() -> httpx.Response | None:
                 with suppress(httpx.TransportError):

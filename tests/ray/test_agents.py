@@ -14,6 +14,7 @@ from fleet.adapters.ray.engine import Engine, UnreachableError, sidecar
 from fleet.adapters.ray.frames import Adopt, Nodes, PortCall, Release, Reserve, decode_cluster, decode_slot
 from fleet.errors import StartupError
 from fleet.ports import EngineDown, EngineUp
+from tests.patience import PATIENCE_S
 from tests.ray.conftest import RayCluster
 from tests.ray.opener import Echo
 
@@ -38,7 +39,7 @@ async def connected(cluster: RayCluster) -> AsyncGenerator[tuple[Engine, Remote,
 
 async def again(echo: Remote) -> int:
     """Return the pid of the agent as soon as it answers."""
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         while True:
             try:
                 return int(await echo.call("pid"))
@@ -73,7 +74,7 @@ async def test_an_agent_that_is_killed_starts_again_by_itself(cluster: RayCluste
     async with connected(cluster) as (_, echo, _):
         before = await again(echo)
         os.kill(before, signal.SIGKILL)
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE_S):
             while (now := await again(echo)) == before:  # noqa: ASYNC110 - likewise
                 await trio.sleep(0.05)
         assert now != before
@@ -84,7 +85,7 @@ async def test_another_sidecar_and_another_server_find_the_same_agent(cluster: R
         agent = await again(echo)
         (own,) = [each for each in psutil.Process().children() if "fleet.adapters.ray.sidecar" in each.cmdline()]
         own.kill()
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE_S):
             while not isinstance(reports[-1], EngineUp) or len(reports) < 3:  # noqa: ASYNC110 - likewise
                 await trio.sleep(0.05)
         assert reports == [EngineUp(), EngineDown("its process has ended"), EngineUp()]

@@ -23,6 +23,7 @@ from fleet.adapters.travel import Head
 from fleet.errors import Unavailable
 from fleet.ports import LOCAL, Host, HostLost, HostSilent, HostUp, WorkspaceSpec
 from tests.contracts.hosts_contract import ManyHostsContract
+from tests.patience import PATIENCE_S
 from tests.ray.conftest import RayCluster
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ async def ray_hosts(
 
 async def heard(hosts: RayHosts, names: set[str]) -> None:
     """Wait until these hosts answer."""
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with hosts.watch() as events:
             async for event in events:
                 if isinstance(event, HostUp):
@@ -73,7 +74,7 @@ async def heard(hosts: RayHosts, names: set[str]) -> None:
 
 async def lost(hosts: RayHosts, kind: type[HostSilent | HostLost], name: str) -> str:
     """Wait until a host is silent or lost, and return the evidence."""
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with hosts.watch() as events:
             async for event in events:
                 if isinstance(event, kind) and event.name == name:
@@ -83,7 +84,7 @@ async def lost(hosts: RayHosts, kind: type[HostSilent | HostLost], name: str) ->
 
 async def epoch(hosts: RayHosts, name: str, *, after: str = "") -> str:
     """Wait until an agent of the host answers that is not the former one, and return its epoch."""
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with hosts.watch() as events:
             async for event in events:
                 if isinstance(event, HostUp) and event.info.name == name and event.info.epoch != after:
@@ -93,7 +94,7 @@ async def epoch(hosts: RayHosts, name: str, *, after: str = "") -> str:
 
 async def answered(call: Callable[[], Awaitable[T]]) -> T:
     """Return the result of a call, which is repeated while its host is silent: the machine may be busy."""
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         while True:
             try:
                 return await call()

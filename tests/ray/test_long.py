@@ -14,6 +14,7 @@ from fleet.adapters.ray.hosts import RayHosts
 from fleet.adapters.ray.survey import survey
 from fleet.errors import Problem
 from fleet.ports import HostLost, Need, WorkspaceSpec
+from tests.patience import PATIENCE_S
 from tests.ray.conftest import RayCluster, running
 from tests.ray.test_hosts import lost, ray_hosts, repository
 
@@ -106,7 +107,7 @@ async def test_a_waiting_session_starts_a_machine_and_only_one_without_a_session
 
 async def _elastic(hosts: RayHosts, need: Need) -> None:
     """Wait until it is known that the cluster can start machines."""
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         while True:
             try:
                 return await hosts.require(need)

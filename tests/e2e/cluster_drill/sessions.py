@@ -15,8 +15,8 @@ from fleet.rehearsal.script import Bash, Speak, Write, fenced, print_script
 from tests.e2e.cluster_drill.figures import Absence
 from tests.e2e.drill.clients import BUSY, ENDED, Answer, Door
 from tests.e2e.drill.ledger import Ledger
+from tests.patience import PATIENCE_S
 
-PATIENCE_S: Final = 300.0
 _TICKS: Final = 'for i in {count}; do echo "$(hostname) $(cut -d" " -f1 /proc/uptime)" >> {file}; sleep 0.5; done'
 _NOT_NOW: Final = {
     *(f"session_{status}" for status in ENDED),

@@ -14,9 +14,9 @@ import msgspec
 import trio
 
 from tests.e2e.drill.ledger import KINDS, Ledger
+from tests.patience import PATIENCE_S
 
 AGAIN = (429, 503)
-PATIENCE_S = 120.0
 HELP_S = 10.0
 """After a prompt that was to help, the next comes so much later."""
 ENDED = ("stopped", "completed", "disconnected", "error")

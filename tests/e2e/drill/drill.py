@@ -13,9 +13,10 @@ from random import Random
 import psutil
 import trio
 
-from tests.e2e.drill.clients import PATIENCE_S, Client, Door, answer_requests
+from tests.e2e.drill.clients import Client, Door, answer_requests
 from tests.e2e.drill.ledger import Ledger
 from tests.e2e.server import Server
+from tests.patience import PATIENCE_S
 
 CAST = (
     ("root", "worktree", None),
