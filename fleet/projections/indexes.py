@@ -104,8 +104,9 @@ class Indexes:
             self._discard(error)
             return
         for name in names:
-            if self._log.is_erased(name):
-                self.forget(name)
+            with suppress(CorruptRecord):  # a damaged stream stays: its readers get that
+                if self._log.is_erased(name):
+                    self.forget(name)
             await trio.lowlevel.checkpoint()
 
     def check(self) -> None:

@@ -226,15 +226,22 @@ async def test_older_history_that_is_put_back_is_brought_up_to_date(tmp_path: Pa
     assert Kept("history", tmp_path, log).rows() == rows
 
 
+@pytest.mark.parametrize("damaged", [False, True])
 async def test_stream_that_was_erased_since_the_last_seal_leaves_the_index_at_the_start(
-    tmp_path: Path, log: MemoryLog
+    tmp_path: Path, records: list[bytes], *, damaged: bool
 ) -> None:
+    disk = MemoryDisk()
+    disk.records = list(records)
+    log = MemoryLog(disk, make_registry(), FakeClock())
     file = tmp_path / "index.sqlite"
     kept = Kept("index", tmp_path, log)
     kept.fill()
     kept.stop()
-    erased, other = log.streams("session-")
+    other, erased = log.streams("session-")
     await log.erase(erased)
+    if damaged:
+        first = log.stream_positions(other, 0, log.head(), 1, newest_first=False)[0]
+        disk.records[first - 1] = disk.records[first - 1][:100]
     indexes = Indexes(log, file, FileSeal(file, KEY.sealer, log))
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -242,7 +249,7 @@ async def test_stream_that_was_erased_since_the_last_seal_leaves_the_index_at_th
         await wait_all_tasks_blocked()
         stopping.set()
     with closing(sqlite3.connect(file)) as sql:
-        assert sql.execute("SELECT name FROM streams").fetchall() == [(other,)]
+        assert sql.execute("SELECT name FROM streams").fetchall() == [(other,)], "the damaged one, too"
 
 
 def compared(log: MemoryLog, directory: Path) -> list[Parted]:
