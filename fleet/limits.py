@@ -62,6 +62,7 @@ MAP_BYTES_INITIAL: Final = 256 * MIB  # LMDB's map is sparse: it costs address s
 DISK_FREE_BYTES_MIN: Final = 64 * MIB  # below, appends are refused: the disk is never full in the middle of a commit
 DISK_REUSABLE_BYTES_MIN: Final = 8 * MIB  # … unless erased events left so much free space in the log: it need not grow
 START_BYTES_MIN: Final = 4 * MIB  # with less, and no reserve, a start is read-only: it writes 1 to 3 MiB
+DISK_CHECK_S: Final = 3.0  # how long a new session is waited for before each look whether the disk is full
 DISK_RESERVE_BYTES: Final = 8 * MIB  # kept free for a start and an erasure on a full disk: each takes 1 to 3 MiB
 REWRITE_BATCH_BYTES: Final = 16 * MIB  # of entries in one transaction of a compaction: bounds its memory
 BATCH_BYTES_MAX: Final = 64 * MIB  # of payloads in one commit: bounds its memory and how long other appends wait

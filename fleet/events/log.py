@@ -45,7 +45,8 @@ class OutcomeUnknown(Exception):  # noqa: N818 - that is the point of it
 class LogStatistics(msgspec.Struct, frozen=True):
     """The log's load: waiting appends and their bytes of payload, and commits and appends since the start.
 
-    `shortage`: why the log may accept only what ends something; None while the disk has room.
+    `shortage`: why the log may accept only what ends something; None while the disk has room. `refuses`: the last
+    append of anything else was refused for it.
     """
 
     waiting: int
@@ -53,6 +54,7 @@ class LogStatistics(msgspec.Struct, frozen=True):
     commits: int
     appends: int
     shortage: str | None = None
+    refuses: bool = False
 
 
 def up_to(bytes_max: int | None, events: Iterable[Recorded]) -> list[Recorded]:

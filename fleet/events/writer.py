@@ -73,6 +73,7 @@ class Writer:
         self._wake = trio.Event()
         self._refusal: tuple[str, str] | None = ("log_unavailable", _NOT_RUNNING)
         self._stopping = False
+        self._finds_disk_full = False  # as of the last append that needs space
         self._commits = 0
         self._appends = 0
 
@@ -128,7 +129,10 @@ class Writer:
 
     def statistics(self) -> LogStatistics:
         """Return the load."""
-        return LogStatistics(len(self._queue), self._waiting_bytes, self._commits, self._appends, self._disk.shortage())
+        waiting, shortage = len(self._queue), self._disk.shortage()
+        return LogStatistics(
+            waiting, self._waiting_bytes, self._commits, self._appends, shortage, refuses=self._finds_disk_full
+        )
 
     async def _drain(self) -> None:
         # Shielded: a commit in a thread cannot be cancelled, and accepted appends must be written.
@@ -174,6 +178,7 @@ class Writer:
         try:
             return await self._commit_unless(refusal, writes)
         except Unavailable as full:
+            self._finds_disk_full = full.code == "disk_full"
             if refusal is not None or not any(write.on_full_disk for write in writes):
                 raise
             return await self._commit_unless(full, writes)
@@ -185,7 +190,9 @@ class Writer:
             try:
                 self._disk.check(size_bytes, self._store.reusable_bytes)
             except Unavailable as full:
+                self._finds_disk_full = True
                 return full
+            self._finds_disk_full = False
         return None
 
     async def _commit_unless(

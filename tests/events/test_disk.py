@@ -175,9 +175,13 @@ async def test_full_disk_accepts_only_events_that_end_something(tmp_path: Path) 
                 at_once.start_soon(append, "c", Ended("c"))
                 at_once.start_soon(append, "d", Opened("d"))
             assert sorted(refused) == ["b disk_full", "d disk_full"]
+            assert log.statistics().refuses
             assert (await log.append("a", 0, [Counted(1)], CAUSE, command_id="known")).repeated
             assert [recorded.stream for recorded in log.read_all()] == ["a", "c"]
             assert verify(log).first_break is None
+            space.free_bytes = 10 * DISK_FREE_BYTES_MIN
+            await append("b", Counted(2))
+            assert not log.statistics().refuses
             log.stop()
 
 

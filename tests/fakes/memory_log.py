@@ -263,7 +263,7 @@ class MemoryLog:
     def statistics(self) -> LogStatistics:
         """See `Log`. No append waits, and each one is a commit."""
         shortage = "the disk is full" if self._disk.low or self._disk.full else None
-        return LogStatistics(0, 0, self._commits, self._commits, shortage)
+        return LogStatistics(0, 0, self._commits, self._commits, shortage, refuses=shortage is not None)
 
     def listen(self, listener: Listener) -> None:
         """See `Log`."""

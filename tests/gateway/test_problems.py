@@ -157,6 +157,20 @@ async def test_a_full_disk_changes_nothing_and_says_so(machine: Machine, door: D
     assert (await door.prompt(item["id"], "x"))["outcome"] == "finished"
 
 
+async def test_a_disk_that_fills_up_while_a_session_is_made_is_reported_at_once(machine: Machine, door: Door) -> None:
+    async def fill_disk() -> None:
+        await trio.sleep(0.2)
+        machine.disk.low = True
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fill_disk)
+        answer = await door.knock("POST", "/api/sessions", {"directory": PLAIN, "initialPrompt": "x"})
+    problem = answer.problem(503, "disk_full")
+    assert trio.current_time() < 15
+    machine.disk.low = False
+    assert (await door.settled(problem["sessionId"]))["turns"] == 1
+
+
 async def test_a_session_can_be_erased_on_a_full_disk(machine: Machine, door: Door) -> None:
     item = await door.prompt((await door.session(REPOSITORY, isolationStrategy="worktree"))["id"], "x")
     path = f"/api/sessions/{item['id']}"

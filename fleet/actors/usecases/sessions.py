@@ -4,6 +4,7 @@ The gateway, the demo and the simulation call it. A use case resolves ids, check
 sends a command to one actor, and waits until the ordered work is done. The views serve reads.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
@@ -31,6 +32,7 @@ from fleet.keyed_locks import Locks
 from fleet.limits import (
     ABORT_WAIT_S,
     CALLBACK_DEPTH_MAX,
+    DISK_CHECK_S,
     INSTANCE_QUEUE_RETRY_S,
     SESSION_READY_TIMEOUT_S,
     TERMINATE_WAIT_S,
@@ -287,7 +289,7 @@ class SessionUseCases:
     async def _provisioned(self, session_id: str) -> CommandResult:
         # A set-up takes its time, or a person's: who ordered it sees it run, and prompts wait in the queue.
         state = await self._wait(
-            session_id, lambda s: s.provisioning in (None, "setup"), SESSION_READY_TIMEOUT_S, "ready"
+            session_id, lambda s: s.provisioning in (None, "setup"), SESSION_READY_TIMEOUT_S, "ready", needs_log=True
         )
         failure = state.failure if state.provisioning is None else None
         if failure is not None and failure.step not in (None, "setup"):  # which fails or not when it has been answered
@@ -307,9 +309,21 @@ class SessionUseCases:
         removed = workspace is not None and workspace.phase in ("removing", "removed")
         return f"bring it back with POST /api/workspaces/{session.workspace_id}/restore" if removed else None
 
-    async def _wait(self, session_id: str, until: Callable[[State], bool], timeout_s: float, what: str) -> State:
+    async def _wait(
+        self, session_id: str, until: Callable[[State], bool], timeout_s: float, what: str, *, needs_log: bool = False
+    ) -> State:
+        """Wait until `until(state)` holds; with `needs_log`, only while no full disk keeps events out of the log."""
         with trio.move_on_after(timeout_s):
-            return await self._once(session_id, until)
+            while True:
+                with trio.move_on_after(DISK_CHECK_S if needs_log else math.inf):
+                    return await self._once(session_id, until)
+                log = self._context.log.statistics()
+                if log.refuses and log.shortage:
+                    raise Unavailable(
+                        "disk_full",
+                        f"session {session_id} is not {what}, and continues when there is space: {log.shortage}",
+                        extra={"sessionId": session_id},
+                    )
         raise Unavailable(
             "timed_out",
             f"session {session_id} is not {what} after {timeout_s:.0f} s: the work continues, read its status",
