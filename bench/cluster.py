@@ -1,8 +1,9 @@
 """What does a host of a Ray cluster cost against the server's own machine? With the real Ray and the real OpenCode.
 
-A cluster of a head and one machine runs on this one, so its network is the loopback. One server has sessions on both
-hosts; its model answers at once, from a process of its own. Calls are an echo, through the sidecar and from a program
-of Ray (ray_call.py). What a repository's way to another host costs is measured in travel.py.
+A cluster of a head and two machines runs on this one, so its network is the loopback. One server has sessions on the
+first host and its own; its model answers at once, from a process of its own. Calls are an echo, through the sidecar and
+from a program of Ray (ray_call.py). A large repository travels to the first host as all of them do, and by `git clone`
+from git's own server. In the end Ray is killed on the first host, and a session of it is resumed on the second.
 
 Run: python -m bench cluster
 """
@@ -16,13 +17,15 @@ import tempfile
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import psutil
 import trio
 
-from bench.figures import Figure, show
+from bench.figures import ROUNDS, Figure, show
 from bench.first_delta import first_delta_ms, through_fleet
 from bench.server import (
     FLEET,
@@ -35,10 +38,18 @@ from bench.server import (
     opencode_environment,
     running,
 )
+from bench.travel import RATIO_AT_MOST, make_large_repository, new_spec, timed
+from fleet import __version__
+from fleet.adapters.git import GitTrees, GitWorkspaces
 from fleet.adapters.ray.calls import Remote
 from fleet.adapters.ray.engine import Engine, sidecar
-from fleet.adapters.ray.frames import Adopt, PortCall
+from fleet.adapters.ray.frames import Adopt, Dismiss, PortCall
+from fleet.adapters.ray.host import HeadPorts, ray_host
+from fleet.adapters.ray.link import HostLink
+from fleet.adapters.ray.machine import Options
+from fleet.adapters.travel import Head
 from fleet.rehearsal.config import opencode_config
+from fleet.rehearsal.script import fenced
 from tests.ray.conftest import SETTINGS, RayCluster, started
 from tests.ray.opener import Echo
 
@@ -48,7 +59,10 @@ CREATES = 4
 WARM_S_AT_MOST = 0.5
 OVERHEAD_MS_AT_MOST = 5.0
 HOSTS: Final = ("n1", "local")
+GRACE_S = 30
+BEYOND_GRACE_S_AT_MOST = 10.0
 _HEARD_S = 60.0
+_RESUMED_S = 120.0
 
 
 @contextmanager
@@ -66,7 +80,7 @@ def _ray(root: Path, home: Path) -> Generator[RayCluster]:
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
     environment["FLEET_OPENCODE"] = opencode_binary(environment)
-    with started(("-m", "tests.ray.cluster", "n1"), environment, root) as cluster:
+    with started(("-m", "tests.ray.cluster", "n1", "n2"), environment, root) as cluster:
         yield cluster
 
 
@@ -98,6 +112,40 @@ def _direct_ms(cluster: RayCluster) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
+async def _repository_s(cluster: RayCluster, place: Path) -> tuple[float, float]:
+    """Return the best times of a worktree of a large repository that the host has never seen, and of a clone, in s."""
+    head, trees = GitWorkspaces(place / "workspaces", [place]), GitTrees(place / "trees")
+    engine = Engine(sidecar(cluster.address, cluster.environment, "repositories"), lambda _: None)
+    link, port = HostLink("n1", engine), free_port()
+    host = ray_host(link, HeadPorts(Head(head, trees), place / "parcels"))
+    serve = [
+        "git",
+        "daemon",
+        "--export-all",
+        f"--base-path={place}",
+        "--listen=127.0.0.1",
+        f"--port={port}",
+        str(place),
+    ]
+    there: list[float] = []
+    cloned: list[float] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(trio.run_process, serve, capture_stderr=True))
+        await nursery.start(engine.run)
+        await engine.order(Adopt("n1", msgspec.msgpack.encode(Options("n1", __version__, 600.0))))
+        await link.beat()
+        link.heard()
+        for number in range(ROUNDS):  # a repository at another place is another one
+            repository = (place / f"repository{number - 1}").rename(place / f"repository{number}")
+            spec = await new_spec(host.workspaces, repository, f"w{number}")
+            there.append(await timed(partial(host.workspaces.prepare, spec)))
+            clone = ["git", "clone", "-q", f"git://127.0.0.1:{port}/{repository.name}", str(place / f"clone{number}")]
+            cloned.append(await timed(partial(trio.run_process, clone)))
+        await engine.order(Dismiss("n1"))
+        nursery.cancel_scope.cancel()
+    return min(there), min(cloned)
+
+
 @contextmanager
 def _server(root: Path, cluster: RayCluster, home: Path) -> Generator[Server]:
     """Run a server that uses the cluster, and the model, and wait for the host."""
@@ -105,13 +153,15 @@ def _server(root: Path, cluster: RayCluster, home: Path) -> Generator[Server]:
     configuration = home / "config/opencode/opencode.json"
     configuration.parent.mkdir(parents=True, exist_ok=True)
     configuration.write_text(json.dumps(opencode_config(f"http://127.0.0.1:{port}/v1")), "utf-8")
-    options = ("--rehearsal", "never", "--hosts", "ray", "--ray-address", cluster.address)
+    engine = ("--hosts", "ray", "--ray-address", cluster.address, "--host-grace-s", str(GRACE_S))
     with (
         running([*FLEET, "rehearsal", "--port", str(port)], port, "/health", os.environ),
-        fleet(root / "data", *options, home=home, further=_of_ray(cluster.environment)) as server,
+        fleet(
+            root / "data", "--rehearsal", "never", *engine, home=home, further=_of_ray(cluster.environment)
+        ) as server,
     ):
         deadline_s = time.monotonic() + _HEARD_S
-        while "n1" not in (host["name"] for host in server.http.get("/api/hosts").raise_for_status().json()):
+        while not {"n1", "n2"} <= {host["name"] for host in server.http.get("/api/hosts").raise_for_status().json()}:
             if time.monotonic() > deadline_s:
                 raise RuntimeError("the host does not answer: run it by hand to see why")
             time.sleep(0.1)
@@ -145,6 +195,27 @@ def _first_words(server: Server, repository: Path) -> dict[str, float]:
     return {host: statistics.median(each[1:]) for host, each in taken.items()}
 
 
+def _resumed_s(server: Server, cluster: RayCluster, repository: Path) -> float:
+    """Kill Ray on a host with a session, and return how long after its grace the session is idle on another, in s."""
+    body = {"directory": str(repository), "isolationStrategy": "worktree", "host": "n1", "cpus": 0, "memoryMb": 0}
+    made = server.http.post("/api/sessions", json={**body, "title": "Bench", "onHostLoss": "resume"})
+    path = f"/api/sessions/{made.raise_for_status().json()['session']['id']}"
+    server.http.post(f"{path}/prompt", json={"text": fenced('write note.txt: "A note."')}).raise_for_status()
+    _await_session(server, path, {"status": "idle", "turns": 1})
+    cluster.order("kill", "n1")
+    began_s = time.monotonic()
+    _await_session(server, path, {"status": "idle", "host": "n2"})
+    return time.monotonic() - began_s - GRACE_S
+
+
+def _await_session(server: Server, path: str, wanted: Mapping[str, object]) -> None:
+    deadline_s = time.monotonic() + _RESUMED_S
+    while not wanted.items() <= server.http.get(path).raise_for_status().json().items():
+        if time.monotonic() > deadline_s:
+            raise RuntimeError(f"a session does not become {dict(wanted)}: run it by hand to see why")
+        time.sleep(0.05)
+
+
 def _memory_of_agent_mb() -> float:
     """Return the memory of the agent that has served the sessions: the largest, the others only echo."""
     sizes = [
@@ -160,23 +231,40 @@ def main() -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="ray") as temporary:  # short: a socket's path has a limit of 107 bytes
         root = Path(temporary).resolve()
         home = root / "home"
-        repository = make_repository(root / "repository")
+        repository, large = make_repository(root / "repository"), root / "large"
+        large.mkdir()
+        make_large_repository(large / "repository-1")
         with _ray(root, home) as cluster:
             through, direct = trio.run(_sidecar_ms, cluster), _direct_ms(cluster)
+            sent_s, cloned_s = trio.run(_repository_s, cluster, large)
             with _server(root, cluster, home) as server:
                 created = _creates(server, repository)
                 words = _first_words(server, repository)
                 memory_mb = _memory_of_agent_mb()
+                beyond_s = _resumed_s(server, cluster, repository)
     more_s, more_ms = created["n1"] - created["local"], words["n1"] - words["local"]
     return show(
         "cluster: a host of a Ray cluster, against the server's own machine",
         [
             Figure("a call through the sidecar, against one of a program of Ray", through, "ms", direct),
+            Figure(
+                "a worktree of a 50 MB repository on a new host (baseline: git clone)",
+                sent_s,
+                "s",
+                cloned_s,
+                at_most=RATIO_AT_MOST * cloned_s,
+            ),
             Figure("a session on a repository that is there", created["n1"], "s", created["local"]),
             Figure("what the host adds to it", more_s, "s", at_most=WARM_S_AT_MOST),
             Figure("from a prompt to the first word, p50", words["n1"], "ms", words["local"]),
             Figure("what the host adds to it, p50", more_ms, "ms", at_most=OVERHEAD_MS_AT_MOST),
             Figure("memory of the agent", memory_mb, "MB"),
+            Figure(
+                "Ray killed on a host, until its session is resumed, after the grace",
+                beyond_s,
+                "s",
+                at_most=BEYOND_GRACE_S_AT_MOST,
+            ),
         ],
     )
 

@@ -44,7 +44,9 @@ def _git(directory: Path, *arguments: str) -> None:
     )
 
 
-def _make(repository: Path) -> None:
+def make_large_repository(repository: Path) -> None:
+    """Make a repository with a commit of `FILES` files, packed."""
+    repository.mkdir()
     for number in range(FILES):
         path = repository / f"d{number % 30}" / f"f{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,8 @@ async def _clone(repository: Path, to: Path) -> None:
     await trio.run_process(["git", "clone", "-q", f"file://{repository}", str(to)])
 
 
-async def _timed(action: Callable[[], Awaitable[object]]) -> float:
+async def timed(action: Callable[[], Awaitable[object]]) -> float:
+    """Return how long an action takes, in s."""
     started_s = time.perf_counter()
     await action()
     return time.perf_counter() - started_s
@@ -79,7 +82,8 @@ def _host(place: Path, name: str, head: GitWorkspaces, trees: GitTrees) -> _Port
     return _Ports(ports.workspaces, ports.removals)
 
 
-async def _new_spec(workspaces: Workspaces, repository: Path, workspace_id: str) -> WorkspaceSpec:
+async def new_spec(workspaces: Workspaces, repository: Path, workspace_id: str) -> WorkspaceSpec:
+    """Return the order for a worktree of a repository."""
     source = await workspaces.inspect(str(repository))
     directory, branch = workspaces.plan(workspace_id, "worktree", source, None, workspace_id)
     return WorkspaceSpec(workspace_id, "worktree", str(repository), directory, branch)
@@ -87,18 +91,17 @@ async def _new_spec(workspaces: Workspaces, repository: Path, workspace_id: str)
 
 async def _measure(place: Path) -> dict[str, float]:
     repository = place / "repository"
-    repository.mkdir()
-    _make(repository)
+    make_large_repository(repository)
     head, trees = GitWorkspaces(place / "workspaces", [repository]), GitTrees(place / "trees")
     local = _Ports(head, GitRemovals(head))
     first: list[tuple[float, float]] = []
     for number in range(ROUNDS):
         host = _host(place, f"host{number}", head, trees)
-        spec = await _new_spec(host.workspaces, repository, f"first{number}")
+        spec = await new_spec(host.workspaces, repository, f"first{number}")
         first.append(
             (
-                await _timed(partial(host.workspaces.prepare, spec)),
-                await _timed(partial(_clone, repository, place / f"clone{number}")),
+                await timed(partial(host.workspaces.prepare, spec)),
+                await timed(partial(_clone, repository, place / f"clone{number}")),
             )
         )
     host, warm, keep = _host(place, "host0", head, trees), list[tuple[float, float]](), list[tuple[float, float]]()
@@ -107,10 +110,10 @@ async def _measure(place: Path) -> dict[str, float]:
         made: list[float] = []
         kept: list[float] = []
         for name, ports in (("there", host), ("here", local)):
-            spec = await _new_spec(ports.workspaces, repository, f"{name}{number}")
-            made.append(await _timed(partial(ports.workspaces.prepare, spec)))
+            spec = await new_spec(ports.workspaces, repository, f"{name}{number}")
+            made.append(await timed(partial(ports.workspaces.prepare, spec)))
             _dirty(spec.directory, number)
-            kept.append(await _timed(partial(ports.removals.keep, spec)))
+            kept.append(await timed(partial(ports.removals.keep, spec)))
         warm.append((made[0], made[1]))
         keep.append((kept[0], kept[1]))
     best = {"first": first, "warm": warm, "keep": keep}

@@ -174,6 +174,8 @@ CHILDREN_MAX: Final = 16_384  # per supervisor; one per active aggregate
 # Recovery and upkeep
 RECOVERY_BATCH: Final = 20  # unfinished aggregates that a start resumes at once
 RECOVERY_PAUSE_S: Final = 0.02  # between batches
+WORKSPACE_LOOK_S: Final = 1.0  # a prompt is checked as it arrives, and on another host not again right after that
+LOOKS_REMEMBERED_MAX: Final = 4_096  # workspaces of which the server knows when they were checked last
 WORKSPACE_SWEEP_S: Final = 30.0  # between checks that the workspaces exist: two system calls for each
 DAMAGED_LISTED_MAX: Final = 20  # damaged streams in the answer of `readyz`
 DAY_S: Final = 86_400

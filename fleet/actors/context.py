@@ -177,6 +177,7 @@ class Context:
         self.inflight = inflight
         self.policy = policy
         self.connections = Connections()
+        self.looked_s: dict[str, float] = {}  # when each workspace was checked, the last one at the end
 
     def at(self, host: str) -> Host:
         """Return the ports of a host. Raises `Rejected` host_unknown."""

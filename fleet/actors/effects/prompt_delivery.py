@@ -104,7 +104,7 @@ class Deliveries:
             return found
         await self._disposal.wait_over(effect.instance_id, effect.directory)
         conversation.begin()
-        if (lost := await missing(self._context, session_id)) is not None:
+        if (lost := await missing(self._context, session_id, again=False)) is not None:
             # What was sent before a crash may be on its way still: it runs, and is followed.
             if may_be_kept and (found := await self._read_back(conversation, kept)) is not None:
                 return found

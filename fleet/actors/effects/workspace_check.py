@@ -4,6 +4,8 @@ OpenCode continues in a missing directory: it creates an empty one in its place.
 prompt and after a turn, and every workspace in use is checked periodically.
 """
 
+import math
+
 import structlog
 import trio
 
@@ -14,7 +16,8 @@ from fleet.core.workspace.faults import described
 from fleet.core.workspace.state import State
 from fleet.errors import Problem
 from fleet.events.envelope import Cause
-from fleet.limits import WORKSPACE_SWEEP_S
+from fleet.limits import LOOKS_REMEMBERED_MAX, WORKSPACE_LOOK_S, WORKSPACE_SWEEP_S
+from fleet.ports import LOCAL
 
 _log = structlog.get_logger(__name__)
 
@@ -25,7 +28,9 @@ async def look(context: Context, workspace_id: str) -> State | None:
     if state is None or state.phase != "ready" or state.spec is None:
         return state
     try:
+        began_s = trio.current_time()
         fault = await context.at(state.spec.host).workspaces.fault(state.spec)
+        _remember(context, workspace_id, began_s)
         if fault == state.fault:
             return state
         report = Deliver[WorkspaceCommand](
@@ -37,11 +42,30 @@ async def look(context: Context, workspace_id: str) -> State | None:
         return state
 
 
-async def missing(context: Context, session_id: str) -> str | None:
-    """Check the workspace of a session. Return a sentence if it is missing, else None."""
+async def missing(context: Context, session_id: str, *, again: bool = True) -> str | None:
+    """Check the workspace of a session. Return a sentence if it is missing, else None.
+
+    Without `again`, a check of the last `WORKSPACE_LOOK_S` counts on another host, where each takes a call.
+    """
     session = context.views.sessions.get(session_id)
-    workspace = None if session is None else await look(context, session.workspace_id)
+    if session is not None and not again and _is_fresh(context, session.workspace_id):
+        workspace = context.views.workspaces.get(session.workspace_id)
+    else:
+        workspace = None if session is None else await look(context, session.workspace_id)
     return described(workspace) if workspace is not None and workspace.fault == "missing" else None
+
+
+def _is_fresh(context: Context, workspace_id: str) -> bool:
+    looked_s = context.looked_s.get(workspace_id, -math.inf)
+    is_near = context.host_of(workspace_id).name == LOCAL
+    return not is_near and trio.current_time() - looked_s <= WORKSPACE_LOOK_S
+
+
+def _remember(context: Context, workspace_id: str, looked_s: float) -> None:
+    context.looked_s.pop(workspace_id, None)
+    context.looked_s[workspace_id] = looked_s
+    if len(context.looked_s) > LOOKS_REMEMBERED_MAX:
+        del context.looked_s[next(iter(context.looked_s))]
 
 
 class Standing:
