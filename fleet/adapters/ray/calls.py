@@ -75,10 +75,10 @@ class Method:
         self._signature = inspect.signature(function)
         parameters = list(self._signature.parameters.values())[1:]
         self._names = [each.name for each in parameters]
+        self._defaults = [each.default for each in parameters]
+        self._types = tuple(hints.values())
         self._positional = sum(each.kind is not inspect.Parameter.KEYWORD_ONLY for each in parameters)
-        self._arguments: msgspec.msgpack.Decoder[tuple[Any, ...]] = msgspec.msgpack.Decoder(
-            tuple[*hints.values()]  # type: ignore[misc]  # made at run time
-        )
+        self._arguments: msgspec.msgpack.Decoder[tuple[Any, ...]] = msgspec.msgpack.Decoder(_tuple_of(self._types))
         self._named = _structs_of(result)
         self._result: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
             tuple[str, msgspec.Raw] if self._named else result
@@ -92,8 +92,20 @@ class Method:
 
     def decode_arguments(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments in order, and those that have to be named."""
-        found, at = self._arguments.decode(body), self._positional
+        at = self._positional
+        try:
+            found = self._arguments.decode(body)
+        except msgspec.ValidationError:
+            found = self._of_older(body)
         return found[:at], dict(zip(self._names[at:], found[at:], strict=True))
+
+    def _of_older(self, body: bytes) -> tuple[Any, ...]:
+        """Return the arguments of an older server, which does not know the last ones: they have their defaults."""
+        sent = len(msgspec.msgpack.decode(body, type=list[msgspec.Raw]))
+        missing = self._defaults[sent:]
+        if not missing or inspect.Parameter.empty in missing:
+            raise TypeError(f"{sent} of {len(self._names)} arguments were sent, or they have other types")
+        return (*msgspec.msgpack.decode(body, type=_tuple_of(self._types[:sent])), *missing)
 
     def encode_result(self, result: object) -> bytes:
         """Return the result; if it is one of several structs, with the name of its class."""
@@ -103,6 +115,11 @@ class Method:
         """Return the result."""
         found = self._result.decode(body)
         return msgspec.msgpack.decode(found[1], type=self._named[found[0]]) if self._named else found
+
+
+def _tuple_of(types: tuple[Any, ...]) -> Any:
+    """Return the type of a tuple with these types, which are known at run time."""
+    return tuple[*types]  # type: ignore[valid-type]  # made at run time
 
 
 def _structs_of(result: object) -> dict[str, type[msgspec.Struct]]:

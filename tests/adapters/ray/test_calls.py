@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+import msgspec
 import pytest
 import trio
 
@@ -59,6 +60,17 @@ async def test_arguments_arrive_with_their_types_and_defaults() -> None:
     oven = Remote(Oven, send)
     assert await oven.bake(SPEC) == ("/work", "1.5")
     assert await oven.bake(SPEC, names=frozenset({"b", "a"})) == ("/work", "1.5", "a", "b")
+
+
+async def test_an_older_server_does_not_send_arguments_that_it_does_not_know() -> None:
+    def sent(*arguments: object) -> bytes:
+        return msgspec.msgpack.encode(arguments)
+
+    for body, baked in ((sent(SPEC), ("/work", "1.5")), (sent(SPEC, 2.0), ("/work", "2.0"))):
+        assert result_of(Oven, "bake", await send("bake", body, None)) == baked
+    for body in (sent(), sent("no spec"), sent(SPEC, 1.0, [], "more")):
+        with pytest.raises(RemoteBugError):
+            result_of(Oven, "bake", await send("bake", body, None))
 
 
 async def test_a_result_of_several_structs_arrives_as_its_own_class() -> None:
