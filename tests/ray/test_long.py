@@ -73,13 +73,14 @@ async def test_hosts_of_an_encrypted_cluster_take_work_and_others_are_told_why_n
     assert "only one of the two has RAY_USE_TLS=1" in plain.failure
 
 
-@pytest.fixture
-def elastic(opencode_binary: Path) -> Generator[RayCluster]:
+@pytest.fixture(params=[{}])
+def elastic(opencode_binary: Path, request: pytest.FixtureRequest) -> Generator[RayCluster]:
     """A cluster that has no machine but its head, starts a1 and a2 for those who wait, and soon removes idle ones."""
     with socket.create_server(("", 0)) as free:
         port = free.getsockname()[1]
     command = ("-m", "tests.ray.elastic", f"{own_address()}:{port}", "a1", "a2")
-    with running(opencode_binary, command, RAY_FAKE_CLUSTER="1", AUTOSCALER_UPDATE_INTERVAL_S="1") as cluster:
+    more = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", **request.param}
+    with running(opencode_binary, command, **more) as cluster:
         yield cluster
 
 
@@ -103,6 +104,28 @@ async def test_a_waiting_session_starts_a_machine_and_only_one_without_a_session
         assert "the cluster has removed its machine" in await lost(setting.hosts, HostLost, second)
         assert await setting.hosts.slots() == {"s1": first}
         assert await setting.hosts.host(first).opencode.find() == ()
+
+
+@pytest.mark.parametrize(
+    "elastic",
+    [{"RAY_enable_autoscaler_v2": "1", "RAY_NODE_TYPE_NAME": "ray.head.default"}],  # as `ray up` and KubeRay set them
+    indirect=True,
+)
+async def test_a_session_waits_for_a_machine_of_version_2_of_the_autoscaler(elastic: RayCluster, place: Path) -> None:
+    """The fake machines do not start there."""
+    said = trio.Event()
+
+    async def delayed(reason: str) -> None:
+        assert reason == "a machine that starts, with 2 cores on a host"
+        said.set()
+        await trio.lowlevel.checkpoint()
+
+    async with ray_hosts(elastic, place, "elastic", names=set()) as setting, trio.open_nursery() as nursery:
+        await _elastic(setting.hosts, Need(cpus=2))
+        nursery.start_soon(setting.hosts.reserve, "s1", Need(cpus=2), (), delayed)
+        with trio.fail_after(60):
+            await said.wait()
+        nursery.cancel_scope.cancel()
 
 
 async def _elastic(hosts: RayHosts, need: Need) -> None:

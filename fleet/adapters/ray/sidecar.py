@@ -8,7 +8,7 @@ descriptor of their own first.
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ from fleet.limits import AGENT_CALLS_MAX
 
 _SLOT: Final = "fleet-slot-"
 _MONITOR_STATUS: Final = b"__autoscaling_status"
+_KIND_LABEL: Final = "ray.io/node-group"
 _MADE_UP_KIND: Final = "node_"  # and the id of the machine
 _CPUS_MIN: Final = 0.001  # a reservation of nothing has to be on a host, too
 
@@ -111,7 +112,7 @@ class RayBackend:
         """Read Ray's tables of machines and placement groups."""
         alive = self._alive()
         slots = self._slots(_hosts_of(alive)) if order.with_slots else {}
-        return Cluster(tuple(_node_of(node) for node in alive), self._has_autoscaler(), slots)
+        return Cluster(tuple(_node_of(node) for node in alive), self._has_autoscaler(alive), slots)
 
     def _alive(self) -> list[Any]:
         return [node for node in self._ray.nodes() if node["Alive"]]
@@ -133,9 +134,10 @@ class RayBackend:
         except ValueError:
             return None
 
-    def _has_autoscaler(self) -> bool:
+    def _has_autoscaler(self, nodes: list[Any]) -> bool:
         if not self._is_elastic:  # it may start after the head, and does not end before it
-            self._is_elastic = can_start_machines(self._ray.experimental.internal_kv._internal_kv_get(_MONITOR_STATUS))
+            status = self._ray.experimental.internal_kv._internal_kv_get(_MONITOR_STATUS)
+            self._is_elastic = can_start_machines(status) or (_is_v2() and has_kinds(nodes))
         return self._is_elastic
 
     def reserve(self, order: Reserve) -> Slot:
@@ -167,6 +169,22 @@ def can_start_machines(status: bytes | None) -> bool:
     report: Any = said.get("autoscaler_report") or {}
     kinds: Mapping[str, str] = report.get("node_type_mapping") or {}
     return any(kind != f"{_MADE_UP_KIND}{machine}" for machine, kind in kinds.items())
+
+
+def has_kinds(nodes: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a machine is of a kind that an autoscaler has named when it started it.
+
+    The monitor of Ray's autoscaler v2 does not report its configuration, and runs without one, too.
+    """
+    return any(node["Labels"].get(_KIND_LABEL) for node in nodes)
+
+
+def _is_v2() -> bool:
+    """Return whether the cluster has Ray's autoscaler v2."""
+    from ray.autoscaler.v2 import utils
+
+    ray_utils: Any = utils  # it has no types
+    return bool(ray_utils.is_autoscaler_v2(fetch_from_server=True))
 
 
 def _hosts_of(nodes: list[Any]) -> dict[str, str | None]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fleet.adapters.ray.sidecar import can_start_machines
+from fleet.adapters.ray.sidecar import can_start_machines, has_kinds
 
 HEAD = "f" * 51 + "00000"
 
@@ -25,3 +25,9 @@ def test_a_cluster_starts_machines_if_its_monitor_has_a_configuration(report: ob
 
 def test_a_cluster_without_a_monitor_starts_no_machines() -> None:
     assert not can_start_machines(None)
+
+
+def test_machines_that_an_autoscaler_has_started_have_a_kind() -> None:
+    by_hand, started = {"Labels": {"fleet-host": "n1"}}, {"Labels": {"ray.io/node-group": "ray.head.default"}}
+    assert has_kinds([by_hand, started])
+    assert not has_kinds([by_hand, {"Labels": {"ray.io/node-group": ""}}])
