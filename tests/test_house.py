@@ -375,6 +375,23 @@ def test_one_package_knows_the_internals_of_hypercorn() -> None:
     assert found == []
 
 
+def test_record_about_hypercorn_names_all_that_is_replaced() -> None:
+    replaced = {
+        name
+        for module in modules("fleet/gateway/hypercorn")
+        for name in re.findall(r"^    [\w(), .\"]+\.(\w+) = _?\w+(?:  # .*)?$", install_of(module), re.MULTILINE)
+    }
+    record = text("docs/adr/0035-hypercorn-internals.md")
+    assert {"_recycle", "protocol_send", "WSStream"} & replaced
+    assert {name for name in replaced if name not in record} == set()
+
+
+def install_of(module: str) -> str:
+    """Return the source of a module's function `install`."""
+    found = re.search(r"^def install\(.*?(?=^\S|\Z)", text(module), re.MULTILINE | re.DOTALL)
+    return "" if found is None else found[0]
+
+
 def test_set_up_can_be_read_by_a_python_that_is_too_old() -> None:
     ast.parse(text("tools/setup.py"), feature_version=(3, 6))
 
