@@ -10,7 +10,7 @@ from fleet.environment import dropped, passed_on, proxies, remarks
 LOOPBACK = "localhost,127.0.0.1,::1,[::1]"
 
 
-def test_whatever_git_calls_local_to_a_repository_is_dropped() -> None:
+def test_variables_local_to_a_repository_are_dropped() -> None:
     done = subprocess.run(["git", "rev-parse", "--local-env-vars"], check=True, capture_output=True, text=True)
     names = done.stdout.split()
     assert "GIT_DIR" in names

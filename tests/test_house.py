@@ -108,7 +108,7 @@ def text(name: str) -> str:
     return (ROOT / name).read_text("utf-8")
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_tracked_files_are_found() -> None:
     assert "fleet/config.py" in tracked()
 
 
@@ -192,7 +192,7 @@ def repeated(names: list[str]) -> set[str]:
     return {name for name, times in Counter(names).items() if times > 1}
 
 
-def test_module_names_stand_once_in_a_layer() -> None:
+def test_module_names_are_unique_in_a_layer() -> None:
     layers: dict[str, list[str]] = {}
     for path in (Path(name) for name in modules("fleet")):
         if path.stem != "__init__" and len(path.parts) > 2:
@@ -200,12 +200,12 @@ def test_module_names_stand_once_in_a_layer() -> None:
     assert set[str]().union(*map(repeated, layers.values())) == set(" ".join(SAME_NAMES).split())
 
 
-def test_public_class_names_stand_once() -> None:
+def test_public_class_names_are_unique() -> None:
     names = [each for name in modules("fleet") for each in class_names(name) if not each.startswith("_")]
     assert repeated(names) == set(" ".join(SAME_CLASSES).split())
 
 
-def test_terms_of_the_glossary_stand_once_and_in_order() -> None:
+def test_terms_of_the_glossary_are_unique_and_in_order() -> None:
     """Their paths are held by the test of the page's paths."""
     glossary = text("CONTRIBUTING.md").split("## Glossary")[1].split("\n## ")[0]
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (.+) \|$", glossary, re.MULTILINE)[1:]

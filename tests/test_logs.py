@@ -44,7 +44,7 @@ def lines(output: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.getvalue().splitlines()]
 
 
-def test_every_line_is_json_whoever_wrote_it(opened: Open) -> None:
+def test_every_line_is_json_from_every_source(opened: Open) -> None:
     output = opened()
     structlog.contextvars.bind_contextvars(request_id="r1")
     structlog.get_logger().info("said", count=3, title="two\nlines")
@@ -112,7 +112,7 @@ def test_text_cannot_move_the_cursor_or_add_lines(opened: Open) -> None:
     assert all(sign not in text for sign in "\x1b\x07\x9b\r")
 
 
-def test_a_lack_of_files_is_told_once_in_a_while(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lack_of_file_descriptors_is_logged_once_a_minute(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet.logs._accepting, "_said", 0.0)
     output, log = opened(), logging.getLogger("trio.serve_listeners")
     for _ in range(3):

@@ -110,7 +110,7 @@ def test_checks_need_more_packages_and_the_build_is_content_with_those(checkout:
 
 
 @pytest.mark.parametrize("missing", ["node", "npm"])
-def test_without_node_a_start_goes_on_and_says_so_in_one_line(checkout: Checkout, missing: str) -> None:
+def test_without_node_a_start_continues_and_says_so_in_one_line(checkout: Checkout, missing: str) -> None:
     """`make run` starts the server then: its interface works."""
     for name in {missing, "node"}:
         (checkout.programs / name).unlink()

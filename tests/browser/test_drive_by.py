@@ -63,7 +63,7 @@ def changes(log: httpx.Response) -> list[str]:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost", "127.0.0.1"])
-def test_a_page_of_somebody_else(browser: Chromium, fleet_url: str, tmp_path: Path, host: str) -> None:
+def test_a_foreign_page_cannot_use_the_server(browser: Chromium, fleet_url: str, tmp_path: Path, host: str) -> None:
     """Also one that another program of this machine serves: to the browser that is the same site."""
     with httpx.Client(base_url=fleet_url, trust_env=False) as http:
         found = attack(browser, fleet_url, host, tmp_path)
@@ -81,7 +81,7 @@ def refused(found: dict[str, Any]) -> None:
     assert found["frame"] != "readable"
 
 
-def test_a_name_that_is_bound_anew(browser: Chromium, fleet_url: str) -> None:
+def test_a_rebound_name_cannot_use_the_server(browser: Chromium, fleet_url: str) -> None:
     """To the browser Fleet is a page of evil.example then, and of the same origin."""
     port = fleet_url.rpartition(":")[2]
     assert browser.dump(f"{fleet_url}/api/caller").count('"local"') == 1

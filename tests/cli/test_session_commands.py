@@ -90,7 +90,7 @@ async def test_show_names_files_that_were_not_carried_into_the_workspace(line: L
 
 
 @pytest.mark.parametrize(("text", "code"), [("Say it", 0), ("fail", 3), ("ask", 5), ("question", 5)])
-async def test_the_exit_code_tells_the_outcome(line: Line, text: str, code: int) -> None:
+async def test_the_exit_code_says_the_outcome(line: Line, text: str, code: int) -> None:
     done = await fleet(line, "new", PLAIN, "--prompt", text, "--wait", "--json")
     assert done.code == code, done.err
     assert json.loads(done.out)["turns"] == 1

@@ -46,7 +46,7 @@ class BlobsContract:
             statistics = blobs.statistics()
             assert statistics.stored_bytes * 20 < statistics.content_bytes == 3_000_000
 
-    async def test_a_blob_goes_with_its_last_owner(self, opening: Stores) -> None:
+    async def test_a_blob_is_deleted_with_its_last_owner(self, opening: Stores) -> None:
         with opening() as blobs:
             [shared, own] = await blobs.put("s", [b"shared", b"own"])
             await blobs.put("t", [b"shared"])
@@ -75,13 +75,13 @@ class BlobsContract:
             assert (blobs.get(named), blobs.get(crashed)) == (b"named", None)
             assert blobs.owned("s") == [named]
 
-    async def test_nobody_discards_what_others_own(self, opening: Stores) -> None:
+    async def test_an_owner_discards_nothing_that_others_own(self, opening: Stores) -> None:
         with opening() as blobs:
             [digest] = await blobs.put("s", [b"a"])
             await blobs.discard("t", [digest, name_of(b"never")])
             assert blobs.get(digest) == b"a"
 
-    async def test_forgetting_twice_or_nobody_is_harmless(self, opening: Stores) -> None:
+    async def test_forgetting_twice_or_an_unknown_owner_is_harmless(self, opening: Stores) -> None:
         with opening() as blobs:
             await blobs.put("s", [b"a"])
             for _ in range(2):

@@ -66,7 +66,7 @@ class CopiesContract:
             await opencode.prompt(session_id, side.other_directory, further)
             assert len(await finished(opencode, session_id, side.other_directory, further)) == 1
 
-    async def test_messages_are_added_to_a_session_that_was_only_created_and_no_event_tells_of_them(
+    async def test_messages_are_added_to_a_new_session_without_events(
         self, side: OpenCodeSide, clock: Clock | None
     ) -> None:
         async with side.connect() as opencode:

@@ -116,7 +116,7 @@ class ErasureContract:
             assert log.read_all() == before
             assert not log.is_erased("nobody")
 
-    async def test_a_stream_may_go_on_and_be_erased_again(self, opening: Openings) -> None:
+    async def test_a_stream_may_continue_and_be_erased_again(self, opening: Openings) -> None:
         async with written(opening) as log:
             await log.erase("a")
             await log.append("a", 3, [Counted(9, SECRET)], CAUSE)

@@ -245,7 +245,7 @@ class LogContract:
             with pytest.raises(ValueError, match="has no events"):
                 await log.append("a", 0, [], CAUSE)
 
-    async def test_listeners_hear_of_a_commit_before_its_appender_goes_on(self, opening: Openings) -> None:
+    async def test_listeners_get_a_commit_before_its_appender_continues(self, opening: Openings) -> None:
         heard: list[tuple[str, int, int]] = []
 
         def listener(log: Log, name: str) -> Listener:
@@ -277,7 +277,7 @@ class LogContract:
             assert log.load_snapshot("a") == StateSnapshot(1, 1, "1", b"state")
             assert log.load_snapshot("b") is None
 
-    async def test_one_snapshot_in_so_many_versions_is_kept_for_readers_of_the_past(self, opening: Openings) -> None:
+    async def test_one_snapshot_in_many_versions_is_kept_for_readers_of_the_past(self, opening: Openings) -> None:
         every = PAST_SNAPSHOT_EVENTS
         saved = [StateSnapshot(n * every // 2, n, "1", b"state %d" % n) for n in range(1, 6)]
         async with opening() as log:
@@ -303,7 +303,7 @@ class LogContract:
             assert [position for _, position, _ in log.replay("a", 1, 2)] == [2]
             assert [position for _, position, _ in log.replay("a", 1)] == [2, 3]
 
-    async def test_an_opened_log_goes_on_where_it_was(self, opening: Openings) -> None:
+    async def test_a_reopened_log_continues(self, opening: Openings) -> None:
         for n in range(3):
             async with opening() as log:
                 assert (log.head(), log.stream_version("a")) == (n, n)
@@ -311,7 +311,7 @@ class LogContract:
                 assert positions(log.read_all()) == list(range(1, n + 2))
                 assert verify(log).first_break is None
 
-    async def test_a_cancelled_append_goes_through_or_not_but_as_a_whole(self, opening: Openings) -> None:
+    async def test_a_cancelled_append_is_written_whole_or_not_at_all(self, opening: Openings) -> None:
         async def append(log: Log, n: int) -> None:
             with suppress(VersionConflict):  # the one before was cancelled, and goes through after all
                 await log.append("a", log.stream_version("a"), [Counted(n), Counted(n)], CAUSE)

@@ -49,8 +49,6 @@ class OffersContract:
             assert len(await opencode.find_files(side.other_directory, "alpha", 1)) == 1
             assert await opencode.find_files(side.other_directory, "nothing-like-that-at-all", 10) == ()
 
-    async def test_tells_of_no_mcp_servers_where_none_are_configured(
-        self, side: OpenCodeSide, clock: Clock | None
-    ) -> None:
+    async def test_reports_no_mcp_servers_if_none_are_configured(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode:
             assert await opencode.mcp_servers(side.directory) == McpServers((), are_starting=False)

@@ -318,9 +318,7 @@ class OpenCodeContract:
             answers = await finished(opencode, session_id, side.directory, prompt)
             assert (answers[-1].info.error_name, answers[-1].info.finish) == ("APIError", None)
 
-    async def test_a_permission_waits_and_goes_stale_with_an_abort(
-        self, side: OpenCodeSide, clock: Clock | None
-    ) -> None:
+    async def test_an_abort_closes_a_waiting_permission(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode, following(opencode) as follower:
             session_id = await side.session(opencode)
             await opencode.prompt(session_id, side.directory, side.prompt(side.script.ask()))

@@ -20,7 +20,7 @@ class SubagentsContract:
             asked, *answers = await opencode.read_messages(child.id)
             assert (asked.info.role, bool(answers)) == ("user", True)
 
-    async def test_a_session_says_since_when_nobody_has_prompted_it(
+    async def test_a_session_says_since_when_it_has_had_no_prompt(
         self, side: OpenCodeSide, clock: Clock | None
     ) -> None:
         async with side.connect() as opencode:

@@ -146,7 +146,7 @@ async def test_a_turn_continues_with_the_step_it_had_reached(
     assert [answer.info.finish for answer in answers] == ["tool-calls", None, "tool-calls", "stop"]
 
 
-async def test_two_processes_that_run_one_session_are_told_of(
+async def test_two_processes_that_run_one_session_are_reported(
     world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock
 ) -> None:
     identity = await side.host.spawn("second", side.directory)
@@ -238,9 +238,7 @@ async def test_the_idle_event_may_be_missing(side: OpenCodeSide, clock: Clock) -
         assert None not in [event.status for event in follower.seen(StatusChanged)]
 
 
-async def test_an_answered_request_lets_the_turn_go_on(
-    world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock
-) -> None:
+async def test_a_turn_continues_after_an_answer(world: FakeOpenCodeWorld, side: OpenCodeSide, clock: Clock) -> None:
     async with side.connect() as opencode:
         session_id = await side.session(opencode)
         prompt = side.prompt("ask")
@@ -263,7 +261,7 @@ async def test_an_id_of_another_session_is_its_message(side: OpenCodeSide, clock
         assert await opencode.read_messages(second) == ()
 
 
-async def test_an_unknown_agent_is_told_of_without_an_end(side: OpenCodeSide, clock: Clock) -> None:
+async def test_an_unknown_agent_is_an_error_without_an_end(side: OpenCodeSide, clock: Clock) -> None:
     async with side.connect() as opencode, following(opencode) as follower:
         session_id = await side.session(opencode)
         prompt = Prompt(side.new_id("msg"), (side.new_id("prt"),), "hello", agent="nope")

@@ -40,7 +40,7 @@ class TreesContract:
         assert await world.trees.take(WORKSPACE, directory) == first
         assert await world.trees.diff(WORKSPACE, first, first) == ()
 
-    async def test_tells_what_was_added_changed_and_deleted(self, world: World) -> None:
+    async def test_reports_added_changed_and_deleted_files(self, world: World) -> None:
         directory = world.directory("notes")
         world.write(directory, "changed", b"1\n2\n")
         world.write(directory, "deleted", b"gone\n")

@@ -43,7 +43,7 @@ class SenderContract:
         assert str(status) in receipt.detail
         assert len(world.got()) == 1
 
-    async def test_a_pause_that_the_receiver_asks_for_is_told(self, world: World) -> None:
+    async def test_a_pause_that_the_receiver_asks_for_is_reported(self, world: World) -> None:
         receipt = await world.sender.send(world.receiver((503, 120.0)), HEADERS, b"{}")
         assert (receipt.status, receipt.retry_after_s) == (503, 120.0)
 

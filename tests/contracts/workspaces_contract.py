@@ -109,7 +109,7 @@ class WorkspacesContract:
         assert (seen.repository, seen.top, seen.branch, seen.head) == (None, None, None, None)
 
     @pytest.mark.parametrize("strategy", MAKING)
-    async def test_says_how_a_checkout_stands(self, world: World, strategy: Strategy) -> None:
+    async def test_reports_the_state_of_a_checkout(self, world: World, strategy: Strategy) -> None:
         spec = await new_spec(world, world.repository("repo"), strategy, "topic")
         await world.workspaces.prepare(spec)
         assert await world.workspaces.condition(spec.directory) == Condition("topic", dirty=False)
@@ -319,7 +319,7 @@ class WorkspacesContract:
     # ------------------------------------------------------------------------------------------------------ discard
 
     @pytest.mark.parametrize("strategy", MAKING)
-    async def test_discards_what_nobody_worked_in(self, world: World, strategy: Strategy) -> None:
+    async def test_discards_an_unused_workspace(self, world: World, strategy: Strategy) -> None:
         repository = world.repository("shop")
         spec = await new_spec(world, repository, strategy)
         await world.workspaces.discard(spec)
@@ -341,7 +341,7 @@ class WorkspacesContract:
         assert world.branches(repository) == {"main"}
 
     @pytest.mark.parametrize("strategy", MAKING)
-    async def test_does_not_discard_a_file_of_somebody(self, world: World, strategy: Strategy) -> None:
+    async def test_does_not_discard_a_file_of_a_person(self, world: World, strategy: Strategy) -> None:
         spec = await new_spec(world, world.repository("shop"), strategy)
         await world.workspaces.prepare(spec)
         world.write(spec.directory, "work")

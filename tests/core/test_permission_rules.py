@@ -43,7 +43,7 @@ def test_strictest_judgement_decides_about_a_call() -> None:
     assert judge([Asks("bash", ("git status", "make"))], rules).action == "ask"
 
 
-def test_home_stands_for_a_tilde() -> None:
+def test_a_tilde_means_home() -> None:
     rules = rules_of({"read": {"~/*": "deny", "$HOME/x": "allow"}}, "/home/user")
     assert [rule.pattern for rule in rules] == ["/home/user/*", "/home/user/x"]
 

@@ -69,7 +69,7 @@ def words(message: dict[str, Any]) -> list[Any]:
     return [(part["type"], part.get("text"), part.get("state", {}).get("output")) for part in message["parts"]]
 
 
-def test_a_steering_prompt_goes_into_the_running_turn(server: Server, project: Path) -> None:
+def test_a_steering_prompt_is_sent_into_the_running_turn(server: Server, project: Path) -> None:
     item = server.create(project, 'bash "sleep 4"\n---\nsay "Never said."', isolationStrategy="worktree")
     until(lambda: working(server, item["id"]), "the shell")
     body = {"text": '```rehearsal\nsay "Steered."\n```', "delivery": "steer"}
@@ -80,7 +80,7 @@ def test_a_steering_prompt_goes_into_the_running_turn(server: Server, project: P
     assert [message["info"]["role"] for message in messages(server, item["id"])].count("user") == 2
 
 
-def test_a_prompt_that_waits_is_written_anew_and_sent_into_the_running_turn(server: Server, project: Path) -> None:
+def test_a_waiting_prompt_is_edited_and_sent_into_the_running_turn(server: Server, project: Path) -> None:
     item = server.create(project, 'bash "sleep 5"\n---\nsay "Never said."', isolationStrategy="worktree")
     until(lambda: working(server, item["id"]), "the shell")
     for said in ("One.", "Two."):

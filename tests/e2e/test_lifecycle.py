@@ -156,7 +156,7 @@ def test_a_budget_pauses_between_turns(server: Server, project: Path) -> None:
 # ------------------------------------------------------------------------------------------------------- callbacks
 
 
-def test_the_parent_hears_of_each_outcome_of_its_child_once(server: Server, project: Path) -> None:
+def test_the_parent_gets_each_outcome_of_its_child_once(server: Server, project: Path) -> None:
     def sleeping() -> set[int]:
         return server.running("300.25")
 

@@ -7,7 +7,7 @@ from fleet.rehearsal.script import fenced
 from tests.e2e.server import Server, repository, until
 
 
-def test_an_agent_makes_a_session_and_hears_of_it(stopped: Server) -> None:
+def test_an_agent_creates_a_session_and_gets_its_outcome(stopped: Server) -> None:
     server = stopped
     place = server.root / "home" / "config" / "opencode"
     place.mkdir(parents=True)

@@ -88,7 +88,7 @@ def test_prompts_are_carried_out_in_order(server: Server, project: Path) -> None
     assert server.texts(item["id"]) == ["0", "1", "2", "3"]
 
 
-def test_a_stream_that_is_cut_in_the_middle_of_a_turn_goes_on_without_gap(server: Server, project: Path) -> None:
+def test_a_stream_cut_in_the_middle_of_a_turn_resumes_without_gap(server: Server, project: Path) -> None:
     item = server.create(project)
     path = f"/sessions/{item['id']}/events"
     with server.follow(path) as stream:

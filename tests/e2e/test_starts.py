@@ -91,7 +91,7 @@ def test_an_opencode_that_was_named_and_is_none(stopped: Server, kind: str, word
     assert str(stopped.opencode) in said
 
 
-def test_an_opencode_that_stops_working_fails_sessions_and_is_mended(stopped: Server, opencode_binary: Path) -> None:
+def test_a_broken_opencode_fails_sessions_until_it_is_repaired(stopped: Server, opencode_binary: Path) -> None:
     stopped.opencode = stopped.root / "opencode"
     stopped.opencode.symlink_to(opencode_binary)
     stopped.start()

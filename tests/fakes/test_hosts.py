@@ -175,7 +175,7 @@ async def test_a_call_may_be_carried_out_although_it_fails(autojump_clock: Clock
         assert len(cluster.machines["n1"].world.living()) == 1
 
 
-async def test_a_call_goes_on_although_the_fleet_that_made_it_is_killed(autojump_clock: Clock) -> None:
+async def test_a_call_continues_after_the_kill_of_its_fleet(autojump_clock: Clock) -> None:
     async with two_nodes() as cluster:
         hosts = FakeHosts(cluster)
         async with trio.open_nursery() as nursery:
@@ -238,7 +238,7 @@ async def test_a_slot_keeps_its_host_until_it_is_released(autojump_clock: Clock)
         assert await hosts.slots() == {}
 
 
-async def test_who_finds_no_room_waits_for_it_and_is_told_why(autojump_clock: Clock) -> None:
+async def test_a_session_without_room_waits_and_says_why(autojump_clock: Clock) -> None:
     async with two_nodes() as cluster:
         hosts = FakeHosts(cluster)
         reasons: list[str] = []

@@ -50,7 +50,7 @@ async def test_every_event_that_a_request_causes_has_its_id(door: Door) -> None:
     assert set[str | None]().union(*asked.values()) == {"ask"}, asked
 
 
-async def test_a_message_of_a_webhook_belongs_to_what_it_tells_of(machine: Machine, door: Door) -> None:
+async def test_a_webhook_message_belongs_to_the_session_that_it_reports(machine: Machine, door: Door) -> None:
     item = await door.session()
     webhook_id = await registered_id(door)
     await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hello"}, X_Request_Id="ask")

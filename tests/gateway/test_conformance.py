@@ -100,7 +100,7 @@ async def test_a_long_control_frame_breaks_the_protocol(door: Door, opcode: int)
         await failed(socket, PROTOCOL_ERROR)
 
 
-async def test_pongs_that_nobody_asked_for(door: Door) -> None:
+async def test_unsolicited_pongs_are_ignored(door: Door) -> None:
     async with door.listen() as port, raw_socket(port) as (socket, _):
         await socket.send(PONG)
         await socket.send(PONG, b"unasked")

@@ -84,7 +84,7 @@ async def test_missing_file_is_not_found(door: Door, root: Path, session_id: str
     (await read(door, session_id, path)).problem(404, "file_not_found")
 
 
-async def test_a_pipe_is_refused_and_nobody_waits_for_it(door: Door, root: Path, session_id: str) -> None:
+async def test_a_pipe_is_refused_without_a_wait(door: Door, root: Path, session_id: str) -> None:
     os.mkfifo(root / "pipe")
     (await read(door, session_id, "/pipe")).problem(422, "file_unreadable")
     (await read(door, session_id, "/a%00b")).problem(422, "path_outside_workspace")

@@ -139,7 +139,7 @@ async def test_a_prompt_that_steered_a_turn_names_it(machine: Machine, door: Doo
     assert (await diffs(door, item["id"], f"?turn={steered}")) == (await diffs(door, item["id"], "?turn=1"))
 
 
-async def test_text_that_is_not_utf_8_can_be_told_apart(machine: Machine, door: Door) -> None:
+async def test_texts_that_are_not_utf_8_stay_different(machine: Machine, door: Door) -> None:
     machine.files.contents[PLAIN] = {"a.txt": b"caf\xe9\n", "b.txt": b"plain\n"}
     item = await door.session()
     await changed(machine, door, item, a_txt=b"caf\xe8\n", b_txt=b"caf\xc3\xa9\n", c_txt=b"\xff\n", d_bin=b"\0")
@@ -179,7 +179,7 @@ async def test_a_turn_ends_although_the_stored_diff_of_the_turns_before_is_damag
     assert "backup" in damaged["hint"]
 
 
-async def test_what_was_there_before_and_between_the_turns_is_nobody_s_work(machine: Machine, door: Door) -> None:
+async def test_changes_before_and_between_turns_belong_to_no_session(machine: Machine, door: Door) -> None:
     machine.files.contents[PLAIN] = {"old.txt": b"old\n"}
     first, second = await door.session(), await door.session()
     await changed(machine, door, first, a_txt=b"first\n")

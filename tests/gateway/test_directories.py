@@ -96,7 +96,7 @@ async def test_fleet_s_own_copies_follow_their_source(door: Door) -> None:
     (await door.knock("POST", "/api/sessions", {"directory": worktree})).problem(422, "directory_outside_roots")
 
 
-async def test_a_session_that_is_there_goes_on(door: Door) -> None:
+async def test_an_existing_session_continues_outside_of_the_roots(door: Door) -> None:
     item = await door.session(PLAIN)
     await door.knock("POST", "/api/workspace-roots", {"path": REPOSITORY})
     assert (await door.prompt(item["id"], "Go on"))["turns"] == 1

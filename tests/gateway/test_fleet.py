@@ -74,7 +74,7 @@ async def test_every_process_there_ever_was_and_what_became_of_it(machine: Machi
     assert (await door.knock("GET", f"/api/instances/{lost['id']}")).json == lost
 
 
-async def test_an_orphan_is_a_process_that_no_instance_looks_after(machine: Machine, door: Door) -> None:
+async def test_an_orphan_is_a_process_that_no_instance_owns(machine: Machine, door: Door) -> None:
     session = await door.session(REPOSITORY)
     assert (await door.knock("GET", "/api/instances/orphans")).json == []
     machine.world.processes.append(FakeProcess(machine.world, NOWHERE, REPOSITORY, None))

@@ -42,7 +42,7 @@ def write(door: Door, item: dict[str, Any], text: str, part_id: str = "prt_x") -
     door.fleet.inflight.part(item["id"], part)
 
 
-async def test_a_view_begins_with_everything_and_goes_on_with_what_changes(door: Door) -> None:
+async def test_a_view_begins_with_everything_and_continues_with_changes(door: Door) -> None:
     one = await door.session(title="One")
     async with door.listen() as port, connected(port) as client:
         await client.send("subscribe", "f", view="fleet")
@@ -106,7 +106,7 @@ async def test_a_view_begins_in_pages_and_only_the_last_may_be_resumed_from(door
 # ------------------------------------------------------------------------------------------------------------- resuming
 
 
-async def test_a_reader_that_comes_back_is_told_what_has_changed_alone(door: Door) -> None:
+async def test_a_reader_that_reconnects_gets_only_what_has_changed(door: Door) -> None:
     still, busy, gone = [await door.session() for _ in range(3)]
     async with door.listen() as port:
         reader = Reader()
@@ -139,7 +139,7 @@ async def test_a_reader_that_was_cut_off_at_its_begin_begins_again(door: Door) -
         assert reader.held == await listed(door)
 
 
-async def test_a_reader_that_comes_back_is_told_of_parts_in_flight(door: Door) -> None:
+async def test_a_reader_that_reconnects_gets_parts_in_flight(door: Door) -> None:
     item = await running(door)
     async with door.listen() as port:
         reader = Reader()
@@ -198,7 +198,7 @@ async def test_erasures_are_remembered_for_a_while(door: Door, monkeypatch: pyte
 # -------------------------------------------------------------------------------------------------- how much, how often
 
 
-async def test_a_session_is_told_at_most_four_times_a_second_and_its_newest_state_always(door: Door) -> None:
+async def test_a_session_is_sent_at_most_four_times_a_second_and_always_its_newest_state(door: Door) -> None:
     item = await running(door)
     async with following(door) as (reader, client):
         write(door, item, "0")
@@ -212,7 +212,7 @@ async def test_a_session_is_told_at_most_four_times_a_second_and_its_newest_stat
         assert reader.held == await listed(door)
 
 
-async def test_a_change_after_a_quiet_time_is_told_at_once(door: Door) -> None:
+async def test_a_change_after_a_quiet_time_is_sent_at_once(door: Door) -> None:
     item = await door.session()
     async with following(door) as (_, client):
         await trio.sleep(5)
@@ -222,7 +222,7 @@ async def test_a_change_after_a_quiet_time_is_told_at_once(door: Door) -> None:
         assert trio.current_time() == began
 
 
-async def test_a_position_says_that_everything_before_it_was_told(door: Door) -> None:
+async def test_a_position_means_that_everything_before_it_was_sent(door: Door) -> None:
     """While one session's change waits for its time, the frames of others may not be resumed from beyond it."""
     one, two = await door.session(), await door.session()
     async with following(door) as (reader, client):
@@ -237,7 +237,7 @@ async def test_a_position_says_that_everything_before_it_was_told(door: Door) ->
         assert (frame["session"]["title"], frame["position"]) == ("Second", door.fleet.log.head())
 
 
-async def test_a_slow_reader_is_told_its_cursor_and_misses_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_reader_gets_its_cursor_and_misses_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.gateway.live.fleet_view.FLEET_WAITING_MAX", 1)
     sessions = [await door.session() for _ in range(3)]
     async with following(door) as (reader, client):
@@ -292,7 +292,7 @@ async def test_nothing_is_left_of_readers_that_go(door: Door) -> None:
 # ------------------------------------------------------------------------------------------------- what is shown beside
 
 
-async def test_a_process_that_does_not_answer_is_told(machine: Machine, door: Door) -> None:
+async def test_a_process_that_does_not_respond_is_shown(machine: Machine, door: Door) -> None:
     item = await door.session()
     async with following(door) as (reader, client):
         machine.world.hang(item["instanceId"])
@@ -307,7 +307,7 @@ async def test_a_process_that_does_not_answer_is_told(machine: Machine, door: Do
         assert reader.held == await listed(door)
 
 
-async def test_the_scripted_model_is_told(door: Door) -> None:
+async def test_the_scripted_model_is_shown(door: Door) -> None:
     item, other = await door.session(), await door.session(model={"providerID": "acme", "modelID": "big"})
     async with following(door) as (reader, client):
         door.fleet.rehearse("rehearsal")

@@ -101,7 +101,7 @@ async def test_write_without_a_body_needs_no_media_type(door: Door) -> None:
     assert (await door.knock("POST", f"{path}/resume")).status == 200
 
 
-async def test_no_page_of_somebody_else_is_told_that_it_may(door: Door) -> None:
+async def test_no_foreign_page_gets_cors_headers(door: Door) -> None:
     for method in ("GET", "OPTIONS"):
         answer = await door.knock(method, "/api/sessions")
         assert [name for name in answer.headers if name.startswith("access-control-")] == []

@@ -204,7 +204,7 @@ async def test_a_refused_prompt_stays_refused(door: Door) -> None:
     assert (await door.settled(item["id"]))["turns"] == 0
 
 
-async def test_a_request_that_made_no_sense_may_be_mended(door: Door) -> None:
+async def test_an_invalid_request_can_be_corrected_under_the_same_key(door: Door) -> None:
     for body in (b"{", {"directory": 7}, {"directory": PLAIN, "nickname": "x"}):
         assert (await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")).status in (400, 422)
     assert door.fleet.log.head() == 0

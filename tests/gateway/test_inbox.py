@@ -29,7 +29,7 @@ async def test_the_inbox_holds_what_waits_oldest_first(door: Door) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?cleanupWorkspace=true"])
-async def test_what_has_stopped_waits_for_nobody(door: Door, query: str) -> None:
+async def test_a_stopped_session_waits_for_no_person(door: Door, query: str) -> None:
     failed = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="fail")
     await door.settled(failed["id"])
     paused = await door.session(initialPrompt="turn:2", budget={"tokens": 1})

@@ -34,7 +34,7 @@ async def newest(client: Client, seconds: float = 1.0) -> list[dict[str, Any]]:
     return [frame for frame in frames if frame["type"] == "inbox"]
 
 
-async def test_the_inbox_is_told_whole_at_first_and_whenever_it_changes(door: Door) -> None:
+async def test_the_whole_inbox_is_sent_at_first_and_after_each_change(door: Door) -> None:
     failed = await door.session(initialPrompt="fail", title="Fails")
     await door.settled(failed["id"])
     async with door.listen() as port, connected(port) as client:
@@ -56,7 +56,7 @@ async def test_the_inbox_is_told_whole_at_first_and_whenever_it_changes(door: Do
         assert told["position"] == door.fleet.log.head()
 
 
-async def test_other_changes_are_not_told_to_readers_of_the_inbox(door: Door) -> None:
+async def test_readers_of_the_inbox_get_no_other_changes(door: Door) -> None:
     item = await door.session()
     async with door.listen() as port, connected(port) as client:
         await client.send("subscribe", "i", view="inbox")
@@ -66,7 +66,7 @@ async def test_other_changes_are_not_told_to_readers_of_the_inbox(door: Door) ->
         assert await newest(client) == []
 
 
-async def test_many_changes_are_told_at_most_four_times_a_second(door: Door) -> None:
+async def test_many_changes_are_sent_at_most_four_times_a_second(door: Door) -> None:
     item, _ = await asking(door)
     async with door.listen() as port, connected(port) as client:
         await client.send("subscribe", "i", view="inbox")

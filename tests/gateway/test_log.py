@@ -251,7 +251,7 @@ async def test_position_beyond_the_log_is_refused(door: Door, path: str) -> None
 
 
 @pytest.mark.trio(run=trio.run)
-async def test_a_reader_that_does_not_read_holds_up_nobody(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reader_that_does_not_read_delays_no_other(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     for version in range(30):
         await door.fleet.log.append("padding", version, [WorkspaceRootAdded(path="x" * 500_000, at_ms=1)], Cause())
     read: list[int] = []

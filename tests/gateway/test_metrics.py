@@ -96,7 +96,7 @@ async def test_when_a_series_began_is_no_series(door: Door) -> None:
     assert [name for name, _ in (await sample(door)).values if name.endswith("_created")] == []
 
 
-async def test_a_refused_command_is_told_from_one_that_was_done(door: Door) -> None:
+async def test_metrics_count_refused_commands_apart_from_done_ones(door: Door) -> None:
     item = await door.session()
     await door.knock("DELETE", f"/api/sessions/{item['id']}")
     (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x"})).problem(409, "session_stopped")

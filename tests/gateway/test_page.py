@@ -121,7 +121,7 @@ async def test_each_encoding_has_a_tag_of_its_own(built: Door) -> None:
 
 
 @pytest.mark.parametrize("address", ["/", "/assets/app-1a2b.js", "/theme.js"])
-async def test_a_look_at_the_head_tells_the_size_and_sends_nothing(built: Door, address: str) -> None:
+async def test_a_head_request_gets_the_size_and_no_body(built: Door, address: str) -> None:
     whole = await built.knock("GET", address)
     head = await raw(built, f"HEAD {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert (head.status, head.body) == (200, b"")

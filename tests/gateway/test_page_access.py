@@ -156,7 +156,7 @@ async def test_a_navigation_from_another_site_that_does_not_read_is_refused(open
         "/nothing",
     ],
 )
-async def test_a_link_on_another_site_opens_nothing_but_the_page(open_door: Door, locked: Door, address: str) -> None:
+async def test_a_link_on_another_site_opens_only_the_page(open_door: Door, locked: Door, address: str) -> None:
     for door in (open_door, locked):
         (await door.knock("GET", address, **FOLLOWED)).problem(403, "forbidden_origin")
 
@@ -173,7 +173,7 @@ async def test_a_foreign_origin_gets_no_file_of_the_page(open_door: Door, locked
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"X_Forwarded_For": "10.0.0.1"}, {"Via": "1.1 proxy"}])
-async def test_an_open_door_gives_its_page_to_no_other_name_and_no_proxy(
+async def test_without_tokens_the_page_is_refused_to_other_names_and_proxies(
     open_door: Door, headers: dict[str, str]
 ) -> None:
     for address in ("/", "/login", "/theme.js", "/assets/app-1a2b.js"):
@@ -181,7 +181,7 @@ async def test_an_open_door_gives_its_page_to_no_other_name_and_no_proxy(
         (await open_door.knock("GET", address, **headers, **FOLLOWED)).problem(403, "forbidden_origin")
 
 
-async def test_a_locked_door_gives_it_to_a_browser_behind_a_proxy(locked: Door, public: Door) -> None:
+async def test_with_tokens_the_page_is_served_behind_a_proxy(locked: Door, public: Door) -> None:
     """Who comes from elsewhere reads there how to log in; the API is as closed as ever."""
     proxied = {"Host": "fleet.example", "X_Forwarded_For": "10.0.0.1", "X_Forwarded_Proto": "https"}
     for door in (locked, public):
@@ -190,7 +190,7 @@ async def test_a_locked_door_gives_it_to_a_browser_behind_a_proxy(locked: Door, 
         (await door.knock("GET", "/api/sessions", **proxied)).problem(403, "forbidden_origin")
 
 
-async def test_a_websocket_at_an_address_of_the_page_passes_the_door_as_any_other(locked: Door) -> None:
+async def test_a_websocket_at_an_address_of_the_page_follows_the_rules_of_access(locked: Door) -> None:
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
     answer = await raw(locked, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")
     answer.problem(401, "token_required")

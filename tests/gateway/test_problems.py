@@ -303,7 +303,7 @@ async def test_shutdown_leaves_no_listening_socket(door: Door) -> None:
 
 
 @pytest.mark.trio(run=trio.run)
-async def test_a_body_that_nobody_reads_does_not_break_the_connection(door: Door) -> None:
+async def test_an_unread_body_does_not_break_the_connection(door: Door) -> None:
     """The answer must not overtake the body: the connection's next request would hang, or find it closed."""
     head = (
         b"PUT /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
@@ -334,7 +334,7 @@ async def test_a_body_that_nobody_reads_does_not_break_the_connection(door: Door
         ("POST", "/api/webhooks", {"url": "https://x", "events": ["x"]}, "events[0]", "session.finished"),
     ],
 )
-async def test_a_value_that_is_none_of_a_few_is_told_these(
+async def test_a_refusal_of_a_value_names_the_allowed_ones(
     door: Door, method: str, path: str, body: Any, field: str, values: str
 ) -> None:
     problem = (await door.knock(method, path, body)).problem(422, "invalid")

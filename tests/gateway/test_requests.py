@@ -147,7 +147,7 @@ async def test_an_answer_is_given_once(machine: Machine, door: Door) -> None:
     assert len(answers) == 1
 
 
-async def test_a_request_goes_with_an_abort(door: Door) -> None:
+async def test_an_abort_closes_the_open_request(door: Door) -> None:
     item, request = await asking(door)
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/abort")).json["outcome"] == "aborted"
     assert (await door.knock("GET", "/api/inbox")).json == []

@@ -72,7 +72,7 @@ async def _knock(url: str, directory: Path, settings: str) -> None:
 
 @pytest.mark.trio(run=trio.run)
 @pytest.mark.parametrize("known", KNOWN)
-async def test_the_door_does_what_its_document_says(machine: Machine, tmp_path: Path, known: bool) -> None:
+async def test_responses_are_as_the_document_says(machine: Machine, tmp_path: Path, known: bool) -> None:
     machine.policy = Policy(workspace_roots=(str(tmp_path.resolve()),))
     machine.files.add_repository("/home/dev/my-project")  # the one of the examples
     build = read_build(write_build(tmp_path / "dashboard"))

@@ -223,7 +223,7 @@ async def test_messages_have_pages(door: Door) -> None:
         assert (await door.knock("GET", f"{path}?{query}")).problem(422, "invalid")["field"] == field
 
 
-async def test_the_queue_shows_what_waits_and_lets_it_be_withdrawn(door: Door) -> None:
+async def test_waiting_prompts_are_shown_and_can_be_withdrawn(door: Door) -> None:
     item = await door.session(initialPrompt="hang")
     path = f"/api/sessions/{item['id']}"
     for text in ("second", "third"):

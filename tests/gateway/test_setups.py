@@ -110,7 +110,7 @@ async def test_another_content_than_was_read_is_not_allowed(door: Door) -> None:
     assert (await door.knock("GET", "/api/trust")).json == []
 
 
-async def test_a_person_goes_on_without_the_set_up(machine: Machine, door: Door) -> None:
+async def test_a_person_continues_without_the_set_up(machine: Machine, door: Door) -> None:
     path = await asked(door, initialPrompt="work")
     assert (await decide(door, path, action="skip")).json["status"] == "skipped"
     item = await item_of(door, path)

@@ -66,7 +66,7 @@ async def test_handshake_without_a_valid_token_is_refused(locked: Door, keys: Ke
     assert refused.json["code"] == code
 
 
-async def test_a_browser_comes_in_by_its_cookie_from_its_own_page(locked: Door, keys: Keys) -> None:
+async def test_a_browser_is_admitted_by_its_cookie_from_its_own_page(locked: Door, keys: Keys) -> None:
     keys.new("me")
     async with locked.listen() as port:
         host = f"127.0.0.1:{port}"

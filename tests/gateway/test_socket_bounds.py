@@ -112,11 +112,11 @@ async def test_commands_carry_what_the_handshake_said_of_the_client(door: Door) 
             assert (await client.command("POST", "/api/sessions", {"directory": PLAIN}))["status"] == 200
 
 
-async def test_a_plain_request_is_told_to_upgrade(door: Door) -> None:
+async def test_a_plain_request_is_asked_to_upgrade(door: Door) -> None:
     (await door.knock("GET", "/api/ws")).problem(426, "upgrade_required")
 
 
-async def test_a_reader_that_falls_behind_is_told_its_cursor_and_misses_nothing(
+async def test_a_reader_that_falls_behind_gets_its_cursor_and_misses_nothing(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     item = await door.session()

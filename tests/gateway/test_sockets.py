@@ -56,7 +56,7 @@ async def test_one_socket_follows_some_sessions_and_everything(door: Door) -> No
     assert positions(frames, "all") == list(range(1, len(positions(frames, "all")) + 1))
 
 
-async def test_an_ended_subscription_tells_nothing_more(door: Door) -> None:
+async def test_an_ended_subscription_sends_no_more_frames(door: Door) -> None:
     item = await door.session()
     async with door.listen() as port, connected(port) as client:
         for frame_id in ("a", "b"):
@@ -72,7 +72,7 @@ async def test_an_ended_subscription_tells_nothing_more(door: Door) -> None:
     assert door.fleet.inflight.readers() == 0
 
 
-async def test_a_client_goes_on_where_it_left_over_a_restart(machine: Machine) -> None:
+async def test_a_client_resumes_over_a_restart_of_the_server(machine: Machine) -> None:
     async with machine.fleet() as door:
         item = await door.session()
         await door.prompt(item["id"], "turn:2")
@@ -122,7 +122,7 @@ async def test_what_rest_refuses_is_an_error_with_the_same_problem(door: Door) -
             assert error["problem"] == answer.json
 
 
-async def test_a_key_counts_whichever_door_it_comes_through(door: Door) -> None:
+async def test_an_idempotency_key_holds_over_rest_and_websocket(door: Door) -> None:
     body = {"directory": PLAIN, "title": "Once"}
     first = await door.knock("POST", "/api/sessions", body, Idempotency_Key="k")
     async with door.listen() as port, connected(port) as client:

@@ -22,7 +22,7 @@ def readers(door: Door) -> int:
     return len(door.fleet.feed.statistics()) - 1
 
 
-async def test_a_stream_begins_with_a_snapshot_and_tells_what_happens_from_then_on(door: Door) -> None:
+async def test_a_stream_begins_with_a_snapshot_and_sends_later_events(door: Door) -> None:
     item = await door.session()
     path = f"/api/sessions/{item['id']}"
     async with door.listen() as port, door.follow(port, f"{path}/events") as stream:
@@ -74,7 +74,7 @@ async def test_signals_have_no_id_and_are_superseded_by_the_part(door: Door) -> 
 
 
 @pytest.mark.parametrize("how", ["header", "query"])
-async def test_a_reader_goes_on_where_it_left_without_gap_or_repeat(machine: Machine, how: str) -> None:
+async def test_a_reader_resumes_without_gap_or_repetition(machine: Machine, how: str) -> None:
     async def read(door: Door, path: str, after: int, until: str) -> list[Frame]:
         query, headers = (f"?after={after}", {}) if how == "query" else ("", {"Last_Event_ID": str(after)})
         async with door.listen() as port, door.follow(port, path + query, **headers) as stream:
@@ -118,7 +118,7 @@ async def test_the_whole_fleet_on_one_stream(door: Door) -> None:
     assert any(stream.startswith("instance-") for stream in streams)
 
 
-async def test_a_session_s_stream_tells_nothing_of_others(door: Door) -> None:
+async def test_the_stream_of_a_session_has_no_events_of_others(door: Door) -> None:
     mine, other = await door.session(), await door.session(REPOSITORY)
     async with door.listen() as port, door.follow(port, f"/api/sessions/{mine['opencodeId']}/events") as stream:
         await stream.frame()
@@ -162,7 +162,7 @@ async def test_a_quiet_stream_shows_that_it_lives(door: Door) -> None:
         assert stream.heartbeats == 10
 
 
-async def test_a_reader_that_goes_leaves_nothing(door: Door) -> None:
+async def test_a_reader_that_disconnects_leaves_nothing(door: Door) -> None:
     async with door.listen() as port:
         async with door.follow(port, "/api/events") as stream, door.follow(port, "/api/events") as other:
             await stream.frame()

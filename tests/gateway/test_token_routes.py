@@ -30,7 +30,7 @@ async def test_an_operator_lists_tokens_without_their_secrets(locked: Door, keys
     assert (await locked.knock("GET", "/api/tokens", **bearer(mine))).json[1]["status"] == "expired"
 
 
-async def test_a_token_revoked_over_http_opens_nothing_from_then_on(locked: Door, keys: Keys) -> None:
+async def test_a_token_revoked_over_http_is_refused_at_once(locked: Door, keys: Keys) -> None:
     mine, wall = keys.new("me"), keys.new("wall", "viewer")
     with capture_logs() as logs:
         assert (await locked.knock("DELETE", "/api/tokens/wall", **bearer(mine))).status == 204

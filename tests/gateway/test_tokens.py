@@ -90,7 +90,7 @@ async def test_token_is_required_after_all_have_expired_or_were_revoked(locked: 
     (await locked.knock("GET", "/api/sessions")).problem(401, "token_required")
 
 
-async def test_who_acts_stands_in_the_log(locked: Door, keys: Keys) -> None:
+async def test_the_log_names_the_token_of_each_caller(locked: Door, keys: Keys) -> None:
     token = keys.new("ci")
     answer = await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **bearer(token))
     assert answer.status == 200
@@ -174,7 +174,7 @@ async def test_revoked_token_is_refused_at_once(locked: Door, keys: Keys) -> Non
     assert (await locked.knock("GET", "/api/sessions", **bearer(other))).status == 200
 
 
-async def test_an_expired_token_opens_nothing(locked: Door, keys: Keys) -> None:
+async def test_an_expired_token_is_refused(locked: Door, keys: Keys) -> None:
     token = keys.new("ci", lifetime_s=60)
     assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
     await trio.sleep(60)
@@ -229,7 +229,7 @@ async def test_links_are_limited_too(locked: Door, keys: Keys) -> None:
     (await locked.knock("GET", "/login?code=x")).problem(429, "too_many_attempts")
 
 
-async def test_a_browser_comes_in_by_a_link_that_is_good_once(locked: Door, keys: Keys) -> None:
+async def test_a_link_logs_one_browser_in_once(locked: Door, keys: Keys) -> None:
     keys.new("me")
     code = keys.link("me")
     answer, cookie = await browse(locked, code, Host="localhost:3000")
@@ -246,14 +246,14 @@ async def test_a_browser_comes_in_by_a_link_that_is_good_once(locked: Door, keys
     (await locked.knock("GET", f"/login?code={code}")).problem(403, "link_invalid")
 
 
-async def test_a_link_is_not_good_for_long(locked: Door, keys: Keys) -> None:
+async def test_a_link_expires(locked: Door, keys: Keys) -> None:
     keys.new("me")
     code = keys.link("me")
     await trio.sleep(LINK_LIFETIME_S)
     (await locked.knock("GET", f"/login?code={code}")).problem(403, "link_invalid")
 
 
-async def test_newest_links_of_a_token_push_its_older_ones_out(locked: Door, keys: Keys) -> None:
+async def test_the_newest_links_of_a_token_replace_its_oldest(locked: Door, keys: Keys) -> None:
     keys.new("me")
     keys.new("other")
     keys.link("other")
@@ -264,7 +264,7 @@ async def test_newest_links_of_a_token_push_its_older_ones_out(locked: Door, key
     (await locked.knock("GET", f"/login?code={first}")).problem(403, "link_invalid")
 
 
-async def test_a_look_at_the_head_does_not_use_a_link_up(locked: Door, keys: Keys) -> None:
+async def test_a_head_request_does_not_use_a_link(locked: Door, keys: Keys) -> None:
     keys.new("me")
     code = keys.link("me")
     head = await raw(locked, f"HEAD /login?code={code} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -279,7 +279,7 @@ async def test_foreign_page_cannot_log_a_browser_in(locked: Door, keys: Keys) ->
     assert (await browse(locked, code))[0].status == 303
 
 
-async def test_kinds_of_secrets_do_not_stand_for_each_other(locked: Door, keys: Keys) -> None:
+async def test_one_kind_of_secret_is_not_accepted_for_another(locked: Door, keys: Keys) -> None:
     token = keys.new("me")
     code = keys.link("me")
     (await locked.knock("GET", "/api/sessions", **bearer(code))).problem(401, "token_invalid")
@@ -306,7 +306,7 @@ async def test_a_cookie_is_for_the_servers_own_pages(locked: Door, keys: Keys) -
     assert (await locked.knock("GET", "/api/sessions", **own, Origin="https://fleet.example")).status == 200
 
 
-async def test_over_tls_the_cookie_stays_there(public: Door, keys: Keys) -> None:
+async def test_a_cookie_set_over_tls_is_secure(public: Door, keys: Keys) -> None:
     keys.new("me")
     proxied = {"X_Forwarded_Proto": "https", "X_Forwarded_For": "10.0.0.1", "Host": "fleet.example"}
     answer, cookie = await browse(public, keys.link("me"), **proxied)
@@ -333,7 +333,7 @@ async def test_logging_out_forgets_the_cookie_and_not_the_token(locked: Door, ke
     assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
 
 
-async def test_a_token_has_so_many_browsers(locked: Door, keys: Keys) -> None:
+async def test_the_browsers_of_a_token_are_limited(locked: Door, keys: Keys) -> None:
     keys.new("me")
     cookies = [(await browse(locked, keys.link("me")))[1] for _ in range(COOKIES_PER_TOKEN_MAX + 1)]
     statuses = [(await locked.knock("GET", "/api/sessions", Cookie=cookie)).status for cookie in cookies]
@@ -348,7 +348,7 @@ async def test_a_cookie_ends_with_its_token(locked: Door, keys: Keys) -> None:
     (await locked.knock("GET", "/api/sessions", Cookie=cookie)).problem(401, "token_invalid")
 
 
-async def test_an_old_cookie_does_not_shut_an_open_door(locked: Door) -> None:
+async def test_an_old_cookie_is_ignored_where_no_token_is_needed(locked: Door) -> None:
     assert (await locked.knock("GET", "/api/sessions", Cookie="fleet=fleet_0_0")).status == 200
 
 
@@ -365,7 +365,7 @@ async def test_server_that_other_machines_can_reach_needs_a_token(public: Door, 
     (await public.knock("GET", "/api/sessions")).problem(401, "token_required")
 
 
-async def test_damaged_tokens_let_nobody_in(locked: Door, keys: Keys, tmp_path: Path) -> None:
+async def test_damaged_tokens_admit_no_client(locked: Door, keys: Keys, tmp_path: Path) -> None:
     token = keys.new("me")
     (tmp_path / "data" / "tokens.json").write_text("{")
     for headers in ({}, bearer(token), {"Cookie": "fleet=x"}):
@@ -373,7 +373,9 @@ async def test_damaged_tokens_let_nobody_in(locked: Door, keys: Keys, tmp_path: 
     (await locked.knock("GET", "/login?code=x")).problem(503, "tokens_unreadable")
 
 
-async def test_this_machines_user_comes_in_by_the_data_directory(machine: Machine, keys: Keys, tmp_path: Path) -> None:
+async def test_this_machines_user_is_admitted_by_the_data_directory(
+    machine: Machine, keys: Keys, tmp_path: Path
+) -> None:
     keys.new("me")
     with local_token(tmp_path) as text:
         async with machine.fleet() as running:
@@ -396,7 +398,7 @@ async def test_this_machines_user_comes_in_by_the_data_directory(machine: Machin
         ("X-Forwarded-For: 10.0.0.1\r\n", 403),
     ],
 )
-async def test_websockets_pass_the_same_door(locked: Door, keys: Keys, headers: str, status: int) -> None:
+async def test_websockets_follow_the_same_rules_of_access(locked: Door, keys: Keys, headers: str, status: int) -> None:
     """An address without a WebSocket: who passes is told so."""
     token = keys.new("me")
     host = "" if headers.startswith("Host") else "Host: localhost\r\n"

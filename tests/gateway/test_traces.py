@@ -24,7 +24,7 @@ def spans(machine: Machine) -> Iterator[Spans]:
         yield spans
 
 
-async def test_a_trace_goes_from_the_request_to_the_end_of_the_turn(machine: Machine, spans: Spans) -> None:
+async def test_a_trace_leads_from_the_request_to_the_end_of_the_turn(machine: Machine, spans: Spans) -> None:
     async with machine.fleet() as door:
         body = {"directory": REPOSITORY, "initialPrompt": "hello"}
         answer = await door.knock("POST", "/api/sessions", body, X_Request_Id="make")
@@ -72,7 +72,7 @@ async def test_a_trace_goes_from_the_request_to_the_end_of_the_turn(machine: Mac
     assert not [span.name for span in spans.all() if span.status.status_code is StatusCode.ERROR]
 
 
-async def test_a_callers_trace_goes_on(machine: Machine, spans: Spans) -> None:
+async def test_the_trace_of_a_caller_is_continued(machine: Machine, spans: Spans) -> None:
     async with machine.fleet() as door:
         await door.knock("POST", "/api/sessions", {"directory": PLAIN}, traceparent=f"00-{TRACE}-{SPAN}-01")
         request, command = spans.only("POST /api/sessions"), spans.only("session CreateSession")

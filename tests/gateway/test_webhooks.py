@@ -386,7 +386,7 @@ async def test_nothing_is_sent_of_an_erased_session(machine: Machine, door: Door
     assert machine.sender.got == []
 
 
-async def test_a_silent_receiver_has_few_connections_and_holds_up_nobody_else(machine: Machine, door: Door) -> None:
+async def test_a_silent_receiver_has_few_connections_and_delays_no_other(machine: Machine, door: Door) -> None:
     await registered_id(door, events=["session.finished"])
     quick = await registered_id(door, OTHER, events=["session.finished"])
     machine.sender.script[URL] = ["silent"]

@@ -63,7 +63,7 @@ async def test_what_force_has_left_can_be_removed_when_it_is_not_busy_any_more(m
     assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": b"not committed\n"}
 
 
-async def test_a_workspace_goes_when_the_session_has_stopped_and_comes_back_with_it(
+async def test_a_workspace_is_removed_after_the_stop_and_restored_with_the_session(
     machine: Machine, door: Door
 ) -> None:
     item, path = await worked(machine, door)

@@ -96,7 +96,7 @@ def comment(page: Page, line: int, text: str) -> None:
     expect(page.get_by_role("article", name="Review comment").filter(has_text=text)).to_be_visible()
 
 
-def test_files_stand_in_a_tree_with_counts(page: Page, session: str, accessible: Callable[[Page], None]) -> None:
+def test_files_are_shown_in_a_tree_with_counts(page: Page, session: str, accessible: Callable[[Page], None]) -> None:
     page.goto(f"/s/{session}?tab=diffs&file={OPEN}")
     for name in (
         "src, 3 added, 2 deleted",
@@ -229,7 +229,7 @@ def test_comments_are_changed_resolved_and_deleted(page: Page, session: str) -> 
     expect(entry).to_contain_text("What of negative rows?")
 
 
-def test_a_review_goes_to_the_agent_as_one_prompt(
+def test_a_review_is_sent_to_the_agent_as_one_prompt(
     page: Page, own: str, fleet: Server, accessible: Callable[[Page], None]
 ) -> None:
     page.goto(f"/s/{own}?tab=diffs&file={OPEN}")
@@ -364,7 +364,7 @@ def test_the_review_of_an_erased_session_is_forgotten(page: Page, session: str, 
     page.wait_for_function("Object.keys(localStorage).filter(key => key.startsWith('fleet.review.')).length === 1")
 
 
-def test_contents_that_cannot_be_read_say_so_and_the_rest_goes_on(
+def test_contents_that_cannot_be_read_are_named_and_the_rest_is_shown(
     page: Page, session: str, wanted_faults: list[str]
 ) -> None:
     wanted_faults.append("net::ERR_FAILED")

@@ -78,7 +78,7 @@ def test_rows_say_what_each_session_does_and_where(page: Page, sessions: Session
     expect(idle.get_by_role("link")).to_have_text("<b>Bold</b> ⟨U+202E⟩gnp.exe")
 
 
-def test_what_needs_a_person_comes_first_and_children_stand_below_their_parents(
+def test_what_needs_a_person_comes_first_and_children_are_below_their_parents(
     page: Page, sessions: Sessions, accessible: Callable[[Page], None]
 ) -> None:
     listed(page)
@@ -91,7 +91,7 @@ def test_what_needs_a_person_comes_first_and_children_stand_below_their_parents(
     accessible(page)
 
 
-def test_the_filter_narrows_as_one_types_and_stands_in_the_address(page: Page, sessions: Sessions) -> None:
+def test_the_filter_applies_while_typing_and_is_in_the_address(page: Page, sessions: Sessions) -> None:
     page.goto("/")
     expect(row(page, sessions.asks)).to_be_visible()
     page.keyboard.press("/")

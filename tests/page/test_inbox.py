@@ -183,7 +183,7 @@ def keep_inbox_as_it_is(page: Page) -> Callable[[], None]:
     return lambda: kept.append(True)
 
 
-def test_of_two_browsers_one_answers_and_the_other_is_told_who(
+def test_the_second_browser_to_answer_learns_who_was_first(
     open_context: Callable[..., BrowserContext], fleet: Server, asking: Callable[[str, str], str], tmp_path: Path
 ) -> None:
     asking("Older", outside(tmp_path))  # it has the keys, so that a click takes them from it

@@ -300,7 +300,7 @@ async def test_outcome_of_an_interrupted_turn_names_the_loss_of_its_process(told
     ]
 
 
-async def test_waiting_prompt_belongs_to_who_sent_it_and_its_edits_are_told(told: Told) -> None:
+async def test_waiting_prompt_belongs_to_its_sender_and_its_edits_are_explained(told: Told) -> None:
     """The log of an older Fleet: the cause of the turn leads to another person's turn."""
     first = await told.turn(1, "First", ALICE)
     await told.log_one("session-s", PromptAccepted(prompt_id="p2", text="Draft", at_ms=1), CAROL)

@@ -54,7 +54,7 @@ def encrypted(opencode_binary: Path, tmp_path: Path) -> Generator[RayCluster]:
         yield cluster
 
 
-async def test_hosts_of_an_encrypted_cluster_take_work_and_others_are_told_why_not(
+async def test_hosts_of_an_encrypted_cluster_take_work_and_others_get_the_reason(
     encrypted: RayCluster, place: Path
 ) -> None:
     async with ray_hosts(encrypted, place, "tls") as setting:

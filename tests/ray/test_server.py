@@ -76,7 +76,7 @@ def test_a_session_on_another_host_outlives_a_crash_of_the_server(
     server.became(item["id"], "stopped")
 
 
-def test_while_the_head_of_the_cluster_is_away_sessions_go_on_and_none_is_placed(
+def test_without_the_head_of_the_cluster_sessions_continue_and_none_is_placed(
     server: Server, cluster: RayCluster, source: Path
 ) -> None:
     item = server.create(source, 'say "Before."', isolationStrategy="worktree", host="n2", cpus=1, memoryMb=100)

@@ -45,7 +45,7 @@ def test_a_new_prompt_starts_again_at_its_first_step() -> None:
     assert said(answer(read_request(json.dumps(conversation).encode()))) == "two"
 
 
-def test_tools_get_the_arguments_that_opencode_wants() -> None:
+def test_tools_get_the_arguments_that_opencode_expects() -> None:
     script = """
 write a/b.txt: "text"
 edit /etc/x: "old" -> "new"
@@ -73,7 +73,7 @@ def test_call_ids_differ_within_a_step_and_between_steps() -> None:
     assert len({act.call_id for act in acts}) == 3
 
 
-def test_a_tool_that_is_not_offered_is_told_as_text() -> None:
+def test_a_tool_that_is_not_offered_is_reported_as_text() -> None:
     reply = answer(chat(fenced('call "launch": "{}"')))
     assert '"launch" is not offered' in said(reply)
     assert reply.finish == "stop"

@@ -141,7 +141,7 @@ def test_a_complaint_names_the_line_and_what_is_expected(text: str, line: int, w
     assert words in caught.value.complaints[0][1]
 
 
-def test_all_wrong_lines_are_told_at_once() -> None:
+def test_all_wrong_lines_are_reported_at_once() -> None:
     with pytest.raises(ScriptError, match=r"line 1: .*; line 3: "):
         parse_script('a\nsay "fine"\nb')
 

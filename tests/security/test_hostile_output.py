@@ -28,7 +28,7 @@ EVIL = "\x1b]0;title\x07\x1b[2J\x1b[31mred\x9b5n\x08\u202edesrever\r hidden"
 ORDERS = ("\x1b", "\x07", "\x9b", "\x08", "\u202e", "\r")
 
 
-async def test_a_line_without_end_is_cut_off_and_the_stream_goes_on(nursery: trio.Nursery) -> None:
+async def test_an_endless_line_is_cut_and_the_stream_continues(nursery: trio.Nursery) -> None:
     server = await Server.start(nursery)
     piece = chunk(b"x" * MIB)
 

@@ -334,7 +334,7 @@ async def test_a_huge_file_is_left_out_of_snapshots(stranger: Stranger) -> None:
 
 
 @pytest.mark.parametrize("secret", ["https://me:pass-word@host.invalid/x", "https://tok-en@host.invalid/x"])
-async def test_a_password_in_an_address_is_not_told(stranger: Stranger, secret: str) -> None:
+async def test_a_password_in_an_address_is_not_shown(stranger: Stranger, secret: str) -> None:
     settings = {"core.repositoryFormatVersion": "1", "extensions.partialClone": "origin"}
     for key, value in {**settings, "remote.origin.promisor": "true", "remote.origin.url": secret}.items():
         stranger.config(key, value)

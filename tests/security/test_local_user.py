@@ -27,7 +27,7 @@ def test_a_data_directory_that_was_there_becomes_private(tmp_path: Path, mode: i
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
 
-def test_a_data_directory_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_directory_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(StartupError, match="belongs to another user"):
         DataLock(tmp_path)

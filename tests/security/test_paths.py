@@ -38,7 +38,7 @@ def swapped_before_it_is_opened(path: Path, target: Path) -> Generator[list[Path
 @pytest.mark.parametrize(
     ("path", "step"), [(path, step) for path in ("a/b/file", "a/b") for step in dict.fromkeys((".", "a", "a/b", path))]
 )
-async def test_a_link_that_comes_while_fleet_looks_leads_nowhere(tmp_path: Path, path: str, step: str) -> None:
+async def test_a_link_made_during_the_check_is_not_followed(tmp_path: Path, path: str, step: str) -> None:
     root, outside = tmp_path.resolve() / "root", tmp_path.resolve() / "outside"
     for directory, content in ((root / "a" / "b", "inside"), (outside / "a" / "b", "a secret")):
         directory.mkdir(parents=True)

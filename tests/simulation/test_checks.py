@@ -47,7 +47,7 @@ def test_it_is_found(check: str, spoil: Spoil, complaints: dict[str, list[str]])
     assert complaints[f"{check} {spoil.__name__}"] != []
 
 
-def test_a_failure_tells_its_story_and_how_to_see_it_again() -> None:
+def test_a_failure_shows_its_story_and_how_to_replay_it() -> None:
     def inspect(evidence: Evidence) -> None:
         raise Failure(SEED, ["a finding"], evidence)
 

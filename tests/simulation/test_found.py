@@ -354,7 +354,7 @@ async def test_a_workspace_that_a_removal_has_taken_is_not_called_ready(autojump
             assert (workspace.phase == "ready") == (session.directory in machine.directories.directories)
 
 
-async def test_a_restore_sees_that_a_workspace_is_missing_before_anybody_has_looked(autojump_clock: MockClock) -> None:
+async def test_a_restore_finds_a_missing_workspace_before_the_sweep(autojump_clock: MockClock) -> None:
     """It was called ready, as the last look had found it, and nothing was restored."""
     async with running() as machine:
         session = await create(machine, strategy="worktree")

@@ -80,7 +80,7 @@ async def test_a_silent_model_is_reported_and_later_notified(door: Door) -> None
     assert await told(door, session_id) == ["nothing has come from the model for 5 min"]
 
 
-async def test_a_turn_without_progress_waits_in_the_inbox_until_it_goes_on(door: Door) -> None:
+async def test_a_turn_without_progress_is_in_the_inbox_until_it_continues(door: Door) -> None:
     session_id = await begun(door, "bash:1080")
     await trio.sleep(10 * 60)
     assert (await door.knock("GET", "/api/inbox")).json == []

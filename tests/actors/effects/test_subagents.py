@@ -28,7 +28,7 @@ async def test_a_sub_agent_s_messages_are_paid_once(machine: Machine, door: Door
     assert sum(machine.world.model_calls.values()) == 2 + STEPS + 3 + 3
 
 
-async def test_messages_of_a_session_are_charged_once_whatever_its_sub_agents_send(door: Door) -> None:
+async def test_messages_of_a_session_are_charged_once_beside_those_of_sub_agents(door: Door) -> None:
     item = await door.session()
     await door.prompt(item["id"], "turn:5")
     await door.prompt(item["id"], f"task turn:{STEPS}")

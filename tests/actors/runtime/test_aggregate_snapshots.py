@@ -105,7 +105,7 @@ Commands = st.lists(
 
 @settings(max_examples=60)
 @given(Commands)
-def test_the_live_state_is_the_fold_of_the_log_whatever_happens(steps: Sequence[Any]) -> None:
+def test_the_live_state_is_always_the_fold_of_the_log(steps: Sequence[Any]) -> None:
     async def walk() -> None:
         bank = Bank()
         account = bank.account()

@@ -359,9 +359,7 @@ async def test_dynamic_children_stop_all_at_once_before_the_others(autojump_cloc
 
 
 @pytest.mark.parametrize("seed", range(30))
-async def test_whatever_crashes_when_rest_for_one_ends_with_all_running_in_order(
-    autojump_clock: Clock, seed: int
-) -> None:
+async def test_rest_for_one_ends_with_all_children_running_after_any_crashes(autojump_clock: Clock, seed: int) -> None:
     random = Random(seed)
     stage = Stage()
     names = ["a", "b", "c", "d"]

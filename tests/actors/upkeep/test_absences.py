@@ -357,7 +357,7 @@ async def test_prompts_that_wait_on_a_drained_host_run_on_the_next_one(cluster: 
     assert not node.world.living()
 
 
-async def test_a_turn_goes_on_while_the_engine_is_down_for_a_short_time(cluster: FakeCluster, wide: Door) -> None:
+async def test_a_turn_continues_while_the_engine_is_down_for_a_short_time(cluster: FakeCluster, wide: Door) -> None:
     session = await create(wide)
     await prompt(wide, session, "bash:30")
     await wide.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None and s.turn.delivered)

@@ -68,7 +68,7 @@ async def test_start_records_a_head_that_the_log_contradicts(machine: Machine, t
         assert told(door, "contradicted_head") == [("server.started", "local", {"contradicted_head": 7})]
 
 
-async def test_tokens_are_recorded_by_name_whoever_made_them(machine: Machine, tmp_path: Path) -> None:
+async def test_tokens_are_recorded_by_name_from_every_source(machine: Machine, tmp_path: Path) -> None:
     """One is made while no server runs, one by another process, and one is revoked over HTTP."""
     keys = Keys(tmp_path, machine)
     ann = keys.new("ann")

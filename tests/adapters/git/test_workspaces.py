@@ -207,7 +207,7 @@ async def test_git_variables_of_the_environment_have_no_effect(
     assert prepared.repository == f"{repository}/.git"
 
 
-async def test_a_clone_stands_alone(world: GitWorld) -> None:
+async def test_a_clone_is_independent_of_its_source(world: GitWorld) -> None:
     lender, borrower = world.repository("lender"), world.path("borrower")
     git(world.allowed, "clone", "-q", "--shared", lender, borrower)
     git(borrower, "remote", "set-url", "origin", 'https://u:p"w@example.org/shop.git')

@@ -27,7 +27,7 @@ def test_the_path_is_searched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("native", [".opencode", "opencode.exe"])
-def test_the_node_wrapper_stands_for_the_binary_beside_it(tmp_path: Path, native: str) -> None:
+def test_the_node_wrapper_is_replaced_by_the_binary_beside_it(tmp_path: Path, native: str) -> None:
     package = tmp_path / "node_modules" / "opencode-ai" / "bin"
     wrapper = executable(package / "opencode", "#!/usr/bin/env node\n")
     binary = executable(package / native, NATIVE)
@@ -37,7 +37,7 @@ def test_the_node_wrapper_stands_for_the_binary_beside_it(tmp_path: Path, native
     assert resolve_binary(str(linked), {}) == binary.resolve()
 
 
-def test_a_shell_shim_stands_for_the_package(tmp_path: Path) -> None:
+def test_a_shell_shim_is_replaced_by_the_binary_of_the_package(tmp_path: Path) -> None:
     shim = executable(tmp_path / "node_modules" / ".bin" / "opencode", "#!/bin/sh\nexec node ...\n")
     binary = executable(tmp_path / "node_modules" / "opencode-ai" / "bin" / "opencode.exe", NATIVE)
     assert resolve_binary(str(shim), {}) == binary.resolve()

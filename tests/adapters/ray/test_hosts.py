@@ -77,7 +77,7 @@ async def test_a_host_without_an_answer_is_lost_when_its_grace_ends(autojump_clo
         assert grace_s <= trio.current_time() - heard_s <= grace_s + 1
 
 
-async def test_no_lease_outlives_the_loss_of_its_host_even_if_it_hears_the_server(autojump_clock: MockClock) -> None:
+async def test_no_lease_outlives_the_loss_of_its_host_even_if_heartbeats_arrive(autojump_clock: MockClock) -> None:
     async with two_hosts() as setting:
         await ready(setting)
         setting.backend.muted.add("n1")  # heartbeats arrive, answers do not

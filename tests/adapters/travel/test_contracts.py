@@ -27,7 +27,7 @@ class TestTravellingWorkspaces:
     test_used_branch = WorkspacesContract.test_refuses_a_branch_of_another_workspace
     test_base = WorkspacesContract.test_begins_at_a_base
     test_crash = WorkspacesContract.test_finishes_after_a_crash_at_any_step
-    test_discard = WorkspacesContract.test_discards_what_nobody_worked_in
+    test_discard = WorkspacesContract.test_discards_an_unused_workspace
     test_discard_of_commits = WorkspacesContract.test_keeps_a_branch_with_commits
     test_strays = WorkspacesContract.test_finds_strays
 

@@ -292,7 +292,7 @@ async def test_a_moved_repository_keeps_its_worktrees_on_the_host(world: TravelW
 # ----------------------------------------------------------------------------------------------------- what goes again
 
 
-async def test_mirror_goes_when_no_workspace_has_needed_it_for_long_and_is_made_again(world: TravelWorld) -> None:
+async def test_an_unused_mirror_is_deleted_and_made_again(world: TravelWorld) -> None:
     repository = world.repository("shop")
     specs = [await new_spec(world, repository, kind, number=number) for number, kind in enumerate(MAKING, 1)]
     for spec in specs:
@@ -333,7 +333,7 @@ async def tidied_long_after(world: TravelWorld, mirror: Path) -> None:
     await world.transfer.tidy()
 
 
-async def test_branch_that_was_deleted_on_the_server_goes_with_the_next_transfer(world: TravelWorld) -> None:
+async def test_branch_deleted_on_the_server_is_deleted_by_the_next_transfer(world: TravelWorld) -> None:
     repository = world.repository("shop")
     for name in ("gone", "used", "moved"):
         git(repository, "branch", name)

@@ -99,7 +99,7 @@ def test_a_prompt_that_opencode_lost_or_has_twice(traces: Traces) -> None:
     assert any("0 times" in each for each in traces.wrong())
 
 
-def test_a_prompt_that_nobody_acknowledged_or_that_fleet_never_sent(traces: Traces) -> None:
+def test_an_unacknowledged_or_unsent_prompt_is_found(traces: Traces) -> None:
     traces.ledger.ask("write", "child")
     assert "mark0001x stands 0 times in the log; acknowledged: False" in traces.wrong()
     traces.messages["msg_x"] = {"role": "user", "sessionID": "ses_child"}
