@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Generator
 
-from tests.test_house import modules, text
+from tests.repository import modules, text
 
 PROBLEM_CLASSES = ("Problem", "Rejected", "Unavailable")
 NAMES = ("Fleet", "OpenCode", "OpenCode's", "HEAD", "Fleet-Session", "Last-Event-ID")

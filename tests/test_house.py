@@ -6,18 +6,16 @@ import re
 import subprocess
 import sys
 import tokenize
-import tomllib
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.repository import ROOT, modules, text, tracked
+
 LINES_MAX = 400
 LONG = {
     "fleet/limits.py",  # one table
-    "tests/gateway/test_tokens.py",  # every rule of access by a token
     "tests/core/test_session_laws.py",  # half of it imports what the laws are about
 }
 """Files that are one concept and longer: a concept is not cut in two to stay under the limit."""
@@ -91,21 +89,6 @@ ADDRESSES = re.compile(
 )
 # Where such an address is the subject itself.
 ADDRESSES_GRANTED = frozenset({"tests/test_house.py"})
-
-
-@cache
-def tracked() -> tuple[str, ...]:
-    """Return the files of the repository that git knows and that are there."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return tuple(name for name in listed.split("\0") if name and (ROOT / name).is_file())
-
-
-def modules(*tops: str) -> list[str]:
-    return [name for name in tracked() if name.endswith(".py") and name.startswith(tuple(f"{top}/" for top in tops))]
-
-
-def text(name: str) -> str:
-    return (ROOT / name).read_text("utf-8")
 
 
 def test_tracked_files_are_found() -> None:
@@ -247,75 +230,10 @@ def test_an_ignored_rule_has_its_code_and_its_reason() -> None:
     assert found == []
 
 
-def test_a_decision_record_has_context_decision_and_consequences() -> None:
-    for name in tracked():
-        if name.startswith("docs/adr/") and name.endswith(".md"):
-            assert re.fullmatch(r"docs/adr/\d{4}-[a-z0-9-]+\.md", name)
-            headings = re.findall(r"^## (\w+)", text(name), re.MULTILINE)
-            assert [h for h in headings if h in ("Context", "Decision", "Consequences")] == [
-                "Context",
-                "Decision",
-                "Consequences",
-            ], name
-
-
-def test_titles_of_decision_records_have_one_format() -> None:
-    records = [name for name in tracked() if name.startswith("docs/adr/")]
-    assert [name for name in records if not re.match(rf"# {Path(name).name[:4]}: \S", text(name))] == []
-
-
-def test_index_of_decision_records_is_in_order() -> None:
-    listed = re.findall(r"^\| \[(\d{4})\]\(adr/(\d{4})-", text("docs/decisions.md"), re.MULTILINE)
-    assert listed == sorted(listed)
-    assert all(shown == linked for shown, linked in listed)
-
-
-def test_decision_records_have_numbers_of_their_own() -> None:
-    numbers = [Path(name).name[:4] for name in tracked() if name.startswith("docs/adr/")]
-    assert len(numbers) == len(set(numbers))
-
-
-def test_every_decision_record_is_in_the_index() -> None:
-    index = text("docs/decisions.md")
-    assert [name for name in tracked() if name.startswith("docs/adr/") and f"({name[5:]})" not in index] == []
-
-
-def test_readme_has_at_most_150_lines() -> None:
-    assert len(text("README.md").splitlines()) <= 150
-
-
-def test_links_between_pages_lead_to_files() -> None:
-    broken = [
-        f"{name}: {target}"
-        for name in tracked()
-        if name.endswith(".md")
-        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text(name))
-        if not (ROOT / name).parent.joinpath(target).exists()
-    ]
-    assert broken == []
-
-
 def test_map_of_the_architecture_is_current() -> None:
     command = [sys.executable, "tools/architecture_map.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
-
-
-def test_order_of_imports_in_the_architecture_is_the_contract() -> None:
-    contract = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"][0]
-    layers = [layer.replace("fleet.", "").replace(" | ", ", ") for layer in contract["layers"]]
-    drawn = text("ARCHITECTURE.md").split("refuses other imports:")[1].split("##")[0]
-    assert " ".join(drawn.split()) == " > ".join(layers)
-
-
-def test_walk_of_a_prompt_names_functions_that_exist() -> None:
-    walk = text("ARCHITECTURE.md").split("## A prompt from HTTP to disk")[1].split("\n## ")[0]
-    steps = re.findall(r"^\d\. `([\w/]+\.py)`, `(?:(\w+)\.)?(\w+)`:", walk, re.MULTILINE)
-    assert len(steps) == 6
-    for path, owner, function in steps:
-        source = text(f"fleet/{path}")
-        assert re.search(rf"def {function}\b", source), (path, function)
-        assert not owner or re.search(rf"^class {owner}\b", source, re.MULTILINE), (path, owner)
 
 
 def prose(name: str) -> str:
@@ -373,23 +291,6 @@ def test_one_package_knows_the_internals_of_hypercorn() -> None:
         if module not in public
     ]
     assert found == []
-
-
-def test_record_about_hypercorn_names_all_that_is_replaced() -> None:
-    replaced = {
-        name
-        for module in modules("fleet/gateway/hypercorn")
-        for name in re.findall(r"^    [\w(), .\"]+\.(\w+) = _?\w+(?:  # .*)?$", install_of(module), re.MULTILINE)
-    }
-    record = text("docs/adr/0035-hypercorn-internals.md")
-    assert {"_recycle", "protocol_send", "WSStream"} & replaced
-    assert {name for name in replaced if name not in record} == set()
-
-
-def install_of(module: str) -> str:
-    """Return the source of a module's function `install`."""
-    found = re.search(r"^def install\(.*?(?=^\S|\Z)", text(module), re.MULTILINE | re.DOTALL)
-    return "" if found is None else found[0]
 
 
 def test_set_up_can_be_read_by_a_python_that_is_too_old() -> None:

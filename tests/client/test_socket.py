@@ -13,7 +13,7 @@ from fleet.wire.frames import Delta, Event, Frame, Snapshot
 from tests.client.line import Line
 from tests.client.test_requests import answering
 from tests.gateway.door import NOWHERE, PLAIN, Door, Machine
-from tests.gateway.test_tokens import Keys
+from tests.gateway.keys import Keys
 
 
 async def events_until(stream: Stream[Frame], kind: str) -> list[Event]:

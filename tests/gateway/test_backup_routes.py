@@ -11,7 +11,7 @@ from fleet.events.blobs import name_of
 from fleet.gateway.server.guard import Guard
 from fleet.wire.backup import Contents, ErasedStreams, FileChunk, FileList, Origin, Owners, Records
 from tests.gateway.door import PLAIN, Door, Machine
-from tests.gateway.test_tokens import Keys, bearer
+from tests.gateway.keys import Keys, bearer
 
 PARTS = (
     "",

@@ -13,8 +13,8 @@ from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.middleware import Edge, Message
 from fleet.limits import BODY_READ_S, CLIENT_ADDRESSES_REMEMBERED_MAX, KEEP_ALIVE_S
 from tests.gateway.door import PLAIN, Answer, Door, Machine
+from tests.gateway.keys import Keys, bearer, keys, locked
 from tests.gateway.test_problems import answer_of, raw
-from tests.gateway.test_tokens import Keys, bearer, keys, locked
 
 __all__ = ["keys", "locked"]  # fixtures
 

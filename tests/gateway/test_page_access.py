@@ -11,8 +11,8 @@ from fleet.gateway.server.page_files import Build, read_build
 from fleet.limits import COOKIES_PER_TOKEN_MAX
 from tests.gateway.builds import MEMBERS, SHELL, write_build
 from tests.gateway.door import NOWHERE, PLAIN, Door, Machine
+from tests.gateway.keys import Keys, browse
 from tests.gateway.test_problems import raw
-from tests.gateway.test_tokens import Keys, browse
 
 SHELLS = ["/", "/inbox", f"/s/{NOWHERE}", f"/s/{NOWHERE}/a/ses_x", "/new?directory=/x", "/login", "/login?next=/inbox"]
 FILES = sorted(f"/{name}" for name in MEMBERS - {"index.html"})

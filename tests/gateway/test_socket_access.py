@@ -11,10 +11,10 @@ from fleet.gateway.server import middleware as edge
 from fleet.gateway.server.guard import Guard
 from fleet.limits import TOKEN_POLL_S
 from tests.gateway.door import PLAIN, Door, Machine
+from tests.gateway.keys import Keys, bearer, browse
 from tests.gateway.raw_socket import CLOSE, TEXT, raw_socket
 from tests.gateway.sockets import connected
 from tests.gateway.test_problems import answer_of, raw
-from tests.gateway.test_tokens import Keys, bearer, browse
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from fleet.limits import (
 )
 from fleet.ports import PartDelta
 from tests.gateway.door import PLAIN, Door, Machine
+from tests.gateway.keys import Keys
 from tests.gateway.raw_socket import CLOSE, PING, PONG, TEXT, frame, raw_socket, refusal
 from tests.gateway.sockets import connected
-from tests.gateway.test_tokens import Keys
 
 FOLLOW = b'{"type":"subscribe","id":"a","sessions":"*"}'
 

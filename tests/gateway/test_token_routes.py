@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from fleet.client import FleetClient, NotFound
 from tests.gateway.door import Door
-from tests.gateway.test_tokens import Keys, bearer, browse, keys, locked
+from tests.gateway.keys import Keys, bearer, browse, keys, locked
 
 __all__ = ["keys", "locked"]  # fixtures
 

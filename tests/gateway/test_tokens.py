@@ -1,8 +1,5 @@
-"""Access tokens at the door: who needs one, what a viewer may do, and how soon one that was revoked opens nothing."""
+"""Access by tokens: who needs one, what a viewer may do, and how soon a token that was revoked is refused."""
 
-from collections import Counter
-from collections.abc import AsyncGenerator
-from functools import partial
 from pathlib import Path
 
 import h11
@@ -11,66 +8,17 @@ import trio
 from structlog.testing import capture_logs
 
 from fleet.gateway.server.guard import Guard
-from fleet.gateway.server.tokens import TokenFile, issue, link, local_token, revoke
+from fleet.gateway.server.tokens import local_token
 from fleet.limits import (
-    COOKIE_LIFETIME_S,
-    COOKIES_PER_TOKEN_MAX,
-    LINK_LIFETIME_S,
-    LINKS_PER_TOKEN_MAX,
     LOGIN_FAILURE_REFILL_S,
     LOGIN_FAILURES_MAX,
     TOKEN_POLL_S,
 )
-from fleet.wire.enums import Role
-from tests.gateway.door import PLAIN, Answer, Door, Machine
+from tests.gateway.door import PLAIN, Door, Machine
+from tests.gateway.keys import Keys, bearer, browse, keys, locked, public
 from tests.gateway.test_problems import raw
 
-
-class Keys:
-    """The tokens of a door, changed as `fleet token` does."""
-
-    def __init__(self, directory: Path, machine: Machine) -> None:
-        self.file = TokenFile(directory, threads=False)
-        self.now_ms = machine.clock.now_ms
-
-    def new(self, name: str, role: Role = "operator", lifetime_s: float | None = None) -> str:
-        ends_at_ms = None if lifetime_s is None else self.now_ms() + int(lifetime_s * 1000)
-        return self.file.change(partial(issue, name=name, role=role, now_ms=self.now_ms(), expires_at_ms=ends_at_ms))
-
-    def revoke(self, name: str) -> None:
-        self.file.change(partial(revoke, names=[name], now_ms=self.now_ms()))
-
-    def link(self, name: str) -> str:
-        return self.file.change(partial(link, name=name, now_ms=self.now_ms(), lifetime_s=LINK_LIFETIME_S))
-
-
-@pytest.fixture
-def keys(tmp_path: Path, machine: Machine) -> Keys:
-    return Keys(tmp_path / "data", machine)
-
-
-@pytest.fixture
-async def locked(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
-    """A door on loopback whose tokens are `keys`."""
-    async with machine.fleet() as door:
-        yield Door(door.fleet, Guard(machine.clock, keys.file))
-
-
-@pytest.fixture
-async def public(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
-    """A door that others can reach."""
-    async with machine.fleet() as door:
-        yield Door(door.fleet, Guard(machine.clock, keys.file, loopback=False))
-
-
-def bearer(text: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {text}"}
-
-
-async def browse(door: Door, code: str, **headers: str) -> tuple[Answer, str]:
-    """Follow a link as a browser does; return the answer and the cookie to send from then on."""
-    answer = await door.knock("GET", f"/login?code={code}", Sec_Fetch_Site="none", **headers)
-    return answer, answer.headers.get("set-cookie", "").partition(";")[0]
+__all__ = ["keys", "locked", "public"]  # fixtures
 
 
 async def test_token_is_required_once_one_exists(locked: Door, keys: Keys) -> None:
@@ -221,64 +169,6 @@ async def test_failed_logins_of_each_client_are_limited(locked: Door, keys: Keys
     (await locked.knock("GET", "/api/sessions", **bearer("wrong"))).problem(401, "token_invalid")
 
 
-@pytest.mark.trio(run=trio.run)  # the file is changed in a thread, during which virtual time would fly
-async def test_links_are_limited_too(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    for _ in range(LOGIN_FAILURES_MAX):
-        (await locked.knock("GET", "/login?code=x")).problem(403, "link_invalid")
-    (await locked.knock("GET", "/login?code=x")).problem(429, "too_many_attempts")
-
-
-async def test_a_link_logs_one_browser_in_once(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    code = keys.link("me")
-    answer, cookie = await browse(locked, code, Host="localhost:3000")
-    assert answer.status == 303
-    set_cookie = answer.headers["set-cookie"]
-    assert cookie.startswith("fleet-3000=")
-    assert {"HttpOnly", "SameSite=Strict", "Path=/", f"Max-Age={int(COOKIE_LIFETIME_S)}"} <= set(set_cookie.split("; "))
-    assert "Secure" not in set_cookie
-    assert code not in str(answer)
-    own = {"Host": "localhost:3000", "Cookie": cookie, "Sec_Fetch_Site": "same-origin"}
-    assert answer.headers["location"] == "/"
-    assert (await locked.knock("GET", "/api/fleet/summary", **own)).status == 200
-    assert (await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **own)).status == 200
-    (await locked.knock("GET", f"/login?code={code}")).problem(403, "link_invalid")
-
-
-async def test_a_link_expires(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    code = keys.link("me")
-    await trio.sleep(LINK_LIFETIME_S)
-    (await locked.knock("GET", f"/login?code={code}")).problem(403, "link_invalid")
-
-
-async def test_the_newest_links_of_a_token_replace_its_oldest(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    keys.new("other")
-    keys.link("other")
-    first, second, *_ = [keys.link("me") for _ in range(LINKS_PER_TOKEN_MAX + 1)]
-    links = Counter(row.token for row in keys.file.read().secrets if row.kind == "link")
-    assert links == {"me": LINKS_PER_TOKEN_MAX, "other": 1}
-    assert (await browse(locked, second))[0].status == 303
-    (await locked.knock("GET", f"/login?code={first}")).problem(403, "link_invalid")
-
-
-async def test_a_head_request_does_not_use_a_link(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    code = keys.link("me")
-    head = await raw(locked, f"HEAD /login?code={code} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    assert head.status == 403
-    assert (await browse(locked, code))[0].status == 303
-
-
-async def test_foreign_page_cannot_log_a_browser_in(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    code = keys.link("me")
-    (await locked.knock("GET", f"/login?code={code}", Sec_Fetch_Site="cross-site")).problem(403, "forbidden_origin")
-    assert (await browse(locked, code))[0].status == 303
-
-
 async def test_one_kind_of_secret_is_not_accepted_for_another(locked: Door, keys: Keys) -> None:
     token = keys.new("me")
     code = keys.link("me")
@@ -287,69 +177,6 @@ async def test_one_kind_of_secret_is_not_accepted_for_another(locked: Door, keys
     (await locked.knock("GET", f"/login?code={token}")).problem(403, "link_invalid")
     _, cookie = await browse(locked, code)
     (await locked.knock("GET", "/api/sessions", **bearer(cookie.partition("=")[2]))).problem(401, "token_invalid")
-
-
-async def test_a_cookie_is_for_the_servers_own_pages(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    _, cookie = await browse(locked, keys.link("me"), Host="fleet.example")
-    own = {"Host": "fleet.example", "Cookie": cookie}
-    for headers in (
-        {"Sec_Fetch_Site": "same-site"},
-        {"Sec_Fetch_Site": "cross-site"},
-        {"Origin": "https://evil.example"},
-        {"Origin": "https://fleet.example.evil.example"},
-        {"Origin": "null"},
-        {"Origin": "https://"},
-    ):
-        (await locked.knock("GET", "/api/sessions", **own, **headers)).problem(403, "forbidden_origin")
-    # A proxy in front speaks TLS: the scheme is not the one that arrives here.
-    assert (await locked.knock("GET", "/api/sessions", **own, Origin="https://fleet.example")).status == 200
-
-
-async def test_a_cookie_set_over_tls_is_secure(public: Door, keys: Keys) -> None:
-    keys.new("me")
-    proxied = {"X_Forwarded_Proto": "https", "X_Forwarded_For": "10.0.0.1", "Host": "fleet.example"}
-    answer, cookie = await browse(public, keys.link("me"), **proxied)
-    assert "Secure" in answer.headers["set-cookie"]
-    assert (await public.knock("GET", "/api/sessions", **proxied, Cookie=cookie)).status == 200
-
-
-async def test_revoking_logs_browsers_out(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    _, cookie = await browse(locked, keys.link("me"))
-    waiting = keys.link("me")
-    keys.revoke("me")
-    (await locked.knock("GET", "/api/sessions", Cookie=cookie)).problem(401, "token_invalid")
-    (await locked.knock("GET", f"/login?code={waiting}")).problem(403, "link_invalid")
-
-
-async def test_logging_out_forgets_the_cookie_and_not_the_token(locked: Door, keys: Keys) -> None:
-    token = keys.new("wall", "viewer")
-    _, cookie = await browse(locked, keys.link("wall"))
-    left = await locked.knock("POST", "/logout", Cookie=cookie)
-    assert (left.status, "Max-Age=0" in left.headers["set-cookie"]) == (204, True)
-    (await locked.knock("GET", "/api/sessions", Cookie=cookie)).problem(401, "token_invalid")
-    assert (await locked.knock("POST", "/logout", **bearer(token))).status == 204
-    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
-
-
-async def test_the_browsers_of_a_token_are_limited(locked: Door, keys: Keys) -> None:
-    keys.new("me")
-    cookies = [(await browse(locked, keys.link("me")))[1] for _ in range(COOKIES_PER_TOKEN_MAX + 1)]
-    statuses = [(await locked.knock("GET", "/api/sessions", Cookie=cookie)).status for cookie in cookies]
-    assert statuses == [401] + [200] * COOKIES_PER_TOKEN_MAX
-
-
-async def test_a_cookie_ends_with_its_token(locked: Door, keys: Keys) -> None:
-    keys.new("me", lifetime_s=60)
-    answer, cookie = await browse(locked, keys.link("me"))
-    assert "Max-Age=60" in answer.headers["set-cookie"]
-    await trio.sleep(60)
-    (await locked.knock("GET", "/api/sessions", Cookie=cookie)).problem(401, "token_invalid")
-
-
-async def test_an_old_cookie_is_ignored_where_no_token_is_needed(locked: Door) -> None:
-    assert (await locked.knock("GET", "/api/sessions", Cookie="fleet=fleet_0_0")).status == 200
 
 
 async def test_server_that_other_machines_can_reach_needs_a_token(public: Door, keys: Keys) -> None:

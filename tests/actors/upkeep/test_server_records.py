@@ -21,7 +21,7 @@ from fleet.limits import (
 )
 from tests.fakes.memory_log import KEY
 from tests.gateway.door import Door, Machine
-from tests.gateway.test_tokens import Keys, bearer, browse
+from tests.gateway.keys import Keys, bearer, browse
 
 
 def facts(keys: Keys, run_id: str, version: str = "1.0") -> ServerFacts:

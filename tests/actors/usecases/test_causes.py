@@ -9,7 +9,7 @@ import trio
 from fleet.gateway.server.guard import Guard
 from fleet.limits import IDLE_TIMEOUT_S
 from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
-from tests.gateway.test_tokens import Keys, bearer
+from tests.gateway.keys import Keys, bearer
 
 
 async def events(door: Door, token: str, stream: str) -> list[dict[str, Any]]:
