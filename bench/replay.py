@@ -24,6 +24,8 @@ from fleet.events.codec import decode
 from fleet.events.lmdb_log import LmdbLog
 
 SESSIONS = 400
+FOLDED_PER_S = 180_000
+"""5.5 µs an event, of which 0.5 inflate what is compressed and 0.6 prove that each payload has its digest."""
 
 
 class _Bare:
@@ -96,7 +98,7 @@ def main() -> list[Figure]:
     return show(
         "replay: a realistic mix of session events, against LMDB + msgspec by hand without a fold",
         [
-            Figure("decoded and folded by the session's decider", folded, "/s", least, at_least=250_000),
+            Figure("decoded and folded by the session's decider", folded, "/s", least, at_least=FOLDED_PER_S),
             Figure("decoded", decoded, "/s", least),
             Figure("decoded with envelopes", enveloped, "/s", least),
         ],
