@@ -40,7 +40,7 @@ from fleet.limits import (
     INSTANCES_MAX,
     MEMORY_FREE_BYTES_MIN,
 )
-from fleet.ports import LOCAL, Clock, Host, HostPorts, Hosts, Ids, OpenCode, WebhookSecrets, WebhookSender
+from fleet.ports import LOCAL, Clock, Host, HostInfo, HostPorts, Hosts, Ids, OpenCode, WebhookSecrets, WebhookSender
 from fleet.projections.inflight import InFlight
 from fleet.projections.views import Views
 
@@ -157,7 +157,10 @@ class ActorRegistries(msgspec.Struct, frozen=True):
 
 
 class Context:
-    """All of it. `actors` is set once, by supervision.py, before the first actor runs."""
+    """All of it. `actors` is set once, by supervision.py, before the first actor runs.
+
+    `live` has what each host said last, `local` included (upkeep/host_records.py).
+    """
 
     actors: ActorRegistries
 
@@ -167,6 +170,7 @@ class Context:
         self.clock = ports.clock
         self.ids = ports.ids
         self.hosts = with_problems(ports.hosts)
+        self.live: dict[str, HostInfo] = {}
         self._at: dict[str, Host] = {}
         self.local = self.at(LOCAL)
         self.webhook_secrets = with_problems(ports.webhook_secrets)

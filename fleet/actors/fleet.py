@@ -12,7 +12,6 @@ from prometheus_client import Histogram
 from fleet.actors.context import Context
 from fleet.actors.effects.shared import SharedEffects
 from fleet.actors.runtime.supervisor import Supervisor
-from fleet.actors.upkeep.host_records import HostRecords
 from fleet.actors.upkeep.retention import due
 from fleet.actors.upkeep.server_records import ServerRecords
 from fleet.actors.usecases.forks import Forks
@@ -44,7 +43,6 @@ class Fleet:
         projections: Projections,
         effects: SharedEffects,
         records: ServerRecords,
-        host_records: HostRecords,
         *,
         command_seconds: Histogram,
         traces: "Traces | None",
@@ -88,7 +86,7 @@ class Fleet:
         self.rebinding = Rebinding(context, self.roots)
         self.trust = Trust(context, self.sessions)
         self.repositories = Repositories(context, effects.known_offers, self.roots)
-        self.hosts = HostUseCases(context, host_records.live)
+        self.hosts = HostUseCases(context)
         self.webhooks = WebhookUseCases(context)
         # The state of the server.
         self.read_only = read_only

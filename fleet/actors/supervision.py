@@ -65,7 +65,6 @@ class Supervision:
             projections,
             effects,
             records,
-            host_records,
             command_seconds=seconds,
             traces=traces,
             directory=stores.directory,

@@ -91,6 +91,7 @@ class FakeMachine:
         self.removals = FakeRemovals(self.disk)
         self.scripts: FakeScripts | JoinedScripts = FakeScripts(FakeScriptsWorld())
         self.shells = FakeShells()
+        self.disk_free_bytes = 100 * 1024**3
         self.powered = True
         self.connected = True
         self.agent_up = True
@@ -139,7 +140,7 @@ class FakeMachine:
             cpus=self.cpus,
             memory_bytes=self.memory_mb * MIB,
             memory_free_bytes=self.world.free_memory_bytes,
-            disk_free_bytes=100 * 1024**3,
+            disk_free_bytes=self.disk_free_bytes,
             clock_ms=EPOCH_MS + int(trio.current_time() * 1000),
         )
 

@@ -42,6 +42,7 @@ from fleet.limits import (
     ABORT_GRACE_S,
     DELIVERY_CONFIRM_TIMEOUT_S,
     DELIVERY_LATE_GRACE_S,
+    DISK_FREE_BYTES_MIN,
     OPENCODE_REFUSED_S,
     REPLY_RETRY_S,
     TURN_POLL_S,
@@ -51,7 +52,7 @@ from fleet.limits import (
     TURN_SILENCE_S,
     TURN_UNKNOWN_STEPS_MAX,
 )
-from fleet.ports import Message, OpenCode
+from fleet.ports import LOCAL, Message, OpenCode
 
 _log = structlog.get_logger(__name__)
 
@@ -251,7 +252,8 @@ class TurnEffects:
         number = effect.number
         self._conversations.of(session_id).next_turn = number + 1
         if verdict.outcome == "failed":
-            await report(ReportTurnFailed(number=number, code=verdict.code, detail=verdict.detail, at_ms=self._now()))
+            code, detail = self._why_failed(effect.instance_id, verdict)
+            await report(ReportTurnFailed(number=number, code=code, detail=detail, at_ms=self._now()))
             return
         await report(
             ReportTurnEnded(
@@ -263,6 +265,14 @@ class TurnEffects:
                 moves=why_drained(self._context, effect.instance_id),
             )
         )
+
+    def _why_failed(self, instance_id: str, verdict: TurnResult) -> tuple[str, str]:
+        """Return code and detail of a failure. OpenCode does not say that the disk of its host is full."""
+        host = self._context.host_of_instance(instance_id).name
+        said = self._context.live.get(host)
+        if host == LOCAL or said is None or said.disk_free_bytes >= DISK_FREE_BYTES_MIN:
+            return verdict.code, verdict.detail
+        return "disk_full", f"the disk of the host {host} is full: {verdict.detail}"
 
     async def record(
         self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None, report: Reporter

@@ -15,7 +15,7 @@ from fleet.core import hosts as m
 from fleet.errors import Problem
 from fleet.events.envelope import Cause
 from fleet.limits import HOST_GRACE_MARGIN_S, HOST_REPORT_S, HOST_RETRY_S
-from fleet.ports import EngineDown, EngineUp, HostEvent, HostInfo, HostLost, HostSilent, HostUp
+from fleet.ports import EngineDown, EngineUp, HostEvent, HostLost, HostSilent, HostUp
 
 _log = structlog.get_logger(__name__)
 
@@ -24,10 +24,9 @@ _UNREPORTED = "it has not answered since the server started"
 
 
 class HostRecords:
-    """The records of one Fleet. `live` has what each host said last, `local` included."""
+    """The records of one Fleet."""
 
     def __init__(self, context: Context) -> None:
-        self.live: dict[str, HostInfo] = {}
         self._context = context
         self._lease_s = context.policy.host_lease_s
         self._reported: set[str] = set()
@@ -54,7 +53,7 @@ class HostRecords:
     async def _note(self, news: HostEvent) -> None:
         name = _name_of(news)
         if isinstance(news, HostUp):
-            self.live[news.info.name] = news.info
+            self._context.live[news.info.name] = news.info
         if name is not None:
             self._reported.add(name)
         self._unrecorded.pop(name, None)

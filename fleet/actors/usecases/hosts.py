@@ -1,6 +1,5 @@
 """The use cases of hosts: what is known of each, and draining."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from fleet.actors.caller import Caller
@@ -21,11 +20,10 @@ class HostView(NamedTuple):
 
 
 class HostUseCases:
-    """The hosts of one Fleet; `live` has what each said last."""
+    """The hosts of one Fleet."""
 
-    def __init__(self, context: Context, live: Mapping[str, HostInfo]) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._live = live
 
     def views(self) -> list[HostView]:
         """Return the server's machine, then the others in the order in which they were first seen."""
@@ -71,7 +69,7 @@ class HostUseCases:
         processes = sum(each.host == known.name for each in views.instances.alive())
         current = (each for each in views.sessions if each.ended_at_ms is None or each.phase == "disconnected")
         sessions = sum(self.name_of(each.workspace_id) == known.name for each in current)
-        return HostView(known, self._live.get(known.name), processes, sessions)
+        return HostView(known, self._context.live.get(known.name), processes, sessions)
 
 
 def _engine_words(lost: m.EngineLost) -> str:

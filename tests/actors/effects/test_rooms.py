@@ -206,3 +206,13 @@ async def test_creation_fails_with_the_reason_when_no_host_answers_for_long(clus
         failed = await wide.fleet.views.sessions.wait(wide.fleet.views.sessions.ids()[-1], lambda s: s.phase == "error")
     assert failed.failure is not None
     assert (failed.failure.code, failed.failure.step) == ("host_unreachable", "workspace")
+
+
+async def test_a_turn_that_fails_on_a_host_with_a_full_disk_says_so(machine: Machine, cluster: FakeCluster) -> None:
+    cluster.machines["n1"].disk_free_bytes = 1
+    async with machine.fleet() as door:
+        session = await create(door, worktree(host="n1"))
+        failed = await door.prompt(session.id, "fail")
+    assert failed["status"] == "error"
+    assert failed["failure"]["code"] == "disk_full"
+    assert failed["failure"]["detail"].startswith("the disk of the host n1 is full: ")
