@@ -51,12 +51,20 @@ class ServerCrashed(Event, frozen=True, kw_only=True):
 
 
 class TokenMade(Event, frozen=True, kw_only=True):
-    """An access token was made at `made_at_ms`, perhaps while no server ran."""
+    """An access token was made at `made_at_ms`, perhaps while no server ran.
+
+    `again`: the log knows the name, and the token has other terms now: another secret, role or end, or it is not
+    revoked any more. The token file was changed by hand, or the token made again after the file was removed.
+    `fingerprint` is made of the digests of its secrets, and shows only whether they are the same; None in events of
+    older servers.
+    """
 
     name: str
     role: TokenRole
     made_at_ms: int
     expires_at_ms: int | None = None
+    fingerprint: str | None = None
+    again: bool = False
 
 
 class TokenRevoked(Event, frozen=True, kw_only=True):
@@ -175,10 +183,11 @@ class KnownToken(msgspec.Struct, frozen=True):
     made_at_ms: int
     expires_at_ms: int | None = None
     revoked_at_ms: int | None = None
+    fingerprint: str | None = None
 
 
 class NoteTokens(Command, frozen=True, kw_only=True):
-    """Record which of these tokens were made and revoked since the last look, or with `expiry` which have expired."""
+    """Record which of these tokens were made, changed or revoked since the last look; `expiry`: which expired."""
 
     tokens: tuple[KnownToken, ...]
     expiry: bool = False
@@ -194,11 +203,11 @@ ServerCommand = StartServer | StopServer | NoteTokens | NoteFact
 
 
 class State(msgspec.Struct, frozen=True):
-    """The run that has not ended, and the names of the tokens that were ever made, revoked and expired."""
+    """The run that has not ended, and by name the tokens that were ever made, and which are revoked and expired."""
 
     id: str
     run: ServerStarted | None = None
-    made: tuple[str, ...] = ()
+    made: dict[str, TokenMade] = {}
     revoked: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
 
@@ -244,19 +253,33 @@ def _start(command: StartServer, state: State) -> tuple[ServerEvent, ...]:
 def _changed(command: NoteTokens, state: State) -> tuple[ServerEvent, ...]:
     events: list[ServerEvent] = []
     for token in command.tokens:
-        if token.name not in state.made:
+        is_known, is_changed = token.name in state.made, _is_changed(token, state)
+        if is_changed or not is_known:
             events.append(
                 TokenMade(
                     name=token.name,
                     role=token.role,
                     made_at_ms=token.made_at_ms,
                     expires_at_ms=token.expires_at_ms,
+                    fingerprint=token.fingerprint,
+                    again=is_known,
                     at_ms=command.at_ms,
                 )
             )
-        if token.revoked_at_ms is not None and token.name not in state.revoked:
+        if token.revoked_at_ms is not None and (is_changed or token.name not in state.revoked):
             events.append(TokenRevoked(name=token.name, revoked_at_ms=token.revoked_at_ms, at_ms=command.at_ms))
     return tuple(events)
+
+
+def _is_changed(token: KnownToken, state: State) -> bool:
+    """Return whether a token of this name was recorded with other terms."""
+    known = state.made.get(token.name)
+    if known is None:
+        return False
+    is_revived = token.revoked_at_ms is None and token.name in state.revoked
+    other_secret = known.fingerprint not in (None, token.fingerprint)
+    other_terms = (known.role, known.expires_at_ms) != (token.role, token.expires_at_ms)
+    return is_revived or other_secret or other_terms
 
 
 def _expired(command: NoteTokens, state: State) -> tuple[ServerEvent, ...]:
@@ -278,7 +301,8 @@ def evolve(state: State, event: ServerEvent) -> State:
         case ServerStopped() | ServerCrashed():
             return replace(state, run=None)
         case TokenMade(name=name):
-            return replace(state, made=(*state.made, name))
+            revoked, expired = (tuple(each for each in some if each != name) for some in (state.revoked, state.expired))
+            return replace(state, made={**state.made, name: event}, revoked=revoked, expired=expired)
         case TokenRevoked(name=name):
             return replace(state, revoked=(*state.revoked, name))
         case TokenExpired(name=name):

@@ -304,7 +304,9 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     ),
     server.ServerStopped: lambda _: "The server stopped in order",
     server.ServerCrashed: lambda e: f"The server that started at {rfc3339(e.started_at_ms)} had ended without a stop",
-    server.TokenMade: lambda e: f"The token {e.name} was made, for a role of {e.role}",
+    server.TokenMade: lambda e: (
+        f"The token {e.name} was made{' again, or changed by hand' if e.again else ''}, for a role of {e.role}"
+    ),
     server.TokenRevoked: lambda e: f"The token {e.name} was revoked",
     server.TokenExpired: lambda e: f"The token {e.name} expired",
     server.LoginLinkMade: lambda e: f"A link that logs in as {e.token} was made{_again(e)}",

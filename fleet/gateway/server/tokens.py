@@ -281,11 +281,28 @@ def local_token(directory: Path) -> Generator[str]:
 
 
 def known_tokens(register: Register) -> list[KnownToken]:
-    """Return the tokens without anything that proves them, for the log."""
+    """Return the tokens without anything that proves them, for the log.
+
+    Of several with one name, which only a person can have written, it is the one that counts.
+    """
     return [
-        KnownToken(token.name, token.role, token.created_at_ms, token.expires_at_ms, token.revoked_at_ms)
+        KnownToken(
+            token.name,
+            token.role,
+            token.created_at_ms,
+            token.expires_at_ms,
+            token.revoked_at_ms,
+            _fingerprint(register, token.name),
+        )
         for token in register.tokens
+        if token is register.find(token.name)
     ]
+
+
+def _fingerprint(register: Register, name: str) -> str:
+    """Return what shows whether a token still has the same secrets, and tells nothing of them."""
+    rows = sorted((row.id, row.digest) for row in register.secrets if (row.token, row.kind) == (name, "bearer"))
+    return _digest(repr(rows))[:16]
 
 
 def _known(register: Register, name: str) -> Token:

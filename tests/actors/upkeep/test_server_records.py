@@ -1,16 +1,18 @@
 """The log tells what happens to the server itself: starts, crashes, tokens, refused requests, proofs, exports."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import trio
+from msgspec.structs import replace
 
 from fleet.actors.upkeep.server_records import ServerFacts
 from fleet.core.server import BackupMade
 from fleet.events import codec
 from fleet.events.envelope import Cause
 from fleet.gateway.server.guard import Guard
-from fleet.gateway.server.tokens import known_tokens
+from fleet.gateway.server.tokens import Register, known_tokens, revoke
 from fleet.limits import (
     LINK_LIFETIME_S,
     LOGIN_FAILURES_MAX,
@@ -59,6 +61,48 @@ async def test_starts_stops_and_crashes_are_recorded(machine: Machine, tmp_path:
             ("server.stopped", "local", {"run_id": "two"}),
             ("server.started", "local", {"run_id": "three", "version": "1.1"}),
         ]
+
+
+async def test_token_that_was_changed_by_hand_is_recorded_again(machine: Machine, tmp_path: Path) -> None:
+    """Its name is known, but not its secret, its role or that it is valid again."""
+    keys = Keys(tmp_path, machine)
+    for name in ("ann", "ben", "eve"):
+        keys.new(name, "viewer")
+    keys.revoke("eve")
+    machine.facts = facts(keys, "one")
+    async with machine.fleet() as door:
+
+        async def recorded_after(edit: Callable[[Register], Register]) -> list[tuple[str, str, dict[str, Any]]]:
+            before = len(told(door))
+            keys.file.change(lambda register: (edit(register), None))
+            await trio.sleep(3 * TOKEN_LOOK_S)
+            return told(door, "name", "role", "again")[before:]
+
+        def of_another(register: Register) -> Register:
+            _, ben, _ = register.secrets
+            return replace(register, secrets=tuple(replace(each, digest=ben.digest) for each in register.secrets))
+
+        def operator(register: Register) -> Register:
+            ann, ben, eve = register.tokens
+            return replace(register, tokens=(ann, replace(ben, role="operator"), eve, replace(ben, role="viewer")))
+
+        def valid(register: Register) -> Register:
+            return replace(register, tokens=tuple(replace(each, revoked_at_ms=None) for each in register.tokens))
+
+        def revoked(register: Register) -> Register:
+            return revoke(register, ["eve"], machine.clock.now_ms())[0]
+
+        made = ("token.made", "local")
+        ann, eve = ({"name": name, "role": "viewer", "again": True} for name in ("ann", "eve"))
+        assert await recorded_after(lambda register: register) == []
+        assert await recorded_after(of_another) == [
+            (*made, ann),
+            (*made, eve),
+            ("token.revoked", "local", {"name": "eve"}),
+        ]
+        assert await recorded_after(operator) == [(*made, {"name": "ben", "role": "operator", "again": True})]
+        assert await recorded_after(valid) == [(*made, eve)]
+        assert await recorded_after(revoked) == [("token.revoked", "local", {"name": "eve"})]
 
 
 async def test_start_records_a_head_that_the_log_contradicts(machine: Machine, tmp_path: Path) -> None:

@@ -219,7 +219,8 @@ const SENTENCES: Table = {
       : `The log was verified${again(data)}: it is damaged from event ${data.first_break} on`,
   "server.log-exported": data => `The events ${data.after + 1} to ${data.through} were exported${again(data)}`,
   "server.backup-made": data => `The data was backed up to ${oneLine(data.directory)}, up to event ${data.through}`,
-  "token.made": data => `The access token ${quoted(data.name)} was made (${data.role})`,
+  "token.made": data =>
+    `The access token ${quoted(data.name)} was made${data.again ? " again, or changed by hand" : ""} (${data.role})`,
   "token.revoked": data => `The access token ${quoted(data.name)} was revoked`,
   "login.link-made": data => `A link that logs in as ${quoted(data.token)} was made${again(data)}`,
   "login.made": data =>
