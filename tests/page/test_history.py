@@ -1,7 +1,8 @@
-"""Point 7 of the dashboard: the history's full-text search, and the log as sentences with who and why."""
+"""Point 7 of the dashboard: the history's full-text search, the log as sentences with who and why, earlier files."""
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -107,3 +108,30 @@ def test_axe_finds_nothing(
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.wait_for_load_state("networkidle")
     accessible(page)
+
+
+def test_files_as_of_a_call_are_opened_from_its_card(
+    page: Page, fleet: Server, tmp_path: Path, accessible: Callable[[Page], None]
+) -> None:
+    """Its snapshot is that of the end of the first turn, because a slow machine takes none within a turn."""
+    item = fleet.create(repository(tmp_path / "mill"), 'write note.txt: "one"\n---\nsay "Written."')
+    fleet.settled(item["id"])
+    (taken,) = fleet.call("GET", f"/log?session={item['id']}&type=session.changes-recorded")
+    messages = fleet.call("GET", f"/sessions/{item['id']}/messages")["messages"]
+    (call,) = (part["id"] for message in messages for part in message["parts"] if part["type"] == "tool")
+    snapshot = {"number": 1, "part_id": call, "tool": "write", "tree": taken["data"]["tree"]}
+    taken |= {"type": "session.step-snapshot-taken", "data": taken["data"] | snapshot}
+    page.route("**/api/log?*type=session.step-snapshot-taken*", lambda route: route.fulfill(json=[taken]))
+    fleet.prompt(item["id"], 'write note.txt: "two"\n---\nbash "echo 1"\n---\nsay "Written again."')
+    fleet.settled(item["id"])
+    page.goto(f"/s/{item['id']}")
+    link = page.get_by_role("log", name="Transcript").get_by_role("link", name="Files as of here")
+    expect(link).to_have_count(1)  # of three calls one has a snapshot
+    accessible(page)
+    link.press("Enter")
+    expect(page.get_by_text("after turn 1")).to_be_visible()
+    page.get_by_role("treeitem", name="note.txt").click()
+    expect(page.get_by_role("region", name="Content")).to_contain_text("one")
+    page.get_by_role("button", name="Back to now").click()
+    page.get_by_role("treeitem", name="note.txt").click()
+    expect(page.get_by_role("region", name="Content")).to_contain_text("two")

@@ -4,7 +4,7 @@ import { firstLines, lastLines, runsOf } from "../src/core/ansi.ts";
 import { blocksOf, NO_BLOCKS } from "../src/core/blocks.ts";
 import { decoded } from "../src/core/entities.ts";
 import { commandIn, completed, fits, mimeOf, triggerAt } from "../src/core/prompting.ts";
-import { indexTurns, rowsOf } from "../src/core/rows.ts";
+import { indexTurns, rowsOf, turnOf } from "../src/core/rows.ts";
 import { readPatch, replaced } from "../src/core/small-diff.ts";
 import { resultOf, shellOutput, subjectOf } from "../src/core/tools.ts";
 import { Transcript } from "../src/core/transcript.ts";
@@ -188,6 +188,11 @@ describe("rows", () => {
     expect(rowsOf(transcript, turns).map(row => row.key)).toEqual(["m1", "m2b", "turn-1", "m3", "m4b"]);
     const ended = indexTurns([turn(1, "m1", "2026"), turn(2, "m3", "2026")]);
     expect(rowsOf(transcript, ended).map(row => row.key)).toEqual(["m1", "m2b", "turn-1", "m3", "m4b", "turn-2"]);
+  });
+
+  it("belong to the last turn that began before their message", () => {
+    const turns = indexTurns([turn(1, "m1", "2026"), turn(2, "m3", null)]);
+    expect(["m0", "m1", "m2", "m3", "m4"].map(id => turnOf(turns, id)?.number)).toEqual([undefined, 1, 1, 2, 2]);
   });
 });
 

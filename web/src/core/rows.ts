@@ -23,6 +23,11 @@ export function indexTurns(turns: readonly TurnItem[]): TurnIndex {
   };
 }
 
+/** Return the turn that a message belongs to: the last that began until then, because OpenCode's ids ascend. */
+export function turnOf(turns: TurnIndex, messageId: string): TurnItem | undefined {
+  return [...turns.byNumber.values()].findLast(turn => turn.messageId <= messageId);
+}
+
 /** Return the rows of what the transcript holds. */
 export function rowsOf(transcript: Transcript, turns: TurnIndex): readonly Row[] {
   const rows: Row[] = [];

@@ -1,13 +1,15 @@
 /** The documents of a session's page, read over REST, and read again after events that change them. */
-import { keepPreviousData, type UseQueryResult, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, type UseQueryResult, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import type { FileItem, SessionDetail, TodoItem, WorkspaceDetail } from "../wire/api.ts";
+import type { AuditEvent } from "../wire/events.ts";
 import type { ConversationItem, EventType, LoggedEvent, QueuedItem, TurnItem } from "../wire/types.ts";
-import { api } from "./api.ts";
+import { api, type Read, read } from "./api.ts";
+import { askLog } from "./log.ts";
 import { useDocument } from "./queries.ts";
 import type { OpenTranscript } from "./transcripts.ts";
 
-type What = "detail" | "turns" | "todos" | "queue" | "conversations" | "files" | "workspace";
+type What = "detail" | "turns" | "todos" | "queue" | "conversations" | "files" | "workspace" | "snapshots";
 
 function key(what: What, id: string, at: number | null): readonly unknown[] {
   return ["session", id, what, at];
@@ -20,6 +22,7 @@ const TOUCHES: Readonly<Partial<Record<EventType, readonly What[]>>> = {
   "session.prompt-edited": ["queue"],
   "session.turn-started": ["queue", "turns"],
   "session.turn-steered": ["queue", "turns"],
+  "session.step-snapshot-taken": ["snapshots"],
   "session.changes-recorded": ["turns", "files", "workspace"],
   "session.turn-ended": ["turns", "todos", "conversations", "detail", "files"],
   "session.turn-failed": ["turns", "todos", "conversations", "detail", "files"],
@@ -99,6 +102,33 @@ export function useFile(id: string, path: string, at: number | null): UseQueryRe
       ? api.GET("/api/sessions/{session_id}/files", { params })
       : api.GET("/api/sessions/{session_id}/files/{path}", { params: { ...params, path: { ...params.path, path } } }),
   );
+}
+
+/** Return after which calls of a turn a snapshot of the files was taken: its position in the log by the part's id. */
+export function useSnapshots(id: string, turn: TurnItem | undefined): ReadonlyMap<string, number> {
+  const { data } = useQuery({
+    queryKey: [...key("snapshots", id, null), turn?.number, turn?.endPosition],
+    queryFn: () => (turn === undefined ? NO_SNAPSHOTS : snapshotsIn(id, turn)),
+    enabled: turn !== undefined,
+    staleTime: Number.POSITIVE_INFINITY, // of a running turn, an event tells of each new one
+  });
+  return data ?? NO_SNAPSHOTS;
+}
+
+const NO_SNAPSHOTS: ReadonlyMap<string, number> = new Map();
+
+async function snapshotsIn(id: string, turn: TurnItem): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  const type = "session.step-snapshot-taken";
+  const end = turn.endPosition === null ? {} : { before: turn.endPosition };
+  for (let after: number | null = turn.position; after !== null; ) {
+    const { body, goOn }: Read<AuditEvent[]> = await read(askLog({ session: id, type, after, limit: 200, ...end }));
+    for (const event of body)
+      if (event.type === type && !event.erased && event.data.number === turn.number)
+        found.set(event.data.part_id, event.position);
+    after = goOn;
+  }
+  return found;
 }
 
 /** The session's workspace as it is now. */

@@ -8,6 +8,7 @@ import { cx } from "../../../ui/cx.ts";
 import type { ToolPart } from "../../../wire/opencode.ts";
 import { useOpen } from "../open.tsx";
 import { useOpened } from "../transcript/opened.ts";
+import { FilesHere } from "./files-here.tsx";
 import style from "./tools.module.css";
 
 /** No duration is shown for calls that took less. */
@@ -55,6 +56,7 @@ export function Card({ part, note, isOpenAtFirst = false, isEmpty = false, besid
         <div id={id} className={style.body}>
           {children}
           {part.error !== "" && <pre className={style.error}>{plain(unstyled(part.error.slice(0, 4_000)))}</pre>}
+          <FilesHere part={part} />
         </div>
       )}
     </div>
