@@ -23,7 +23,8 @@ from fleet.events.envelope import Cause
 from fleet.events.lmdb_blobs import LmdbBlobs
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.read_only import reading_directory
-from fleet.gateway.server.tokens import TokenFile, issue
+from fleet.gateway.server.tokens import TokenFile, issue, link, revoke
+from fleet.limits import LINK_LIFETIME_S
 from fleet.wire.enums import Role
 from fleet.wire.frames import Event
 from tests.core import sessions
@@ -122,6 +123,38 @@ async def test_a_viewer_verifies_and_an_operator_tries_rules_without_a_change(da
         refused = await http.post("/policy/try", headers=viewer, json=rules)
         assert (refused.status_code, refused.json()["code"]) == (403, "read_only")
     assert content(data) == before
+
+
+async def test_browser_logs_in_and_out_without_a_change(data: Path) -> None:
+    tokens = TokenFile(data)
+    tokens.change(partial(issue, name="ann", role="viewer", now_ms=1, expires_at_ms=None))
+    now_ms = SystemClock().now_ms()
+    codes = [tokens.change(partial(link, name="ann", now_ms=now_ms, lifetime_s=LINK_LIFETIME_S)) for _ in range(2)]
+    before = content(data)
+    async with reading(data) as http:
+        for code in codes:
+            http.cookies.clear()
+            assert (await http.get("/sessions")).status_code == 401
+            assert (await http.get(http.base_url.join(f"/login?code={code}"))).status_code == 303
+            assert (await http.get("/sessions")).status_code == 200
+            assert (await http.get(http.base_url.join(f"/login?code={code}"))).status_code == 403, "a link works once"
+        [(name, cookie)] = http.cookies.items()
+        assert (await http.post(http.base_url.join("/logout"))).status_code == 204
+        assert (await http.get("/sessions", headers={"Cookie": f"{name}={cookie}"})).status_code == 401
+    assert content(data) == before
+
+
+async def test_token_that_is_revoked_meanwhile_opens_nothing(data: Path) -> None:
+    tokens = TokenFile(data)
+    secret = tokens.change(partial(issue, name="ann", role="viewer", now_ms=1, expires_at_ms=None))
+    code = tokens.change(partial(link, name="ann", now_ms=SystemClock().now_ms(), lifetime_s=LINK_LIFETIME_S))
+    async with reading(data) as http:
+        assert (await http.get(http.base_url.join(f"/login?code={code}"))).status_code == 303
+        for headers in ({}, {"Authorization": f"Bearer {secret}"}):
+            assert (await http.get("/sessions", headers=headers)).status_code == 200
+        tokens.change(partial(revoke, names=["ann"], now_ms=2))
+        for headers in ({}, {"Authorization": f"Bearer {secret}"}):
+            assert (await http.get("/sessions", headers=headers)).status_code == 401
 
 
 async def test_a_copy_can_be_read_beside_another_reader_and_not_written_meanwhile(data: Path, tmp_path: Path) -> None:

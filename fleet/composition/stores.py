@@ -37,7 +37,6 @@ from fleet.projections.store import LmdbViewStore, UnchangedViewStore
 if TYPE_CHECKING:
     from fleet.traces import Traces
 
-_TOKENS: Final = "tokens.json"
 _SQLITE: Final = ("history.sqlite", "index.sqlite")
 _IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private directory in it, where the disk is full
 
@@ -89,7 +88,7 @@ def open_read_only(data_dir: Path) -> Generator[OpenStores]:
         # Without the key the seals of the files cannot be checked.
         history, index = (None if log.sealer is None else scratch / name for name in _SQLITE)
         stores = Stores(log, blobs, views, history, index, data_dir, log.sealer, _left_out(data_dir, log))
-        yield OpenStores(None, stores, TokenFile(scratch), read_local_token(data_dir), data_id)
+        yield OpenStores(None, stores, TokenFile(data_dir, read_only=True), read_local_token(data_dir), data_id)
 
 
 def _left_out(data_dir: Path, log: LmdbLog | UnchangedLog) -> int:
@@ -110,8 +109,7 @@ def has_room(data_dir: Path) -> bool:
 def _scratch(data_dir: Path) -> Generator[Path]:
     """Copy the files that change while they are read into a temporary directory."""
     models = (data_dir / "views" / f"{name}{end}" for name in _SQLITE for end in ("", SEAL))
-    sources = [data_dir / _TOKENS, *models]
-    copied = [file for file in sources if file.exists()]
+    copied = [file for file in models if file.exists()]
     needed_bytes = sum(file.stat().st_size for file in copied) + MIB
     places = [place for place in (Path(tempfile.gettempdir()), _IN_MEMORY) if _free_in(place) > 2 * needed_bytes]
     if not places:

@@ -12,10 +12,11 @@ import hmac
 import os
 import re
 import secrets
+import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, Self, TypeVar
 
 import msgspec
 import structlog
@@ -191,21 +192,48 @@ def forget_cookie(register: Register, secret_id: str | None) -> tuple[Register, 
     return replace(register, secrets=kept), None if gone is None else gone.token
 
 
+class _InMemory(NamedTuple):
+    """The secrets that a read-only server has made and deleted since its start."""
+
+    made: tuple[Secret, ...] = ()
+    deleted: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, register: Register, on_disk: Register) -> Self:
+        """Return what makes this register of that on disk."""
+        known, kept = ({row.id for row in each.secrets} for each in (on_disk, register))
+        return cls(tuple(row for row in register.secrets if row.id not in known), frozenset(known - kept))
+
+    def over(self, on_disk: Register) -> Register:
+        """Return the register on disk with these changes."""
+        if not self.made and not self.deleted:
+            return on_disk
+        kept = (row for row in on_disk.secrets if row.id not in self.deleted)
+        return replace(on_disk, secrets=(*kept, *self.made))
+
+
 class TokenFile:
     """The register on disk. A read returns the current file, also after another process has replaced it.
 
-    Without `threads` all work is done in the calling task, for virtual time, which does not wait for threads.
+    Without `threads` all work is done in the calling task, for virtual time, which does not wait for threads. With
+    `read_only` nothing is written: logins and log-outs are kept in memory, over what the file has.
     """
 
-    def __init__(self, directory: Path, *, threads: bool = True) -> None:
+    def __init__(self, directory: Path, *, threads: bool = True, read_only: bool = False) -> None:
         self._directory = directory
         self._threads = threads
+        self._read_only = read_only
+        self._changing = threading.Lock()
+        self._in_memory = _InMemory()
         self._file = directory / "tokens.json"
         # Threads read too: what was seen and what it held change together, or a revoked token might stay good.
         self._known: tuple[tuple[int, ...] | None, Register] = (None, Register())
 
     def read(self) -> Register:
         """Return the register; it is read again only if the file was replaced. Raises `Unavailable`."""
+        return self._in_memory.over(self._on_disk())
+
+    def _on_disk(self) -> Register:
         try:
             status = self._file.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -227,6 +255,12 @@ class TokenFile:
 
         Other changes wait, of other processes as well. Raises `Unavailable`, `OSError` and the errors of `change`.
         """
+        if self._read_only:
+            with self._changing:
+                on_disk = self._on_disk()
+                after, result = change(self._in_memory.over(on_disk))
+                self._in_memory = _InMemory.of(after, on_disk)
+            return result
         with self._alone():
             before = self.read()
             after, result = change(before)
