@@ -93,6 +93,7 @@ class Connections:
         self._clients: dict[str, OpenCode] = {}
         self._nurseries: dict[str, trio.Nursery] = {}
         self._opened: dict[str, trio.Event] = {}
+        self._created: dict[str, trio.Event] = {}  # by the id of OpenCode's session that is being created
 
     @contextmanager
     def opened(self, instance_id: str, client: OpenCode, nursery: trio.Nursery) -> Generator[None]:
@@ -119,9 +120,23 @@ class Connections:
         """Let an instance load a directory in the background, or create OpenCode's session there if an id is given."""
 
         async def load(client: OpenCode) -> None:
-            await client.load(directory, opencode_id)
+            await client.load(directory)
 
-        self.start(instance_id, load)
+        self.start(instance_id, load if opencode_id is None else partial(self._create, directory, opencode_id))
+
+    async def _create(self, directory: str, opencode_id: str, client: OpenCode) -> None:
+        created = self._created[opencode_id] = trio.Event()
+        try:
+            await client.load(directory, opencode_id)
+        finally:
+            created.set()
+            if self._created.get(opencode_id) is created:
+                del self._created[opencode_id]
+
+    async def wait_created(self, opencode_id: str) -> None:
+        """Wait until the creation of OpenCode's session in the background is over, if there is one."""
+        if opencode_id in self._created:
+            await self._created[opencode_id].wait()
 
     def current(self, instance_id: str) -> OpenCode | None:
         """Return the client; None if the instance is not connected."""

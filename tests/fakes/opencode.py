@@ -67,6 +67,7 @@ class FakeOpenCodeWorld:
         self.loaded: list[tuple[str, str]] = []
         self.disposed: list[tuple[str, str]] = []
         self.asked_about: set[str] = set()
+        self.create_takes_s = 0.0
         self.agents_in: dict[str, list[dict[str, object]]] = {}
         self.mcp_servers: tuple[str, ...] = ()
         self.mcp_start_s = 0.0

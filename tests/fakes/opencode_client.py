@@ -92,6 +92,7 @@ class FakeOpenCode:
 
     async def create_session(self, session_id: str, directory: str) -> str:
         self._world.loaded.append((self._process.instance_id, directory))
+        await trio.sleep(self._world.create_takes_s)
         async with self._request() as store:
             taken = session_id if self._accepts_ids else self._world.new_id("ses")
             if taken not in store.sessions:

@@ -45,7 +45,11 @@ class OutsideCopies:
         return f"it was not deleted within {OUTSIDE_COPY_S:.0f} s"
 
     async def _delete(self, host: Host, opencode_id: str) -> None:
-        """Delete it through any OpenCode process of its host, because they share their store; else by a command."""
+        """Delete it through any OpenCode process of its host, because they share their store; else by a command.
+
+        OpenCode may just be creating it: to delete what does not exist yet would leave it.
+        """
+        await self._context.connections.wait_created(opencode_id)
         for instance in self._context.views.instances.alive():
             client = self._context.connections.current(instance.id)
             if client is None or instance.host != host.name:

@@ -66,6 +66,22 @@ async def test_conversation_that_was_created_ahead_is_deleted_with_a_session_tha
     assert list(machine.world.store.sessions) == [other["opencodeId"]]
 
 
+async def test_conversation_that_is_still_being_created_ahead_is_deleted_when_it_exists(
+    machine: Machine, door: Door
+) -> None:
+    other = await door.session(REPOSITORY)
+    machine.world.create_takes_s, loads = 1.0, len(machine.world.loaded)
+    async with trio.open_nursery() as nursery:
+        body = {"directory": REPOSITORY, "isolationStrategy": "worktree"}
+        nursery.start_soon(door.knock, "POST", "/api/sessions", body)
+        while len(machine.world.loaded) == loads:  # noqa: ASYNC110 - the store wakes no task
+            await trio.sleep(0.001)
+        [item] = [each for each in door.fleet.views.sessions if each.id != other["id"]]
+        assert await erase(door, item.id) == []
+    await trio.sleep(5)
+    assert list(machine.world.store.sessions) == [other["opencodeId"]]
+
+
 async def test_answer_of_an_erasure_names_what_is_left_and_is_kept_without_it(machine: Machine, door: Door) -> None:
     parent = await door.session(PLAIN)
     item = await door.session(REPOSITORY, initialPrompt="Hello", onComplete={"notifySessionId": parent["id"]})
