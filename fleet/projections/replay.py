@@ -12,7 +12,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from fleet.events.envelope import Erased, Recorded, StateSnapshot
+from fleet.core.session.events import CallbacksErased
+from fleet.events.envelope import Damaged, Erased, Recorded, StateSnapshot
 from fleet.events.log import LogReader
 from fleet.events.snapshots import fingerprint, pack
 from fleet.limits import FEED_PAGE_BYTES, FEED_PAGE_EVENTS, VERIFY_PAGE_EVENTS
@@ -103,10 +104,11 @@ class _Rows:
         row, built = self._rows.get(key), self._view.row(key)
         if built is not None and row == pack(built):
             return None
+        stream = self._view.stream(key)
         one, other = None if row is None else self._states.read(row), self._states.stored(built)
-        if one == other:
+        if one == other or self._states.agree_since(log, stream, self.checkpoint, one, other):
             return None
-        position = parting(events_of(log, self._view.stream(key), self.checkpoint), self._states.fold(key), one)
+        position = parting(events_of(log, stream, self.checkpoint), self._states.fold(key), one)
         return Parted(self._view.name, key, position, _differing(one, other))
 
 
@@ -162,7 +164,7 @@ def _compare_snapshot(
     if snapshot.state == pack(built):
         return None
     one, other = states.read(snapshot.state), states.stored(built)
-    if one == other:
+    if one == other or all(each != snapshot for each, _ in log.snapshots_of(stream)):  # it was dropped meanwhile
         return None
     found = parting(events_of(log, stream, snapshot.position), states.fold(stream.partition("-")[2]), one)
     return Parted(SNAPSHOTS, stream, found, _differing(one, other))
@@ -181,7 +183,7 @@ class _States:
         return self._view.decider.initial(key)
 
     def evolve(self, state: Any, event: Any) -> Any:
-        return state if isinstance(event, Erased) else self._view.decider.evolve(state, event)
+        return state if isinstance(event, Erased | Damaged) else self._view.decider.evolve(state, event)
 
     def read(self, stored: bytes) -> Any:
         """Return the state, None for bytes that are none."""
@@ -189,6 +191,19 @@ class _States:
             return self.decode(stored)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
+
+    def agree_since(self, log: LogReader, stream: str, position: int, one: Any, other: Any) -> bool:
+        """Return whether two states of a position are the same after a later event that replaced payloads before it.
+
+        A state that was stored before that event has the texts that it took out, and the events do not any more.
+        """
+        events = [event for _, _, event in log.replay(stream, position)]
+        last = max((number for number, event in enumerate(events, 1) if isinstance(event, CallbacksErased)), default=0)
+        if one is None or other is None or not last:
+            return False
+        for event in events[:last]:
+            one, other = self.evolve(one, event), self.evolve(other, event)
+        return bool(one == other)
 
     def stored(self, state: Any) -> Any:
         return None if state is None else self.decode(pack(state))

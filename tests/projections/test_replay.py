@@ -9,7 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.core.session.decide import SESSION
+from fleet.core.session.events import CallbacksErased
 from fleet.core.session.state import State
+from fleet.core.session.values import ReplacedPayload
 from fleet.events.catalog import make_registry
 from fleet.events.envelope import StateSnapshot
 from fleet.events.snapshots import fingerprint, pack
@@ -22,6 +24,7 @@ from tests.cli.sample_history import happen
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
 from tests.fakes.memory_store import MemoryStore
+from tests.projections.sessions_log import SessionsLog
 
 SCHEMA = fingerprint("session", State, SESSION.revision)
 
@@ -124,3 +127,29 @@ async def test_changed_search_text_is_found(history: tuple[MemoryDisk, str], log
         sql.commit()
     (found,) = parted(list(replay_history(log, tmp_path, tmp_path / "other", log.head())))
     assert (found.key, found.fields) == (history[1], ("session",))
+
+
+async def test_text_that_was_replaced_after_the_search_text_was_stored_is_no_forgery(tmp_path: Path) -> None:
+    """A crash may come between an event that replaces texts and the history's next write."""
+    world = SessionsLog()
+    await world.create("one", "Title")
+    await world.part("one", "prt_1", "a callback")
+    await world.create("two", "Other")
+    with closing(HistoryStore(tmp_path / "history.sqlite")) as store:
+        store.open(0)
+        store.apply(world.log.read_all(), world.log.head())
+    recorded = world.log.read_all()[2]
+    new = msgspec.Raw(recorded.payload.replace(b"a callback", b"erased"))
+    order = CallbacksErased(child_id="c", replaced=(ReplacedPayload(3, new),), parts=("prt_1",), at_ms=4)
+    await world.append("one", order)
+    assert parted(list(replay_history(world.log, tmp_path, scratch(tmp_path, "one"), world.log.head()))) == []
+    with closing(sqlite3.connect(tmp_path / "history.sqlite")) as sql:
+        sql.execute("UPDATE sessions SET title = 'Forged' WHERE id = 'two'")
+        sql.commit()
+    (found,) = parted(list(replay_history(world.log, tmp_path, scratch(tmp_path, "two"), world.log.head())))
+    assert (found.key, found.fields) == ("two", ("session",))
+
+
+def scratch(directory: Path, name: str) -> Path:
+    (directory / name).mkdir()
+    return directory / name

@@ -191,6 +191,17 @@ async def test_callback_that_waits_or_was_edited_is_erased_in_the_queue(machine:
     assert verify(door.fleet.log).first_break is None
 
 
+async def test_rows_of_before_the_callbacks_were_erased_are_no_forgery(door: Door) -> None:
+    """The rows of the views are written later, so a row may have a text that was erased in the event since."""
+    parent = await door.session(PLAIN, initialPrompt="hang")
+    child = await door.session(PLAIN, title=TITLE, initialPrompt="Hello", onComplete={"notifySessionId": parent["id"]})
+    await door.fleet.views.sessions.wait(parent["id"], lambda s: len(s.queue.prompts) == 1)
+    await door.fleet.runner.save()
+    assert await erase(door, child["id"]) == []
+    found = (await door.knock("GET", "/api/log/verify")).json
+    assert found["intact"], found["firstBreak"]
+
+
 async def test_forks_and_answers_lose_the_callbacks_too_and_a_grandparent_keeps_its_own(
     machine: Machine, door: Door
 ) -> None:
