@@ -20,7 +20,7 @@ class StepLoad(trio.abc.Instrument):
         self._begun = (0, 0)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """A task goes on."""
+        """A task continues."""
         self._begun = (self.events, self.blob_bytes)
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:

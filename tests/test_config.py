@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def no_file_of_mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put the default configuration file where nobody has one."""
+    """Put the default configuration file where no user has one."""
     file = tmp_path / "default" / "config.toml"
     monkeypatch.setattr(config, "default_config_file", lambda: file)
     return file

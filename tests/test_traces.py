@@ -1,4 +1,4 @@
-"""The way to the collector: what arrives, and that nobody waits for one that does not answer."""
+"""The way to the collector: what arrives, and that no task waits for one that does not answer."""
 
 import logging
 import time
@@ -118,5 +118,5 @@ async def _requests(receiver: Receiver, count: int) -> None:
 
 async def _until(true: Callable[[], bool]) -> None:
     with trio.fail_after(20):
-        while not true():  # noqa: ASYNC110 - threads tell nobody
+        while not true():  # noqa: ASYNC110 - threads send no notification
             await trio.sleep(0.01)

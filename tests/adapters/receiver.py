@@ -10,7 +10,7 @@ PATH = "/secret/path?token=1"
 
 
 class Receiver:
-    """Answers POSTs with what it `meets` next, the last of it for ever; keeps what came in `got`."""
+    """Answers POSTs with what it `meets` next, the last of it without end; keeps what came in `got`."""
 
     def __init__(self, *meets: int | tuple[int, float] | str) -> None:
         self.meets: list[int | tuple[int, float] | str] = list(meets) or [200]

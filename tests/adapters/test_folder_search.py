@@ -63,7 +63,7 @@ async def test_few_searches_run_at_a_time_because_each_takes_the_interpreter(
         for _ in range(4 * DIRECTORY_SEARCHES_MAX):
             nursery.start_soon(files.search, str(root), "shop", (str(root),))
         await trio.testing.wait_all_tasks_blocked()
-        await files.browse(str(root), (str(root),))  # others go on
+        await files.browse(str(root), (str(root),))  # others continue
         with lock:
             at_release.append(begun[0])
         release.set()

@@ -51,7 +51,7 @@ class TestHttpSender(SenderContract):
 
 
 class Names:
-    """A name server of a test's own; each name answers with its lists of addresses in turn, the last for ever."""
+    """A name server of a test's own; each name answers with its lists of addresses in turn, the last without end."""
 
     def __init__(self, **names: list[list[str]]) -> None:
         self.names = {name.replace("_", "."): answers for name, answers in names.items()}

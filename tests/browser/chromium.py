@@ -1,4 +1,4 @@
-"""A real Chromium, without a window, on a profile of its own; and a web site of somebody else for it to visit."""
+"""A real Chromium, without a window, on a profile of its own; and a foreign web site for it to visit."""
 
 import json
 import os

@@ -85,7 +85,7 @@ TOOL = recorded("t", "tool", tool="bash", state={"status": "completed", "input":
         ),
         # A text that OpenCode has rewritten is printed again.
         ([begun("x", "text"), grown("x", "Wrong"), recorded("x", "text", "Right")], ["Wrong", "Right"]),
-        # Nobody streamed it.
+        # No stream sent it.
         ([recorded("r", "reasoning", "So"), recorded("x", "text", "one\ntwo\n")], ["So", "one", "two"]),
         # What the person has said is shown as a prompt.
         ([event("message-recorded", message_id="m", role="user"), begun("x", "text", "Do it")], []),

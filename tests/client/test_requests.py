@@ -31,7 +31,7 @@ async def serving(serve: Callable[[trio.SocketStream], Awaitable[None]]) -> Asyn
 
 @asynccontextmanager
 async def answering(answer: bytes) -> AsyncGenerator[str]:
-    """Serve this answer to everybody, and return the address."""
+    """Serve this answer to every client, and return the address."""
 
     async def serve(stream: trio.SocketStream) -> None:
         async with stream:

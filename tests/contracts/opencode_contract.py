@@ -142,7 +142,7 @@ async def following(opencode: OpenCode) -> AsyncGenerator[Follower]:
 async def until(condition: Callable[[], Awaitable[T]]) -> T:
     """Ask again and again until there is an answer that is true, and return it."""
     with trio.fail_after(PATIENCE_S):
-        while not (answer := await condition()):  # noqa: ASYNC110 - the store tells nobody
+        while not (answer := await condition()):  # noqa: ASYNC110 - the store sends no notification
             await trio.sleep(0.05)
     return answer
 

@@ -99,7 +99,7 @@ def test_without_a_log_or_room_there_is_no_drill(tmp_path: Path) -> None:
 
 
 def test_interrupted_drill_ends_its_process(tmp_path: Path) -> None:
-    """It would go on to write into the directory that is being removed."""
+    """It would continue to write into the directory that is being removed."""
     with pytest.raises(KeyboardInterrupt), appending_process(tmp_path) as process:
         raise KeyboardInterrupt
     assert process.returncode == -signal.SIGKILL

@@ -54,7 +54,7 @@ async def test_a_browser_has_the_log_and_the_right_texts(stopped: Server) -> Non
         port = listener.socket.getsockname()[1]
         with browser.visiting(f"http://localhost:{port}/"):
             with trio.fail_after(PATIENCE_S):
-                while len(page.opened) < 2:  # noqa: ASYNC110 - the page tells nobody
+                while len(page.opened) < 2:  # noqa: ASYNC110 - the page sends no notification
                     await trio.sleep(0.1)
             body = {"directory": str(project), "isolationStrategy": "worktree"}
             session_id = (await stage.call("POST", "/sessions", body))["session"]["id"]

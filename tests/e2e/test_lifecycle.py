@@ -120,7 +120,7 @@ def test_a_command_is_a_turn_of_its_own(server: Server) -> None:
     greeting = repository(server.root / "greeting")
     (greeting / ".opencode/command").mkdir(parents=True)
     furnish(greeting / ".opencode")
-    script = fenced('bash "sleep 3"\n---\nsay "Hello there."')  # longer than anybody waits for the answer
+    script = fenced('bash "sleep 3"\n---\nsay "Hello there."')  # longer than a client waits for the answer
     (greeting / ".opencode/command/greet.md").write_text(f"Greet $ARGUMENTS.\n{script}\n")
     item = server.create(greeting)
     path = f"/sessions/{item['id']}/command"

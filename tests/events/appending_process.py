@@ -1,7 +1,7 @@
 """A process for tests that kill it: appends from several tasks without end, and prints each acknowledged position.
 
 Arguments: the data directory, and optionally the largest size in bytes that a file may have (RLIMIT_FSIZE), whereupon
-it says `refused <code>` for each refusal and goes on to read what it has.
+it says `refused <code>` for each refusal and continues to read what it has.
 """
 
 import os

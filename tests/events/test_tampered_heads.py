@@ -1,4 +1,4 @@
-"""What verification finds where heads were removed or signed anew, and what an anchor alone finds."""
+"""What verification finds where heads were removed or signed again, and what an anchor alone finds."""
 
 import shutil
 from pathlib import Path

@@ -22,7 +22,7 @@ async def written() -> tuple[MemoryDisk, MemoryLog]:
 
 
 def remade(record: bytes, salt: bytes | None = None, payload: bytes | None = None, **changes: object) -> bytes:
-    """A record changed by somebody who keeps it well-formed."""
+    """A record changed by a person who keeps it well-formed."""
     old = codec.decode(record)
     header = msgspec.structs.replace(old.header, **changes)
     return codec.encode(header, salt or old.salt, payload or old.payload)[0]

@@ -1,7 +1,7 @@
 """A cluster of fake machines: what a crash of Fleet leaves of them, their faults, and the room reserved on them.
 
-`FakeCluster` is the engine with its machines (machine.py has one of them); tests/fakes/hosts.py is the port `Hosts`
-on it, made anew by each start of Fleet. A machine hears the head while both have power, the cable is in, and the engine
+`FakeCluster` is the engine with its machines (machine.py has one of them); tests/fakes/hosts.py is the port `Hosts` on
+it, made again by each start of Fleet. A machine hears the head while both have power, the cable is in, and the engine
 works. Nothing polls: each change wakes those that wait for one.
 """
 
@@ -43,7 +43,7 @@ class Reserved:
 
 @dataclass
 class Autoscaler:
-    """Brings machines up while somebody waits for room that they would have, and removes them when they are empty."""
+    """Brings machines up while a person waits for room that they would have, and removes them when they are empty."""
 
     cpus: float = 4.0
     memory_mb: int = 8192
@@ -175,7 +175,7 @@ class FakeCluster:
             self.changed()
 
     def shortage(self, need: Need) -> str:
-        """Return what somebody with this need waits for."""
+        """Return what a person with this need waits for."""
         machine = None if need.host is None else self.machines[need.host]
         if machine is not None and not machine.answers:
             return f"the host {machine.name}, which does not answer"

@@ -1,6 +1,6 @@
 """The hosts of a simulated Fleet: the port `Hosts` on a cluster of fake machines (cluster.py).
 
-`FakeHosts` is made anew by each start of Fleet, and `close` says that this Fleet has ended. It hears the machines
+`FakeHosts` is made again by each start of Fleet, and `close` says that this Fleet has ended. It hears the machines
 without calls: what a heartbeat would find is looked up whenever the cluster changes and when a deadline is reached.
 """
 

@@ -274,7 +274,7 @@ class FakeMachine:
         self.restart_agent()
 
     def restart_agent(self) -> None:
-        """The agent starts anew: what was asked of the one before is not answered, and processes live on."""
+        """The agent starts again: what was asked of the one before is not answered, and processes live on."""
         self.boots += 1
         for scope in (*(work.scope for work in self._work), *self._waiting):
             scope.cancel()

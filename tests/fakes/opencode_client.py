@@ -33,7 +33,7 @@ from tests.fakes.opencode_store import UNNAMED, Json, Store, StoredMessage
 REPLAYED_MAX = 6
 """Messages that `add_messages` takes, so that tests come upon both ways to restore a conversation."""
 
-# As the real one says it, without what nobody reads.
+# As the real one says it, without what is never read.
 AGENTS: list[Json] = [
     {"name": "build", "description": "The default agent.", "mode": "primary", "native": True, "permission": []},
     {"name": "general", "description": "Researches.", "mode": "subagent", "native": True, "permission": []},

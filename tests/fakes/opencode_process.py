@@ -86,7 +86,7 @@ class FakeProcess:
         self.world.nursery.start_soon(run)
 
     async def perform(self, work: Any, *arguments: Any) -> None:
-        """Run something in the process and wait for it: who waits may go, the work goes on."""
+        """Run something in the process and wait for it: who waits may go, the work continues."""
         done = trio.Event()
 
         async def run() -> None:

@@ -61,7 +61,7 @@ class Store:
         return session
 
     def lose(self, session_id: str) -> None:
-        """Forget a session, as if somebody had deleted it."""
+        """Forget a session, as if a person had deleted it."""
         del self.sessions[session_id]
         for message_id in self._transcripts.pop(session_id):
             del self.messages[message_id]

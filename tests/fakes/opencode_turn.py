@@ -11,9 +11,9 @@ Words in the prompt tell the model what to do; without one it answers with a sho
     write       a file of its own, and a line for notes.txt
     task TEXT   a sub-agent with the rest as its prompt
 
-The loop is OpenCode's: it takes the newest user message, counts the steps that are stored, and goes on from there. That
-is why a prompt to a busy session merges, why the same ids after a crash continue the turn, and why they do nothing once
-it is finished.
+The loop is OpenCode's: it takes the newest user message, counts the steps that are stored, and continues from there.
+That is why a prompt to a busy session merges, why the same ids after a crash continue the turn, and why they do
+nothing once it is finished.
 """
 
 import re
@@ -33,7 +33,7 @@ STEP_TOKENS = {"input": 100, "output": 20, "reasoning": 0, "cache": {"read": 10,
 
 @dataclass(frozen=True)
 class Written:
-    """A file that an agent wrote, and that nobody writes to again."""
+    """A file that an agent wrote, and that is never written again."""
 
     message_id: str
     directory: str

@@ -1,7 +1,7 @@
 """Set-ups of a simulated run: what a file says, and how its script goes, in virtual time.
 
-`FakeScriptsWorld` outlives a crash; `FakeScripts` is the port on it, made anew by each start. A test says what the file
-of a checkout asks for (`recipe`, or `recipes` by directory), and how a script ends by its text (`ends`).
+`FakeScriptsWorld` outlives a crash; `FakeScripts` is the port on it, made again by each start. A test says what the
+file of a checkout asks for (`recipe`, or `recipes` by directory), and how a script ends by its text (`ends`).
 """
 
 from collections.abc import Collection

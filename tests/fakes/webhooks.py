@@ -61,7 +61,7 @@ class Got(NamedTuple):
 class FakeSender:
     """`WebhookSender` to receivers that answer by a script: a status, with a pause; `silent`, or `absent`.
 
-    `script[url]` is what the next attempts meet, the last of it for ever; 200 where there is none.
+    `script[url]` is what the next attempts meet, the last of it without end; 200 where there is none.
     """
 
     def __init__(self) -> None:

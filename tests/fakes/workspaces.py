@@ -1,6 +1,6 @@
 """Workspaces of a simulated run: a table of repositories instead of git, on a disk that survives a crash.
 
-`FakeDisk` is what a crash leaves; `FakeWorkspaces` is the adapter on it, made anew by each start. `prepare` writes in
+`FakeDisk` is what a crash leaves; `FakeWorkspaces` is the adapter on it, made again by each start. `prepare` writes in
 two steps with a pause between, so that a crash or a cancel there leaves a half-made checkout for checkers and `pending`
 to find. It refuses what adapters/git refuses, by the same contract suite (tests/contracts/workspaces_contract.py).
 """
@@ -46,9 +46,9 @@ class FakeRepository:
 
 @dataclass
 class FakeCheckout:
-    """A worktree or clone. `whole`: the checkout came to its end; `work`: what somebody did in it.
+    """A worktree or clone. `whole`: the checkout came to its end; `work`: what a person did in it.
 
-    `unborn` is the branch without a commit that somebody has switched it to.
+    `unborn` is the branch without a commit that a person has switched it to.
     """
 
     spec: WorkspaceSpec
@@ -77,7 +77,7 @@ class FakeDisk:
     discarded then.
 
     `contents` are files by directory and name, for those tests that look at them. `trees` and `kept` are what
-    tests/fakes/trees.py and removals.py keep, by workspace id. `switched` are branches that somebody checked out in a
+    tests/fakes/trees.py and removals.py keep, by workspace id. `switched` are branches that a person checked out in a
     directory since it was made. `busy` names the processes that work in a directory. `cut_off` are worktrees whose
     repository was moved. `remade` counts how often a checkout was lost and made again. `placed` are the hosts of
     workspaces on other machines, on the disk of the server. A tree takes `tree_s`, or fails with the problem
@@ -355,7 +355,7 @@ class FakeWorkspaces:
         return made
 
     def _again(self, made: FakeCheckout) -> FakeCheckout:
-        """Make a checkout that somebody has deleted again: of its commits a worktree's branch has all, a clone none."""
+        """Make a checkout that a person has deleted again: of its commits a worktree's branch has all, a clone none."""
         commits = [work for work in made.work if work.startswith("commit ")]
         work = commits if made.spec.strategy == "worktree" else []
         again = self.disk.checkouts[made.spec.workspace_id] = FakeCheckout(

@@ -1,4 +1,4 @@
-"""Holds what the door answers to what openapi.json says: the status, the problem's code, media type, headers, body."""
+"""Holds the responses of the gateway to openapi.json: the status, the problem's code, media type, headers, body."""
 
 import re
 from typing import Any, Protocol
@@ -79,7 +79,7 @@ def _check_headers(document: dict[str, Any], documented: dict[str, Any], answer:
 async def _document(app: QuartTrio) -> dict[str, Any]:
     routes = frozenset(rule.rule for rule in app.url_map.iter_rules())
     if routes not in _documents:
-        async with app.test_request_context("/api/openapi.json"):  # past a guard that may let nobody in
+        async with app.test_request_context("/api/openapi.json"):  # past a guard that may refuse all
             view: Any = app.ensure_async(app.view_functions["openapi"])
             response: Any = await app.make_response(await view())
         _documents[routes] = msgspec.json.decode(await response.get_data(as_text=False))

@@ -133,7 +133,7 @@ async def test_log_lines_of_a_request_and_its_effects_have_its_id(machine: Machi
 
 
 async def test_an_actor_does_not_keep_the_name_of_who_brought_it_up(door: Door) -> None:
-    """What it does later is somebody else's."""
+    """What it does later belongs to another caller."""
     with capture_logs(MERGE) as lines:
         await door.knock("POST", "/api/sessions", {"directory": PLAIN}, X_Request_Id="make")
         session_id = (await door.knock("GET", "/api/sessions")).json[0]["id"]

@@ -1,4 +1,4 @@
-"""Diffs without contents, and each content by its digest: of recorded turns, of a running one, and of nobody else."""
+"""Diffs without contents, and each content by its digest: of recorded turns, of a running one, and of no other one."""
 
 import base64
 from typing import Any

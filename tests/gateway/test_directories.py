@@ -1,4 +1,4 @@
-"""The directory browser and the workspace roots, through the door."""
+"""The directory browser and the workspace roots, through the gateway."""
 
 from pathlib import Path
 

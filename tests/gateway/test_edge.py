@@ -1,4 +1,4 @@
-"""What holds for every answer and every peer: headers, how much at a time, and how long anybody may take."""
+"""What holds for every answer and every peer: headers, how much at a time, and how long a client may take."""
 
 from contextlib import suppress
 from typing import Any
@@ -223,7 +223,7 @@ async def test_slow_headers_do_not_hold_a_connection(door: Door) -> None:
     head = b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\nX-Padding: " + b"x" * 100
     async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
         began = trio.current_time()
-        with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - which byte it is, nobody knows
+        with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - which byte it is, is not known
             for byte in head:
                 await stream.send_all(bytes([byte]))
                 await trio.sleep(0.5)
@@ -263,7 +263,7 @@ async def test_slow_clients_do_not_keep_others_out(door: Door) -> None:
 
 
 async def test_upgrade_to_http_2_is_ignored(door: Door) -> None:
-    """The server would hold such a connection for ever, and limits there are others."""
+    """The server would hold such a connection without end, and limits there are others."""
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n"
     answer = await raw(door, b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")
     assert (answer.status, answer.json) == (200, [])

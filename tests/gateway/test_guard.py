@@ -1,4 +1,4 @@
-"""Who may come in: programs on this machine and the server's own pages, and no page of somebody else."""
+"""Who may come in: programs on this machine and the server's own pages, and no foreign page."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What OpenCode offers, through the door: agents, commands, models, found files."""
+"""What OpenCode offers, through the gateway: agents, commands, models, found files."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who gets the page: everybody its files, which hold nothing, by links on other sites too; and nothing beside them."""
+"""Who gets the page: every client gets its files, which hold no data, by links on other sites too."""
 
 from collections.abc import AsyncGenerator
 from itertools import product
@@ -18,7 +18,7 @@ SHELLS = ["/", "/inbox", f"/s/{NOWHERE}", f"/s/{NOWHERE}/a/ses_x", "/new?directo
 FILES = sorted(f"/{name}" for name in MEMBERS - {"index.html"})
 SITES = ["cross-site", "same-site"]
 FOLLOWED = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
-"""What a browser says of a link that somebody has followed."""
+"""What a browser says of a link that a person has followed."""
 
 
 @pytest.fixture

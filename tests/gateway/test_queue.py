@@ -1,4 +1,4 @@
-"""The queue through the door: what waits, by whom, and what can be done with it."""
+"""The queue through the gateway: what waits, by whom, and what can be done with it."""
 
 from typing import Any
 

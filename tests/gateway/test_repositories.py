@@ -1,4 +1,4 @@
-"""What can be chosen before there is a session, through the door: branches, offers, directories by name."""
+"""What can be chosen before there is a session, through the gateway: branches, offers, directories by name."""
 
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ async def test_offers_of_a_repository_are_those_of_its_own_instance(machine: Mac
 
 async def test_what_was_learnt_is_known_when_the_instance_is_gone(door: Door) -> None:
     item = await door.session(REPOSITORY)
-    await trio.sleep(OFFERS_DELAY_S + 1)  # nobody has asked
+    await trio.sleep(OFFERS_DELAY_S + 1)  # no client has asked
     await door.knock("DELETE", f"/api/sessions/{item['id']}")
     await door.fleet.views.instances.wait(item["instanceId"], lambda state: state.phase == "stopped")
     known = await offers(door, REPOSITORY)

@@ -1,4 +1,4 @@
-"""Permission requests and questions: listed wherever somebody looks, answered once."""
+"""Permission requests and questions: listed wherever a person looks, answered once."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Set-ups through the door: they wait for a person, run, fail, are retried, skipped, aborted, and torn down."""
+"""Set-ups through the gateway: they wait for a person, run, fail, are retried, skipped, aborted, and torn down."""
 
 from typing import Any
 

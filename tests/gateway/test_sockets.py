@@ -1,4 +1,4 @@
-"""The WebSocket: many subscriptions and every command, over one connection, and nobody's mistake hurts the rest."""
+"""The WebSocket: many subscriptions and every command, over one connection, and no mistake of one hurts the rest."""
 
 from typing import Any
 

@@ -163,7 +163,7 @@ async def test_failed_logins_of_each_client_are_limited(locked: Door, keys: Keys
     assert int(answers[0].headers["retry-after"]) == LOGIN_FAILURE_REFILL_S
     assert len([log for log in logs if log["event"] == "token_refused"]) == LOGIN_FAILURES_MAX
     assert "wrong" not in str(logs)
-    # One that is good is nobody's guess, and others may stand behind the same address.
+    # A valid token is not a guess, and other clients may have the same address.
     assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
     await trio.sleep(LOGIN_FAILURE_REFILL_S)
     (await locked.knock("GET", "/api/sessions", **bearer("wrong"))).problem(401, "token_invalid")

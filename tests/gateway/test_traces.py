@@ -223,7 +223,7 @@ async def test_the_span_of_a_caller_that_hangs_up_ends(machine: Machine, spans: 
             while not list(door.fleet.views.sessions):  # noqa: ASYNC110 - it is made while the request waits
                 await trio.sleep(0.01)
         with trio.fail_after(60):
-            while not spans.named("POST /api/sessions"):  # noqa: ASYNC110 - the server tells nobody
+            while not spans.named("POST /api/sessions"):  # noqa: ASYNC110 - the server sends no notification
                 await trio.sleep(0.01)
     span = spans.only("POST /api/sessions")
     assert (of(span, "http.response.status_code"), of(span, "error.type")) == (None, None)

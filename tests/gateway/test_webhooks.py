@@ -1,4 +1,4 @@
-"""Webhooks through the door: who may be registered, what arrives, and what a restart or a dead receiver changes."""
+"""Webhooks through the gateway: who may be registered, what arrives, and what a restart or a dead receiver changes."""
 
 from datetime import UTC, datetime
 from itertools import pairwise

@@ -1,7 +1,7 @@
 """Golden histories: the events of one stream each, as they were logged, and what each made of the state.
 
 A line of `v1/NAME.jsonl` is an event with its type and schema, and `state` has the fields of the aggregate's state that
-are others after it. The events are never written anew: what was once logged is read for ever, if need be by an upcaster
+are others after it. The events are never written again: what was once logged stays readable, if need be by an upcaster
 (fleet/events/registry.py). The states may be, where `evolve` or the shape of a state is meant to change.
 
 `FLEET_WRITE_GOLDEN=name python -m pytest tests/…::test_…` adds histories for the event types that have none yet: each

@@ -24,7 +24,7 @@ async def finished(recorder: Recorder) -> None:
 
 
 async def aborted(recorder: Recorder) -> None:
-    """A turn that somebody aborts while its tool runs, and the next one."""
+    """A turn that a person aborts while its tool runs, and the next one."""
     async with recorder.fleet() as door, recorder.page(door) as page:
         session_id = await page.session(title="Aborted")
         await page.prompt(session_id, "bash:60", "first")
@@ -65,7 +65,7 @@ async def subagent(recorder: Recorder) -> None:
 
 
 async def restart(recorder: Recorder) -> None:
-    """The server is killed in the middle of a turn and comes back; the page goes on from where it was."""
+    """The server is killed in the middle of a turn and comes back; the page continues from where it was."""
     async with recorder.fleet(killed=True) as door, recorder.page(door, lost=True) as page:
         session_id = await page.session(title="Outlives its server")
         await page.prompt(session_id, "bash:20")

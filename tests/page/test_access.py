@@ -24,7 +24,7 @@ CHANGES = re.compile(
 
 
 class Guarded:
-    """A server that lets nobody in without a token, and its `fleet token`."""
+    """A server that admits no client without a token, and its `fleet token`."""
 
     def __init__(self, server: Server) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""Point 11 of the dashboard: what agents and people wrote runs nothing, loads nothing, deceives nobody, stops nothing.
+"""Point 11 of the dashboard: what agents and people wrote runs, loads and stops nothing, and deceives no reader.
 
 One session holds every attack in all that can hold a text: title, tags, branch, directory, file names, contents,
 output, questions. Each view is opened and searched: the attack is a text there, and the page still answers.

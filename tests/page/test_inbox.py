@@ -22,7 +22,7 @@ def project(fleet: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def asking(fleet: Server, project: Path) -> Iterator[Callable[[str, str], str]]:
-    """Return what makes a session that waits, and delete these sessions in the end: the inbox is everybody's."""
+    """Return what makes a session that waits, and delete these sessions in the end: all tests share the inbox."""
     made: list[str] = []
 
     def make(title: str, script: str) -> str:

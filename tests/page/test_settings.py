@@ -22,7 +22,7 @@ def sharing(fleet: Server, tmp_path_factory: pytest.TempPathFactory) -> list[str
 
 @pytest.fixture(scope="module")
 def ended(fleet: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A session that has ended, whose worktree nobody uses any more."""
+    """A session that has ended, whose worktree is not used any more."""
     directory = repository(tmp_path_factory.mktemp("settings") / "workshop")
     item = fleet.create(directory, 'write a.txt: "1"\n---\nsay "Done."', isolationStrategy="worktree", title="Saw")
     fleet.settled(item["id"])

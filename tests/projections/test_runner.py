@@ -1,4 +1,4 @@
-"""Views are written behind, one after the other, while the log goes on: a crash between two of them costs nothing."""
+"""Views are written behind, one after the other, while the log continues: a crash between two of them costs nothing."""
 
 from collections.abc import Callable
 from typing import cast

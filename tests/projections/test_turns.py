@@ -30,7 +30,7 @@ from tests.core.walks import walk
 
 
 def recorded(log: tuple[SessionEvent, ...]) -> list[Recorded]:
-    """Return the events as the log holds them; every other position belongs to somebody else's stream."""
+    """Return the events as the log holds them; every other position belongs to another stream."""
     cause = Cause("token:ann")
     return [Recorded(2 * n, "session-s1", n, "", 1, 0, cause, b"", event) for n, event in enumerate(log, 1)]
 

@@ -137,7 +137,7 @@ async def test_a_client_that_leaves_ends_its_stream(http: httpx.AsyncClient) -> 
             received += piece
         assert trio.lowlevel.current_statistics().tasks_living > before
     with trio.fail_after(60):
-        while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110 - the server tells nobody
+        while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110 - the server sends no notification
             await trio.sleep(0.01)
 
 

@@ -92,7 +92,7 @@ class Ledger:
 
     @property
     def erased(self) -> set[str]:
-        """The sessions of which somebody was told that nothing is left."""
+        """The sessions of which a person was told that nothing is left."""
         return {request.session for request in self.requests if request.erased and request.session is not None}
 
     def add(self, kind: str, key: str | None, session: str | None = None) -> Request:
@@ -249,7 +249,7 @@ class Client:
         request = self._ledger.add("resume", self._key(), session_id)
         anew = self._random.random() < 0.3
         await self._order(request, lambda fleet, caller: fleet.sessions.resume(session_id, caller, anew=anew))
-        if self._random.random() < 0.4:  # what was cut off is steered at once, before anybody knows whether it runs
+        if self._random.random() < 0.4:  # what was cut off is steered at once, before a client knows whether it runs
             await trio.sleep(self._random.uniform(0, 2))
             steering = self._ledger.add("prompt", self._key(), session_id)
             prompt = NewPrompt(f"{steering.mark} {self._words()}", steer=True)

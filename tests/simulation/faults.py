@@ -243,7 +243,7 @@ class Faults:
         return self._random.choice(there) if there else None
 
     async def _delete_checkout(self) -> None:
-        """Somebody deletes the directory of a workspace, with all that is in it."""
+        """A person deletes the directory of a workspace, with all that is in it."""
         if (made := self._a_checkout()) is not None:
             self._lose(made.spec.directory)
             if made.spec.strategy == "clone":
@@ -257,7 +257,7 @@ class Faults:
         machine.world.written = [each for each in machine.world.written if each.directory != directory]
 
     async def _take_away(self) -> None:
-        """Somebody moves a directory away and brings it back."""
+        """A person moves a directory away and brings it back."""
         disk = self._a_machine().disk
         mirrors = {top for each in self._machine.cluster.nodes for top in each.disk.repositories}
         if not (present := sorted(disk.directories - mirrors - {"/etc"})):
@@ -276,7 +276,7 @@ class Faults:
                 disk.directories.add(directory)
 
     async def _rename_repository(self) -> None:
-        """Somebody renames a project for good."""
+        """A person renames a project for good."""
         machine = self._machine
         if machine.directories.repositories:
             top = self._random.choice(list(machine.directories.repositories))
@@ -319,7 +319,7 @@ class Faults:
         self._a_machine().world.import_faults.append(self._random.choice(IMPORT_FAULTS))
 
     async def _delete_conversation(self) -> None:
-        """Somebody deletes what OpenCode has of a session."""
+        """A person deletes what OpenCode has of a session."""
         world = self._a_machine().world
         if own := [each for each, session in world.store.sessions.items() if "parentID" not in session]:
             world.delete_session(self._random.choice(own))

@@ -206,7 +206,7 @@ class Incarnation:
             scope.cancel()
 
     def kill(self) -> None:
-        """kill -9: nothing more becomes durable, nobody gets an answer."""
+        """kill -9: nothing more becomes durable, no caller gets a reply."""
         self.killed = True
         self._machine.bugs.due.clear()
         self.log.crash()
@@ -215,7 +215,7 @@ class Incarnation:
         self.hang_up()
 
     async def stop(self) -> None:
-        """An orderly shutdown: the door closes, running requests get a moment, then everything stops in reverse."""
+        """An orderly shutdown: the gateway closes, running requests get a moment, then everything stops in reverse."""
         if self._connections:
             await trio.sleep(DOOR_GRACE_S)
         self.hang_up()
@@ -394,5 +394,5 @@ class Machine:
         self.leftovers += [f"a tool's shell of {tool.instance_id}" for tool in self.world.orphans]
 
     def lose_views(self) -> None:
-        """Somebody deletes the disposable views; a running Fleet keeps its own until it goes."""
+        """A person deletes the disposable views; a running Fleet keeps its own until it goes."""
         self.store = MemoryStore()

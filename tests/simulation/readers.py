@@ -51,7 +51,7 @@ class StreamReader:
         only: Filter = self.stream if self.stream is not None else self._concerns if self.turns_only else None
         async with fleet.fleet.feed.subscribe(after=self.cursor, stream=only, buffer=self._buffer) as feed:
             async for events in feed:
-                if fleet.killed:  # what it would still say does not reach anybody
+                if fleet.killed:  # what it would still say does not reach a client
                     return
                 self.got += [recorded.position for recorded in events]
                 if self._slowness_s:

@@ -96,7 +96,7 @@ def _may_wait(state: State, views: Views) -> bool:
 
 
 def _unfinished(views: Views, living: set[str]) -> list[str]:
-    """Return what is still under way; a live instance is not, nor a webhook without messages: they go on for ever."""
+    """Return what is still under way; a live instance is not, nor a webhook without messages: they never end."""
     working = [state.id for state in views.instances if state.phase in LIVE and state.id in living]
     working += [state.id for state in views.sessions if _may_wait(state, views)]
     working += [state.id for state in views.webhooks if not state.open]
@@ -152,7 +152,7 @@ class _Run:
             world.cancel_scope.cancel()
 
     async def _register_webhook(self) -> None:
-        """Have somebody told of everything, who does not always listen."""
+        """Have a person told of everything, who does not always listen."""
         chance = self._fork("receiver")
         moods: list[int | tuple[int, float] | str] = [200, 200, 500, (503, 20.0), "absent", "silent"]
         self._machine.sender.script[RECEIVER] = [chance.choice(moods) for _ in range(chance.randint(0, 8))] + [200]
@@ -184,7 +184,7 @@ class _Run:
     # --------------------------------------------------------------------------------------------------------- quiet
 
     async def _quiet(self, faults: Faults) -> None:
-        """Let everything settle, try whether sessions still work, start once more, and let it settle again."""
+        """Let everything settle, try whether sessions still work, start again, and let it settle again."""
         if self._machine.policy.instances_max < INSTANCES_MAX:
             self._machine.crash()
         self._machine.relax()

@@ -143,7 +143,7 @@ async def test_a_prompt_whose_session_is_terminated_on_its_way_does_not_run(auto
 
 
 async def test_a_full_disk_does_not_give_a_termination_up(autojump_clock: MockClock) -> None:
-    """The detaching crashed the session's actor; after five times nobody took the termination up."""
+    """The detaching crashed the session's actor; after five attempts the termination was not resumed."""
     async with running() as machine:
         session = await create(machine)
         async with trio.open_nursery() as nursery:
@@ -240,7 +240,7 @@ async def test_a_crash_before_the_end_of_a_turn_does_not_empty_its_diff(autojump
 async def test_an_erasure_that_a_crash_cuts_short_leaves_no_blobs_when_the_views_are_lost(
     autojump_clock: MockClock,
 ) -> None:
-    """The log said that everything was erased, so nobody looked for the blobs."""
+    """The log said that everything was erased, so the blobs were not searched."""
     async with running() as machine:
         for steps in range(1, 30, 2):
             session = await create(machine, "write")

@@ -1,4 +1,4 @@
-"""Looks at a run while it goes on: what is true at rest may have been false for a moment that mattered (law 8)."""
+"""Looks at a run while it continues: what is true at rest may have been false for a moment that mattered (law 8)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""A process gives back what it holds for a directory when no session works there any more, and harms nobody by it."""
+"""A process gives back what it holds for a directory when no session works there any more, and harms no other one."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Sub-agents: what they ask reaches the person, what they cost is paid once, and they are given up like anybody."""
+"""Sub-agents: what they ask reaches the person, what they cost is paid once, and they are given up like any session."""
 
 from typing import Any
 

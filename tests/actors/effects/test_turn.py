@@ -1,4 +1,4 @@
-"""Turns that go on although nothing is heard of them, and turns that are given up although OpenCode would go on."""
+"""Turns that continue although nothing is heard of them, and turns that end although OpenCode would continue."""
 
 from typing import Any
 

@@ -156,7 +156,7 @@ async def test_an_evolve_that_refuses_crashes_since_its_event_is_on_disk() -> No
 
 
 async def test_a_crash_between_append_and_reply_keeps_the_event() -> None:
-    """The log says yes, and the process ends before anybody hears of it."""
+    """The log says yes, and the process ends before a client hears of it."""
     bank = Bank()
     account = bank.account()
     with trio.CancelScope() as scope:

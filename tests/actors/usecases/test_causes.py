@@ -45,7 +45,7 @@ async def test_events_name_their_actor_and_cause(machine: Machine, tmp_path: Pat
             who, _, which = event["actor"].partition(":")
             assert who in ("token", "session", "instance", "policy", "system"), event
             assert bool(which) == (who != "system"), event
-            if who == "system":  # and it can be followed to somebody
+            if who == "system":  # and it can be followed to a person
                 assert event["causationId"].startswith("@"), event
 
 

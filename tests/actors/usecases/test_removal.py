@@ -1,4 +1,4 @@
-"""DELETE in all its forms: nothing that somebody made goes without being kept, and what is erased is gone."""
+"""DELETE in all its forms: nothing that a person made goes without being kept, and what is erased is gone."""
 
 import itertools
 from typing import Any

@@ -33,7 +33,7 @@ async def looked(machine: Machine, door: Door, session_id: str, flags: str = "",
 
 
 async def agrees(door: Door, session_id: str, flags: str, preview: dict[str, Any]) -> None:
-    """End the session, and insist that what was said beforehand is what happens."""
+    """End the session, and insist that what was announced is what happens."""
     answer = await door.knock("DELETE", f"/api/sessions/{session_id}?{flags}")
     foreseen = preview["workspace"]
     if answer.status == 409:
@@ -95,7 +95,7 @@ async def test_processes_of_the_session_itself_do_not_block_the_removal(machine:
     machine.files.busy[item["directory"]] = [instance.identity.pid]
     preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
     assert (preview["workspace"]["removed"], preview["workspace"]["reason"]) == (True, None)
-    await door.session(REPOSITORY, isolationStrategy="worktree")  # the process serves this one too, and goes on
+    await door.session(REPOSITORY, isolationStrategy="worktree")  # the process serves this one too, and continues
     preview = await looked(machine, door, item["id"], "cleanupWorkspace=true")
     assert preview["workspace"]["removed"] is False
 

@@ -1,4 +1,4 @@
-"""Branches of real repositories: their order, and names and configuration that somebody made to do harm."""
+"""Branches of real repositories: their order, and names and configuration that a person made to do harm."""
 
 import subprocess
 from pathlib import Path

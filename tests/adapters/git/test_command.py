@@ -1,4 +1,4 @@
-"""How git is run: bounded, and gone when nobody waits for it any more."""
+"""How git is run: bounded, and gone when no task waits for it any more."""
 
 import os
 from pathlib import Path

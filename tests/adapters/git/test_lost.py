@@ -1,4 +1,4 @@
-"""Checkouts that somebody has deleted: what is wrong with them, and how they are made again."""
+"""Checkouts that a person has deleted: what is wrong with them, and how they are made again."""
 
 import shutil
 from collections.abc import Awaitable, Callable

@@ -94,7 +94,7 @@ async def test_says_when_git_distrusts_the_owner(world: GitWorld, monkeypatch: p
         for path in (repository, f"{repository}/.git"):
             os.chown(path, 65534, 65534)
     else:
-        # git's own switch for its tests: nobody else's files can be made without root.
+        # git's own switch for its tests: files of other users cannot be made without root.
         monkeypatch.setattr("fleet.adapters.git.command._ENVIRONMENT", {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
     with pytest.raises(Rejected) as caught:
         await world.workspaces.inspect(repository)

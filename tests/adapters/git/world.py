@@ -70,7 +70,7 @@ class GitWorld:
     @contextmanager
     def as_stranger(self) -> Generator[None, None, None]:
         user = os.geteuid()
-        if user == 0:  # root may read everything: nobody may not
+        if user == 0:  # root may read everything: the user `nobody` may not
             os.seteuid(65534)
         try:
             yield

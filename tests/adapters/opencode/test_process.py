@@ -95,7 +95,7 @@ def hasty_clock() -> Clock:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     with trio.fail_after(60):
-        while not condition():  # noqa: ASYNC110 - the file system tells nobody
+        while not condition():  # noqa: ASYNC110 - the file system sends no notification
             await trio.sleep(0.01)
 
 

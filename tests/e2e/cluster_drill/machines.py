@@ -110,7 +110,7 @@ class Machine:
         run("nsenter", "-t", str(self._pid()), "-n", *command)
 
     def start(self, command: str, environment: Mapping[str, str], log: Path) -> None:
-        """Run a shell command on it, which goes on by itself."""
+        """Run a shell command on it, which continues by itself."""
         enter = ("nsenter", "-t", str(self._pid()), "-m", "-u", "-n", "-p")
         with log.open("ab") as output:
             subprocess.Popen(

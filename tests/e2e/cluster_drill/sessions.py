@@ -45,7 +45,7 @@ class Memory:
 
 
 class Client:
-    """Somebody who works with one session."""
+    """A person who works with one session."""
 
     def __init__(self, door: Door, memory: Memory, random: Random, name: str, ticks: Path) -> None:
         self._door = door

@@ -147,7 +147,7 @@ class Store(NamedTuple):
         return cls(messages, parts, directories)
 
     def prompts(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (message id, session id, text) of each user text part that somebody sent."""
+        """Yield (message id, session id, text) of each user text part that a person sent."""
         for id_, info in self.messages.items():
             for part in self.parts.get(id_, ()) if info["role"] == "user" else ():
                 if part["type"] == "text" and not part.get("synthetic"):
@@ -199,7 +199,7 @@ def _prompts(ledger: Ledger, sessions: dict[str, list[Any]], store: Store) -> It
 
 
 def _once(asked: Asked, fate: _Fate, kept: int) -> Iterator[str]:
-    """A prompt reaches OpenCode exactly once, unless somebody ended the session before it was sent or arrived."""
+    """A prompt reaches OpenCode exactly once, unless a person ended the session before it was sent or arrived."""
     if fate.withdrawn:
         if kept or fate.started:
             yield f"{asked.marker} was withdrawn, and OpenCode has it {kept} times"

@@ -104,7 +104,7 @@ class Door:
 
 
 class Client:
-    """Somebody who works with one session."""
+    """A person who works with one session."""
 
     def __init__(self, door: Door, ledger: Ledger, random: Random, name: str) -> None:
         self._door = door
@@ -208,7 +208,7 @@ class Client:
                 item = (await self._door.call("GET", f"/sessions/{self.id}")).body
             if item["status"] in ("idle", "error") and trio.current_time() > help_at:
                 help_at = trio.current_time() + HELP_S
-                await self.prompt("write")  # prompts that an error held back wait for somebody to prompt
+                await self.prompt("write")  # prompts that an error held back wait for a person to prompt
             await trio.sleep(0.3)
 
 
@@ -217,7 +217,7 @@ _NOT_NOW = {*(f"session_{status}" for status in ENDED), "session_not_ready", "qu
 
 
 async def answer_requests(door: Door, ledger: Ledger, random: Random) -> None:
-    """Answer whatever stands in the inbox, for ever."""
+    """Answer whatever stands in the inbox, without end."""
     gone = {"request_not_found", "request_answered", "session_not_found", "erased"}
     while True:
         for item in (await door.call("GET", "/inbox")).body:

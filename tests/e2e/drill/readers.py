@@ -1,4 +1,4 @@
-"""Readers of the fleet's streams that lose their connection at random and come back with their cursor, for ever.
+"""Readers of the fleet's streams that lose their connection at random and come back with their cursor, without end.
 
 One reads SSE by httpx, one by `curl -N`, one the WebSocket by trio-websocket, one by Fleet's own client. That one
 would come back by itself, were the server not at another address each time.

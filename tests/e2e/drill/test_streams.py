@@ -99,7 +99,7 @@ async def test_every_reader_has_the_log_and_the_right_texts(stopped: Server) -> 
             stopping.set()
         head = len(await log(stage))
         with trio.fail_after(60):
-            while any(screen.cursor < head for screen in screens):  # noqa: ASYNC110 - screens tell nobody
+            while any(screen.cursor < head for screen in screens):  # noqa: ASYNC110 - screens send no notification
                 await trio.sleep(0.1)
         reading.cancel_scope.cancel()
     entries = await log(stage)

@@ -15,7 +15,7 @@ def nothing_waits_for_a_given_answer(evidence: Evidence) -> Iterator[str]:
 
 
 def answers_were_given(evidence: Evidence) -> Iterator[str]:
-    """What OpenCode was told is what somebody has answered, once (4)."""
+    """What OpenCode was told is what a person has answered, once (4)."""
     answers = {
         recorded.event.request_id: recorded.event.answer
         for recorded in evidence.history

@@ -49,7 +49,7 @@ def callbacks_are_true(evidence: Evidence) -> Iterator[str]:
         for event in (recorded.event for recorded in evidence.stream(f"session-{child.id}")):
             if isinstance(event, SessionCreated | PromptAccepted | TurnStarted):
                 owed = True
-            if isinstance(event, SessionResumed):  # it goes on with a turn that it has left behind, or has no work
+            if isinstance(event, SessionResumed):  # it continues with a turn that it has left behind, or has no work
                 owed = owed or runs
             if isinstance(event, TurnStarted | TurnEnded | TurnFailed):
                 runs = isinstance(event, TurnStarted)

@@ -44,7 +44,7 @@ def ready_workspaces_are_there(evidence: Evidence) -> Iterator[str]:
         if state.phase != "ready" or state.spec is None or state.spec.strategy == "existing":
             continue
         if any(node.name == state.spec.host and node.has_lost_disk for node in evidence.nodes):
-            continue  # unused, it is restored when somebody asks for it
+            continue  # unused, it is restored when a person asks for it
         if state.id not in evidence.directories.checkouts and state.failure_code is None:
             yield f"workspace {state.id} is ready, and its directory is gone"
         made, remade = evidence.directories.made[state.id], evidence.directories.remade[state.id]

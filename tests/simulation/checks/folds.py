@@ -22,7 +22,7 @@ def views_are_the_fold(evidence: Evidence) -> Iterator[str]:
 
 
 def rebuilt_views_are_the_fold(evidence: Evidence) -> Iterator[str]:
-    """A view that is built anew, or loaded from the rows that were kept, shows the same (law 10)."""
+    """A view that is built again, or loaded from the rows that were kept, shows the same (law 10)."""
     for name, store in (("rebuilt", MemoryStore()), ("loaded", evidence.store)):
         views = make_views()
         Runner(MemoryLog(evidence.disk, REGISTRY, FakeClock()), store, views).open()

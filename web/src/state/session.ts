@@ -110,7 +110,7 @@ export function useSnapshots(id: string, turn: TurnItem | undefined): ReadonlyMa
     queryKey: [...key("snapshots", id, null), turn?.number, turn?.endPosition],
     queryFn: () => (turn === undefined ? NO_SNAPSHOTS : snapshotsIn(id, turn)),
     enabled: turn !== undefined,
-    staleTime: Number.POSITIVE_INFINITY, // of a running turn, an event tells of each new one
+    staleTime: Number.POSITIVE_INFINITY, // of a running turn, an event announces each new one
   });
   return data ?? NO_SNAPSHOTS;
 }
