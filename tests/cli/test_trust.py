@@ -1,11 +1,11 @@
-"""`fleet trust`: commands of repositories are shown, allowed, listed and revoked."""
+"""Commands of repositories are shown, allowed, listed and revoked; what a session is not asked for is shown."""
 
 import json
 
 from fleet.ports import Recipe
 from tests.cli.terminal import fleet
 from tests.client.line import Line
-from tests.gateway.door import REPOSITORY, Machine
+from tests.gateway.door import PLAIN, REPOSITORY, Machine
 
 RECIPE = Recipe("d1", "npm ci\nnpm run build\x1b]0;; evil \x07", "docker compose down", submodules=True)
 
@@ -48,3 +48,11 @@ async def test_session_with_a_waiting_set_up_continues_with_it_or_without_it(mac
     assert [script.text for script in machine.scripts.ran] == [RECIPE.script]
     for wrong in (["--skip"], ["--revoke"], [REPOSITORY, "--session", second]):
         assert (await fleet(line, "trust", *wrong)).code == 2
+
+
+async def test_show_says_what_a_session_is_not_asked_for_and_who_was(line: Line) -> None:
+    first, second = [(await fleet(line, "new", PLAIN)).out.strip() for _ in range(2)]
+    await fleet(line, "prompt", first, "ask", "--wait")
+    assert (await fleet(line, "answer", first, "always")).code == 0
+    await line.door.fleet.views.sessions.wait(first, lambda s: s.turn is None)
+    assert f"allowed    bash *: `always` in session {first}" in (await fleet(line, "show", second)).out

@@ -79,6 +79,10 @@ def _facts(item: "SessionDetail", now: float | None) -> "list[tuple[str, Text]]"
         ("queue", _paused(item)),
         ("failure", None if item.failure is None else Text(f"{item.failure.detail} [{item.failure.code}]", "red")),
         *(("asks", f"{each.kind} {each.id}") for each in item.requests),
+        *(
+            ("allowed", f"{each.permission} {', '.join(each.patterns)}: `always` in session {each.session_id}")
+            for each in item.allowed
+        ),
     ]
     return [(name, value if isinstance(value, Text) else Text(line_of(value))) for name, value in facts if value]
 
