@@ -248,7 +248,7 @@ def main() -> list[Figure]:
         [
             Figure("a call through the sidecar, against one of a program of Ray", through, "ms", direct),
             Figure(
-                "a worktree of a 50 MB repository on a new host (baseline: git clone)",
+                "a 50 MB repository to a new host, against git clone",
                 sent_s,
                 "s",
                 cloned_s,
@@ -260,7 +260,7 @@ def main() -> list[Figure]:
             Figure("what the host adds to it, p50", more_ms, "ms", at_most=OVERHEAD_MS_AT_MOST),
             Figure("memory of the agent", memory_mb, "MB"),
             Figure(
-                "Ray killed on a host, until its session is resumed, after the grace",
+                "a lost host to resumed elsewhere, after the grace",
                 beyond_s,
                 "s",
                 at_most=BEYOND_GRACE_S_AT_MOST,
