@@ -112,6 +112,13 @@ class OpenCodeHost(Protocol):
         """
         ...
 
+    async def move_session(self, session: OpenCodeSession, directory: str) -> None:
+        """Let a session whose directory does not exist any more work in another; one that exists stays its directory.
+
+        Raises `Problem` opencode_refused.
+        """
+        ...
+
     async def delete_session(self, session_id: str) -> None:
         """Delete a session from OpenCode's store without a process of Fleet's; see `OpenCode.delete_session`.
 

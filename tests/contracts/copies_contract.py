@@ -2,10 +2,12 @@
 
 import json
 
+from msgspec.structs import replace
 from trio.abc import Clock
 
 from fleet.ports import Message, MessageChanged, OpenCode, RecordedMessage
 from tests.contracts.opencode_contract import OpenCodeSide, finished, following, text_of
+from tests.fakes.opencode_host import NOWHERE
 
 
 class CopiesContract:
@@ -62,6 +64,21 @@ class CopiesContract:
             restored = await opencode.read_messages(session_id)
             assert [each.info.id for each in restored] == [each.info.id for each in told]
             assert recorded(restored) == recorded(told)
+            further = side.prompt(side.script.text("violet"))
+            await opencode.prompt(session_id, side.other_directory, further)
+            assert len(await finished(opencode, session_id, side.other_directory, further)) == 1
+
+    async def test_session_whose_directory_is_gone_works_in_another_one(
+        self, side: OpenCodeSide, clock: Clock | None
+    ) -> None:
+        async with side.connect() as opencode:
+            session_id = await opencode.create_session(side.new_id("ses"), f"{NOWHERE}/project")
+            session = await opencode.name_session(session_id, "As it was")
+            await side.host.move_session(session, side.other_directory)
+            await side.host.move_session(replace(session, directory=side.other_directory), side.directory)
+            known = await opencode.read_session(session_id)
+            assert known is not None
+            assert (known.directory, known.title) == (side.other_directory, "As it was")
             further = side.prompt(side.script.text("violet"))
             await opencode.prompt(session_id, side.other_directory, further)
             assert len(await finished(opencode, session_id, side.other_directory, further)) == 1

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 ImportFault = Literal["refused", "silent"]
 """An import that is cut short, and says so or not."""
 
+NOWHERE = "/nonexistent"
+"""No directory below it exists."""
+
 
 class FakeOpenCodeHost:
     """`fleet.ports.OpenCodeHost` of one simulated Fleet.
@@ -148,6 +151,11 @@ class FakeOpenCodeHost:
 
     async def restore_messages(self, messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> None:
         await self._import(restoration(messages, session), copies=False)
+
+    async def move_session(self, session: OpenCodeSession, directory: str) -> None:
+        await trio.sleep(0.01)
+        if session.directory.startswith(NOWHERE):
+            self._world.store.sessions[session.id]["directory"] = directory
 
     async def _import(self, read: bytes, *, copies: bool) -> None:
         found: list[Json] = msgspec.json.decode(read)["messages"]

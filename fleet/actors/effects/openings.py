@@ -80,8 +80,12 @@ class Openings:
             return ReportConversationOpen(
                 opencode_id=opencode_id, at_ms=self._now(), fresh=self._context.fresh(), copied=copied
             )
-        if await client.read_session(effect.opencode_id) is None:
+        found = await client.read_session(effect.opencode_id)
+        if found is None:
             raise Problem("session_gone", f"OpenCode's store has no session {effect.opencode_id} any more")
+        if found.directory != effect.directory:  # the data directory, or the project, is elsewhere now
+            host = self._context.host_of_instance(effect.instance_id).opencode
+            await host.move_session(found, effect.directory)
         return ReportConversationOpen(opencode_id=effect.opencode_id, at_ms=self._now(), fresh=self._context.fresh())
 
     def _name_later(self, session_id: str, effect: OpenConversation, opencode_id: str) -> None:

@@ -1,6 +1,6 @@
 """Adds messages to a session: copies for a fork, under other ids, and the messages of a session that comes from
 another host, under their own. OpenCode's import of sessions takes any number of them; to a new session it adds a few
-sooner as events that are replayed.
+sooner as events that are replayed. An import also moves a session to another directory.
 
 The imported document is built here from the responses of OpenCode's HTTP interface, because `opencode export` ends
 before a pipe has received more than its first 64 or 128 KiB. The ids of the copies are derived from the originals and
@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from fleet.adapters.opencode.one_shot import refused, run_once
 from fleet.ids import OPENCODE_RANDOM_BITS, base62
@@ -61,6 +62,12 @@ def restoration(messages: tuple[RecordedMessage, ...], session: OpenCodeSession)
         for message in messages
     ]
     return msgspec.json.encode({"info": msgspec.Raw(session.raw), "messages": restored})
+
+
+def moved(session: OpenCodeSession, directory: str) -> OpenCodeSession:
+    """Return the session with another directory."""
+    raw = msgspec.json.encode({**msgspec.json.decode(session.raw), "directory": directory})
+    return replace(session, directory=directory, raw=raw)
 
 
 def replay(messages: tuple[RecordedMessage, ...], session: OpenCodeSession) -> list[dict[str, Any]]:

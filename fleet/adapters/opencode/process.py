@@ -20,7 +20,7 @@ import trio
 
 from fleet.adapters.opencode import binary, remnants
 from fleet.adapters.opencode.client import USERNAME, open_client
-from fleet.adapters.opencode.copies import document, forget_old_imports, import_session, restoration
+from fleet.adapters.opencode.copies import document, forget_old_imports, import_session, moved, restoration
 from fleet.adapters.opencode.detached import DetachedProcesses, Lease
 from fleet.adapters.opencode.environment import inherited, secrets_in
 from fleet.adapters.opencode.files import InstanceFiles, forget_old_logs, forget_old_scratch
@@ -299,13 +299,12 @@ class LocalOpenCodeHost:
 
     async def _end(self, instance_id: str, leader: ProcessIdentity) -> list[StopStep]:
         """OpenCode sometimes ignores a TERM, so it gets two before the KILL."""
-        ladder = (
+        steps: list[StopStep] = []
+        for name, number, grace_s in (
             ("term", signal.SIGTERM, TERM_GRACE_S),
             ("term_again", signal.SIGTERM, TERM_GRACE_S),
             ("kill", signal.SIGKILL, KILL_GRACE_S),
-        )
-        steps: list[StopStep] = []
-        for name, number, grace_s in ladder:
+        ):
             if not send(leader, number, group=True):
                 break
             steps.append(StopStep(name, (leader.pid,)))
@@ -341,14 +340,18 @@ class LocalOpenCodeHost:
         """Have OpenCode import the messages into the session (copies.py)."""
         await self._import(partial(restoration, messages, session), session)
 
+    async def move_session(self, session: OpenCodeSession, directory: str) -> None:
+        """Have OpenCode import the session with another directory, unless its own exists."""
+        if not await trio.to_thread.run_sync(Path(session.directory).is_dir):
+            await self.restore_messages((), moved(session, directory))
+
     async def _import(self, make: Callable[[], bytes], session: OpenCodeSession) -> None:
         executable = binary.resolve_binary(self._executable, self._environment)
         await import_session(executable, self._environment, make, session, self._data_dir / _IMPORTS)
 
     async def delete_session(self, session_id: str) -> None:
         """Run `opencode session delete`."""
-        executable = binary.resolve_binary(self._executable, self._environment)
-        await delete_session(executable, self._environment, session_id)
+        await delete_session(binary.resolve_binary(self._executable, self._environment), self._environment, session_id)
 
     async def forget_directory(self, directory: str) -> None:
         """Delete the repositories of OpenCode's snapshots of the work tree, unless it is there."""

@@ -96,6 +96,10 @@ class RemoteOpenCodeHost:
         """Add recorded messages to a session (see the port)."""
         await self._opencode.call("restore_messages", messages, session)
 
+    async def move_session(self, session: OpenCodeSession, directory: str) -> None:
+        """Let a session work in another directory (see the port)."""
+        await self._opencode.call("move_session", session, directory)
+
     async def delete_session(self, session_id: str) -> None:
         """Delete a session from OpenCode's store there (see the port)."""
         await self._opencode.call("delete_session", session_id)

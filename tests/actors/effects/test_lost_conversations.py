@@ -7,6 +7,7 @@ import structlog.testing
 import trio
 
 from fleet.core.session.state import State
+from tests.fakes.opencode_host import NOWHERE
 from tests.gateway.door import Door, Machine
 from tests.gateway.test_diffs import begun
 
@@ -118,3 +119,14 @@ async def said(door: Door, path: str) -> list[str]:
     where, _, query = path.partition("?")
     messages = (await door.knock("GET", f"{where}/messages?{query}")).json["messages"]
     return [part["text"] for message in messages for part in message["parts"] if part["type"] == "text"]
+
+
+async def test_conversation_whose_directory_is_elsewhere_now_follows_at_a_resume(machine: Machine, door: Door) -> None:
+    """As in a data directory that was restored to another place."""
+    item = await door.session()
+    await door.prompt(item["id"], "hello")
+    await door.knock("DELETE", f"/api/sessions/{item['id']}")
+    machine.world.store.sessions[item["opencodeId"]]["directory"] = f"{NOWHERE}/project"
+    assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).status == 200
+    assert machine.world.store.sessions[item["opencodeId"]]["directory"] == item["directory"]
+    assert (await door.prompt(item["id"], "again"))["outcome"] == "finished"
