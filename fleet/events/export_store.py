@@ -83,9 +83,19 @@ class ExportStore:
         if place.erased or place.redacted is not None:
             self.partial.add(place.stream)
 
-    def _read(self, index: int) -> bytes:
+    def lines(self, after: int) -> Iterator[bytes]:
+        """Yield the lines of the events beyond position `after`, as they are. Raises `CorruptRecord`."""
+        for index in range(bisect_right(self._positions, after), len(self._positions)):
+            line = self._line(index)
+            read_record(line)
+            yield line
+
+    def _line(self, index: int) -> bytes:
         self._file.seek(self._offsets[index])
-        return read_record(self._file.readline())
+        return self._file.readline()
+
+    def _read(self, index: int) -> bytes:
+        return read_record(self._line(index))
 
     def records(self, after: int, limit: int | None) -> Iterator[bytes]:
         """See `RecordStore`."""

@@ -88,12 +88,13 @@ def export_file(name: str) -> Path:
     return Path(name) / EVENTS_FILE if Path(name).is_dir() else Path(name)
 
 
-class _ExportedLog(StoredLog):
+class ExportedLog(StoredLog):
     """The log of an export."""
 
     def __init__(self, store: ExportStore, registry: EventRegistry) -> None:
         super().__init__(store, registry)
         self._partial = store.partial
+        self.lines = store.lines
 
     def is_erased(self, stream: str) -> bool:
         """Return whether the stream cannot be folded, because data of it was erased or taken out of the export."""
@@ -115,4 +116,4 @@ def reading_export(name: str, registry: EventRegistry) -> Generator[StoredLog]:
             store = ExportStore(file, name)
         except OSError as error:
             raise StartupError(f"{export_file(name)} cannot be read: {error.strerror}") from error
-        yield _ExportedLog(store, registry)
+        yield ExportedLog(store, registry)

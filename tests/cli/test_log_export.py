@@ -122,6 +122,19 @@ async def _replaced() -> list[bytes]:
     return disk.records
 
 
+def test_export_of_an_export_keeps_its_marks(history: History, tmp_path: Path) -> None:
+    exported(history, tmp_path / "first", "--redact", "transcripts")
+    for name, rules in (("same", ()), ("second", ("--redact", "prompts"))):
+        done = log("export", "-o", str(tmp_path / name), "--export", str(tmp_path / "first"), *rules)
+        assert done.exit_code == 0, done.output
+        proof = log("verify", "--json", "--export", str(tmp_path / name))
+        assert json.loads(proof.stdout)["intact"], proof.output
+    first, same, second = ((tmp_path / name / "events.jsonl").read_text() for name in ("first", "same", "second"))
+    assert same == first
+    assert second.count('"redacted":"transcripts"') == first.count('"redacted":"transcripts"') > 0
+    assert '"redacted":"prompts"' in second
+
+
 def test_export_without_an_order_still_proves_itself(tmp_path: Path) -> None:
     import_records(tmp_path, trio.run(_replaced), EPOCH_MS)
     history = History(tmp_path, tmp_path, "", "", 3)
