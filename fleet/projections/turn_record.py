@@ -34,6 +34,7 @@ from fleet.projections.opencode_json import nested, record_of, text
 from fleet.projections.sentences import tool_words
 
 FIRST_EVENTS: Final = 32  # of a stream: a session gets its directory there, a process its pid
+_ATTACHED: Final = "session.workspace-attached"
 _EDITS: Final = frozenset(("write", "edit", "multiedit", "patch", "apply_patch"))
 _PATHS: Final = ("filePath", "path", "file")
 _TEXTS: Final = ("command", "patchText", "patch")
@@ -134,10 +135,13 @@ class TurnPlace(NamedTuple):
 
 
 def place_of(log: LogReader, started: Recorded) -> TurnPlace:
-    """Return where the session of this turn works; its first events say so."""
+    """Return where the session of this turn worked then: its first events and its last resume say so."""
     first = [each.event for each in log.read_stream(started.stream, 0, FIRST_EVENTS)]
+    newest = log.stream_positions(started.stream, 0, started.position, FEED_PAGE_EVENTS, newest_first=True)
+    resumed = next((each.position for each in log.read_headers(newest) if each.type == _ATTACHED), None)
+    last = [] if resumed is None else [each.event for each in log.read_all(resumed - 1, 1)]
     created = next((event for event in first if isinstance(event, SessionCreated)), None)
-    directory = next((event.directory for event in first if isinstance(event, WorkspaceAttached)), None)
+    directory = next((event.directory for event in (*last, *first) if isinstance(event, WorkspaceAttached)), None)
     if created is None or directory is None:
         return TurnPlace(directory, directory or "/")
     return TurnPlace(directory, root_of(created.settings.strategy, created.source_repository, directory))

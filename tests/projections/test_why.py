@@ -249,6 +249,16 @@ async def test_work_of_a_sub_agent_leads_to_the_call_that_started_it(told: Told)
     ]
 
 
+async def test_paths_are_relative_to_the_directory_that_the_session_had_then(told: Told) -> None:
+    before = Cause(OPENCODE, f"@{await told.turn(1, 'Here', ALICE)}")
+    here = await told.log_one("session-s", tool("write", "c1", filePath="/d/a.py"), before)
+    attached = WorkspaceAttached(workspace_id="w", directory="/restored", branch=None, at_ms=1)
+    await told.log_one("session-s", attached, Cause())
+    after = Cause(OPENCODE, f"@{await told.turn(2, 'There', ALICE)}")
+    there = await told.log_one("session-s", tool("write", "c2", filePath="/restored/a.py"), after)
+    assert [(await told.why(each))[0][1] for each in (here, there)] == ["The agent used the tool write (a.py)"] * 2
+
+
 async def test_renamed_file_is_named_before_and_after(told: Told) -> None:
     started = await told.turn(1, "Rename", ALICE)
     moved = tool("bash", "c1", command="git mv old.py new.py")
