@@ -109,7 +109,7 @@ class Deliveries:
             if may_be_kept and (found := await self._read_back(conversation, kept)) is not None:
                 return found
             raise Problem("workspace_gone", lost)
-        if effect.number == 1 and state is not None:  # without a name OpenCode would ask a model for one
+        if state is not None and not state.digest_by_id:  # without a name OpenCode would ask a model for one
             await conversation.name(effect.opencode_id, state.settings.title, client)
         await self._send(client, effect, state)
         return await self._read_back(conversation, kept)

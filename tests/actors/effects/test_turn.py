@@ -164,3 +164,12 @@ async def test_a_prompt_that_opencode_does_not_keep_does_not_hold_a_turn_that_ha
         await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is None)
     assert (await door.knock("GET", path)).json["failure"]["code"] == "turn_silent"
     assert [each["id"] for each in (await door.knock("GET", f"{path}/queue")).json] == [prompt["id"]]
+
+
+async def test_no_model_names_a_session_whose_first_prompt_was_not_sent(machine: Machine, door: Door) -> None:
+    item = await door.session()
+    machine.world.refusals = 2  # of the title, and of the title before the prompt
+    failed = await door.prompt(item["id"], "hello")
+    assert (failed["outcome"], failed["failure"]["code"], machine.world.refusals) == ("error", "opencode_refused", 0)
+    assert (await door.prompt(item["id"], "hello again"))["outcome"] == "finished"
+    assert machine.world.named_by_model == []
