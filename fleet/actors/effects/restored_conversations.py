@@ -54,11 +54,12 @@ class RestoredConversations:
         stream = self._context.views.sessions.stream(session_id)
         recorded = await self._transcripts.recorded(stream, effect.opencode_id)
         session = await client.read_session(effect.opencode_id)
-        if session is None:
-            opencode_id = await client.create_session(effect.opencode_id, effect.directory)
+        there = {} if session is None else await _parts_of(client, session.id)
+        if session is None or not there:  # an earlier attempt may have created it, and nothing else
+            opencode_id = session.id if session else await client.create_session(effect.opencode_id, effect.directory)
             session = await client.name_session(opencode_id, effect.title)
             await client.add_messages(tuple(recorded.values()), session)
-        there = await _parts_of(client, session.id)
+            there = await _parts_of(client, session.id)
         missing = {each: message for each, message in recorded.items() if not _has(there, each, message)}
         if missing:
             host = self._context.host_of_instance(effect.instance_id).opencode
