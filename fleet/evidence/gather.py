@@ -148,7 +148,7 @@ class Gathering:
         if self._read_again is None:
             self._kept[recorded.position] = recorded
         turn = self._turn if known is None else known.turn
-        self._processes[turn] = stream_of(recorded.cause.actor)
+        self._processes[turn] = stream_of(recorded.cause.actor) or self._processes.get(turn)
         at = rfc3339(recorded.recorded_at_ms)
         self._parts[event.part_id] = NewestPart(
             event.type, event.message_id, event.opencode_id, turn, at, recorded.position

@@ -301,6 +301,23 @@ def test_call_that_ran_unasked_names_the_rule_of_the_configuration_that_allowed_
     assert "<code>git status*</code>" in page
 
 
+def test_rules_are_those_of_the_process_although_the_server_records_the_last_parts_itself() -> None:
+    gathering = Gathering("s1")
+    ran, unseen = call("c1", "bash", command="ls"), call("c2", "bash", command="touch a")
+    for number, event in enumerate((*ACTIVE, ran, unseen), 2):
+        cause = Cause() if event is unseen else Cause("instance:i2")  # the stream broke off before its end
+        gathering.apply(Recorded(number, "session-s1", number, "", 1, 0, cause, b"{}", event))
+
+    def read(position: int, instance: str, *rules: Rule) -> Recorded:
+        agents = (AgentRules("build", msgspec.Raw(msgspec.json.encode(rules))),)
+        event = PermissionRulesRead(directory=gathering.state.directory, agents=agents, at_ms=0)
+        return Recorded(position, f"instance-{instance}", 1, "", 1, 0, Cause(), b"{}", event)
+
+    gathering.rules = [read(1, "i1", Rule("*", "*", "allow")), read(99, "i2", Rule("bash", "*", "allow"))]
+    document = gathering.document(Manifest(), {}, Relatives(), Made("1", "2026-01-01T00:00:00.000Z", "local"))
+    assert {each.allowed for each in document.calls} == {"OpenCode did not ask: its configuration allows bash (*)."}
+
+
 def test_pack_of_a_fork_has_no_call_that_its_origin_made() -> None:
     gathering = Gathering("s1")
     copied = msgspec.structs.replace(call("c1", "bash", command="rm a"), copied=True)
