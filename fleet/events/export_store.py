@@ -65,7 +65,7 @@ class ExportStore:
                     self.heads = Heads(head.key, head)
                 elif fields and "position" in fields:
                     self._place(msgspec.convert(msgspec.json.decode(line), _Place), offset)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 raise StartupError(f"{self._name} is not an export of a log: {error}") from error
             offset += len(line)
         if self._positions:

@@ -112,10 +112,12 @@ def test_log_that_was_cut_off_names_the_damaged_event(tmp_path: Path, history: H
 
 def test_missing_or_foreign_log_files_are_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "list.jsonl").write_text("[1, 2]\n")
+    (tmp_path / "deep.jsonl").write_text(f'{{"position": 1, "data": {"[" * 100_000}}}\n')
     for source, said in (
         (("--data-dir", str(tmp_path)), "There is no event log in"),
         (("--export", str(tmp_path / "missing")), "cannot be read"),
         (("--export", str(tmp_path / "list.jsonl")), "is not an export"),
+        (("--export", str(tmp_path / "deep.jsonl")), "is not an export"),
     ):
         assert said in str(log("show", *source).exception)
 
