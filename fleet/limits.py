@@ -439,6 +439,7 @@ MIRROR_LOCK_S: Final = 120.0  # an older lock of git in a mirror is of a git tha
 PARCEL_PIECE_BYTES: Final = 8 * MIB  # of a parcel in one call to another host: 207 MiB/s, where 1 MiB gets 92
 PARCEL_KEPT_S: Final = 86_400.0  # a transfer that stopped can continue for so long
 PARCEL_POLL_S: Final = 0.02  # between two looks at a pack that git is writing; a local one takes 0.3 s for 50 MB
+PARCEL_STALL_S: Final = 30.0  # without a new byte the sender is gone or slow; the mirror is locked meanwhile
 PARCEL_TRIES_MAX: Final = 3  # a damaged one, and one that does not complete what the receiver has, are sent again
 TREE_FILE_BYTES_MAX: Final = 100 * MIB  # a snapshot leaves out larger files: a person does not read their diffs
 TREE_NEW_FILES_MAX: Final = 200_000  # files that one snapshot reads, in about 10 s

@@ -171,7 +171,10 @@ async def _index(objects: Objects, file: Path) -> Output:
 
 
 async def index_arriving(objects: Objects, pieces: AsyncIterator[bytes]) -> Output:
-    """Store a pack while its pieces arrive; git knows where it ends. Return the result of git. Raises `Problem`."""
+    """Store a pack while its pieces arrive. Return the result of git, which refuses a pack that is cut off.
+
+    Raises `Problem`.
+    """
     refused: Problem | None = None
     stored: Output | None = None
     reading, writing = os.pipe()
@@ -191,8 +194,9 @@ async def index_arriving(objects: Objects, pieces: AsyncIterator[bytes]) -> Outp
 
 
 async def _feed(stream: trio.lowlevel.FdStream, pieces: AsyncIterator[bytes]) -> None:
-    async for piece in pieces:
-        await stream.send_all(piece)
+    async with stream:
+        async for piece in pieces:
+            await stream.send_all(piece)
 
 
 async def is_complete(objects: Objects, wanted: tuple[str, ...], had: tuple[str, ...] | None) -> bool:

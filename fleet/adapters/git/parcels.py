@@ -13,7 +13,7 @@ import trio
 
 from fleet.adapters.git.packs import NewParcel, digest
 from fleet.errors import Problem, Unavailable
-from fleet.limits import PARCEL_KEPT_S, PARCEL_PIECE_BYTES, PARCEL_POLL_S
+from fleet.limits import PARCEL_KEPT_S, PARCEL_PIECE_BYTES, PARCEL_POLL_S, PARCEL_STALL_S
 from fleet.ports import Packed, Parcel
 from fleet.private_files import make_private_directory
 
@@ -52,13 +52,14 @@ class Parcels:
         return await self._run(lambda: _size(file) >= offset + PARCEL_PIECE_BYTES)
 
     async def follow(self, name: str) -> AsyncGenerator[bytes]:
-        """Yield the bytes of a parcel as they arrive, without an end."""
-        path, offset = self._path(name), 0
-        while True:
+        """Yield the bytes of a parcel as they arrive, until none has arrived for `PARCEL_STALL_S`."""
+        path, offset, last_s = self._path(name), 0, trio.current_time()
+        while trio.current_time() - last_s < PARCEL_STALL_S:
             arrived = await self._run(partial(_read_arrived, path, offset))
             if arrived:
                 offset += len(arrived)
                 yield arrived
+                last_s = trio.current_time()
             else:
                 await trio.sleep(PARCEL_POLL_S)
 
