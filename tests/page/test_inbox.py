@@ -1,5 +1,6 @@
 """Point 6 of the dashboard: what waits for a person, of all sessions, answered in place, by one, and said by whom."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,6 +63,26 @@ def test_a_permission_is_allowed_by_one_key(
     expect(mine).to_have_count(0)
     fleet.settled(session_id)
     assert fleet.texts(session_id) == ["I have read it."]
+
+
+def test_what_is_not_asked_for_any_more_is_said_on_a_phone_too(
+    open_context: Callable[..., BrowserContext], fleet: Server, tmp_path: Path
+) -> None:
+    shop = repository(tmp_path / "shop")
+    (shop / "opencode.json").write_text(json.dumps({"permission": {"bash": {"*": "allow", "rm *": "ask"}}}))
+    first = fleet.create(shop, 'bash "rm -rf build"', title="First")
+    fleet.create(shop, title="Second")
+    page = open_context(viewport={"width": 390, "height": 844}).new_page()
+    page.goto(f"/s/{first['id']}")
+    page.get_by_role("region", name="Permission").get_by_role("button", name="Always").click()
+    said = page.locator("details").filter(has_text="Not asked for any more: bash")
+    said.locator("summary").click()
+    expect(said).to_contain_text("bash rm *: answered with “always” in this session")
+    expect(said).to_contain_text("Also not asked:")
+    said.get_by_role("link", name="Second").click()
+    expect(page.get_by_role("heading", name="Second")).to_be_visible()
+    said.locator("summary").click()
+    expect(said.get_by_role("link", name="First").first).to_have_attribute("href", f"/s/{first['id']}")
 
 
 def test_a_permission_is_rejected_with_a_word(

@@ -22,6 +22,7 @@ const TOUCHES: Readonly<Partial<Record<EventType, readonly What[]>>> = {
   "session.prompt-edited": ["queue"],
   "session.turn-started": ["queue", "turns"],
   "session.turn-steered": ["queue", "turns"],
+  "session.request-answered": ["detail"],
   "session.step-snapshot-taken": ["snapshots"],
   "session.changes-recorded": ["turns", "files", "workspace"],
   "session.turn-ended": ["turns", "todos", "conversations", "detail", "files"],

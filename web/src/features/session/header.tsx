@@ -13,6 +13,7 @@ import { Mark } from "../../ui/mark.tsx";
 import { Menu, type MenuEntry } from "../../ui/menu.tsx";
 import type { SessionDetail } from "../../wire/api.ts";
 import type { SessionItem } from "../../wire/types.ts";
+import { Allowed } from "./allowed.tsx";
 import { useDialogs } from "./dialogs/dialogs.tsx";
 import style from "./header.module.css";
 import { useOpen } from "./open.tsx";
@@ -35,6 +36,7 @@ export function Header({ detail, travel }: HeaderProps): ReactNode {
         <SessionMenu detail={detail} rename={() => setRenaming(true)} travel={travel} />
       </div>
       <Facts item={item} />
+      <Allowed detail={detail} />
     </header>
   );
 }
