@@ -23,6 +23,7 @@ SETTINGS = {
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
     "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_worker_niceness": "0",  # with 15, its default, a busy machine hardly lets the agents and OpenCode run
 }
 
 
