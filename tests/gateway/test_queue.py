@@ -37,17 +37,17 @@ async def test_the_queue_says_what_waits_and_who_gave_it(door: Door) -> None:
 
 async def test_a_waiting_prompt_is_edited(machine: Machine, door: Door) -> None:
     path, (prompt,) = await working(door)
-    answer = await door.knock("PATCH", f"{path}/queue/{prompt['id']}", {"text": "Write that"})
+    answer = await door.knock("PATCH", f"{path}/queue/{prompt['id']}", {"text": "Read that"})
     assert (answer.status, int(answer.headers["fleet-position"])) == (204, door.fleet.log.head())
     (edited,) = (await door.knock("GET", f"{path}/queue")).json
-    assert edited == {**prompt, "text": "Write that"}
-    for word, kinds in (("that", ["prompt"]), ("it", [])):
+    assert edited == {**prompt, "text": "Read that"}
+    for word, kinds in (("that", ["prompt"]), ("write", [])):
         found = (await door.knock("GET", f"/api/sessions/history?search={word}")).json
         assert [item["snippet"]["kind"] for item in found] == kinds
     await door.settled(path.rpartition("/")[2])
-    assert [message.text for message in asked(machine)] == ["bash:20", "Write that"]
+    assert [message.text for message in asked(machine)] == ["bash:20", "Read that"]
     turns = (await door.knock("GET", f"{path}/turns")).json
-    assert [turn["prompt"] for turn in turns] == ["bash:20", "Write that"]
+    assert [turn["prompt"] for turn in turns] == ["bash:20", "Read that"]
 
 
 async def test_a_waiting_prompt_is_sent_into_the_turn_that_runs(machine: Machine, door: Door) -> None:
