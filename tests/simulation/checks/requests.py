@@ -73,5 +73,6 @@ def _is_conflict(evidence: Evidence, request: Request, heard: object) -> bool:
     if not isinstance(heard, Problem):
         return False
     if heard.code == "internal":  # an order that a bug has ended is that for whoever repeats it, and the log says so
-        return not any(getattr(recorded.event, "code", None) == "internal" for recorded in evidence.history)
+        is_told = any(getattr(recorded.event, "code", None) == "internal" for recorded in evidence.history)
+        return not is_told and heard.extra.get("sessionId") not in evidence.erased
     return heard.code == "idempotency_conflict" and request.session not in evidence.erased
