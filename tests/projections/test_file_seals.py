@@ -1,7 +1,7 @@
 """A database of views in SQLite that is not of this log is made again, and the index is compared with the log."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -44,6 +44,17 @@ def log(records: list[bytes]) -> MemoryLog:
     return log_of(records)
 
 
+OPENED: list["Kept"] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Generator[None]:  # a database that nobody closes is a warning since Python 3.13
+    yield
+    for each in OPENED:
+        each.store.close()
+    OPENED.clear()
+
+
 class Kept:
     """Either database, used as its projection uses it; `rows` is how much it holds."""
 
@@ -57,6 +68,7 @@ class Kept:
         else:
             self.store = HistoryStore(self.file, self.seal)
             self.store.open(log.head())
+        OPENED.append(self)
 
     def fill(self, first: int = 0, last: int | None = None) -> None:
         streams = list(self._log.streams("session-"))[first:last]
