@@ -17,6 +17,7 @@ message can change its place; its earlier place is kept with the position `until
 """
 
 import sqlite3
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -127,7 +128,17 @@ class IndexStore(IndexQueries):
         if self._file is not None:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file.touch(0o600)
-        self._sql = sqlite3.connect(self._file or ":memory:", isolation_level=None)
+        in_memory = self._file is None
+        self._sql = sqlite3.connect(self._file or ":memory:", isolation_level=None, check_same_thread=not in_memory)
+        if in_memory:  # it ends with this object, in whichever thread that is collected
+            weakref.finalize(self, self._sql.close)
+        try:
+            self._prepare()
+        except sqlite3.Error:
+            self._sql.close()
+            raise
+
+    def _prepare(self) -> None:
         # No commit waits for the disk: `flush` does, outside of the event loop.
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 0", "cache_size = -16384"):
             self._sql.execute(f"PRAGMA {pragma}")
