@@ -1,8 +1,8 @@
 """Replays the history (history_store.py): builds it in a scratch directory, and compares it session by session."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,7 +54,9 @@ def _compare(log: LogReader, stored: sqlite3.Connection, scratch: Path, reached:
             if one != other and not _is_replaced_since(log, f"session-{session_id}", reached):
                 fields = tuple(name for name in _PARTS if one[name] != other[name])
                 events = events_of(log, f"session-{session_id}", reached)
-                yield Parted(HISTORY, session_id, parting(events, _fold(scratch, session_id), one), fields)
+                with _folding(scratch, session_id) as fold:
+                    position = parting(events, fold, one)
+                yield Parted(HISTORY, session_id, position, fields)
     yield Compared(HISTORY, reached, len(sessions))
 
 
@@ -67,15 +69,16 @@ def _rows(side: sqlite3.Connection, session_id: str) -> dict[str, list[Any]]:
     return {name: side.execute(query, (session_id,)).fetchall() for name, query in _PARTS.items()}
 
 
-def _fold(scratch: Path, session_id: str) -> Fold:
-    """Return the fold of one session into a history of its own."""
+@contextmanager
+def _folding(scratch: Path, session_id: str) -> Generator[Fold]:
+    """Yield the fold of one session into a history of its own."""
     file = scratch / f"{session_id}.sqlite"
-    store = HistoryStore(file)
-    store.open(0)
+    with closing(HistoryStore(file)) as store:
+        store.open(0)
 
-    def step(recorded: Recorded) -> dict[str, list[Any]]:
-        store.apply([recorded], recorded.position)
-        with closing(sqlite3.connect(file)) as side:
-            return _rows(side, session_id)
+        def step(recorded: Recorded) -> dict[str, list[Any]]:
+            store.apply([recorded], recorded.position)
+            with closing(sqlite3.connect(file)) as side:
+                return _rows(side, session_id)
 
-    return step
+        yield step
