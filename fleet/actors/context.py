@@ -116,22 +116,27 @@ class Connections:
         if instance_id in self._clients:
             self._nurseries[instance_id].start_soon(request, self._clients[instance_id])
 
-    def load(self, instance_id: str, directory: str, opencode_id: str | None = None) -> None:
-        """Let an instance load a directory in the background, or create OpenCode's session there if an id is given."""
+    def load(self, instance_id: str, directory: str) -> None:
+        """Let an instance load a directory in the background."""
 
         async def load(client: OpenCode) -> None:
             await client.load(directory)
 
-        self.start(instance_id, load if opencode_id is None else partial(self._create, directory, opencode_id))
+        self.start(instance_id, load)
 
-    async def _create(self, directory: str, opencode_id: str, client: OpenCode) -> None:
-        created = self._created[opencode_id] = trio.Event()
-        try:
-            await client.load(directory, opencode_id)
-        finally:
-            created.set()
-            if self._created.get(opencode_id) is created:
-                del self._created[opencode_id]
+    def create_ahead(self, instance_id: str, opencode_id: str, directory: str) -> None:
+        """Let an instance create OpenCode's session in the background."""
+
+        async def create(client: OpenCode) -> None:
+            created = self._created[opencode_id] = trio.Event()
+            try:
+                await client.create_ahead(opencode_id, directory)
+            finally:
+                created.set()
+                if self._created.get(opencode_id) is created:
+                    del self._created[opencode_id]
+
+        self.start(instance_id, create)
 
     async def wait_created(self, opencode_id: str) -> None:
         """Wait until the creation of OpenCode's session in the background is over, if there is one."""

@@ -42,12 +42,15 @@ class OpenCode(Protocol):
         """
         ...
 
-    async def load(self, directory: str, session_id: str | None = None) -> None:
-        """Load what OpenCode needs for `directory`, which its first request there would do. Never reports a failure.
+    async def create_ahead(self, session_id: str, directory: str) -> None:
+        """Create the session for the `create_session` that follows. Never reports a failure.
 
-        With `session_id` it creates this session there instead, for the `create_session` that follows, in versions
-        that accept an id.
+        Versions that accept no id (before 1.17.19) load the directory instead.
         """
+        ...
+
+    async def load(self, directory: str) -> None:
+        """Load what OpenCode needs for `directory`, which its first request there would do. Never reports a failure."""
         ...
 
     async def read_session(self, session_id: str) -> OpenCodeSession | None:

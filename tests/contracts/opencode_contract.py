@@ -210,7 +210,7 @@ class OpenCodeContract:
     async def test_creates_a_session_once(self, side: OpenCodeSide, clock: Clock | None) -> None:
         async with side.connect() as opencode:
             own_id = side.new_id("ses")
-            await opencode.load(side.directory, own_id)
+            await opencode.create_ahead(own_id, side.directory)
             assert [await opencode.create_session(own_id, side.directory) for _ in range(2)] == [own_id, own_id]
             named = await opencode.name_session(own_id, "First")
             assert named == await opencode.read_session(own_id)

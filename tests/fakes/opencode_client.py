@@ -117,13 +117,16 @@ class FakeOpenCode:
                     store.add(StoredMessage(each["info"], {part["id"]: part for part in each["parts"]}))
             return True
 
-    async def load(self, directory: str, session_id: str | None = None) -> None:
-        if session_id is not None and self._accepts_ids:
+    async def create_ahead(self, session_id: str, directory: str) -> None:
+        if self._accepts_ids:
             with suppress(Problem):
                 await self.create_session(session_id, directory)
         else:
-            self._world.loaded.append((self._process.instance_id, directory))
-            await trio.sleep(0.05)
+            await self.load(directory)
+
+    async def load(self, directory: str) -> None:
+        self._world.loaded.append((self._process.instance_id, directory))
+        await trio.sleep(0.05)
 
     @property
     def _accepts_ids(self) -> bool:

@@ -8,9 +8,7 @@ import pytest
 
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.tokens import TokenFile, issue, link, revoke
-from fleet.limits import (
-    LINK_LIFETIME_S,
-)
+from fleet.limits import LINK_LIFETIME_S
 from fleet.wire.enums import Role
 from tests.gateway.door import Answer, Door, Machine
 

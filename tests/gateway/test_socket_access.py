@@ -1,31 +1,18 @@
 """WebSockets and tokens: the handshake says who it is, for every command, and as long as the token is good."""
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
-
 import pytest
 import trio
 
 from fleet.gateway.server import client_limits as peers
 from fleet.gateway.server import middleware as edge
-from fleet.gateway.server.guard import Guard
 from fleet.limits import TOKEN_POLL_S
-from tests.gateway.door import PLAIN, Door, Machine
-from tests.gateway.keys import Keys, bearer, browse
+from tests.gateway.door import PLAIN, Door
+from tests.gateway.keys import Keys, bearer, browse, keys, locked
 from tests.gateway.raw_socket import CLOSE, TEXT, raw_socket
 from tests.gateway.sockets import connected
 from tests.gateway.test_problems import answer_of, raw
 
-
-@pytest.fixture
-def keys(tmp_path: Path, machine: Machine) -> Keys:
-    return Keys(tmp_path / "data", machine)
-
-
-@pytest.fixture
-async def locked(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
-    async with machine.fleet() as door:
-        yield Door(door.fleet, Guard(machine.clock, keys.file))
+__all__ = ["keys", "locked"]  # fixtures
 
 
 def shown(text: str) -> list[tuple[bytes, bytes]]:

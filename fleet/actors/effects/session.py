@@ -167,7 +167,7 @@ class SessionEffects:
         directory, branch = state.prepared.directory, state.prepared.branch
         recipe = await self._setups.recipe(session, state)
         if session is not None and fresh and recipe is None:
-            self._load_ahead(session, directory)
+            self._create_ahead(session, directory)
         baseline = await self._changes.baseline(workspace_id, directory) if first else None
         await self._setups.equip(state)
         return ReportWorkspaceReady(
@@ -179,14 +179,14 @@ class SessionEffects:
             recipe=recipe,
         )
 
-    def _load_ahead(self, session: State, directory: str) -> None:
+    def _create_ahead(self, session: State, directory: str) -> None:
         """Let the process that the session will probably share create OpenCode's session, at the same time as all this.
 
         The directory must be complete, with no set-up to come.
         """
         instance = self._placement.shared_with(session)
         if instance is not None:
-            self._context.connections.load(instance.id, directory, session.opencode.session_id or None)
+            self._context.connections.create_ahead(instance.id, session.opencode.session_id, directory)
 
     def _check_stays(self, directory: str, workspace_id: str) -> None:
         """Raise `Problem` workspace_gone if the directory is inside another workspace that is being removed.

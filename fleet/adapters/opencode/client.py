@@ -128,12 +128,16 @@ class OpenCodeClient:
                 return False
         return True
 
-    async def load(self, directory: str, session_id: str | None = None) -> None:
-        """Create the session, or read `/session/status`: any request of v1 about a directory makes OpenCode load it."""
-        if session_id is None or not self._accepts_ids:
-            await _quietly(partial(self.statuses, directory))
+    async def create_ahead(self, session_id: str, directory: str) -> None:
+        """Create the session once."""
+        if not self._accepts_ids:
+            await self.load(directory)
         elif session_id not in self._created_ahead:
             await self._begin(session_id).run(partial(self._create, session_id, directory))
+
+    async def load(self, directory: str) -> None:
+        """Read `/session/status`: any request of v1 about a directory makes OpenCode load it."""
+        await _quietly(partial(self.statuses, directory))
 
     def _begin(self, session_id: str) -> _Begun:
         """Remember that the session is created; one that never opens would be remembered as long as its process."""

@@ -152,7 +152,7 @@ async def test_session_that_was_created_ahead_is_not_created_again(
     web: Web, client: OpenCodeClient, first: bytes, posts: int
 ) -> None:
     web.found["/api/session"] = first
-    await client.load("/d", "ses_ours")
+    await client.create_ahead("ses_ours", "/d")
     web.found["/api/session"] = CREATED
     assert await client.create_session("ses_ours", "/d") == "ses_ours"
     assert web.asked == ["POST /api/session"] * posts
@@ -164,7 +164,7 @@ async def test_session_that_was_created_long_ago_and_is_forgotten_is_created_aga
     monkeypatch.setattr("fleet.adapters.opencode.client.CREATED_AHEAD_KEPT", 1)
     web.found["/api/session"] = CREATED
     for session_id in ("ses_ours", "ses_other"):
-        await client.load("/d", session_id)
+        await client.create_ahead(session_id, "/d")
     assert await client.create_session("ses_ours", "/d") == "ses_ours"
     assert web.asked == ["POST /api/session"] * 3
 

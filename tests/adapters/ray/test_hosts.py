@@ -23,7 +23,7 @@ from fleet.ports import (
     Script,
     ScriptEnd,
 )
-from tests.adapters.ray.setting import LEASE_S, PROCESS, nothing, ready, short, told, two_hosts
+from tests.adapters.ray.setting import LEASE_S, PROCESS, Setting, nothing, ready, short, told, two_hosts
 from tests.fakes.agents import node_of
 
 # ------------------------------------------------------------------------------------------------ hearing and silence
@@ -62,17 +62,23 @@ async def test_a_host_that_is_cut_off_is_silent_and_then_lost_and_comes_back(aut
         assert short(await told(setting.hosts, 10))[-1] == ("HostUp", "n1")
 
 
+async def leased_when_lost(setting: Setting) -> float:
+    """Wait until a host is lost, and return when n1 got its last lease."""
+    async with setting.hosts.watch() as events:
+        async for event in events:
+            if isinstance(event, HostLost):
+                break
+    leased_s = setting.agents["n1"].leased_s
+    assert leased_s is not None
+    return leased_s
+
+
 async def test_a_host_without_an_answer_is_lost_when_its_grace_ends(autojump_clock: MockClock) -> None:
     async with two_hosts() as setting:
         await ready(setting)
         await trio.sleep(5)
         setting.backend.cut.add("n1")
-        async with setting.hosts.watch() as events:
-            async for event in events:
-                if isinstance(event, HostLost):
-                    break
-        leased_s = setting.agents["n1"].leased_s
-        assert leased_s is not None
+        leased_s = await leased_when_lost(setting)
         heard_s, grace_s = leased_s + HOST_BEAT_S, LEASE_S + HOST_GRACE_MARGIN_S
         assert grace_s <= trio.current_time() - heard_s <= grace_s + 1
 
@@ -81,12 +87,7 @@ async def test_no_lease_outlives_the_loss_of_its_host_even_if_heartbeats_arrive(
     async with two_hosts() as setting:
         await ready(setting)
         setting.backend.muted.add("n1")  # heartbeats arrive, answers do not
-        async with setting.hosts.watch() as events:
-            async for event in events:
-                if isinstance(event, HostLost):
-                    break
-        leased_s = setting.agents["n1"].leased_s
-        assert leased_s is not None
+        leased_s = await leased_when_lost(setting)
         assert leased_s + LEASE_S + HOST_GRACE_MARGIN_S <= trio.current_time()
 
 
