@@ -355,6 +355,8 @@ UNREACHABLE_POLL_S: Final = 5.0
 HEALTH_TIMEOUT_S: Final = 5.0  # the slowest measured response takes 0.4 s
 
 # Workspaces
+CHECK_COUNTS_S: Final = 2.0  # that a new workspace is made by what its check has read; the log is written in between
+CHECKS_REMEMBERED_MAX: Final = 64  # of workspaces that are not made yet; without one the repository is read again
 WORKSPACE_DISCARDS_MAX: Final = 5  # attempts to remove what a failed workspace left, in 3 s; then callers get an error
 WORKSPACE_BUSY_S: Final = 20.0  # a removal waits so long for processes to end: the stop steps take 11 s
 WORKSPACE_BUSY_POLL_S: Final = 0.5

@@ -290,12 +290,15 @@ class WorkspacesContract:
         assert branches == {spec.branch for spec in specs}
         assert len(branches) == 8
 
+    @pytest.mark.parametrize("checked", [True, False])
     @pytest.mark.parametrize("strategy", MAKING)
-    async def test_finishes_after_a_crash_at_any_step(self, world: World, strategy: Strategy) -> None:
+    async def test_finishes_after_a_crash_at_any_step(self, world: World, strategy: Strategy, checked: bool) -> None:
         repository = world.repository("shop")
         for number in range(60):
             crash = CancelAtStep(1 + number * self.steps_between_crashes)
             spec = await new_spec(world, repository, strategy, number=number, base_ref="HEAD")
+            if checked:
+                await check(world, spec)
             trio.lowlevel.add_instrument(crash)
             with crash.scope:
                 await world.workspaces.prepare(spec)

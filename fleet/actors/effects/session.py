@@ -60,6 +60,7 @@ from fleet.limits import (
     TURN_RECHECK_S,
 )
 from fleet.ports import WorkspaceSpec
+from fleet.side_by_side import both
 
 _log = structlog.get_logger(__name__)
 
@@ -168,8 +169,11 @@ class SessionEffects:
         recipe = await self._setups.recipe(session, state)
         if session is not None and fresh and recipe is None:
             self._create_ahead(session, directory)
-        baseline = await self._changes.baseline(workspace_id, directory) if first else None
-        await self._setups.equip(state)
+
+        async def take_baseline() -> str | None:
+            return await self._changes.baseline(workspace_id, directory) if first else None
+
+        baseline, _ = await both(take_baseline(), self._setups.equip(state))
         return ReportWorkspaceReady(
             workspace_id=workspace_id,
             directory=directory,

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import trio
 
-from fleet.adapters.git.command import attempt, run, without_files
+from fleet.adapters.git.command import attempt, run
 from fleet.adapters.git.files import read_file
 from fleet.core.paths import is_inside
+from fleet.side_by_side import both
 
 
 class Place(NamedTuple):
@@ -34,7 +35,10 @@ async def locate(directory: str, *, moved: bool = False) -> Place:
     """
     environment = {"GIT_WORK_TREE": directory} if moved else None
     flags = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir", "--show-object-format")
-    found = await attempt("rev-parse", "--path-format=absolute", *flags, directory=directory, environment=environment)
+    found, excludes = await both(
+        attempt("rev-parse", "--path-format=absolute", *flags, directory=directory, environment=environment),
+        attempt(*("config", "--type=path", "--get", "core.excludesFile"), directory=directory, environment=environment),
+    )
     if found.code != 0:
         return Place(directory)
     lines = found.line.split("\n")
@@ -56,25 +60,12 @@ async def locate(directory: str, *, moved: bool = False) -> Place:
         f"{repository}/objects",
         object_format,
         await trio.to_thread.run_sync(_read, f"{repository}/info/exclude"),
-        await _excludes_file(git_directory),
+        excludes.line if excludes.says_yes() and excludes.line else None,
     )
 
 
 async def _is_ignored(top: str, directory: str) -> bool:
     return (await attempt("check-ignore", "--quiet", "--", directory, directory=top)).says_yes()
-
-
-async def _excludes_file(git_directory: str) -> str | None:
-    found = await attempt(
-        "config",
-        "--type=path",
-        "--get",
-        "core.excludesFile",
-        directory=git_directory,
-        repository=git_directory,
-        environment=without_files(git_directory),
-    )
-    return found.line if found.says_yes() and found.line else None
 
 
 def _read(path: str) -> bytes:

@@ -125,13 +125,15 @@ async def attempt(
     head_bytes: int | None = None,
     trusted: bool = False,
     files: Redirections = NOT_REDIRECTED,
+    configuration: Output | None = None,
 ) -> Output:
     """Run `git command arguments` in `directory` and return how it ended, for every exit code.
 
     `repository` is the git directory; without it git searches from `directory` upwards. git reads `stdin`. After
     `head_bytes` of output git is stopped, which counts as success. `trusted`: the repository is Fleet's own, and its
-    configuration names no programs. `files` replace standard input and output. Raises `Problem` git_failed on a timeout
-    (`GIT_TIMEOUT_S`) or too much output, `Unavailable` git_failed if git is not installed.
+    configuration names no programs. `files` replace standard input and output. `configuration` was just listed
+    (`list_configuration`); without it it is listed first. Raises `Problem` git_failed on a timeout (`GIT_TIMEOUT_S`) or
+    too much output, `Unavailable` git_failed if git is not installed.
     """
     given = dict(environment or {})
     chosen = () if repository is None else (f"--git-dir={repository}",)
@@ -143,7 +145,7 @@ async def attempt(
         output = await _start(command, argv, whole | _NO_FETCH, stdin, head_bytes)
         if not _FETCH_REFUSED.search(output.stderr):
             return output
-    listed = await _listed(directory, repository, given)
+    listed = configuration or await list_configuration(directory, repository, given)
     if listed.code != 0:  # no command runs before the programs in the configuration are known
         return listed._replace(command=command)
     whole = disarmed(whole, listed.stdout, (command, *arguments))
@@ -190,10 +192,17 @@ async def run(
     repository: str | None = None,
     environment: Mapping[str, str] | None = None,
     stdin: bytes = b"",
+    configuration: Output | None = None,
 ) -> str:
     """Run git as `attempt` does and return what it printed, without the last newline. Raises `Problem` git_failed."""
     output = await attempt(
-        command, *arguments, directory=directory, repository=repository, environment=environment, stdin=stdin
+        command,
+        *arguments,
+        directory=directory,
+        repository=repository,
+        environment=environment,
+        stdin=stdin,
+        configuration=configuration,
     )
     if output.code != 0:
         raise output.failed()
@@ -202,15 +211,18 @@ async def run(
 
 async def require_disarmed(command: str, *arguments: str, repository: str) -> None:
     """Raise the `Problem` for which Fleet would refuse to run this command in a repository; run nothing."""
-    listed = await _listed(repository, repository, {})
+    listed = await list_configuration(repository, repository)
     if listed.code != 0:
         raise listed.failed()
     disarmed({}, listed.stdout, (command, *arguments))
 
 
-async def _listed(directory: str, repository: str | None, environment: Mapping[str, str]) -> Output:
+async def list_configuration(
+    directory: str, repository: str | None, environment: Mapping[str, str] | None = None
+) -> Output:
+    """List the configuration that a command there would read, as `disarmed` needs it."""
     # git reads no configuration that names moved files; the variables of `without_files` and others replace them.
-    place = {name: value for name, value in environment.items() if name == "GIT_WORK_TREE"}
+    place = {name: value for name, value in (environment or {}).items() if name == "GIT_WORK_TREE"}
     return await attempt("config", *LISTING, directory=directory, repository=repository, environment=place)
 
 

@@ -14,9 +14,9 @@ import trio
 from fleet.adapters.git.clone_config import Entry, entries_of
 from fleet.adapters.git.command import run
 from fleet.adapters.git.files import read_file
-from fleet.adapters.git.side_by_side import both
 from fleet.limits import NOT_CARRIED_LISTED_MAX
 from fleet.ports import NotCarried, Source, WorkspaceSpec
+from fleet.side_by_side import both
 
 _GITLINK: Final = "160000 "
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"

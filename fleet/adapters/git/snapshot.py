@@ -21,10 +21,10 @@ import trio
 from fleet.adapters.git.checkout_location import Place
 from fleet.adapters.git.files import exists
 from fleet.adapters.git.ignore_rules import IGNORED_AND_TRACKED, Rules, rules_of
-from fleet.adapters.git.side_by_side import side_by_side
 from fleet.adapters.git.snapshot_repository import SnapshotRepository
 from fleet.errors import Problem
 from fleet.limits import TREE_FILE_BYTES_MAX, TREE_NEW_BYTES_MAX, TREE_NEW_FILES_MAX
+from fleet.side_by_side import side_by_side
 
 
 class Left(NamedTuple):

@@ -7,9 +7,9 @@ works: the source's subdirectory of its repository, if the checkout has it.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
@@ -21,11 +21,21 @@ from fleet.adapters.git.includes import carry
 from fleet.adapters.git.not_carried import configured, lacking
 from fleet.adapters.git.pristine_check import remove_if_blank
 from fleet.adapters.git.repository import condition, is_commit, read_source, resolve, why_no_repository
-from fleet.adapters.git.side_by_side import both
 from fleet.core.paths import directory_name, is_inside, slug
 from fleet.errors import Rejected
 from fleet.keyed_locks import Locks
+from fleet.limits import CHECK_COUNTS_S, CHECKS_REMEMBERED_MAX
 from fleet.ports import Branch, Condition, Fault, NotCarried, PreparedWorkspace, Source, Strategy, WorkspaceSpec
+from fleet.side_by_side import both
+
+
+class _Checked(NamedTuple):
+    """What a check of a new workspace has read: its source, and the refs near its branch."""
+
+    spec: WorkspaceSpec
+    source: Source
+    refs: Mapping[str, str]
+    at_s: float
 
 
 class GitWorkspaces:
@@ -39,6 +49,7 @@ class GitWorkspaces:
         self._root = os.path.realpath(root)
         self._allowed_roots = (*(os.path.realpath(allowed) for allowed in allowed_roots), self._root)
         self.locks = Locks()
+        self._checked: dict[str, _Checked] = {}
 
     @property
     def root(self) -> str:
@@ -82,13 +93,20 @@ class GitWorkspaces:
             await branches.base_commit(source, spec.base_ref)
             raise branches.refuse_existing(branch, spec.base_ref)
         worktrees.check_not_checked_out(listed, branch, spec.directory)
+        self._checked[spec.workspace_id] = _Checked(spec, source, refs, trio.current_time())
+        if len(self._checked) > CHECKS_REMEMBERED_MAX:
+            del self._checked[next(iter(self._checked))]
 
     async def prepare(self, spec: WorkspaceSpec) -> PreparedWorkspace:
         """Make the workspace, or finish one that a crash left incomplete; copy the requested ignored files.
 
-        Raises the errors of `check`, workspace_dirty if other files are in its place, `Problem` git_failed.
+        What a check has just read is not read again. Raises the errors of `check`, workspace_dirty if other files are
+        in its place, `Problem` git_failed.
         """
-        source = await self.inspect(spec.source_directory)
+        checked = self._checked.pop(spec.workspace_id, None)
+        if checked is not None and (checked.spec != spec or trio.current_time() - checked.at_s > CHECK_COUNTS_S):
+            checked = None
+        source = await self.inspect(spec.source_directory) if checked is None else checked.source
         if spec.strategy == "existing":
             _refuse_branch_of_existing(spec)
             return _prepared(source, source.directory)
@@ -97,8 +115,12 @@ class GitWorkspaces:
         branch = await branches.check_name(repository, spec.branch)
         await make_directory(self._root)
         async with self.locks.hold(repository if spec.strategy == "worktree" else spec.directory):
-            make = worktrees.make if spec.strategy == "worktree" else clones.make
-            made, entries = await both(make(source, repository, spec, branch), configured(source))
+            making = (
+                worktrees.make(source, repository, spec, branch, None if checked is None else checked.refs)
+                if spec.strategy == "worktree"
+                else clones.make(source, repository, spec, branch)
+            )
+            made, entries = await both(making, configured(source))
         not_carried, lacks = await both(carry(source.top, spec.directory), lacking(source, entries, spec))
         directory = await trio.to_thread.run_sync(_same_subdirectory, source, spec.directory)
         left = [*lacks, *not_carried]

@@ -11,16 +11,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import structlog
 import trio
 
 from fleet.adapters.git import branches
-from fleet.adapters.git.command import attempt, run
+from fleet.adapters.git.command import attempt, list_configuration, run
 from fleet.adapters.git.files import exists, make_directory, remove_tree
 from fleet.adapters.git.pristine_check import dirty, require_nothing_staged, require_untouched
 from fleet.adapters.git.repository import read_refs, read_source
-from fleet.adapters.git.side_by_side import both
-from fleet.errors import Rejected
+from fleet.errors import Problem, Rejected
 from fleet.ports import Source, WorkspaceSpec
+from fleet.side_by_side import both
+
+_log = structlog.get_logger(__name__)
 
 _TORN: Final = "initializing"
 
@@ -63,12 +66,21 @@ def check_not_checked_out(listed: Iterable[Registration], branch: str, directory
             )
 
 
-async def make(source: Source, repository: str, spec: WorkspaceSpec, branch: str) -> str | None:
+async def make(
+    source: Source, repository: str, spec: WorkspaceSpec, branch: str, checked: Mapping[str, str] | None = None
+) -> str | None:
     """Make the worktree, or finish one that a crash left incomplete. Return its commit, None if it was there before.
 
-    Raises `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
+    `checked` are the refs near the branch if a check has just found that a new worktree can be made. Then it is made
+    without another look; if that fails, the repository may have changed since, and its present state decides. Raises
+    `Rejected`: branch_exists, branch_checked_out, base_ref_unknown, repository_empty, workspace_dirty; `Problem`
     git_failed.
     """
+    if checked is not None and not await exists(spec.directory):
+        try:
+            return await _add(source, repository, spec, branch, checked)
+        except Problem as problem:
+            _log.info("worktree_not_made_at_once", workspace=spec.workspace_id, detail=problem.detail)
     listed, refs = await both(
         registrations(repository), branches.refs_near(repository, branch, note_ref(spec.workspace_id))
     )
@@ -85,10 +97,22 @@ async def make(source: Source, repository: str, spec: WorkspaceSpec, branch: str
         return None
     await _clear(repository, spec, branch, registration, refs)
     check_not_checked_out(listed, branch, spec.directory)
-    commit = await _ensure_branch(source, repository, spec, branch, refs)
-    await make_directory(str(Path(spec.directory).parent))
+    return await _add(source, repository, spec, branch, refs)
+
+
+async def _add(source: Source, repository: str, spec: WorkspaceSpec, branch: str, refs: Mapping[str, str]) -> str:
+    """Create the branch if it does not exist, check it out in a new worktree, and return its commit."""
     beside = source.git_directory or repository  # git copies its sparse cone and configuration
-    await run("worktree", "add", "--", spec.directory, branch, directory=repository, repository=beside)
+    commit, configuration = await both(
+        _ensure_branch(source, repository, spec, branch, refs), list_configuration(repository, beside)
+    )
+    await make_directory(str(Path(spec.directory).parent))
+    await run(
+        *("worktree", "add", "--", spec.directory, branch),
+        directory=repository,
+        repository=beside,
+        configuration=configuration,
+    )
     return commit
 
 
@@ -181,8 +205,8 @@ async def _ensure_branch(
 
 
 async def create_refs(repository: str, commit: str, *refs: str) -> None:
-    """Create refs one by one. Raises `Problem` git_failed if one exists."""
-    lines = "".join(f"start\ncreate {ref} {commit}\ncommit\n" for ref in refs)
+    """Create all refs, or none if one exists: `Problem` git_failed. A crash may leave the first ones."""
+    lines = "".join(f"create {ref} {commit}\n" for ref in refs)
     await run("update-ref", "--stdin", directory=repository, repository=repository, stdin=os.fsencode(lines))
 
 

@@ -1,4 +1,4 @@
-"""Runs several git commands at the same time: each takes a millisecond or two, most of which is its start."""
+"""Runs several actions at the same time. Their problem is raised as it is, not in a group."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
