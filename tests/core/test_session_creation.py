@@ -12,7 +12,16 @@ from fleet.core.session.commands import (
 )
 from fleet.core.session.decide import SESSION
 from fleet.core.session.decide_reports import ended_early
-from fleet.core.session.events import ResumeRequested, SessionEdited, SessionEvent, SessionResumed, SessionSettled
+from fleet.core.session.events import (
+    ResumeRequested,
+    SessionEdited,
+    SessionEvent,
+    SessionResumed,
+    SessionSettled,
+    SetupEnded,
+    SetupSkipped,
+    SetupStarted,
+)
 from fleet.core.session.turn_events import PromptDelivered
 from fleet.core.session.values import ProvisionStep
 from fleet.core.transition_table import ImpossibleEvent
@@ -35,6 +44,21 @@ def test_a_session_is_provisioned_step_by_step_and_waits_for_a_prompt() -> None:
     story = story.when(s.instance_ready()).then(s.attached("i1")).pending("conversation:i1")
     story = story.when(s.conversation_open()).then(s.OPENED).pending()
     assert (story.state.phase, story.state.opencode.instance_ids) == ("idle", ("i1",))
+
+
+def test_evidence_names_the_present_step_of_a_creation() -> None:
+    story = given(SESSION, "s1", *s.CREATED)
+    assert story.state.evidence == "created; its workspace is being prepared"
+    story = story.when(s.workspace_ready())
+    assert story.state.evidence == "its workspace is ready; its OpenCode process comes next"
+    story = story.when(s.instance_ready())
+    assert story.state.evidence == "OpenCode creates the session"
+
+
+@pytest.mark.parametrize("end", [SetupEnded(exit_code=0, detail="", at_ms=s.AT), SetupSkipped(at_ms=s.AT)])
+def test_evidence_says_that_a_set_up_is_over(end: SessionEvent) -> None:
+    story = given(SESSION, "s1", *s.TO_SET_UP, SetupStarted(at_ms=s.AT), end)
+    assert story.state.evidence == "its workspace is ready; its OpenCode process comes next"
 
 
 def test_session_sends_its_initial_prompt_when_provisioned() -> None:

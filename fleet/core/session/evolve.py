@@ -29,6 +29,8 @@ from fleet.core.session.values import digest, erased_callback
 from fleet.core.transition_table import StatePatch, patch_of
 from fleet.limits import CALLBACKS_REMEMBERED_MAX
 
+_WORKSPACE_IS_READY: Final = {"evidence": "its workspace is ready; its OpenCode process comes next"}
+
 
 def evolve(state: State, event: events.SessionEvent) -> State:
     """Return the state after `event`. Raises `ImpossibleEvent` for what the table refuses."""
@@ -72,6 +74,7 @@ def _workspace_attached(state: State, event: events.WorkspaceAttached) -> StateP
         "settings": replace(state.settings, branch=event.branch),
         "provisioning": "instance" if event.recipe is None else "setup",
         "setup": state.setup if event.recipe is None else Setup(event.recipe, attempt=event.at_ms),
+        **(_WORKSPACE_IS_READY if event.recipe is None and state.phase == "created" else {}),
     }
 
 
@@ -94,11 +97,11 @@ def _setup_ended(state: State, event: events.SetupEnded) -> StatePatch:
         return _setup(state, status="failed", **end)
     fresh = event.baseline is not None and not state.turns
     tree = _snapshots(state, baseline=event.baseline, newest=event.baseline) if fresh else {}
-    return {**_setup(state, status="done", **end), **tree, "provisioning": "instance"}
+    return {**_setup(state, status="done", **end), **tree, "provisioning": "instance", **_WORKSPACE_IS_READY}
 
 
 def _setup_skipped(state: State, event: events.SetupSkipped) -> StatePatch:
-    goes_on = {"provisioning": "instance"} if state.provisioning == "setup" else {}
+    goes_on = {"provisioning": "instance", **_WORKSPACE_IS_READY} if state.provisioning == "setup" else {}
     return {**_setup(state, status="skipped", ended_at_ms=event.at_ms), **goes_on}
 
 
@@ -117,7 +120,11 @@ def _opencode(state: State, **changes: Any) -> StatePatch:
 def _instance_attached(state: State, event: events.InstanceAttached) -> StatePatch:
     known = state.opencode.instance_ids
     known = known if event.instance_id in known else (*known, event.instance_id)
-    return {**_opencode(state, instance_id=event.instance_id, instance_ids=known), "provisioning": "conversation"}
+    return {
+        **_opencode(state, instance_id=event.instance_id, instance_ids=known),
+        "provisioning": "conversation",
+        **({"evidence": "OpenCode creates the session"} if state.phase == "created" else {}),
+    }
 
 
 def _conversation_opened(state: State, event: events.ConversationOpened) -> StatePatch:
