@@ -315,7 +315,7 @@ QUEUE_BYTES_MAX: Final = 40 * MIB  # of waiting prompts, in memory and in snapsh
 
 # Ends of sessions and of the server
 ABORT_WAIT_S: Final = 20.0  # an abort request waits so long for the turn to end, then responds `aborting`
-TERMINATE_WAIT_S: Final = 30.0
+STOP_WAIT_S: Final = 30.0
 SHUTDOWN_GRACE_S: Final = 30.0  # aborts (8 s) and the stop steps (2 x 3 s, 5 s) of all instances, in parallel
 SHUTDOWN_REST_S: Final = 15.0  # the stop steps and a sweep again, for processes that have not ended by then
 CALLBACKS_ERASED_AT_ONCE: Final = 100  # events of a session whose texts one event replaces: some 50 KB

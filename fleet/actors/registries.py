@@ -18,7 +18,7 @@ from fleet.actors.effects.webhook import WebhookEffects
 from fleet.actors.effects.workspace import WorkspaceEffects
 from fleet.actors.runtime.actor import Inbox
 from fleet.actors.runtime.aggregate import Aggregate, Deliver, StateReply
-from fleet.actors.runtime.failures import answering
+from fleet.actors.runtime.failures import reporting_failures
 from fleet.actors.runtime.registry import ActorRegistry
 from fleet.actors.runtime.shape import Shape, shape_of
 from fleet.core.instance.effects import OperateProcess
@@ -94,7 +94,7 @@ def _actors(
     now_ms = context.clock.now_ms
 
     def create(aggregate_id: str, inbox: Inbox[Deliver[Any], StateReply[Any]]) -> Aggregate[Any, Any, Any, Any]:
-        bound = answering(partial(perform, aggregate_id), view.decider.failure, now_ms)
+        bound = reporting_failures(partial(perform, aggregate_id), view.decider.failure, now_ms)
         return Aggregate(aggregate_id, view.decider, shape, context.log, bound, inbox=inbox, spans=spans)
 
     return create

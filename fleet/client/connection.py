@@ -93,7 +93,7 @@ class Connection:
             if self.notify is not None:
                 self.notify(failure)
 
-    def answered(self) -> None:
+    def succeeded(self) -> None:
         """Record that the server responds."""
         if self._away:
             self._away = False
@@ -192,7 +192,7 @@ class Connection:
                     raise
                 self.failed(failure, times)
             else:
-                self.answered()
+                self.succeeded()
                 return result
             await trio.sleep(wait)
         raise AssertionError("the pauses have no end")

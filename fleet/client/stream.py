@@ -116,7 +116,7 @@ class Stream(ABC, Generic[Item]):
                     raise
                 self._connection.failed(failure, times)
             else:
-                return self._connection.answered()
+                return self._connection.succeeded()
             await trio.sleep(wait)
 
     async def _begin(self) -> int:

@@ -140,7 +140,7 @@ class State(msgspec.Struct, frozen=True):
         return frozenset(each.name for each in self.hosts.values() if each.draining_since_ms is not None)
 
     @property
-    def answering(self) -> tuple[str, ...]:
+    def reachable(self) -> tuple[str, ...]:
         """The names of the hosts that answer."""
         return tuple(each.name for each in self.hosts.values() if each.phase == "up" and each.facts is not None)
 

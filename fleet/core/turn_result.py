@@ -25,7 +25,7 @@ class TurnResult(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-def answers(messages: Sequence[Message], message_id: str) -> list[MessageInfo]:
+def assistant_messages(messages: Sequence[Message], message_id: str) -> list[MessageInfo]:
     """Return the assistant messages of the turn that `message_id` began; `messages` are oldest first.
 
     All that follow the prompt belong to it: compaction inserts its own user messages.

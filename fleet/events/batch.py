@@ -71,10 +71,10 @@ class _Durable(Protocol):
     def find_command(self, command_id: str) -> CommandRecord | None: ...
 
 
-Outcome = Appended | VersionConflict | Problem
+AppendResult = Appended | VersionConflict | Problem
 """The result of an append: a value, or the exception to raise."""
 
-Written = Outcome | ErasedUpTo
+Written = AppendResult | ErasedUpTo
 """The result of an append or an erasure."""
 
 
@@ -180,7 +180,7 @@ class Batch:
     """The appends of one commit. After `add` for each, it holds what to write and publish, and the new end of the log.
 
     `salts` holds `SALT_BYTES` for each event of the batch. `records` are in order of position; `versions` are the new
-    ones of its streams. `refusal` is the outcome of appends that a full disk does not accept.
+    ones of its streams. `refusal` is the result of appends that a full disk does not accept.
     """
 
     def __init__(self, durable: _Durable, now_ms: int, salts: bytes, refusal: Problem | None = None) -> None:
@@ -196,7 +196,7 @@ class Batch:
         self._salts = salts
         self._refusal = refusal
 
-    def add(self, append: Append) -> Outcome:
+    def add(self, append: Append) -> AppendResult:
         """Place an append after the earlier ones, or return the reason why it is refused."""
         if append.command_id is not None:
             first = self.commands.get(append.command_id) or self._durable.find_command(append.command_id)
@@ -250,7 +250,7 @@ class Batch:
         return Appended(position, version)
 
 
-def _repeat(first: CommandRecord, append: Append) -> Outcome:
+def _repeat(first: CommandRecord, append: Append) -> AppendResult:
     if not first.matches(append.command_digest):
         return Rejected(
             "idempotency_conflict",

@@ -15,7 +15,7 @@ from fleet.events.codec import CorruptRecord, Header
 FindLast = Callable[[str], Header | None]
 """Returns the header of the last event of a stream, None where there is none."""
 
-_ANSWERS: Final = "answer-"
+_RESPONSES: Final = "answer-"
 _SESSION: Final = "session-"
 ORDER: Final = ".erased"
 
@@ -74,7 +74,7 @@ class Erasures:
                 if not self._erased_before(header):
                     raise CorruptRecord("it is marked as erased, but an earlier event of its stream is not")
                 del self._kept[header.stream]  # so that the stream is read once, and not again for each event
-            self.followed.update((header.stream, _answers_of(header.stream)))
+            self.followed.update((header.stream, _responses_of(header.stream)))
             self._erased.setdefault(header.stream, _Erased(header.position)).events += 1
         else:
             self._kept[header.stream] = self._kept.get(header.stream, 0) + 1
@@ -87,7 +87,7 @@ class Erasures:
         `find_last` finds orders that the walk has not reached. The stored responses about an erased session are listed
         also where none of them is erased.
         """
-        missed = {_answers_of(stream) for stream in self._erased}.intersection(self._kept).difference(self._erased)
+        missed = {_responses_of(stream) for stream in self._erased}.intersection(self._kept).difference(self._erased)
         found = [*self._erased.items(), *((stream, _Erased(0, self._kept[stream])) for stream in sorted(missed))]
         return tuple(self._item(stream, erased, find_last) for stream, erased in found)
 
@@ -104,11 +104,11 @@ class Erasures:
         )
 
 
-def _answers_of(stream: str) -> str:
+def _responses_of(stream: str) -> str:
     """Return the stream of the stored responses about a session; any other stream is returned as it is."""
-    return f"{_ANSWERS}{stream.removeprefix(_SESSION)}" if stream.startswith(_SESSION) else stream
+    return f"{_RESPONSES}{stream.removeprefix(_SESSION)}" if stream.startswith(_SESSION) else stream
 
 
 def ordering_stream(stream: str) -> str:
     """Return the stream with the orders for this one: the session of stored responses, else itself."""
-    return f"{_SESSION}{stream.removeprefix(_ANSWERS)}" if stream.startswith(_ANSWERS) else stream
+    return f"{_SESSION}{stream.removeprefix(_RESPONSES)}" if stream.startswith(_RESPONSES) else stream

@@ -157,7 +157,7 @@ class Writer:
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
             with nullcontext() if self._traces is None else _span(self._traces, batch):
-                outcomes = await self._commit([waiting.write for waiting in batch])
+                results = await self._commit([waiting.write for waiting in batch])
         except Problem as problem:
             for waiting in batch:
                 waiting.resume(outcome.Error(_copy(problem)))
@@ -167,13 +167,13 @@ class Writer:
         else:
             self._commits += 1
             self._appends += len(batch)
-            for waiting, result in zip(batch, outcomes, strict=True):
+            for waiting, result in zip(batch, results, strict=True):
                 waiting.resume(_outcome(result))
 
     # -------------------------------------------------------------------------------------------------------- commits
 
     async def _commit(self, writes: Sequence[Append | ErasureBatch]) -> Sequence[Written]:
-        """Make all of them durable in one commit; return the outcome of each. Raises `Problem` when none is durable."""
+        """Make all of them durable in one commit; return the result of each. Raises `Problem` when none is durable."""
         refusal = self._find_refusal(writes)
         try:
             return await self._commit_unless(refusal, writes)
@@ -202,17 +202,17 @@ class Writer:
         salts = self._salts(SALT_BYTES * sum(len(write.events) for write in writes))
         batch = Batch(self._store, self._clock.now_ms(), salts, refusal)
         erased: dict[str, list[bytes]] = {}
-        outcomes: list[Written] = [
+        results: list[Written] = [
             batch.add(write) if isinstance(write, Append) else self._find_erased(write, erased) for write in writes
         ]
-        if refusal is not None and all(result is refusal for result in outcomes):
+        if refusal is not None and all(result is refusal for result in results):
             raise refusal
         if batch.records or erased:
             await self._make_durable(batch, erased, on_full_disk=refusal is not None)
         if batch.records:
             for listener in self._listeners:
                 listener(batch.recorded)
-        return outcomes
+        return results
 
     def _find_erased(self, erasure: ErasureBatch, erased: dict[str, list[bytes]]) -> ErasedUpTo:
         """Add the keys of the events to erase to `erased`, by stream."""

@@ -107,7 +107,7 @@ def test_a_lost_turn_continues_although_the_budget_is_used_up() -> None:
     story.when(s.turn_ended(1)).then(s.ended(1, "finished"), EXCEEDED)
 
 
-def test_a_session_that_is_being_terminated_is_not_paused() -> None:
+def test_a_session_that_is_being_stopped_is_not_paused() -> None:
     story = given(SESSION, "s1", *SPENT, StopRequested(at_ms=s.AT)).when(s.turn_ended(1))
     story.then(s.ended(1, "finished")).pending("end")
 

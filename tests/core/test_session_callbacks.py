@@ -86,7 +86,7 @@ def test_a_failed_turn_is_reported_as_an_error() -> None:
 
 
 @pytest.mark.parametrize("history", [s.CREATED, s.IDLE, s.ACTIVE, s.WAITING, s.RESUMED, s.LOST_TURN])
-def test_a_child_that_is_terminated_before_its_turn_ends_is_reported_as_stopped(
+def test_a_child_that_is_stopped_before_its_turn_ends_is_reported_as_stopped(
     history: tuple[SessionEvent, ...],
 ) -> None:
     story = child(*history, s.accepted("p2")).when(StopSession(at_ms=s.AT)).when(OVER).pending("callback:1")

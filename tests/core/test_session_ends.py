@@ -1,4 +1,4 @@
-"""How a session ends, and how it comes back: instances that go, termination, resume."""
+"""How a session ends, and how it comes back: instances that end, stop, resume."""
 
 import pytest
 from msgspec.structs import replace
@@ -170,16 +170,16 @@ def test_a_second_report_of_the_end_of_an_instance_changes_nothing(history: tupl
     given(SESSION, "s1", *history).when(s.instance_ended()).then()
 
 
-# --------------------------------------------------------------------------------------------------------- termination
+# ------------------------------------------------------------------------------------------------------------- stop
 
 
 @pytest.mark.parametrize("situation", s.LIVING)
-def test_session_can_be_terminated_in_every_phase(situation: str) -> None:
+def test_session_can_be_stopped_in_every_phase(situation: str) -> None:
     before = given(SESSION, "s1", *s.LIVING[situation])
     story = before.when(StopSession(at_ms=s.AT)).then(TERMINATED).pending("end")
     assert story.effects == (e.EndSession("end", before.state.opencode.instance_id, "ses_1", "/trees/w1"),)
     story = story.when(StopSession(at_ms=s.AT)).then().when(OVER)
-    turn = () if before.state.turn is None else (s.ended(1, "aborted", "terminated"),)
+    turn = () if before.state.turn is None else (s.ended(1, "aborted", "stopped"),)
     story = story.then(*turn, STOPPED).pending()
     state = story.state
     assert (state.phase, state.turn, state.requests, state.opencode.instance_id) == ("stopped", None, (), None)
@@ -187,31 +187,31 @@ def test_session_can_be_terminated_in_every_phase(situation: str) -> None:
     story.when(StopSession(at_ms=s.AT)).then().when(OVER).then()
 
 
-def test_termination_aborts_the_turn_and_withdraws_waiting_prompts() -> None:
+def test_stop_aborts_the_turn_and_withdraws_waiting_prompts() -> None:
     story = given(SESSION, "s1", *s.WAITING, s.accepted("p2"), s.accepted("p3")).when(StopSession(at_ms=s.AT))
     story = story.when(OVER).then(
-        s.ended(1, "aborted", "terminated"), s.withdrawn("p2", "terminated"), s.withdrawn("p3", "terminated"), STOPPED
+        s.ended(1, "aborted", "stopped"), s.withdrawn("p2", "stopped"), s.withdrawn("p3", "stopped"), STOPPED
     )
     assert (story.state.queue.prompts, story.state.last_outcome) == ((), "aborted")
 
 
-def test_terminating_session_starts_no_turn() -> None:
+def test_stopping_session_starts_no_turn() -> None:
     story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), TERMINATED)
     story = story.when(s.turn_ended(1)).then(s.ended(1, "finished")).pending("end")
-    story = story.when(s.submit("p3")).then_rejected("session_stopped", says="terminated")
-    story = story.when(ResumeSession(at_ms=s.AT)).then_rejected("session_not_ready", says="terminated")
-    story.when(OVER).then(s.withdrawn("p2", "terminated"), STOPPED)
+    story = story.when(s.submit("p3")).then_rejected("session_stopped", says="stopped")
+    story = story.when(ResumeSession(at_ms=s.AT)).then_rejected("session_not_ready", says="stopped")
+    story.when(OVER).then(s.withdrawn("p2", "stopped"), STOPPED)
 
 
 @pytest.mark.parametrize("situation", ["created", "created, instance ready", "resuming"])
-def test_termination_cancels_the_provisioning(situation: str) -> None:
+def test_stop_cancels_the_provisioning(situation: str) -> None:
     story = given(SESSION, "s1", *s.LIVING[situation], TERMINATED)
     for report in (s.workspace_ready(), s.instance_ready(), s.conversation_open(), s.provision_failed("workspace")):
         story = story.when(report).then().pending("end")
 
 
 @pytest.mark.parametrize("history", [s.IDLE, s.ACTIVE, s.WAITING, s.FAILED, s.ON_INSTANCE])
-def test_the_end_of_the_instance_during_termination_only_detaches_it(history: tuple[SessionEvent, ...]) -> None:
+def test_the_end_of_the_instance_during_a_stop_only_detaches_it(history: tuple[SessionEvent, ...]) -> None:
     story = given(SESSION, "s1", *history, TERMINATED).when(s.instance_ended()).then(s.detached()).pending("end")
     assert story.effects == SESSION.react(story.state, s.detached()), "nothing else would end the wait for the instance"
     assert story.effects == (e.EndSession("end", None, "ses_1", "/trees/w1"),)
@@ -222,10 +222,10 @@ def test_report_of_a_stop_that_was_not_requested_is_ignored() -> None:
     given(SESSION, "s1", *s.ACTIVE).when(OVER).then()
 
 
-def test_a_stopped_session_that_is_being_resumed_is_terminated_again() -> None:
+def test_a_stopped_session_that_is_being_resumed_is_stopped_again() -> None:
     story = given(SESSION, "s1", *s.STOPPED).when(s.submit("p2", resume=True)).pending("workspace")
     story = story.when(StopSession(at_ms=s.AT)).then(TERMINATED).pending("end")
-    story.when(OVER).then(s.withdrawn("p2", "terminated"), STOPPED).pending()
+    story.when(OVER).then(s.withdrawn("p2", "stopped"), STOPPED).pending()
 
 
 def test_a_stopped_session_detaches_from_the_instance_of_a_failed_resume() -> None:

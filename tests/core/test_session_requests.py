@@ -111,7 +111,7 @@ def test_a_request_that_is_not_open_cannot_be_answered(situation: str) -> None:
     given(SESSION, "s1", *s.WAITING).when(answer("r9")).then_rejected("request_not_found", says="r9")
 
 
-def test_no_answer_is_sent_while_the_session_is_terminated() -> None:
+def test_no_answer_is_sent_while_the_session_is_stopped() -> None:
     given(SESSION, "s1", *s.WAITING, StopRequested(at_ms=s.AT)).when(answer()).then(answered()).pending("end")
 
 

@@ -78,7 +78,7 @@ def test_prompt_to_a_completed_session_is_refused_and_names_resume() -> None:
     given(SESSION, "s1", *s.RETIRED).when(s.submit("p2")).then_rejected("session_completed", says='"resume": true')
 
 
-def test_terminating_session_is_not_completed_for_idleness() -> None:
+def test_stopping_session_is_not_completed_for_idleness() -> None:
     given(SESSION, "s1", *s.FINISHED, StopRequested(at_ms=s.AT)).when(s.retire()).then().pending("end")
 
 
@@ -103,7 +103,7 @@ def test_the_end_of_an_instance_that_is_being_detached_is_ignored() -> None:
     given(SESSION, "s1", *s.RETIRED).when(s.instance_ended()).then().pending("leave:i1").when(LEFT).pending()
 
 
-def test_a_termination_ends_a_pending_detachment() -> None:
+def test_a_stop_ends_a_pending_detachment() -> None:
     story = given(SESSION, "s1", *s.RETIRED).when(StopSession(at_ms=s.AT)).pending("end")
     assert story.effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
     story = (
@@ -116,13 +116,13 @@ def test_a_termination_ends_a_pending_detachment() -> None:
 
 def test_session_detaches_from_a_silent_instance_once_nothing_runs_there() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(at_ms=s.AT)).when(SILENT)
-    story = story.then(s.ended(1, "aborted", "terminated"), SessionStopped(evidence="silent", at_ms=s.AT, leaves=True))
+    story = story.then(s.ended(1, "aborted", "stopped"), SessionStopped(evidence="silent", at_ms=s.AT, leaves=True))
     assert story.pending("leave:i1").effects == (e.DetachInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
     story.when(ERASE).then_rejected("session_not_ready", says="nothing left to end")
     story.when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending().when(ERASE).then(ERASED)
 
 
-def test_detaching_session_can_be_terminated_again() -> None:
+def test_detaching_session_can_be_stopped_again() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(at_ms=s.AT)).when(SILENT).when(StopSession(at_ms=s.AT))
     assert story.pending("end").effects == (e.EndSession("end", "i1", "ses_1", "/trees/w1"),)
     story.when(SILENT).then(SessionStopped(evidence="silent", at_ms=s.AT, leaves=True)).pending("leave:i1")
@@ -155,7 +155,7 @@ def test_erased_session_has_no_data_but_that_it_was_erased() -> None:
 
 @pytest.mark.parametrize("situation", s.LIVING)
 def test_a_session_that_has_not_stopped_cannot_be_erased(situation: str) -> None:
-    given(SESSION, "s1", *s.LIVING[situation]).when(ERASE).then_rejected("session_not_ready", says="terminate it first")
+    given(SESSION, "s1", *s.LIVING[situation]).when(ERASE).then_rejected("session_not_ready", says="stop it first")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_session_that_has_not_stopped_cannot_be_erased(situation: str) -> None
     ids=("comes back", "ends again", "a prompt waits", "has an instance"),
 )
 def test_stopped_session_with_an_unfinished_end_is_not_erased(more: tuple[SessionEvent, ...]) -> None:
-    story = given(SESSION, "s1", *s.STOPPED, *more).when(ERASE).then_rejected("session_not_ready", says="terminate it")
+    story = given(SESSION, "s1", *s.STOPPED, *more).when(ERASE).then_rejected("session_not_ready", says="stop it")
     story.when(StopSession(at_ms=s.AT)).when(ReportSessionStopped(evidence="over", at_ms=s.AT)).when(ERASE).then(ERASED)
 
 

@@ -96,7 +96,7 @@ def test_abort_ends_a_running_set_up(history: tuple[SessionEvent, ...]) -> None:
         story = story.when(late).then()
 
 
-def test_termination_of_the_session_ends_its_set_up() -> None:
+def test_stop_of_the_session_ends_its_set_up() -> None:
     story = given(SESSION, "s1", *RUNS).when(StopSession(at_ms=s.AT)).pending("end")
     assert how(story.state) == ("failed", None, "created")
 

@@ -18,7 +18,7 @@ from tests.page.conftest import ROOT, PageServer
 
 PAGES = ("/", "/inbox", "/history", "/log", "/processes", "/settings", "/new")
 CHANGES = re.compile(
-    "New Session|Abort|Stop|Resume|Remove|Delete|Terminate|Rename|Tag|Budget|Fork|Allow|Always|Reject|Answer|Dismiss"
+    "New Session|Abort|Stop|Resume|Remove|Delete|Rename|Tag|Budget|Fork|Allow|Always|Reject|Answer|Dismiss"
     "|Withdraw|Revoke|Login link|Add$|Restore|Switch|Select|Comment|Queue|^Send|Steer|Create|Attach|Change$|Take back"
 )
 

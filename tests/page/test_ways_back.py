@@ -132,10 +132,10 @@ def test_no_workspace_is_removed_while_the_page_cannot_say_what_would_be_kept(
     refuse_previews(page)
     page.goto(f"/s/{session_id}")
     page.get_by_role("button", name="More of this session").click()
-    page.get_by_role("menuitem", name="Terminate and remove the workspace").click()
+    page.get_by_role("menuitem", name="Stop and remove the workspace").click()
     dialog = page.get_by_role("alertdialog")
     expect(dialog.get_by_role("alert")).to_contain_text("Git failed")
-    expect(dialog.get_by_role("button", name="Terminate and remove")).to_be_disabled()
+    expect(dialog.get_by_role("button", name="Stop and remove")).to_be_disabled()
 
 
 def test_sessions_of_which_the_page_cannot_say_what_would_be_kept_are_left_alone(

@@ -124,7 +124,7 @@ class Client:
             self._prompt: 42,
             self._abort: 9,
             self._resume: 8,
-            self._terminate: 4,
+            self._stop: 4,
             self._withdraw: 3,
             self._edit: 5,
             self._steer: 10,
@@ -257,9 +257,9 @@ class Client:
                 steering, lambda fleet, caller: fleet.sessions.prompt(session_id, prompt, resume=True, caller=caller)
             )
 
-    async def _terminate(self, session_id: str) -> None:
-        request = self._ledger.add("terminate", self._key(), session_id)
-        await self._order(request, lambda fleet, caller: fleet.sessions.terminate(session_id, caller))
+    async def _stop(self, session_id: str) -> None:
+        request = self._ledger.add("stop", self._key(), session_id)
+        await self._order(request, lambda fleet, caller: fleet.sessions.stop(session_id, caller))
 
     async def _describe(self, session_id: str) -> None:
         request = self._ledger.add("describe", self._key(), session_id)

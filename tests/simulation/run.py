@@ -324,7 +324,7 @@ class _Run:
             raise Failure(self._seed, complaints, evidence)
 
     async def _stop(self, session_id: str) -> None:
-        await self._machine.call(lambda fleet: fleet.sessions.terminate(session_id, Caller()))
+        await self._machine.call(lambda fleet: fleet.sessions.stop(session_id, Caller()))
 
     def _check_nothing_runs(self, evidence: Evidence) -> None:
         """An orderly end leaves no process behind (process safety)."""

@@ -134,7 +134,7 @@ def carry_out_a_refused_order(evidence: Evidence) -> None:
 
 def tell_of_an_end_that_was_not(evidence: Evidence) -> None:
     outcome = struct_replace(an_outcome(evidence), position=0)
-    heard(evidence, Request("terminate", "terminate-x.", None, outcome.session.id, heard=[outcome]))
+    heard(evidence, Request("stop", "stop-x.", None, outcome.session.id, heard=[outcome]))
 
 
 def answer_with_two_sessions(evidence: Evidence) -> None:

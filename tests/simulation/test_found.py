@@ -65,17 +65,17 @@ async def prompt(machine: Machine, session: State, text: str) -> CommandResult:
     return await sessions.prompt(session.id, NewPrompt(text), resume=True, caller=ME)
 
 
-async def terminate(machine: Machine, session: State) -> None:
+async def stop_session(machine: Machine, session: State) -> None:
     """Terminate it; whether the answer comes through is no matter."""
 
     async def order(fleet: Fleet) -> CommandResult:
-        return await fleet.sessions.terminate(session.id, ME)
+        return await fleet.sessions.stop(session.id, ME)
 
     await machine.call(order)
 
 
 async def create_in_vain(machine: Machine) -> None:
-    """Create a session that is terminated before it is ready."""
+    """Create a session that is stopped before it is ready."""
 
     async def order(fleet: Fleet) -> CommandResult:
         return await fleet.sessions.create(NewSession("/src/shop"), ME)
@@ -99,7 +99,7 @@ async def test_a_stop_that_a_crash_cut_short_is_finished(autojump_clock: MockClo
         session = await create(machine)
         process = machine.world.living()[0]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(terminate, machine, session)
+            nursery.start_soon(stop_session, machine, session)
             await until(machine, session.id, lambda state: state.phase == "stopped")
             machine.disk.full = True  # the stop goes through, and its record does not
             await dead(process)
@@ -111,7 +111,7 @@ async def test_a_stop_that_a_crash_cut_short_is_finished(autojump_clock: MockClo
             await instances.wait(process.instance_id, lambda state: state.phase == "stopped")
 
 
-async def test_a_session_that_is_terminated_while_its_instance_starts_does_not_keep_it(
+async def test_a_session_that_is_stopped_while_its_instance_starts_does_not_keep_it(
     autojump_clock: MockClock,
 ) -> None:
     """It was attached already, nobody knew, and the process lived on for nobody."""
@@ -122,12 +122,12 @@ async def test_a_session_that_is_terminated_while_its_instance_starts_does_not_k
             views = (await fleet_of(machine)).views
             session = next(iter(views.sessions))
             assert session.provisioning == "instance"
-            await terminate(machine, session)
+            await stop_session(machine, session)
         await trio.sleep(60)
         assert machine.world.living() == ()
 
 
-async def test_a_prompt_whose_session_is_terminated_on_its_way_does_not_run(autojump_clock: MockClock) -> None:
+async def test_a_prompt_whose_session_is_stopped_on_its_way_does_not_run(autojump_clock: MockClock) -> None:
     """OpenCode stored it after the end, and ran it beside or with the next turn."""
     async with running() as machine:
         await create(machine)  # another one keeps the process
@@ -137,17 +137,17 @@ async def test_a_prompt_whose_session_is_terminated_on_its_way_does_not_run(auto
         assert turn is not None
         await trio.sleep(0.05)  # sent, and not stored yet: the directory is cold
         assert not machine.world.store.messages
-        await terminate(machine, session)
+        await stop_session(machine, session)
         await trio.sleep(20)
         assert machine.world.finished_turns[turn.message_id] == 0
 
 
-async def test_a_full_disk_does_not_give_a_termination_up(autojump_clock: MockClock) -> None:
-    """The detaching crashed the session's actor; after five attempts the termination was not resumed."""
+async def test_a_full_disk_does_not_give_a_stop_up(autojump_clock: MockClock) -> None:
+    """The detaching crashed the session's actor; after five attempts the stop was not resumed."""
     async with running() as machine:
         session = await create(machine)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(terminate, machine, session)
+            nursery.start_soon(stop_session, machine, session)
             await until(machine, session.id, lambda state: state.stopping)
             machine.disk.full = True
             await trio.sleep(120)
@@ -155,7 +155,7 @@ async def test_a_full_disk_does_not_give_a_termination_up(autojump_clock: MockCl
         await until(machine, session.id, lambda state: state.phase == "stopped")
 
 
-async def test_a_long_turn_is_recorded_whole_when_its_session_is_terminated(autojump_clock: MockClock) -> None:
+async def test_a_long_turn_is_recorded_whole_when_its_session_is_stopped(autojump_clock: MockClock) -> None:
     """Only the newest fifty messages were read, and what a broken event stream had swallowed before was lost."""
     async with running() as machine:
         session = await create(machine, "turn:90")
@@ -164,7 +164,7 @@ async def test_a_long_turn_is_recorded_whole_when_its_session_is_terminated(auto
             machine.world.living()[0].break_streams()
             await trio.sleep(0.2)
         await trio.sleep(8)
-        await terminate(machine, session)
+        await stop_session(machine, session)
         state = await until(machine, session.id, lambda state: state.phase == "stopped")
         stored = [message.read() for message in machine.world.store.transcript(session.opencode.session_id)]
         assert len(stored) > 60
@@ -330,11 +330,11 @@ async def test_a_probe_that_meets_a_full_disk_does_not_call_a_workspace_gone(aut
     """A resume asked whether the directory is there, could not, and the session said that its workspace was gone."""
     async with running() as machine:
         session = await create(machine, strategy="worktree")
-        await terminate(machine, session)
+        await stop_session(machine, session)
         machine.os_errors = (errno.ENOSPC,)
         for _ in range(10):
             await machine.call(lambda fleet: fleet.sessions.resume(session.id, ME))
-            await terminate(machine, session)
+            await stop_session(machine, session)
         machine.os_errors = ()
         events = [recorded.event for recorded in (await fleet_of(machine)).log.read_stream(f"session-{session.id}")]
         assert {event.code for event in events if isinstance(event, ProvisionFailed)} == {"disk_full"}

@@ -5,7 +5,7 @@ from trio.testing import MockClock
 
 from fleet.limits import GIVEN_UP_RETRY_S, RESTART_INTENSITY
 from tests.simulation.bugs import KINDS
-from tests.simulation.test_found import create, create_in_vain, dead, fleet_of, prompt, running, terminate, until
+from tests.simulation.test_found import create, create_in_vain, dead, fleet_of, prompt, running, stop_session, until
 
 
 async def test_what_an_actor_that_was_given_up_has_to_do_is_done_later(autojump_clock: MockClock) -> None:
@@ -14,7 +14,7 @@ async def test_what_an_actor_that_was_given_up_has_to_do_is_done_later(autojump_
         session = await create(machine)
         process = machine.world.living()[0]
         machine.bugs.kinds, machine.bugs.chance = KINDS, 1.0
-        await terminate(machine, session)
+        await stop_session(machine, session)
         await trio.sleep(GIVEN_UP_RETRY_S / 2)
         met = len(machine.bugs.met)
         assert RESTART_INTENSITY < met < 3 * RESTART_INTENSITY

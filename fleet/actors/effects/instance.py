@@ -120,13 +120,13 @@ class InstanceEffects:
                         silent = False
                         await report(commands.ReportReachable(at_ms=self._now()))
                 elif isinstance(event, StreamLost):
-                    if not await self._answers(client):
+                    if not await self._is_responsive(client):
                         silent = True
                         await report(commands.ReportUnreachable(evidence=event.reason, at_ms=self._now()))
                 else:
                     self._conversations.dispatch(event)
 
-    async def _answers(self, client: OpenCode) -> bool:
+    async def _is_responsive(self, client: OpenCode) -> bool:
         with trio.move_on_after(HEALTH_TIMEOUT_S):
             try:
                 await client.health()

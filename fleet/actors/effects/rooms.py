@@ -104,7 +104,7 @@ class Rooms:
         refusal: Problem | None = None
         order, known = self._preferred(session), self._context.known_hosts
         if failed is not None:
-            order = (*order, *known.answering)
+            order = (*order, *known.reachable)
         preferred = () if need.host else tuple(name for name in order if name not in (*need.avoid, failed))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._until_changed, known, nursery.cancel_scope)

@@ -232,7 +232,7 @@ class SessionEffects:
     # ----------------------------------------------------------------------------------------------------- end of life
 
     async def _end(self, session_id: str, effect: e.EndSession, report: Reporter) -> None:
-        evidence, leaves = "terminated", False
+        evidence, leaves = "stopped", False
         state = self._context.views.sessions.get(session_id)
         turn = None if state is None else state.turn
         if effect.instance_id is not None:
@@ -248,10 +248,10 @@ class SessionEffects:
                     await self._turns.record(session_id, client, effect.opencode_id, turn.message_id, report)
             except Problem as problem:
                 leaves = True
-                _log.warning("terminate_without_opencode", session=session_id, code=problem.code)
+                _log.warning("stop_without_opencode", session=session_id, code=problem.code)
             leaves = leaves and self._is_shared(effect.instance_id, session_id)
             if leaves:
-                evidence = "terminated; OpenCode does not answer: what may run there is aborted as soon as it does"
+                evidence = "stopped; OpenCode does not answer: what may run there is aborted as soon as it does"
             else:
                 await self._detach(session_id, effect.instance_id)
         for instance_id in [] if state is None else await self._placement.attached(state):

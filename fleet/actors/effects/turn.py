@@ -36,7 +36,7 @@ from fleet.core.session.report_commands import (
     ReportTurnEnded,
     ReportTurnFailed,
 )
-from fleet.core.turn_result import TurnResult, answers, is_unread, turn_result
+from fleet.core.turn_result import TurnResult, assistant_messages, is_unread, turn_result
 from fleet.errors import Problem
 from fleet.limits import (
     ABORT_GRACE_S,
@@ -142,7 +142,7 @@ class TurnEffects:
         self, session_id: str, effect: e.FollowTurn, messages: Sequence[Message], idle_s: float
     ) -> TurnResult | None:
         return turn_result(
-            answers(messages, effect.message_id),
+            assistant_messages(messages, effect.message_id),
             idle_s=idle_s,
             aborting=self._aborting(session_id, effect.number),
             error=self._conversations.of(session_id).error,
@@ -239,40 +239,40 @@ class TurnEffects:
             await report(ReportRequestClosed(request_id=gone, at_ms=self._now()))
 
     async def _report(
-        self, session_id: str, client: OpenCode, effect: e.FollowTurn, verdict: TurnResult, report: Reporter
+        self, session_id: str, client: OpenCode, effect: e.FollowTurn, result: TurnResult, report: Reporter
     ) -> None:
         try:
             await self.record(session_id, client, effect.opencode_id, effect.message_id, report)
         except Problem as problem:
-            if problem.code != verdict.code:
+            if problem.code != result.code:
                 _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
         await self._changes.record(session_id, effect.number, report)
         await save_session(self._context, session_id)
         await missing(self._context, session_id)
         number = effect.number
         self._conversations.of(session_id).next_turn = number + 1
-        if verdict.outcome == "failed":
-            code, detail = self._why_failed(effect.instance_id, verdict)
+        if result.outcome == "failed":
+            code, detail = self._why_failed(effect.instance_id, result)
             await report(ReportTurnFailed(number=number, code=code, detail=detail, at_ms=self._now()))
             return
         await report(
             ReportTurnEnded(
                 number=number,
-                outcome=verdict.outcome,
-                evidence=verdict.detail,
+                outcome=result.outcome,
+                evidence=result.detail,
                 at_ms=self._now(),
                 fresh=self._context.fresh(),
                 moves=why_drained(self._context, effect.instance_id),
             )
         )
 
-    def _why_failed(self, instance_id: str, verdict: TurnResult) -> tuple[str, str]:
+    def _why_failed(self, instance_id: str, result: TurnResult) -> tuple[str, str]:
         """Return code and detail of a failure. OpenCode does not say that the disk of its host is full."""
         host = self._context.host_of_instance(instance_id).name
         said = self._context.live.get(host)
         if host == LOCAL or said is None or said.disk_free_bytes >= DISK_FREE_BYTES_MIN:
-            return verdict.code, verdict.detail
-        return "disk_full", f"the disk of the host {host} is full: {verdict.detail}"
+            return result.code, result.detail
+        return "disk_full", f"the disk of the host {host} is full: {result.detail}"
 
     async def record(
         self, session_id: str, client: OpenCode, opencode_id: str, message_id: str | None, report: Reporter

@@ -26,7 +26,9 @@ Failure = Callable[[Effect, str, str, int], Command | None]
 """Makes the command that reports a failed effect (from problem code, detail and time); None if there is none."""
 
 
-def answering(perform: Perform[Any, Any], failure: Failure[Any, Any], now_ms: Callable[[], int]) -> Perform[Any, Any]:
+def reporting_failures(
+    perform: Perform[Any, Any], failure: Failure[Any, Any], now_ms: Callable[[], int]
+) -> Perform[Any, Any]:
     """Return `perform` with this handling of errors."""
 
     async def carry_out(effect: Any, report: ReportBack[Any]) -> None:

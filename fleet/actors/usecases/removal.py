@@ -63,13 +63,13 @@ class RemovalUseCases:
         self._erasure = erasure
 
     async def end(self, any_id: str, caller: Caller, *, cleanup: bool, permanent: bool, force: bool) -> Ending:
-        """Terminate the session; with `cleanup` or `permanent` its workspace goes too; `permanent` erases the session.
+        """Stop the session; with `cleanup` or `permanent` its workspace goes too; `permanent` erases the session.
 
         Raises `Problem` workspace_dirty or workspace_busy where the workspace can't be removed without loss: the
         session has stopped then and is not erased. With `force` it is, and the workspace stays as it is.
         """
-        outcome = await self._sessions.terminate(any_id, caller)
-        session, left = outcome.session, NOT_ASKED
+        result = await self._sessions.stop(any_id, caller)
+        session, left = result.session, NOT_ASKED
         if cleanup or permanent:
             left = await self._remove(session, caller, force=force)
         traces = await self._erase(session.id, caller) if permanent else []
@@ -136,7 +136,7 @@ class RemovalUseCases:
             raise Rejected(
                 "workspace_busy",
                 f"sessions need the workspace: {named}",
-                hint="terminate them first with DELETE /api/sessions/{id}?cleanupWorkspace=true",
+                hint="stop them first with DELETE /api/sessions/{id}?cleanupWorkspace=true",
             )
 
     async def restore(self, workspace_id: str, caller: Caller) -> State:

@@ -35,7 +35,7 @@ from fleet.limits import (
     DISK_CHECK_S,
     INSTANCE_QUEUE_RETRY_S,
     SESSION_READY_TIMEOUT_S,
-    TERMINATE_WAIT_S,
+    STOP_WAIT_S,
 )
 from fleet.ports import Source, WorkspaceSpec
 from fleet.wire.enums import AbortOutcome
@@ -233,8 +233,8 @@ class SessionUseCases:
         number = turn.number
         with trio.move_on_after(ABORT_WAIT_S):
             state = await self._once(session.id, lambda s: s.turn is None or s.turn.number != number)
-            return self._outcome(state), "aborted" if state.last_outcome == "aborted" else "ended"
-        return self._outcome(self.session(session.id)), "aborting"
+            return self._result(state), "aborted" if state.last_outcome == "aborted" else "ended"
+        return self._result(self.session(session.id)), "aborting"
 
     # ------------------------------------------------------------------------------------------------ resume and end
 
@@ -253,13 +253,13 @@ class SessionUseCases:
         session = self.session(any_id)
         return await self._ask(session.id, commands.SkipSetup(at_ms=self._now()), caller)
 
-    async def terminate(self, any_id: str, caller: Caller) -> CommandResult:
+    async def stop(self, any_id: str, caller: Caller) -> CommandResult:
         """End the session and return once it has stopped."""
         session = self.session(any_id)
         await self._ask(session.id, commands.StopSession(at_ms=self._now()), caller)
         # A repeated request finds an end that is over, and perhaps a session that was resumed since.
-        state = await self._wait(session.id, lambda s: not s.stopping, TERMINATE_WAIT_S, "stopped")
-        return self._outcome(state)
+        state = await self._wait(session.id, lambda s: not s.stopping, STOP_WAIT_S, "stopped")
+        return self._result(state)
 
     async def describe(
         self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller
@@ -297,7 +297,7 @@ class SessionUseCases:
             hint = FRESH_HINT if state.has_lost_conversation else self._way_back(state, failure.code)
             extra = {"sessionId": session_id}
             raise Problem(failure.code, failure.detail, hint=hint, retry_after_s=retry_after_s, extra=extra)
-        return self._outcome(state)
+        return self._result(state)
 
     def _way_back(self, session: State, code: str) -> str | None:
         """Return how its workspace can be restored; None if that is not what is wrong, or Fleet has not removed it."""
@@ -341,7 +341,7 @@ class SessionUseCases:
     def _now(self) -> int:
         return self._context.clock.now_ms()
 
-    def _outcome(self, state: State) -> CommandResult:
+    def _result(self, state: State) -> CommandResult:
         return CommandResult(state, self._context.log.head())
 
     async def _ask(self, session_id: str, command: commands.SessionCommand, caller: Caller) -> CommandResult:

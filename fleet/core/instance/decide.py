@@ -78,18 +78,18 @@ def _start_failed(command: commands.ReportStartFailed, state: State) -> Events:
     return (events.InstanceStartFailed(code=command.code, detail=command.detail, at_ms=command.at_ms),)
 
 
-def _silent(command: commands.ReportUnreachable, state: State) -> Events:
+def _unreachable(command: commands.ReportUnreachable, state: State) -> Events:
     explains = command.of_host and state.phase == "unreachable" and command.evidence != state.evidence
     if state.phase != "ready" and not explains:
         return ()
     return (events.InstanceUnreachable(evidence=command.evidence, at_ms=command.at_ms),)
 
 
-def _answering(command: commands.ReportReachable, state: State) -> Events:
+def _reachable(command: commands.ReportReachable, state: State) -> Events:
     return (events.InstanceReachable(at_ms=command.at_ms),) if state.phase == "unreachable" else ()
 
 
-def _gone(command: commands.ReportLost, state: State) -> Events:
+def _lost(command: commands.ReportLost, state: State) -> Events:
     if state.phase not in LIVE and not (command.host_lost and state.phase in ("starting", "stopping")):
         return ()
     lost = events.InstanceLost(
@@ -147,9 +147,9 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.ReportSpawned: _spawned,
     commands.ReportReady: _ready,
     commands.ReportStartFailed: _start_failed,
-    commands.ReportUnreachable: _silent,
-    commands.ReportReachable: _answering,
-    commands.ReportLost: _gone,
+    commands.ReportUnreachable: _unreachable,
+    commands.ReportReachable: _reachable,
+    commands.ReportLost: _lost,
     commands.ReportInstanceStopped: _stopped,
     commands.ReportInformed: _informed,
     commands.NoteAllowance: _note_allowance,

@@ -88,7 +88,7 @@ def _submit(command: commands.SubmitPrompt, state: State) -> Events:
     if _has(command.prompt_id, state):
         return ()
     if state.stopping:
-        raise Rejected("session_stopped", "the session is being terminated")
+        raise Rejected("session_stopped", "the session is being stopped")
     if state.phase in ENDED and not command.resume:
         raise Rejected(
             f"session_{state.phase}",
@@ -151,7 +151,7 @@ def _skip_setup(command: commands.SkipSetup, state: State) -> Events:
 
 def _resume(command: commands.ResumeSession, state: State) -> Events:
     if state.stopping:
-        raise Rejected("session_not_ready", "the session is being terminated", retry_after_s=1)
+        raise Rejected("session_not_ready", "the session is being stopped", retry_after_s=1)
     if state.phase in RUNNING or state.phase == "created":
         raise Rejected("session_active", f"the session is {state.phase}: there is nothing to resume")
     if state.phase == "idle" and command.opencode_id is not None:
@@ -207,7 +207,7 @@ def _move(command: commands.MoveSession, state: State) -> Events:
     return moved(state, command.evidence, command.at_ms)
 
 
-_STOP: Final = "terminate it first, and wait for that; an OpenCode process that does not answer has to end or to answer"
+_STOP: Final = "stop it first, and wait for that; an OpenCode process that does not answer has to end or to answer"
 
 
 def _erase(command: commands.EraseSession, state: State) -> Events:

@@ -262,10 +262,10 @@ def _ended(command: report_commands.ReportSessionStopped, state: State) -> Event
     over = (
         ()
         if turn is None
-        else (turn_events.TurnEnded(number=turn.number, outcome="aborted", evidence="terminated", at_ms=command.at_ms),)
+        else (turn_events.TurnEnded(number=turn.number, outcome="aborted", evidence="stopped", at_ms=command.at_ms),)
     )
     withdrawn = (
-        turn_events.PromptWithdrawn(prompt_id=p.prompt_id, reason="terminated", at_ms=command.at_ms)
+        turn_events.PromptWithdrawn(prompt_id=p.prompt_id, reason="stopped", at_ms=command.at_ms)
         for p in (*steering, *state.queue.prompts)
     )
     stopped = session_events.SessionStopped(evidence=command.evidence, at_ms=command.at_ms, leaves=command.leaves)

@@ -55,7 +55,7 @@ async def show_docs(document: Document) -> Response:
 
     It is made of openapi.json, has no script, and loads nothing from elsewhere.
     """
-    return _answer(document.page, "text/html; charset=utf-8")
+    return _response(document.page, "text/html; charset=utf-8")
 
 
 @endpoint("GET /docs.css", gives=text("text/css", ":root {\n"))
@@ -64,10 +64,10 @@ async def style_docs() -> Response:
 
     Only the page at `/api/docs` needs it.
     """
-    return _answer(_resource("docs.css"), "text/css; charset=utf-8")
+    return _response(_resource("docs.css"), "text/css; charset=utf-8")
 
 
-def _answer(text: str, content_type: str) -> Response:
+def _response(text: str, content_type: str) -> Response:
     response = Response(text, content_type=content_type)
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -104,8 +104,8 @@ async def read_notification(
     known = () if state is None else (str(notification.number) for notification in state.notifications)
     if number not in known:
         raise Rejected("notification_not_found", f"there is no notification {notification_id}")
-    outcome = await fleet.sessions.read_notifications(session_id, (int(number),), caller)
-    return done(outcome.position)
+    result = await fleet.sessions.read_notifications(session_id, (int(number),), caller)
+    return done(result.position)
 
 
 def _callback_item(state: State, callback: Callback) -> CallbackItem:

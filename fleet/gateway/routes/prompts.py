@@ -43,9 +43,9 @@ async def prompt_session(fleet: Fleet, session: Session, body: PromptBody, calle
     session that has ended first.
     """
     fleet.sessions.session(session.id, body.instance_id)
-    outcome = await fleet.sessions.prompt(session.id, _new_prompt(body), resume=body.resume, caller=caller)
+    result = await fleet.sessions.prompt(session.id, _new_prompt(body), resume=body.resume, caller=caller)
     await trio.lowlevel.checkpoint()  # the prompt is sent to OpenCode before this response is made
-    return done(outcome.position)
+    return done(result.position)
 
 
 @endpoint(
@@ -62,8 +62,8 @@ async def command_session(fleet: Fleet, session: Session, body: CommandBody, cal
     """
     fleet.sessions.session(session.id, body.instance_id)
     prompt = NewPrompt(body.arguments, (), body.agent, model_of(body.model), body.command)
-    outcome = await fleet.sessions.prompt(session.id, prompt, resume=False, caller=caller)
-    return done(outcome.position)
+    result = await fleet.sessions.prompt(session.id, prompt, resume=False, caller=caller)
+    return done(result.position)
 
 
 @endpoint("POST /<session_id>/compact", gives=NOTHING, refuses=PROMPT)
@@ -72,8 +72,8 @@ async def compact_session(fleet: Fleet, session: Session, caller: Caller) -> Res
 
     While a turn runs it waits in the queue, as prompts do. The command `compact` does the same.
     """
-    outcome = await fleet.sessions.prompt(session.id, NewPrompt("", command=COMPACT), resume=False, caller=caller)
-    return done(outcome.position)
+    result = await fleet.sessions.prompt(session.id, NewPrompt("", command=COMPACT), resume=False, caller=caller)
+    return done(result.position)
 
 
 @endpoint("GET /<session_id>/requests", gives=list[RequestItem], tag="requests")
@@ -104,8 +104,8 @@ async def answer_request(fleet: Fleet, session: Session, request_id: str, body: 
     """
     answers = None if body.answers is None else tuple(tuple(labels) for labels in body.answers)
     given = Answer(body.reply, body.message, answers)
-    outcome = await fleet.sessions.answer(session.id, request_id, given, caller)
-    return done(outcome.position)
+    result = await fleet.sessions.answer(session.id, request_id, given, caller)
+    return done(result.position)
 
 
 def _new_prompt(body: PromptBody) -> NewPrompt:

@@ -43,8 +43,8 @@ async def withdraw_prompt(fleet: Fleet, session: Session, prompt_id: str, caller
 
     Its id is that of the queue. One that was sent already is not found.
     """
-    outcome = await fleet.sessions.withdraw(session.id, prompt_id, caller)
-    return done(outcome.position)
+    result = await fleet.sessions.withdraw(session.id, prompt_id, caller)
+    return done(result.position)
 
 
 @endpoint(
@@ -59,8 +59,8 @@ async def edit_prompt(fleet: Fleet, session: Session, prompt_id: str, body: Prom
     Its attachments, agent and model stay, and so does its place; of a command these are the arguments. One that was
     sent into a turn which ended first cannot be changed any more: OpenCode may hold it.
     """
-    outcome = await fleet.sessions.edit_prompt(session.id, prompt_id, body.text, caller)
-    return done(outcome.position)
+    result = await fleet.sessions.edit_prompt(session.id, prompt_id, body.text, caller)
+    return done(result.position)
 
 
 @endpoint(
@@ -74,9 +74,9 @@ async def steer_prompt(fleet: Fleet, session: Session, prompt_id: str, caller: C
     The agent takes it up at its next step. If the turn ends before it has arrived, it waits again and begins the
     next turn.
     """
-    outcome = await fleet.sessions.steer_prompt(session.id, prompt_id, caller)
+    result = await fleet.sessions.steer_prompt(session.id, prompt_id, caller)
     await trio.lowlevel.checkpoint()  # the prompt is sent to OpenCode before this response is made
-    return done(outcome.position)
+    return done(result.position)
 
 
 def _queued(prompt: QueuedPrompt, actor: str) -> QueuedItem:

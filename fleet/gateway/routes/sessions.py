@@ -150,8 +150,8 @@ async def describe_session(
 
     What is left out stays as it is; `null` as `budget` removes the budget.
     """
-    outcome = await _describe(fleet.sessions, session.id, body, caller)
-    return json_response(items.item(outcome.session), position=outcome.position)
+    result = await _describe(fleet.sessions, session.id, body, caller)
+    return json_response(items.item(result.session), position=result.position)
 
 
 @endpoint("POST /<session_id>/abort", gives=Aborted)
@@ -160,8 +160,8 @@ async def abort_session(fleet: Fleet, items: SessionItems, session: Session, cal
 
     The response comes once the turn has stopped, or says in `outcome` how far that got.
     """
-    outcome, how = await fleet.sessions.abort(session.id, caller)
-    return json_response(Aborted(outcome=how, session=items.item(outcome.session)), position=outcome.position)
+    result, how = await fleet.sessions.abort(session.id, caller)
+    return json_response(Aborted(outcome=how, session=items.item(result.session)), position=result.position)
 
 
 @endpoint(
@@ -179,10 +179,10 @@ async def resume_session(
     which. With `fresh` the session starts a new conversation in its workspace; the old one can still be read, as one
     of its conversations.
     """
-    outcome = await fleet.sessions.resume(session.id, caller, anew=body is not None and body.fresh)
-    state = outcome.session
+    result = await fleet.sessions.resume(session.id, caller, anew=body is not None and body.fresh)
+    state = result.session
     resumed = Resumed(instance_id=last_instance(state), session=items.item(state))
-    return json_response(resumed, position=outcome.position)
+    return json_response(resumed, position=result.position)
 
 
 @endpoint("DELETE /<session_id>", gives=json(Ended, EndPreview), refuses=(*SESSION, *REMOVAL, "session_not_ready"))
@@ -221,8 +221,8 @@ def _was_erased(fleet: Fleet, session_id: str, caller: Caller) -> bool:
     return named is not None and (session_id == named or session_id.startswith("ses_"))
 
 
-def _created(items: SessionItems, outcome: CommandResult) -> Response:
-    state = outcome.session
+def _created(items: SessionItems, result: CommandResult) -> Response:
+    state = result.session
     origin = state.settings.origin
     created = Created(
         instance_id=last_instance(state),
@@ -230,7 +230,7 @@ def _created(items: SessionItems, outcome: CommandResult) -> Response:
         session=items.item(state),
         files_as_of=None if origin is None else origin.files_as_of,
     )
-    return json_response(created, position=outcome.position)
+    return json_response(created, position=result.position)
 
 
 async def _describe(sessions: SessionUseCases, session_id: str, body: DescribeBody, caller: Caller) -> CommandResult:

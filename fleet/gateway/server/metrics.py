@@ -133,10 +133,10 @@ class _Fleet(Collector):
         yield _counter("fleet_blob_content_bytes", "Bytes of new contents since the start", blobs.content_bytes)
 
     def _actors(self) -> Iterator[Metric]:
-        peers = self._fleet.context.actors
+        actors = self._fleet.context.actors
         found = [
             each.statistics()
-            for each in (peers.sessions, peers.instances, peers.workspaces, peers.roots, peers.webhooks)
+            for each in (actors.sessions, actors.instances, actors.workspaces, actors.roots, actors.webhooks)
         ]
         for name, text, values in (
             ("fleet_actors_active", "Actors in memory", {each.name: each.active for each in found}),

@@ -139,7 +139,7 @@ def test_the_last_message_is_that_of_the_last_turn_and_has_a_limit() -> None:
     assert last_words([broken]) == ""
 
 
-async def test_a_child_that_is_terminated_twice_sends_one_callback(door: Door) -> None:
+async def test_a_child_that_is_stopped_twice_sends_one_callback(door: Door) -> None:
     parent = await door.session()
     child = await child_of(door, parent, initialPrompt="hang", title="Child")
     await door.fleet.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)

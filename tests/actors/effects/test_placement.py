@@ -119,7 +119,7 @@ async def test_waiting_sessions_start_in_order_and_within_the_limit(machine: Mac
     assert (second.answer.status, third.answer.status, len(machine.world.living())) == (200, 200, 2)
 
 
-async def test_a_session_that_waits_for_a_process_can_be_terminated(machine: Machine, door: Door) -> None:
+async def test_a_session_that_waits_for_a_process_can_be_stopped(machine: Machine, door: Door) -> None:
     allow(door, 1)
     await door.session(PLAIN)
     late = Creation(door, REPOSITORY)
@@ -135,7 +135,7 @@ async def test_a_session_that_waits_for_a_process_can_be_terminated(machine: Mac
     assert len(machine.world.living()) == 1
 
 
-async def test_terminating_a_waiting_session_does_not_wait_for_the_queue(machine: Machine, door: Door) -> None:
+async def test_stopping_a_waiting_session_does_not_wait_for_the_queue(machine: Machine, door: Door) -> None:
     allow(door, 1)
     await door.session(PLAIN)
     ahead, behind = Creation(door, REPOSITORY), Creation(door, REPOSITORY)

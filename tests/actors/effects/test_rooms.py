@@ -155,7 +155,7 @@ async def test_room_that_no_session_needs_is_released(cluster: FakeCluster, wide
     assert not cluster.slots
 
 
-async def test_work_of_a_turn_that_is_terminated_is_saved_too(wide: Door) -> None:
+async def test_work_of_a_turn_that_is_stopped_is_saved_too(wide: Door) -> None:
     session = await create(wide, worktree())
     await wide.knock("POST", f"/api/sessions/{session.id}/prompt", {"text": "bash:600"})
     await wide.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None and s.turn.delivered)

@@ -60,7 +60,7 @@ async def test_only_the_new_messages_of_a_sub_agent_that_continues_are_read(mach
         assert len(await read_since(client, item["opencodeId"], since_ms)) == told
 
 
-@pytest.mark.parametrize("end", ["terminated", "killed", "killed and terminated"])
+@pytest.mark.parametrize("end", ["stopped", "killed", "killed and stopped"])
 async def test_messages_of_a_sub_agent_in_an_interrupted_turn_are_charged(
     machine: Machine, door: Door, end: str
 ) -> None:
@@ -75,7 +75,7 @@ async def test_messages_of_a_sub_agent_in_an_interrupted_turn_are_charged(
     if "killed" in end:
         machine.world.kill(item["instanceId"])
         await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
-    if "terminated" in end:
+    if "stopped" in end:
         assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).status == 200
     assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).status == 200
     await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "idle")

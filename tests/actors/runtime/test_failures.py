@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from fleet.actors.port_errors import with_problems
-from fleet.actors.runtime.failures import answering
+from fleet.actors.runtime.failures import reporting_failures
 from fleet.errors import Problem, Unavailable, problem_of
 
 
@@ -44,7 +44,7 @@ async def carried_out(effect: Effect, *outcomes: BaseException | None) -> list[s
         await trio.lowlevel.checkpoint()
         reports.append(command)
 
-    await answering(perform, failure, lambda: 7)(effect, report)
+    await reporting_failures(perform, failure, lambda: 7)(effect, report)
     return reports
 
 

@@ -169,7 +169,7 @@ class Client:
         """Terminate the session and bring it back."""
         await self._door.call("DELETE", f"/sessions/{self.id}")
         await self.resume()
-        self._ledger.count("terminate")
+        self._ledger.count("stop")
 
     async def clean_up_and_restore(self) -> None:
         """Terminate the session with its workspace, and bring both back."""

@@ -43,7 +43,7 @@ def ends_that_were_told_are_in_the_log(evidence: Evidence) -> Iterator[str]:
     for request in evidence.ledger.requests:
         for outcome in request.outcomes if request.session not in evidence.erased else []:
             events = [r.event for r in evidence.stream(f"session-{request.session}") if r.position <= outcome.position]
-            if request.kind == "terminate" and not any(isinstance(event, SessionStopped) for event in events):
+            if request.kind == "stop" and not any(isinstance(event, SessionStopped) for event in events):
                 yield f"{request.mark} was acknowledged, and the session has not stopped"
             withdrawn = {event.prompt_id for event in events if isinstance(event, PromptWithdrawn)}
             if request.kind == "withdraw" and request.prompt not in withdrawn:

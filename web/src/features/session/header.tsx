@@ -141,8 +141,8 @@ function SessionMenu({ rename, travel }: MenuProps): ReactNode {
     { label: "Budget…", run: () => ask({ kind: "budget" }) },
     { label: "Fork…", run: () => ask({ kind: "fork", turn: null }) },
     "line",
-    ...(item.status === "stopped" ? [] : [{ label: "Terminate…", run: () => ask({ kind: "terminate" }) }]),
-    ...(hasOwnWorkspace ? [{ label: "Terminate and remove the workspace…", run: () => ask({ kind: "clean" }) }] : []),
+    ...(item.status === "stopped" ? [] : [{ label: "Stop…", run: () => ask({ kind: "stop" }) }]),
+    ...(hasOwnWorkspace ? [{ label: "Stop and remove the workspace…", run: () => ask({ kind: "clean" }) }] : []),
     { label: "Delete for good…", isDanger: true, run: () => ask({ kind: "delete" }) },
   ];
   return (

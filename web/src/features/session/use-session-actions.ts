@@ -48,7 +48,7 @@ export function useSessionActions(go: (tab: Tab) => void): void {
       label: "Change the budget of this session",
       run: () => ask({ kind: "budget" }),
     },
-    mayWrite && { id: "session.terminate", label: "Terminate this session", run: () => ask({ kind: "terminate" }) },
+    mayWrite && { id: "session.stop", label: "Stop this session", run: () => ask({ kind: "stop" }) },
     mayWrite && { id: "session.delete", label: "Delete this session for good", run: () => ask({ kind: "delete" }) },
   ]);
 }

@@ -17,10 +17,10 @@ import { useOpen } from "../open.tsx";
 import style from "./dialogs.module.css";
 
 const KINDS = {
-  terminate: { title: "Terminate the session", act: "Terminate", query: {} },
+  stop: { title: "Stop the session", act: "Stop", query: {} },
   clean: {
-    title: "Terminate and remove the workspace",
-    act: "Terminate and remove",
+    title: "Stop and remove the workspace",
+    act: "Stop and remove",
     query: { cleanupWorkspace: "true" },
   },
   delete: { title: "Delete the session for good", act: "Delete for good", query: { permanent: "true" } },
@@ -70,12 +70,12 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
         void navigate({ to: "/" });
       } else if (body.workspace?.removed) {
         const { id } = body.workspace;
-        say(`Terminated, and the workspace is removed${keptAt(body)}`, {
+        say(`Stopped, and the workspace is removed${keptAt(body)}`, {
           label: "Bring the workspace back",
           run: () => void wayBack.act("The workspace is back", "POST", `/api/workspaces/${id}/restore`),
         });
       } else {
-        say("Terminated", {
+        say("Stopped", {
           label: "Resume",
           run: () => void wayBack.carryOut("The session is back", () => resume(command, item.id)),
         });
@@ -94,15 +94,15 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
       title={title}
       act={act}
       isBusy={isBusy}
-      isDisabled={kind !== "terminate" && preview === null}
+      isDisabled={kind !== "stop" && preview === null}
       onConfirm={() => void end()}
     >
       <div className={style.form}>
         <p>{sentence(kind)}</p>
         {problem && <ProblemCard trouble={problem} />}
         {preview === null && problem === null && <Loading what="what would be kept" bars={2} />}
-        {preview && <Preview preview={preview} wantsRemoval={kind !== "terminate"} />}
-        {preview && kind !== "terminate" && preview.workspace !== null && !preview.workspace.removed && (
+        {preview && <Preview preview={preview} wantsRemoval={kind !== "stop"} />}
+        {preview && kind !== "stop" && preview.workspace !== null && !preview.workspace.removed && (
           <Check label="Continue if the workspace cannot be removed" checked={isForced} onChange={force} />
         )}
       </div>
@@ -117,7 +117,7 @@ function keptAt(ended: Ended): string {
 
 function sentence(kind: keyof typeof KINDS): string {
   switch (kind) {
-    case "terminate":
+    case "stop":
       return "What runs is aborted, and the process is given back. The conversation and the workspace stay; the session can be resumed.";
     case "clean":
       return "What runs is aborted, the process is given back, and the work tree or clone is removed. The conversation stays.";
