@@ -49,7 +49,7 @@ _COMMANDS = (
     _Command(_SESSIONS, "abort", "lifecycle.abort", "abort 0198c0de"),
     _Command(_SESSIONS, "resume", "lifecycle.resume", "resume 0198c0de"),
     _Command(_SESSIONS, "fork", "new.fork", 'fork 0198c0de --prompt "Try it without a lock"'),
-    _Command(_SESSIONS, "set", "edit.describe", "set 0198c0de --usd 5"),
+    _Command(_SESSIONS, "set", "edit.edit", "set 0198c0de --usd 5"),
     _Command(_SESSIONS, "stop", "lifecycle.stop", "stop 0198c0de --cleanup"),
     _Command(_SESSIONS, "rm", "lifecycle.rm", "rm 0198c0de --yes"),
     _Command(_FLEET, "top", "top.top", "top"),

@@ -128,7 +128,7 @@ class Places:
         """Return a workspace with its current state, or as it was at an earlier moment."""
         return await self._connection.read(WorkspaceDetail, _workspace(workspace_id), AtQuery(at))
 
-    async def describe_workspace(self, workspace_id: str, title: str | None) -> WorkspaceItem:
+    async def edit_workspace(self, workspace_id: str, title: str | None) -> WorkspaceItem:
         """Set the title of a workspace; None removes it."""
         return await self._connection.write(WorkspaceItem, "PATCH", _workspace(workspace_id), body=WorkspaceBody(title))
 

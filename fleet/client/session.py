@@ -15,8 +15,8 @@ from fleet.wire.bodies import (
     AttachmentBody,
     BudgetBody,
     CommandBody,
-    DescribeBody,
     DiffQuery,
+    EditBody,
     EndQuery,
     ForkBody,
     ModelBody,
@@ -279,11 +279,11 @@ class Session:
         body = AnswerBody(reply, message, given)
         await self._connection.command("POST", f"{self._path}/requests/{quote(request_id, safe='')}", body=body)
 
-    async def describe(
+    async def edit(
         self, *, title: str | None = None, tags: Sequence[str] | None = None, budget: BudgetBody | None = None
     ) -> SessionItem:
         """Change its title, tags or budget: `BudgetBody()` for no budget."""
-        body = DescribeBody(title, None if tags is None else list(tags))
+        body = EditBody(title, None if tags is None else list(tags))
         if budget is not None:
             body.budget = budget
         return await self._connection.write(SessionItem, "PATCH", self._path, body=body)

@@ -129,7 +129,7 @@ class PromptTextBody(Body):
     text: str
 
 
-class DescribeBody(Body):
+class EditBody(Body):
     """`PATCH /api/sessions/{id}`."""
 
     title: Title | None = None

@@ -69,8 +69,8 @@ async def test_client_drives_a_session_from_creation_to_end(fleet: FleetClient, 
     assert (await session.queue(at=4), await session.todos(at=4)) == ([], [])
     for empty in (session.queue, session.requests, session.todos, session.children):
         assert await empty() == []
-    described = await session.describe(title="Other", tags=[], budget=BudgetBody())
-    assert (described.title, described.tags, described.budget) == ("Other", [], BudgetBody())
+    edited = await session.edit(title="Other", tags=[], budget=BudgetBody())
+    assert (edited.title, edited.tags, edited.budget) == ("Other", [], BudgetBody())
     forked = await session.fork(title="Fork")
     assert [each.title for each in await fleet.sessions()] == ["Fork", "Other"]
     assert (await session.abort()).outcome == "nothing_to_abort"
@@ -104,7 +104,7 @@ async def test_client_reads_what_concerns_the_whole_fleet(fleet: FleetClient) ->
     (workspace,) = await fleet.workspaces()
     looked = await fleet.workspace(workspace.id)
     assert (looked.id, looked.directory, looked.dirty) == (workspace.id, PLAIN, None)
-    assert (await fleet.describe_workspace(workspace.id, "Plain")).title == "Plain"
+    assert (await fleet.edit_workspace(workspace.id, "Plain")).title == "Plain"
     with pytest.raises(Conflict):
         await fleet.rebind_workspace(workspace.id, PLAIN)
     with pytest.raises(Conflict) as refused:

@@ -128,7 +128,7 @@ class Client:
             self._withdraw: 3,
             self._edit: 5,
             self._steer: 10,
-            self._describe: 3,
+            self._edit_session: 3,
             self._answer: 12,
             self._budget: 5,
             self._delete: 7,
@@ -261,11 +261,9 @@ class Client:
         request = self._ledger.add("stop", self._key(), session_id)
         await self._order(request, lambda fleet, caller: fleet.sessions.stop(session_id, caller))
 
-    async def _describe(self, session_id: str) -> None:
-        request = self._ledger.add("describe", self._key(), session_id)
-        await self._order(
-            request, lambda fleet, caller: fleet.sessions.describe(session_id, request.mark, None, caller)
-        )
+    async def _edit_session(self, session_id: str) -> None:
+        request = self._ledger.add("edit-session", self._key(), session_id)
+        await self._order(request, lambda fleet, caller: fleet.sessions.edit(session_id, request.mark, None, caller))
 
     async def _withdraw(self, session_id: str) -> None:
         if prompt_id := await self._waiting(session_id):

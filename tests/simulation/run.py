@@ -278,7 +278,7 @@ class _Run:
         machine = self._machine
         fleet = (await machine.fleet()).fleet
         replies = {
-            state.id: (await fleet.sessions.describe(state.id, None, None, Caller())).session
+            state.id: (await fleet.sessions.edit(state.id, None, None, Caller())).session
             for state in list(fleet.views.sessions)
         }
         found = await fleet.history.search(HistorySearch(limit=HISTORY_PAGE_MAX))

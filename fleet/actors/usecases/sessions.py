@@ -261,14 +261,12 @@ class SessionUseCases:
         state = await self._wait(session.id, lambda s: not s.stopping, STOP_WAIT_S, "stopped")
         return self._result(state)
 
-    async def describe(
-        self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller
-    ) -> CommandResult:
+    async def edit(self, any_id: str, title: str | None, tags: tuple[str, ...] | None, caller: Caller) -> CommandResult:
         """Change the session's title or tags."""
         session = self.session(any_id)
         return await self._ask(session.id, commands.EditSession(at_ms=self._now(), title=title, tags=tags), caller)
 
-    async def describe_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
+    async def edit_workspace(self, workspace_id: str, title: str | None, caller: Caller) -> WorkspaceReply:
         """Set a workspace's title; None removes it. Raises `Rejected` workspace_not_found."""
         command = EditWorkspace(title=title, at_ms=self._now())
         return await self._context.actors.workspaces.ask(workspace_id, caller.deliver(command))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @connected
-async def describe(
+async def edit(
     fleet: "FleetClient",
     *,
     session: Name,
@@ -46,7 +46,7 @@ async def describe(
             before.tokens if tokens is None else tokens,
             before.minutes if minutes is None else minutes,
         )
-    item = await found.describe(title=title, tags=tag or None, budget=budget)
+    item = await found.edit(title=title, tags=tag or None, budget=budget)
     if json:
         print(json_of(item))
         return

@@ -96,7 +96,7 @@ def _leftovers(command: commands.ReportLeftovers, state: State) -> Events:
     return (events.LeftoversRemoved(host=command.host, kept=command.kept, at_ms=command.at_ms),)
 
 
-def _describe(command: commands.EditWorkspace, state: State) -> Events:
+def _edit(command: commands.EditWorkspace, state: State) -> Events:
     return () if command.title == state.title else (events.WorkspaceEdited(title=command.title, at_ms=command.at_ms),)
 
 
@@ -203,7 +203,7 @@ _DECIDE: Final[Mapping[type[Any], Callable[[Any, State], Events]]] = {
     commands.PrepareWorkspace: _prepare,
     commands.ClaimWorkspace: _claim,
     commands.RemoveWorkspace: _remove,
-    commands.EditWorkspace: _describe,
+    commands.EditWorkspace: _edit,
     commands.LeasePorts: _lease_ports,
     commands.RebindWorkspace: _rebind,
     commands.RelocateWorkspace: _relocate,

@@ -29,7 +29,7 @@ from fleet.wire.bodies import (
     AtQuery,
     BudgetBody,
     CreateBody,
-    DescribeBody,
+    EditBody,
     EndQuery,
     ForkBody,
     ListQuery,
@@ -143,14 +143,12 @@ async def fork_session(fleet: Fleet, items: SessionItems, session_id: str, body:
     gives=SessionItem,
     examples=({"title": "Implement login", "tags": ["auth"], "budget": {"usd": 2.5}},),
 )
-async def describe_session(
-    fleet: Fleet, items: SessionItems, session: Session, body: DescribeBody, caller: Caller
-) -> Response:
+async def edit_session(fleet: Fleet, items: SessionItems, session: Session, body: EditBody, caller: Caller) -> Response:
     """Change a session's title, tags or budget.
 
     What is left out stays as it is; `null` as `budget` removes the budget.
     """
-    result = await _describe(fleet.sessions, session.id, body, caller)
+    result = await _edit(fleet.sessions, session.id, body, caller)
     return json_response(items.item(result.session), position=result.position)
 
 
@@ -233,13 +231,13 @@ def _created(items: SessionItems, result: CommandResult) -> Response:
     return json_response(created, position=result.position)
 
 
-async def _describe(sessions: SessionUseCases, session_id: str, body: DescribeBody, caller: Caller) -> CommandResult:
+async def _edit(sessions: SessionUseCases, session_id: str, body: EditBody, caller: Caller) -> CommandResult:
     tags = None if body.tags is None else tuple(body.tags)
     budget_alone = body.title is None and tags is None and body.budget is not msgspec.UNSET
     if not budget_alone:
-        described = await sessions.describe(session_id, body.title, tags, caller)
+        edited = await sessions.edit(session_id, body.title, tags, caller)
         if body.budget is msgspec.UNSET:
-            return described
+            return edited
         caller = derived(caller, "budget")
     return await sessions.set_budget(session_id, _budget(body.budget or None), caller)
 

@@ -69,7 +69,7 @@ async def read_workspace(
     examples=({"title": "The login"},),
     refuses=(*DIRECTORY, *REBINDING, "workspace_not_found", "erased"),
 )
-async def describe_workspace(fleet: Fleet, workspace_id: str, body: WorkspaceBody, caller: Caller) -> Response:
+async def edit_workspace(fleet: Fleet, workspace_id: str, body: WorkspaceBody, caller: Caller) -> Response:
     """Give a workspace a title, or name where its repository is now.
 
     `null` as `title` removes the title. `sourceDirectory` is for a project that was moved or renamed: a worktree finds
@@ -80,7 +80,7 @@ async def describe_workspace(fleet: Fleet, workspace_id: str, body: WorkspaceBod
     if isinstance(title, msgspec.UnsetType) == isinstance(source, msgspec.UnsetType):
         raise Rejected("invalid", "give title or sourceDirectory, and not both", field="title")
     if isinstance(source, msgspec.UnsetType):
-        reply = await fleet.sessions.describe_workspace(workspace_id, title or None, caller)
+        reply = await fleet.sessions.edit_workspace(workspace_id, title or None, caller)
     else:
         reply = await fleet.rebinding.rebind(workspace_id, source, caller)
     return json_response(workspace_item(reply.state), position=reply.position)

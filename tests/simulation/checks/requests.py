@@ -14,7 +14,7 @@ def answered_orders_are_in_the_log(evidence: Evidence) -> Iterator[str]:
     """An acknowledged order happened once, a refused one never, one without an answer at most once (law 1)."""
     times = _times(evidence)
     for request in evidence.ledger.requests:
-        if request.kind not in ("session", "prompt", "describe", "edit") or request.session in evidence.erased:
+        if request.kind not in ("session", "prompt", "edit-session", "edit") or request.session in evidence.erased:
             continue
         found = times[request.mark]
         if request.acknowledged and found != 1:
