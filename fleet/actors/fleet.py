@@ -72,7 +72,7 @@ class Fleet:
         self.past = projections.past
         self.history = projections.history
         # What actors keep in memory.
-        self.changes = effects.changes
+        self.diffs = effects.diffs
         self.stored_responses = effects.stored_responses
         self.model_limits = effects.model_limits
         self.records = records

@@ -43,21 +43,21 @@ def make_registries(
 ) -> ActorRegistries:
     """Return the registries; `command_seconds` records the duration of each command."""
     views = projections.views
-    conversations = LiveEvents(context)
-    setups = Setups(context, effects.changes)
+    live_events = LiveEvents(context)
+    setups = Setups(context, effects.diffs)
     callbacks = Callbacks(context, projections.change_records, projections.transcripts)
     sessions = SessionEffects(
         context,
-        conversations,
+        live_events,
         effects.placement,
-        effects.changes,
+        effects.diffs,
         effects.erasure,
         setups=setups,
         callbacks=callbacks,
         rooms=effects.rooms,
         restored=RestoredConversations(context, projections.transcripts),
     )
-    instances = InstanceEffects(context, conversations, effects.known_offers)
+    instances = InstanceEffects(context, live_events, effects.known_offers)
 
     def registry(name: str, view: States[Any], perform: Perform) -> ActorRegistry[Any, Any]:
         def observe(outcome: str, seconds: float) -> None:

@@ -1,8 +1,8 @@
 """The supervision of one Fleet: everything that runs between the log and the gateway, in the order of its start.
 
     views -> signals -> history -> indexing -> server -> records -> roots -> trust -> hosts -> host-records ->
-    workspaces -> instances -> sessions -> webhooks -> recovery -> rooms -> absences -> idleness -> retention ->
-    standing -> model-limits
+    workspaces -> instances -> sessions -> webhooks -> recovery -> rooms -> absences -> idle-instances ->
+    retention -> workspace-checks -> model-limits
 
 If one crashes, those behind it are started again too. Each registry supervises its actors one by one: an actor that
 crashes is restarted alone, from the log. fleet/composition/server.py puts the log's writer before this and the gateway
@@ -16,14 +16,14 @@ from prometheus_client import Histogram
 
 from fleet.actors.context import Context, Policy, Ports
 from fleet.actors.effects.shared import SharedEffects, make_shared_effects
-from fleet.actors.effects.workspace_check import Standing
+from fleet.actors.effects.workspace_check import WorkspaceChecks
 from fleet.actors.fleet import Fleet
 from fleet.actors.registries import make_registries
 from fleet.actors.runtime.child import ChildSpec
 from fleet.actors.runtime.supervisor import Supervisor
 from fleet.actors.upkeep.absences import Absences
 from fleet.actors.upkeep.host_records import HostRecords
-from fleet.actors.upkeep.idle_instances import Idleness
+from fleet.actors.upkeep.idle_instances import IdleInstances
 from fleet.actors.upkeep.recovery import Recovery
 from fleet.actors.upkeep.retention import End, Retention
 from fleet.actors.upkeep.server_records import ServerFacts, ServerRecords
@@ -126,9 +126,9 @@ def _children(
         ChildSpec("recovery", recovery.run, stop_grace_s=SHUTDOWN_GRACE_S + SHUTDOWN_REST_S),
         ChildSpec("rooms", effects.rooms.run),
         ChildSpec("absences", Absences(context).run),
-        ChildSpec("idleness", Idleness(context).run),
+        ChildSpec("idle-instances", IdleInstances(context).run),
         ChildSpec("retention", Retention(context, end).run),
-        ChildSpec("standing", Standing(context).run),
+        ChildSpec("workspace-checks", WorkspaceChecks(context).run),
         ChildSpec("model-limits", effects.model_limits.run),
     )
 

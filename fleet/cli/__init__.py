@@ -26,7 +26,7 @@ def _run() -> None:
 
     gc.set_threshold(*GC_THRESHOLDS_AT_START)  # before all other imports: what they make stays
     from fleet.cli.app import command_line
-    from fleet.cli.failures import flush_output, told_at_the_edge
+    from fleet.cli.failures import flush_output, sentence_and_code
 
     for out in (sys.stdout, sys.stderr):
         if isinstance(out, io.TextIOWrapper):  # it is none where it was closed
@@ -38,7 +38,7 @@ def _run() -> None:
             flush_output()
             gc.freeze()  # else the interpreter visits every object before it ends
     except (Exception, BaseExceptionGroup) as error:
-        told = told_at_the_edge(error)
+        told = sentence_and_code(error)
         if told is None:
             raise
         sentence, code = told

@@ -14,11 +14,11 @@ _FAILED = 1
 _USAGE = 2
 
 
-def told_at_the_edge(error: BaseException) -> tuple[str, int] | None:
+def sentence_and_code(error: BaseException) -> tuple[str, int] | None:
     """Return the sentence for what a command ended with, and the exit code; None for a defect."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        told = [told_at_the_edge(each) for each in group.exceptions]
+        told = [sentence_and_code(each) for each in group.exceptions]
         return told[0] if all(told) else None
     if isinstance(error, StartupError):
         return str(error), _FAILED

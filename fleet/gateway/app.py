@@ -60,7 +60,7 @@ from fleet.gateway.routes.page import page_routes
 from fleet.gateway.server import problems
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.metrics import Metrics
-from fleet.gateway.server.middleware import Application, Edge, visit_of
+from fleet.gateway.server.middleware import Application, Middleware, visit_of
 from fleet.gateway.server.moments import Moments
 from fleet.gateway.server.page_files import Build
 from fleet.gateway.server.pipeline import Pipeline
@@ -119,13 +119,13 @@ class FleetApp(Pipeline):
     live_views: LiveViews
 
 
-def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build: Build) -> FleetApp:
+def make_app(fleet: Fleet, streams: Streams, middleware: Middleware, metrics: Metrics, build: Build) -> FleetApp:
     """Return the ASGI application over one Fleet; its streams end when `streams` is closed, `build` is its page."""
     app = FleetApp("fleet")
-    app.install(fleet, edge.guard, metrics)
+    app.install(fleet, middleware.guard, metrics)
     items = SessionItems(fleet)
     app.live_views = LiveViews(fleet, items)
-    app.asgi_app = cast("Any", edge.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
+    app.asgi_app = cast("Any", middleware.around(cast("Application", app.asgi_app)))  # type: ignore[method-assign]  # Quart's way
     app.url_map.merge_slashes = False  # its redirect would be a page of HTML
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["BODY_TIMEOUT"] = BODY_READ_S
@@ -135,7 +135,7 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
     async def admit_websocket() -> None:
         visit = visit_of(websocket)
         try:
-            edge.guard.admit(websocket, visit)
+            middleware.guard.admit(websocket, visit)
         except Rejected as refusal:
             note_refusal(fleet, websocket, refusal, visit)
             raise
@@ -145,7 +145,7 @@ def make_app(fleet: Fleet, streams: Streams, edge: Edge, metrics: Metrics, build
     parts = (
         fleet,
         items,
-        edge.guard,
+        middleware.guard,
         build,
         metrics,
         streams,
@@ -195,15 +195,15 @@ class Gateway:
         framing.install()
         connections.install()
         streams = Streams()
-        edge = Edge(self._guard)
-        app = make_app(self._fleet, streams, edge, self._metrics, self._build)
+        middleware = Middleware(self._guard)
+        app = make_app(self._fleet, streams, middleware, self._metrics, self._build)
 
         async def close() -> None:
             await stopping.wait()
             streams.close()
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(edge.watch)
+            nursery.start_soon(middleware.watch)
             nursery.start_soon(streams.run)
             nursery.start_soon(app.live_views.run)
             await serve(cast("Framework", app), config, shutdown_trigger=close, task_status=task_status)

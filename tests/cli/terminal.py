@@ -12,7 +12,7 @@ import trio
 from typer.testing import CliRunner
 
 from fleet.cli.app import command_line
-from fleet.cli.failures import told_at_the_edge
+from fleet.cli.failures import sentence_and_code
 from tests.client.line import Line
 
 PROGRAM = (sys.executable, "-c", "from fleet.cli import main; main()")
@@ -47,7 +47,7 @@ async def fleet(line: Line, *arguments: str, stdin: str | bytes = "", **more: st
     def run() -> Done:
         unset = {name: None for name in os.environ if name.startswith("FLEET_")}
         result = CliRunner().invoke(command_line(), arguments, input=stdin, env={**unset, **environment(line, **more)})
-        told = None if result.exception is None else told_at_the_edge(result.exception)
+        told = None if result.exception is None else sentence_and_code(result.exception)
         if told is not None:
             return Done(told[1], result.stdout, f"fleet: {told[0]}\n")
         if result.exception is not None and not isinstance(result.exception, SystemExit):

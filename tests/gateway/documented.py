@@ -20,7 +20,7 @@ OWN_HEADERS = {
     "retry-after",
     "content-disposition",
 }
-"""What openapi.json has to tell of; the others are the same on every answer (test_edge.py)."""
+"""What openapi.json has to tell of; the others are the same on every answer (test_middleware.py)."""
 
 _documents: dict[frozenset[str], dict[str, Any]] = {}
 _validators: dict[tuple[str, int], jsonschema_rs.Validator] = {}

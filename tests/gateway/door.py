@@ -26,7 +26,7 @@ from fleet.gateway.app import FleetApp, Gateway, make_app
 from fleet.gateway.live.reader import Streams
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.metrics import Metrics
-from fleet.gateway.server.middleware import Edge
+from fleet.gateway.server.middleware import Middleware
 from fleet.gateway.server.page_files import Build
 from fleet.ports import LOCAL, HostPorts, Hosts
 from fleet.projections.projections import Stores
@@ -162,7 +162,7 @@ class Door:
     @cached_property
     def app(self) -> FleetApp:
         """The application that `knock` calls; `listen` makes one of its own."""
-        return make_app(self.fleet, self.streams, Edge(self.guard), Metrics(self.fleet), self.build)
+        return make_app(self.fleet, self.streams, Middleware(self.guard), Metrics(self.fleet), self.build)
 
     async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""

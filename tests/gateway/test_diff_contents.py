@@ -90,7 +90,7 @@ async def test_contents_of_a_running_turn_can_be_read(machine: Machine, door: Do
     assert machine.disk.blobs == kept
     await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
     (await content(door, item["id"], live)).problem(410, "erased")
-    assert door.fleet.changes.live.get(door.fleet.views.sessions.stream(item["id"]), live) is None
+    assert door.fleet.diffs.live.get(door.fleet.views.sessions.stream(item["id"]), live) is None
 
 
 async def test_a_diff_that_is_asked_for_during_an_erasure_leaves_nothing(machine: Machine, door: Door) -> None:
@@ -103,7 +103,7 @@ async def test_a_diff_that_is_asked_for_during_an_erasure_leaves_nothing(machine
             await trio.lowlevel.checkpoint()
         await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
     stream = door.fleet.views.sessions.stream(item["id"])
-    assert door.fleet.changes.live.get(stream, name_of(b"secret\n")) is None
+    assert door.fleet.diffs.live.get(stream, name_of(b"secret\n")) is None
 
 
 async def test_the_version_differs_where_the_diff_does(machine: Machine, door: Door, item: dict[str, Any]) -> None:

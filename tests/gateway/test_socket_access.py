@@ -3,8 +3,7 @@
 import pytest
 import trio
 
-from fleet.gateway.server import client_limits as peers
-from fleet.gateway.server import middleware as edge
+from fleet.gateway.server import client_limits, middleware
 from fleet.limits import TOKEN_POLL_S
 from tests.gateway.door import PLAIN, Door
 from tests.gateway.keys import Keys, bearer, browse, keys, locked
@@ -83,7 +82,7 @@ async def test_a_socket_ends_with_its_token(locked: Door, keys: Keys) -> None:
 async def test_a_command_of_a_revoked_token_is_refused_at_once(
     locked: Door, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edge, "TOKEN_POLL_S", 1e9)  # before the socket itself is ended
+    monkeypatch.setattr(middleware, "TOKEN_POLL_S", 1e9)  # before the socket itself is ended
     token = keys.new("stolen")
     async with locked.listen() as port, connected(port, shown(token)) as client:
         keys.revoke("stolen")
@@ -93,8 +92,8 @@ async def test_a_command_of_a_revoked_token_is_refused_at_once(
 
 
 async def test_a_socket_is_a_stream_and_no_request(locked: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "REQUESTS_PER_CLIENT_MAX", 1)
-    monkeypatch.setattr(peers, "STREAMS_PER_CLIENT_MAX", 2)
+    monkeypatch.setattr(client_limits, "REQUESTS_PER_CLIENT_MAX", 1)
+    monkeypatch.setattr(client_limits, "STREAMS_PER_CLIENT_MAX", 2)
     async with locked.listen() as port, connected(port) as first, connected(port):
         assert (await first.command("POST", "/api/notifications/read"))["type"] == "reply"
         (await answer_of(port, HANDSHAKE + b"Host: localhost\r\n\r\n")).problem(429, "too_many_streams")

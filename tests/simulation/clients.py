@@ -247,8 +247,8 @@ class Client:
 
     async def _resume(self, session_id: str) -> None:
         request = self._ledger.add("resume", self._key(), session_id)
-        anew = self._random.random() < 0.3
-        await self._order(request, lambda fleet, caller: fleet.sessions.resume(session_id, caller, anew=anew))
+        fresh = self._random.random() < 0.3
+        await self._order(request, lambda fleet, caller: fleet.sessions.resume(session_id, caller, fresh=fresh))
         if self._random.random() < 0.4:  # what was cut off is steered at once, before a client knows whether it runs
             await trio.sleep(self._random.uniform(0, 2))
             steering = self._ledger.add("prompt", self._key(), session_id)
@@ -377,4 +377,4 @@ class Client:
     async def _read_diff(self, session_id: str) -> None:
         state = (await self._machine.fleet()).fleet.views.sessions.get(session_id)
         if state is not None:
-            await self._machine.call(lambda fleet: fleet.changes.now(state))
+            await self._machine.call(lambda fleet: fleet.diffs.now(state))

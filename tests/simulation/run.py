@@ -252,7 +252,7 @@ class _Run:
         await self._machine.call(lambda fleet: fleet.sessions.set_budget(probe.session, None, Caller()))
         state = (await self._machine.fleet()).fleet.views.sessions.get(probe.session)
         if state is not None and state.has_lost_conversation:
-            await self._machine.call(lambda fleet: fleet.sessions.resume(probe.session, Caller(), anew=True))
+            await self._machine.call(lambda fleet: fleet.sessions.resume(probe.session, Caller(), fresh=True))
         await self._mend_workspace(state)
         heard = await self._machine.call(
             lambda fleet: fleet.sessions.prompt(probe.session, prompt, resume=True, caller=Caller())

@@ -177,7 +177,7 @@ async def changes(machine: Machine, session: State) -> list[set[str]]:
     fleet = await fleet_of(machine)
     events = [recorded.event for recorded in fleet.log.read_stream(f"session-{session.id}")]
     recorded = [event for event in events if isinstance(event, ChangesRecorded)]
-    return [{file.file for file in fleet.changes.manifest(each.turn_manifest).files} for each in recorded]
+    return [{file.file for file in fleet.diffs.manifest(each.turn_manifest).files} for each in recorded]
 
 
 async def end(machine: Machine, session: State, *, permanent: bool = False) -> Ending | Problem | None:

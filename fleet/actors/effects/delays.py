@@ -39,9 +39,9 @@ _NONE: Final = Delay("", is_long=False)
 class Delays:
     """Reports to sessions why their turns make no progress."""
 
-    def __init__(self, context: Context, conversations: LiveEvents) -> None:
+    def __init__(self, context: Context, live_events: LiveEvents) -> None:
         self._context = context
-        self._conversations = conversations
+        self._live_events = live_events
 
     async def tell(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: ReportBack[SessionCommand]
@@ -58,15 +58,15 @@ class Delays:
             )
 
     async def _delay(self, session_id: str, client: OpenCode, directory: str) -> Delay:
-        conversation, now_ms = self._conversations.of(session_id), self._context.clock.now_ms()
-        if conversation.retry is not None and conversation.retrying_since_s:
-            since_s = trio.current_time() - min(conversation.retrying_since_s.values())
-            return of_retry(conversation.retry, since_s, now_ms)
+        live, now_ms = self._live_events.of(session_id), self._context.clock.now_ms()
+        if live.retry is not None and live.retrying_since_s:
+            since_s = trio.current_time() - min(live.retrying_since_s.values())
+            return of_retry(live.retry, since_s, now_ms)
         tool = self._oldest_tool(session_id, now_ms)
         if tool is not None:
             asks = _minutes(now_ms - tool.at_ms) > 0 and "_" in (tool.tool or "")
             return of_tool(tool, now_ms, (await _mcp_servers(client, directory)).names if asks else ())
-        silent_s = trio.current_time() - conversation.active_s
+        silent_s = trio.current_time() - live.active_s
         servers = await _mcp_servers(client, directory) if silent_s >= DELAY_MCP_S else _NO_SERVERS
         if servers.are_starting:
             return of_start(servers.names, silent_s)

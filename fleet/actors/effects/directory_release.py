@@ -15,8 +15,8 @@ from fleet.limits import DIRECTORY_RELEASE_S
 _log = structlog.get_logger(__name__)
 
 
-class Disposal:
-    """The disposals of all processes."""
+class DirectoryReleases:
+    """The releases of directories by all processes."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -26,7 +26,7 @@ class Disposal:
         """Release the directory that a session has left, if the process continues and no other session works there."""
         if not self._is_unused(instance_id, directory):
             return
-        await self._dispose(instance_id, directory)
+        await self._release(instance_id, directory)
         await self._end_remnants(instance_id, directory)
 
     async def _end_remnants(self, instance_id: str, directory: str) -> None:
@@ -36,7 +36,7 @@ class Disposal:
         if pids := await self._context.host_of_instance(instance_id).opencode.end_in(directory, instance_id):
             _log.info("remnants_ended", instance=instance_id, directory=directory, pids=pids)
 
-    async def _dispose(self, instance_id: str, directory: str) -> None:
+    async def _release(self, instance_id: str, directory: str) -> None:
         client = self._context.connections.current(instance_id)
         if client is None:
             return
@@ -48,7 +48,7 @@ class Disposal:
             self._until_s[instance_id, directory] = now_s + DIRECTORY_RELEASE_S
             await client.dispose(directory)
         except Problem as problem:  # the memory is freed when the process ends
-            _log.info("directory_not_disposed", instance=instance_id, code=problem.code)
+            _log.info("directory_not_released", instance=instance_id, code=problem.code)
 
     async def wait_over(self, instance_id: str, directory: str) -> None:
         """Wait until a prompt may be sent."""

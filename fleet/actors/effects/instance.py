@@ -1,6 +1,6 @@
 """Carries out the effects of an instance: spawn the process, operate it, stop it, and inform its sessions.
 
-To operate it means: hold the connection, pass its events to the conversations, and wait for its end. After a restart of
+To operate it means: hold the connection, pass its events to live_events.py, and wait for its end. After a restart of
 Fleet the same effect finds the running process and adopts it, or reports that it has ended. The stored identity (pid,
 start time, boot) and password prove that it is the same process.
 """
@@ -45,9 +45,9 @@ Reporter = ReportBack[commands.InstanceCommand]
 class InstanceEffects:
     """The effects of all instances."""
 
-    def __init__(self, context: Context, conversations: LiveEvents, offers: KnownOffers) -> None:
+    def __init__(self, context: Context, live_events: LiveEvents, offers: KnownOffers) -> None:
         self._context = context
-        self._conversations = conversations
+        self._live_events = live_events
         self._offers = offers
 
     async def perform(self, instance_id: str, effect: Effect, report: Reporter) -> None:
@@ -124,7 +124,7 @@ class InstanceEffects:
                         silent = True
                         await report(commands.ReportUnreachable(evidence=event.reason, at_ms=self._now()))
                 else:
-                    self._conversations.dispatch(event)
+                    self._live_events.dispatch(event)
 
     async def _is_responsive(self, client: OpenCode) -> bool:
         with trio.move_on_after(HEALTH_TIMEOUT_S):
@@ -168,7 +168,7 @@ class InstanceEffects:
 
     def _wake_sessions(self, instance_id: str) -> None:
         state = self._context.views.instances.get(instance_id)
-        self._conversations.wake_all(list(state.sessions) if state is not None else [])
+        self._live_events.wake_all(list(state.sessions) if state is not None else [])
 
     # ---------------------------------------------------------------------------------------------------------- stop
 

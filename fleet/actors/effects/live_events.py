@@ -112,7 +112,7 @@ class LiveSession:
 
 
 class LiveEvents:
-    """The conversations of all working sessions, by Fleet's session id."""
+    """The live sessions of all working sessions, by Fleet's session id."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -120,14 +120,14 @@ class LiveEvents:
         self._parents: dict[str, str] = {}
 
     def of(self, session_id: str) -> LiveSession:
-        """Return the conversation of a session."""
+        """Return what is known live of a session."""
         found = self._by_session.get(session_id)
         if found is None:
             found = self._by_session[session_id] = LiveSession()
         return found
 
     def forget(self, session_id: str) -> None:
-        """Discard the conversation of a session that has ended."""
+        """Discard what is known live of a session that has ended."""
         self._by_session.pop(session_id, None)
 
     def dispatch(self, event: OpenCodeEvent) -> None:
@@ -141,9 +141,9 @@ class LiveEvents:
         root = self._root(opencode_id)
         session = self._context.views.sessions.find(root)
         if session is not None:
-            conversation = self.of(session.id)
-            conversation.active_s = trio.current_time()
-            take(self, conversation, session.id, event, opencode_id == session.opencode.session_id)
+            live = self.of(session.id)
+            live.active_s = trio.current_time()
+            take(self, live, session.id, event, opencode_id == session.opencode.session_id)
 
     def wake_all(self, session_ids: list[str]) -> None:
         """Wake the effects that follow turns: events may have been missed."""
@@ -153,15 +153,15 @@ class LiveEvents:
 
     def look(self, session_id: str, root: str, statuses: Mapping[str, TurnStatus], asked_s: float) -> None:
         """Update which of OpenCode's sessions retry the model, from statuses that were requested at `asked_s`."""
-        conversation = self.of(session_id)
-        if conversation.active_s > asked_s:
+        live = self.of(session_id)
+        if live.active_s > asked_s:
             return  # an event may be newer than the response
         retrying = [each for each, status in statuses.items() if status.type == "retry" and self._root(each) == root]
-        possible = statuses if conversation.gaps_filled == conversation.gaps else retrying
-        since_s = conversation.retrying_since_s
+        possible = statuses if live.gaps_filled == live.gaps else retrying
+        since_s = live.retrying_since_s
         known = {each: since_s[each] for each in since_s if each in possible}
-        conversation.retrying_since_s = dict.fromkeys(retrying, asked_s) | known
-        conversation.retry = next((statuses[each] for each in retrying), conversation.retry)
+        live.retrying_since_s = dict.fromkeys(retrying, asked_s) | known
+        live.retry = next((statuses[each] for each in retrying), live.retry)
 
     def catch_up(
         self, session_id: str, messages: Sequence[Message], subagents: Sequence[OpenCodeSession], process_since_ms: int
@@ -184,8 +184,8 @@ class LiveEvents:
                 running = part.type == "tool" and not part.finished  # a text is stored when it ends
                 if running and part.id not in recorded:
                     self._context.inflight.part(session_id, part)
-        told = tuple(Message(infos[message.info.id], message.parts) for message in messages)
-        return ReportTranscript(messages=told, at_ms=self._context.clock.now_ms())
+        newest = tuple(Message(infos[message.info.id], message.parts) for message in messages)
+        return ReportTranscript(messages=newest, at_ms=self._context.clock.now_ms())
 
     # ------------------------------------------------------------------------------------- sub-agents and their parents
 
@@ -206,46 +206,46 @@ class LiveEvents:
 
     # ----------------------------------------------------------------------------------------------------- the events
 
-    def _message(self, conversation: LiveSession, session_id: str, event: MessageChanged, _: bool) -> None:
+    def _message(self, live: LiveSession, session_id: str, event: MessageChanged, _: bool) -> None:
         info = event.info
-        if info.id not in conversation.infos or info.role == "user" or _is_over(info):
-            conversation.infos[info.id] = info
+        if info.id not in live.infos or info.role == "user" or _is_over(info):
+            live.infos[info.id] = info
             self._tell(session_id, ReportTranscript(messages=(Message(info, ()),), at_ms=self._context.clock.now_ms()))
 
-    def _part(self, conversation: LiveSession, session_id: str, event: PartChanged, _: bool) -> None:
-        conversation.retrying_since_s.pop(event.session_id, None)  # the model answers
-        info = conversation.infos.get(event.part.message_id)
+    def _part(self, live: LiveSession, session_id: str, event: PartChanged, _: bool) -> None:
+        live.retrying_since_s.pop(event.session_id, None)  # the model answers
+        info = live.infos.get(event.part.message_id)
         if event.part.finished and info is not None:
             message = Message(info, (event.part,))
             self._tell(session_id, ReportTranscript(messages=(message,), at_ms=self._context.clock.now_ms()))
             if (tool := writing_tool(event.part)) is not None:
-                conversation.note_call(EndedCall(event.part.id, tool))
+                live.note_call(EndedCall(event.part.id, tool))
         elif not event.part.finished:
             self._context.inflight.part(session_id, event.part)
 
-    def _delta(self, conversation: LiveSession, session_id: str, event: PartDelta, _: bool) -> None:
-        conversation.retrying_since_s.pop(event.session_id, None)
+    def _delta(self, live: LiveSession, session_id: str, event: PartDelta, _: bool) -> None:
+        live.retrying_since_s.pop(event.session_id, None)
         self._context.inflight.delta(session_id, event)
 
-    def _status(self, conversation: LiveSession, session_id: str, event: StatusChanged, own: bool) -> None:
+    def _status(self, live: LiveSession, session_id: str, event: StatusChanged, own: bool) -> None:
         status = event.status
         if status is None:
-            conversation.retrying_since_s.pop(event.session_id, None)
+            live.retrying_since_s.pop(event.session_id, None)
         elif status.type == "retry":
-            conversation.retrying_since_s.setdefault(event.session_id, trio.current_time())
-            conversation.retry = status
+            live.retrying_since_s.setdefault(event.session_id, trio.current_time())
+            live.retry = status
         if not own:
             return
         if status is None:
-            conversation.wake()
+            live.wake()
             self._context.inflight.status(session_id, "idle", 0, "")
             return
         self._context.inflight.status(session_id, status.type, status.attempt, status.message)
 
-    def _errored(self, conversation: LiveSession, _: str, event: TurnErrored, own: bool) -> None:
+    def _errored(self, live: LiveSession, _: str, event: TurnErrored, own: bool) -> None:
         if own:
-            conversation.error = conversation.error or (event.name, event.message)
-            conversation.wake()
+            live.error = live.error or (event.name, event.message)
+            live.wake()
 
     def _request_opened(self, _: LiveSession, session_id: str, event: RequestOpened, __: bool) -> None:
         self._tell(session_id, ReportRequestOpened(request=event.request, at_ms=self._context.clock.now_ms()))
@@ -255,13 +255,13 @@ class LiveEvents:
 
     def _tell(self, session_id: str, command: SessionCommand) -> None:
         state = self._context.views.sessions.get(session_id)
-        told_by = (
+        reporter = (
             f"instance:{state.opencode.instance_ids[-1]}"
             if state is not None and state.opencode.instance_ids
             else "system"
         )
         try:
-            cause = msgspec.structs.replace(self.of(session_id).cause, actor=told_by)
+            cause = msgspec.structs.replace(self.of(session_id).cause, actor=reporter)
             self._context.actors.sessions.tell(session_id, Deliver(command, cause))
         except Unavailable as unavailable:  # everything is read again at the end of the turn
             _log.warning("fact_dropped", session=session_id, fact=type(command).__name__, code=unavailable.code)

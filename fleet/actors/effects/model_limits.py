@@ -38,9 +38,9 @@ class ModelLimits:
 
     def learn(self, models: Iterable[OfferedModel]) -> None:
         """Store the limits of models that OpenCode offers."""
-        told = {(each.provider_id, each.model_id): each.context_tokens for each in models}
-        new = {model for model, limit in told.items() if self._known.get(model) != limit}
-        self._known |= told
+        offered = {(each.provider_id, each.model_id): each.context_tokens for each in models}
+        new = {model for model, limit in offered.items() if self._known.get(model) != limit}
+        self._known |= offered
         while len(self._known) > MODEL_LIMITS_MAX:
             del self._known[next(iter(self._known))]
         if new:

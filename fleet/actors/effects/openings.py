@@ -30,9 +30,9 @@ _AWAY: Final = frozenset(("host_unreachable", "opencode_unreachable", "engine_do
 class Openings:
     """Opens the conversations of all sessions."""
 
-    def __init__(self, context: Context, conversations: LiveEvents, restored: RestoredConversations) -> None:
+    def __init__(self, context: Context, live_events: LiveEvents, restored: RestoredConversations) -> None:
         self._context = context
-        self._conversations = conversations
+        self._live_events = live_events
         self._restored = restored
 
     def _now(self) -> int:
@@ -41,7 +41,7 @@ class Openings:
     async def open(self, session_id: str, effect: OpenConversation, report: ReportBack[SessionCommand]) -> None:
         """Open the conversation and report, or report that the session's host is lost. Raises `Problem`."""
         if not effect.exists:
-            self._conversations.of(session_id).next_turn = 1
+            self._live_events.of(session_id).next_turn = 1
         host = self._context.host_of_instance(effect.instance_id).name
         while True:
             try:
@@ -93,11 +93,11 @@ class Openings:
 
         The first prompt waits for the name.
         """
-        conversation = self._conversations.of(session_id)
+        live = self._live_events.of(session_id)
 
         async def name(client: OpenCode) -> None:
             with suppress(Problem):
-                await conversation.name(opencode_id, effect.title, client)
+                await live.name(opencode_id, effect.title, client)
 
         self._context.connections.start(effect.instance_id, name)
 
@@ -109,8 +109,8 @@ class Openings:
         OpenCode on another host than the origin's does not have them: then they are those of the log.
         """
         recorded = await self._restored.of_origin(origin, instance_id)
-        told = await client.read_messages(origin.opencode_id) if recorded is None else recorded
-        kept = tuple(takewhile(lambda message: message.info.id != origin.message_id, told))
+        messages = await client.read_messages(origin.opencode_id) if recorded is None else recorded
+        kept = tuple(takewhile(lambda message: message.info.id != origin.message_id, messages))
         if not kept:
             return ()
         await self._context.host_of_instance(instance_id).opencode.copy_messages(kept, session)

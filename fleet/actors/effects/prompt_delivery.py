@@ -11,7 +11,7 @@ import trio
 
 from fleet.actors.context import Context
 from fleet.actors.effects.diffs import DiffEffects
-from fleet.actors.effects.directory_release import Disposal
+from fleet.actors.effects.directory_release import DirectoryReleases
 from fleet.actors.effects.live_events import LiveEvents, LiveSession
 from fleet.actors.effects.slash_commands import names, unknown
 from fleet.actors.effects.workspace_check import missing
@@ -43,24 +43,26 @@ Sending = e.DeliverPrompt | e.SteerTurn
 class Deliveries:
     """The effects of a session that send prompts."""
 
-    def __init__(self, context: Context, conversations: LiveEvents, changes: DiffEffects, disposal: Disposal) -> None:
+    def __init__(
+        self, context: Context, live_events: LiveEvents, diffs: DiffEffects, releases: DirectoryReleases
+    ) -> None:
         self._context = context
-        self._conversations = conversations
-        self._changes = changes
-        self._disposal = disposal
+        self._live_events = live_events
+        self._diffs = diffs
+        self._releases = releases
 
     def _now(self) -> int:
         return self._context.clock.now_ms()
 
     async def deliver(self, session_id: str, effect: e.DeliverPrompt, report: Reporter) -> None:
         """Send the prompt unless OpenCode has it, read it back, and report."""
-        await self._changes.begin(session_id, effect.number, report)
-        conversation = self._conversations.of(session_id)
-        conversation.cause = cause_here()
+        await self._diffs.begin(session_id, effect.number, report)
+        live = self._live_events.of(session_id)
+        live.cause = cause_here()
         unanswered = unkept = 0
         while unkept < DELIVERY_ATTEMPTS_MAX:
-            may_be_kept = effect.number != conversation.next_turn
-            conversation.next_turn = None
+            may_be_kept = effect.number != live.next_turn
+            live.next_turn = None
             try:
                 if (kept := await self._delivered(session_id, effect, may_be_kept)) is not None:
                     kept_as = None if kept == effect.message_id else kept
@@ -68,8 +70,8 @@ class Deliveries:
                         ReportPromptDelivered(message_id=effect.message_id, at_ms=self._now(), kept_as=kept_as)
                     )
                     return
-                if conversation.error is not None:
-                    name, message = await self._error(effect, conversation.error)
+                if live.error is not None:
+                    name, message = await self._error(effect, live.error)
                     await report(ReportTurnFailed(number=effect.number, code=name, detail=message, at_ms=self._now()))
                     return
             except Unavailable as unavailable:
@@ -90,7 +92,7 @@ class Deliveries:
     async def _delivered(self, session_id: str, effect: e.DeliverPrompt, may_be_kept: bool) -> str | None:
         """Send the prompt unless OpenCode has it; return the id of its message, None if OpenCode did not store it."""
         client = await self._context.connections.get(effect.instance_id)
-        conversation = self._conversations.of(session_id)
+        live = self._live_events.of(session_id)
         state = self._context.views.sessions.get(session_id)
         since_ms = 0 if state is None else state.turn_started_at_ms
 
@@ -102,17 +104,17 @@ class Deliveries:
         # A prompt that was to steer an earlier turn may be stored but unread: sent again, OpenCode runs it.
         if may_be_kept and effect.prompt.message_id is None and (found := await kept()) is not None:
             return found
-        await self._disposal.wait_over(effect.instance_id, effect.directory)
-        conversation.begin()
+        await self._releases.wait_over(effect.instance_id, effect.directory)
+        live.begin()
         if (lost := await missing(self._context, session_id, again=False)) is not None:
             # What was sent before a crash may be on its way still: it runs, and is followed.
-            if may_be_kept and (found := await self._read_back(conversation, kept)) is not None:
+            if may_be_kept and (found := await self._read_back(live, kept)) is not None:
                 return found
             raise Problem("workspace_gone", lost)
         if state is not None and not state.digest_by_id:  # without a name OpenCode would ask a model for one
-            await conversation.name(effect.opencode_id, state.settings.title, client)
+            await live.name(effect.opencode_id, state.settings.title, client)
         await self._send(client, effect, state)
-        return await self._read_back(conversation, kept)
+        return await self._read_back(live, kept)
 
     async def _send(self, client: OpenCode, effect: e.DeliverPrompt, state: State | None) -> None:
         """Send the prompt, or run its command. Raises `Problem`, also for an unknown command."""
@@ -132,7 +134,7 @@ class Deliveries:
             return said
         return "session_gone", f"OpenCode's store has no session {effect.opencode_id} any more"
 
-    async def _read_back(self, conversation: LiveSession, kept: Callable[[], Awaitable[str | None]]) -> str | None:
+    async def _read_back(self, live: LiveSession, kept: Callable[[], Awaitable[str | None]]) -> str | None:
         """Return the result of `kept` once it finds the prompt; None after a timeout or an error of OpenCode."""
         deadline = trio.current_time() + DELIVERY_CONFIRM_TIMEOUT_S
         look = 0
@@ -141,7 +143,7 @@ class Deliveries:
             look += 1
             if (found := await kept()) is not None:
                 return found
-            if conversation.error is not None:
+            if live.error is not None:
                 deadline = min(deadline, trio.current_time() + DELIVERY_ERROR_GRACE_S)
         return None
 
@@ -151,7 +153,7 @@ class Deliveries:
         If OpenCode does not store it, it waits for its own turn, which reports the error. It is not retried here: each
         attempt would count as activity, so that a hung turn would never be given up.
         """
-        conversation = self._conversations.of(session_id)
+        live = self._live_events.of(session_id)
         client = await self._context.connections.wait(effect.instance_id)
 
         async def kept() -> str | None:
@@ -162,7 +164,7 @@ class Deliveries:
             try:
                 if not await _is_kept(client, effect):
                     await client.prompt(effect.opencode_id, effect.directory, _prompt(effect))
-                if await self._read_back(conversation, kept) is not None:
+                if await self._read_back(live, kept) is not None:
                     await report(ReportPromptDelivered(message_id=effect.message_id, at_ms=self._now()))
                     return
                 unkept += 1

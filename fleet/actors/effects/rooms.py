@@ -165,14 +165,14 @@ class Rooms:
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Release room that no session needs, until `stopping`."""
         task_status.started()
-        told = ""
+        logged = ""
         while not stopping.is_set():
             try:
                 await self._release_unneeded()
-                told = ""
+                logged = ""
             except Problem as problem:  # the engine does not answer
-                if problem.code != told:
-                    told = problem.code
+                if problem.code != logged:
+                    logged = problem.code
                     _log.warning("rooms_not_released", code=problem.code, detail=problem.detail)
             with trio.move_on_after(ROOM_SWEEP_S):
                 await stopping.wait()

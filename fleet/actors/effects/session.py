@@ -15,7 +15,7 @@ import trio
 from fleet.actors.context import Context
 from fleet.actors.effects.callbacks import Callbacks
 from fleet.actors.effects.diffs import DiffEffects
-from fleet.actors.effects.directory_release import Disposal
+from fleet.actors.effects.directory_release import DirectoryReleases
 from fleet.actors.effects.erasure import SessionErasure
 from fleet.actors.effects.host_calls import await_answer, within
 from fleet.actors.effects.live_events import LiveEvents
@@ -75,9 +75,9 @@ class SessionEffects:
     def __init__(
         self,
         context: Context,
-        conversations: LiveEvents,
+        live_events: LiveEvents,
         placement: Placement,
-        changes: DiffEffects,
+        diffs: DiffEffects,
         erasure: SessionErasure,
         *,
         setups: Setups,
@@ -86,17 +86,17 @@ class SessionEffects:
         restored: RestoredConversations,
     ) -> None:
         self._context = context
-        self._conversations = conversations
+        self._live_events = live_events
         self._placement = placement
-        self._changes = changes
+        self._diffs = diffs
         self._erasure = erasure
         self._setups = setups
-        self._disposal = Disposal(context)
-        self._deliveries = Deliveries(context, conversations, changes, self._disposal)
-        self._turns = TurnEffects(context, conversations, changes)
+        self._releases = DirectoryReleases(context)
+        self._deliveries = Deliveries(context, live_events, diffs, self._releases)
+        self._turns = TurnEffects(context, live_events, diffs)
         self._callbacks = callbacks
         self._moves = Moves(context, rooms)
-        self._openings = Openings(context, conversations, restored)
+        self._openings = Openings(context, live_events, restored)
 
     async def perform(self, session_id: str, effect: e.Effect, report: Reporter) -> None:
         """Carry out `effect` for the session and report."""
@@ -171,7 +171,7 @@ class SessionEffects:
             self._create_ahead(session, directory)
 
         async def take_baseline() -> str | None:
-            return await self._changes.baseline(workspace_id, directory) if first else None
+            return await self._diffs.baseline(workspace_id, directory) if first else None
 
         baseline, _ = await both(take_baseline(), self._setups.equip(state))
         return ReportWorkspaceReady(
@@ -258,7 +258,7 @@ class SessionEffects:
             if not leaves or instance_id != effect.instance_id:
                 await self._detach(session_id, instance_id)
         await self._record_changes(session_id, report)
-        self._conversations.forget(session_id)
+        self._live_events.forget(session_id)
         await report(ReportSessionStopped(evidence=evidence, at_ms=self._now(), leaves=leaves))
 
     def _is_shared(self, instance_id: str, session_id: str) -> bool:
@@ -272,7 +272,7 @@ class SessionEffects:
     async def _record_changes(self, session_id: str, report: Reporter) -> None:
         state = self._context.views.sessions.get(session_id)
         if state is not None and state.turn is not None:
-            await self._changes.record(session_id, state.turn.number, report, patient=False)  # the host may be gone
+            await self._diffs.record(session_id, state.turn.number, report, patient=False)  # the host may be gone
             with trio.move_on_after(SAVE_LAST_S):
                 await save_session(self._context, session_id)
 
@@ -282,7 +282,7 @@ class SessionEffects:
         detach = partial(self._context.actors.instances.ask, instance_id, deliver)
         await persist(detach, Patience("session_not_detached", session=session_id), every_s=TURN_RECHECK_S)
         if (state := self._context.views.sessions.get(session_id)) is not None:
-            await self._disposal.left(instance_id, state.directory)
+            await self._releases.left(instance_id, state.directory)
 
     async def _leave(self, session_id: str, effect: e.DetachInstance, report: Reporter) -> None:
         """Detach the session once nothing runs for it; without sessions the process is stopped."""
@@ -298,7 +298,7 @@ class SessionEffects:
             await self._detach(session_id, effect.instance_id)
         except Rejected as rejected:
             _log.info("left_a_gone_instance", session=session_id, code=rejected.code)
-        self._conversations.forget(session_id)
+        self._live_events.forget(session_id)
         await report(ReportDetached(instance_id=effect.instance_id, at_ms=self._now()))
 
     async def _erase(self, session_id: str, _: e.EraseRecords, __: Reporter) -> None:

@@ -35,9 +35,9 @@ _NOT_ALLOWED: Final = "it did not run: its commands are no longer allowed"
 class Setups:
     """The set-ups and teardowns of all workspaces."""
 
-    def __init__(self, context: Context, changes: DiffEffects) -> None:
+    def __init__(self, context: Context, diffs: DiffEffects) -> None:
         self._context = context
-        self._changes = changes
+        self._diffs = diffs
         self._port_ranges = PortRanges(context)
 
     def _now(self) -> int:
@@ -126,7 +126,7 @@ class Setups:
         state = self._context.views.sessions.get(session_id)
         if state is None or state.turns:
             return None
-        return await self._changes.baseline(state.workspace_id, state.directory)
+        return await self._diffs.baseline(state.workspace_id, state.directory)
 
     async def tear_down(self, workspace: Workspace) -> ReportTornDown | None:
         """Run the teardown of the workspace's set-up and return its result; None if there is no teardown."""

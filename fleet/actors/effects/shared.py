@@ -18,7 +18,7 @@ from fleet.projections.projections import Projections
 class SharedEffects(NamedTuple):
     """One of each."""
 
-    changes: DiffEffects
+    diffs: DiffEffects
     stored_responses: StoredResponses
     erasure: SessionErasure
     placement: Placement
@@ -30,13 +30,13 @@ class SharedEffects(NamedTuple):
 def make_shared_effects(context: Context, projections: Projections) -> SharedEffects:
     """Return the effects over one context."""
     log, views = context.log, context.views
-    changes = DiffEffects(context)
+    diffs = DiffEffects(context)
     stored_responses = StoredResponses(log, views)
     caches = (
         projections.setup_outputs,
         projections.transcripts,
         projections.past.sessions,
-        changes.live,
+        diffs.live,
     )
     erasure = SessionErasure(
         log,
@@ -52,5 +52,5 @@ def make_shared_effects(context: Context, projections: Projections) -> SharedEff
     model_limits = ModelLimits(context, projections.touched)
     known_offers = KnownOffers(context, model_limits)
     return SharedEffects(
-        changes, stored_responses, erasure, Placement(context), Rooms(context), model_limits, known_offers
+        diffs, stored_responses, erasure, Placement(context), Rooms(context), model_limits, known_offers
     )

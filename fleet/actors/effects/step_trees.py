@@ -33,10 +33,10 @@ _REST_OF_TURN: Final = 1 / STEP_TREES_SHARE_OF_TURN - 1
 class StepTrees:
     """The trees between the tool calls of all running turns."""
 
-    def __init__(self, context: Context, conversations: LiveEvents, changes: DiffEffects) -> None:
+    def __init__(self, context: Context, live_events: LiveEvents, diffs: DiffEffects) -> None:
         self._context = context
-        self._conversations = conversations
-        self._changes = changes
+        self._live_events = live_events
+        self._diffs = diffs
         self._one = trio.Lock()
         self._rests_until_s = 0.0
 
@@ -45,13 +45,13 @@ class StepTrees:
 
         It returns early if trees of the directory are not cheap.
         """
-        conversation = self._conversations.of(session_id)
+        live = self._live_events.of(session_id)
         while True:
-            await conversation.wait_for_call()
+            await live.wait_for_call()
             async with self._one:
                 await trio.sleep_until(self._rests_until_s)
                 state = self._context.views.sessions.get(session_id)
-                call = conversation.take_call()
+                call = live.take_call()
                 if call is None:
                     continue
                 if state is None or not self._is_cheap(state):
@@ -71,17 +71,17 @@ class StepTrees:
     def _is_cheap(self, state: State) -> bool:
         """Return whether the directory is on this machine, and has trees, the last of which was fast."""
         host = self._context.host_of(state.workspace_id).name
-        took_s = self._changes.took_s(state.workspace_id)
+        took_s = self._diffs.took_s(state.workspace_id)
         return host == LOCAL and newest_tree(state) is not None and took_s <= STEP_TREE_S_MAX
 
     async def _tree(self, state: State) -> str | None:
         """Take a tree; None if it takes too long or cannot be taken."""
         try:
             with trio.move_on_after(STEP_TREE_S_MAX):
-                return await self._changes.take(state)
+                return await self._diffs.take(state)
             detail = f"it takes longer than {STEP_TREE_S_MAX:g} s"
         except Problem as problem:
             detail = problem.detail
-        self._changes.note_slow(state.workspace_id)
+        self._diffs.note_slow(state.workspace_id)
         _log.info("step_tree_not_taken", session=state.id, detail=detail)
         return None

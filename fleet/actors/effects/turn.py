@@ -62,12 +62,12 @@ Reporter = ReportBack[SessionCommand]
 class TurnEffects:
     """The effects of a session that concern a turn."""
 
-    def __init__(self, context: Context, conversations: LiveEvents, changes: DiffEffects) -> None:
+    def __init__(self, context: Context, live_events: LiveEvents, diffs: DiffEffects) -> None:
         self._context = context
-        self._conversations = conversations
-        self._changes = changes
-        self._delays = Delays(context, conversations)
-        self._steps = StepTrees(context, conversations, changes)
+        self._live_events = live_events
+        self._diffs = diffs
+        self._delays = Delays(context, live_events)
+        self._steps = StepTrees(context, live_events, diffs)
 
     def _now(self) -> int:
         return self._context.clock.now_ms()
@@ -76,7 +76,7 @@ class TurnEffects:
 
     async def follow(self, session_id: str, effect: e.FollowTurn, report: Reporter) -> None:
         """Follow the turn to its end, record its messages, and report the outcome."""
-        self._conversations.of(session_id).cause = cause_here()
+        self._live_events.of(session_id).cause = cause_here()
         client = await self._context.connections.wait(effect.instance_id)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._steps.take, session_id, effect.number, report)
@@ -86,17 +86,17 @@ class TurnEffects:
 
     async def _ended(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> TurnResult:
         """Return the result of the turn when it has ended, or was given up."""
-        conversation = self._conversations.of(session_id)
+        live = self._live_events.of(session_id)
         idle_since_s: float | None = None
         patience = _patience("turn_unobserved", session_id)
         while True:
-            await conversation.wait_for_activity(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
+            await live.wait_for_activity(TURN_POLL_S if idle_since_s is None else TURN_RECHECK_S)
             try:
                 asked_s = trio.current_time()
                 statuses = await client.statuses(effect.directory)
                 if effect.opencode_id in statuses:
                     idle_since_s = None
-                    self._conversations.look(session_id, effect.opencode_id, statuses, asked_s)
+                    self._live_events.look(session_id, effect.opencode_id, statuses, asked_s)
                     given_up = await self._attend(session_id, client, effect, report)
                     patience.succeeded()
                     if given_up is None:
@@ -125,11 +125,11 @@ class TurnEffects:
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter
     ) -> TurnResult | None:
         """Report what a running turn waits for. Return why it was given up and aborted; None if it continues."""
-        conversation = self._conversations.of(session_id)
-        overdue = self._overdue(session_id, conversation)
-        if overdue is not None or conversation.gaps_filled < conversation.gaps:
+        live = self._live_events.of(session_id)
+        overdue = self._overdue(session_id, live)
+        if overdue is not None or live.gaps_filled < live.gaps:
             await self._catch_up(session_id, client, effect, report)
-            overdue = self._overdue(session_id, conversation)
+            overdue = self._overdue(session_id, live)
         if overdue is None:
             await self._requests(session_id, client, effect, report)
             await self._delays.tell(session_id, client, effect, report)
@@ -145,7 +145,7 @@ class TurnEffects:
             assistant_messages(messages, effect.message_id),
             idle_s=idle_s,
             aborting=self._aborting(session_id, effect.number),
-            error=self._conversations.of(session_id).error,
+            error=self._live_events.of(session_id).error,
             process_since_ms=self._process_since_ms(effect.instance_id),
             unread=is_unread(messages, effect.message_id),
         )
@@ -165,24 +165,24 @@ class TurnEffects:
 
     async def _catch_up(self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: Reporter) -> None:
         """Read from the store what events should have reported about the turn."""
-        conversation = self._conversations.of(session_id)
-        gaps = conversation.gaps
+        live = self._live_events.of(session_id)
+        gaps = live.gaps
         messages = [*await read_tail(client, effect.opencode_id, effect.message_id)]
         since_ms = self._turn_since_ms(session_id)
         subagents = await read_subagents(client, effect.opencode_id, since_ms)
         for subagent in subagents:
             messages += await read_since(client, subagent.id, since_ms)
         process_since_ms = self._process_since_ms(effect.instance_id)
-        await report(self._conversations.catch_up(session_id, messages, subagents, process_since_ms))
-        conversation.gaps_filled = gaps
+        await report(self._live_events.catch_up(session_id, messages, subagents, process_since_ms))
+        live.gaps_filled = gaps
 
-    def _overdue(self, session_id: str, conversation: LiveSession) -> TurnResult | None:
+    def _overdue(self, session_id: str, live: LiveSession) -> TurnResult | None:
         """Return why a running turn is to be given up; a turn that waits for a person or a tool is not silent."""
         state = self._context.views.sessions.get(session_id)
         parts = self._context.inflight.snapshot(frozenset((session_id,)))[session_id]
         if (state is not None and state.requests) or any(part.type == "tool" for part in parts):
-            conversation.active_s = trio.current_time()
-        return _overdue(conversation)
+            live.active_s = trio.current_time()
+        return _overdue(live)
 
     def _process_since_ms(self, instance_id: str) -> int:
         instance = self._context.views.instances.get(instance_id)
@@ -246,11 +246,11 @@ class TurnEffects:
         except Problem as problem:
             if problem.code != result.code:
                 _log.warning("transcript_incomplete", opencode_id=effect.opencode_id, detail=problem.detail)
-        await self._changes.record(session_id, effect.number, report)
+        await self._diffs.record(session_id, effect.number, report)
         await save_session(self._context, session_id)
         await missing(self._context, session_id)
         number = effect.number
-        self._conversations.of(session_id).next_turn = number + 1
+        self._live_events.of(session_id).next_turn = number + 1
         if result.outcome == "failed":
             code, detail = self._why_failed(effect.instance_id, result)
             await report(ReportTurnFailed(number=number, code=code, detail=detail, at_ms=self._now()))
@@ -285,12 +285,12 @@ class TurnEffects:
         since_ms = self._turn_since_ms(session_id)
         if since_ms == 0:
             return
-        conversation = self._conversations.of(session_id)
-        first = conversation.unrecorded or message_id
+        live = self._live_events.of(session_id)
+        first = live.unrecorded or message_id
         own = () if first is None else await read_tail(client, opencode_id, first)
         own = own or await read_since(client, opencode_id, since_ms)
         await report(ReportTranscript(messages=tuple(own), at_ms=self._now()))
-        conversation.unrecorded = None if self._is_recorded(session_id, own) else first
+        live.unrecorded = None if self._is_recorded(session_id, own) else first
         for subagent in await read_subagents(client, opencode_id, since_ms):
             await report(ReportTranscript(messages=await read_since(client, subagent.id, since_ms), at_ms=self._now()))
 
@@ -315,7 +315,7 @@ class TurnEffects:
 
     async def stop(self, session_id: str, effect: e.StopTurn) -> None:
         """Abort the turn, repeatedly, until the end of the turn cancels this."""
-        conversation = self._conversations.of(session_id)
+        live = self._live_events.of(session_id)
         client = await self._context.connections.wait(effect.instance_id)
         patience = _patience("abort_retried", session_id)
         while True:
@@ -323,7 +323,7 @@ class TurnEffects:
                 await client.abort(effect.opencode_id, effect.directory)
             except Problem as problem:  # `follow` reports when the turn is over
                 patience.ends_with(problem)
-            conversation.wake()
+            live.wake()
             await trio.sleep(ABORT_GRACE_S / 4)
 
     async def answer(self, session_id: str, effect: e.AnswerOpenCode, report: Reporter) -> None:
@@ -354,7 +354,7 @@ class TurnEffects:
         except Problem as problem:
             evidence = f"resumed; what OpenCode runs for this session is not known: {problem.detail}"
         state = self._context.views.sessions.get(session_id)
-        self._conversations.of(session_id).next_turn = None if state is None else state.turns + 1
+        self._live_events.of(session_id).next_turn = None if state is None else state.turns + 1
         await report(ReportSettled(evidence=evidence, at_ms=self._now(), fresh=self._context.fresh()))
 
 
@@ -370,17 +370,17 @@ async def _reply(client: OpenCode, effect: e.AnswerOpenCode) -> None:
         await client.reply_question(effect.request_id, effect.directory, answer.answers)
 
 
-def _overdue(conversation: LiveSession) -> TurnResult | None:
+def _overdue(live: LiveSession) -> TurnResult | None:
     """Return why a running turn is to be given up, if it is."""
     now_s = trio.current_time()
-    retrying_s = now_s - min(conversation.retrying_since_s.values(), default=now_s)
+    retrying_s = now_s - min(live.retrying_since_s.values(), default=now_s)
     if retrying_s > TURN_RETRY_S:
-        words = conversation.retry.message.strip() if conversation.retry is not None else ""
+        words = live.retry.message.strip() if live.retry is not None else ""
         said = f": {words}" if words else ""
         return TurnResult("failed", f"OpenCode has retried the model for {retrying_s:.0f} s{said}", "turn_retries")
-    if now_s - conversation.active_s > TURN_SILENCE_S:
-        return TurnResult("failed", f"nothing has happened for {now_s - conversation.active_s:.0f} s", "turn_silent")
-    if conversation.unknown_steps() > TURN_UNKNOWN_STEPS_MAX:
+    if now_s - live.active_s > TURN_SILENCE_S:
+        return TurnResult("failed", f"nothing has happened for {now_s - live.active_s:.0f} s", "turn_silent")
+    if live.unknown_steps() > TURN_UNKNOWN_STEPS_MAX:
         detail = "the model's answers end without a reason, and OpenCode asks it again and again"
         return TurnResult("failed", detail, "turn_loops")
     return None

@@ -58,8 +58,8 @@ class WebhookEffects:
         """Order a delivery for each event that causes a message, as long as the webhook is active."""
 
         def concerns(recorded: Recorded) -> bool:
-            telling = webhook_payload(recorded.event)
-            return telling is not None and telling[0] in effect.types
+            payload = webhook_payload(recorded.event)
+            return payload is not None and payload[0] in effect.types
 
         noted = effect.after
         async with self._feed.subscribe(after=effect.after, stream=concerns) as reader:
@@ -69,13 +69,13 @@ class WebhookEffects:
                     events = await anext(reader)
                 for each in events:
                     await self._room(webhook_id)
-                    telling = webhook_payload(each.event)
-                    if telling is not None:  # the filter's promise
+                    payload = webhook_payload(each.event)
+                    if payload is not None:  # the filter's promise
                         session_id = each.stream.partition("-")[2]
                         with because_of(because_of_event(each)):
                             await report(
                                 RequestDelivery(
-                                    position=each.position, type=telling[0], session_id=session_id, at_ms=self._now()
+                                    position=each.position, type=payload[0], session_id=session_id, at_ms=self._now()
                                 )
                             )
                         noted = each.position

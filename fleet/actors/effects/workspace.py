@@ -65,7 +65,7 @@ class WorkspaceEffects:
 
     async def _prepare(self, workspace_id: str, effect: Prepare, report: Reporter) -> None:
         try:
-            await self._dispose(workspace_id)  # it may be created again: OpenCode must not use what it knew of it
+            await self._release(workspace_id)  # it may be created again: OpenCode must not use what it knew of it
             host = self._context.at(effect.spec.host)
             if effect.saved is not None:
                 await host.removals.restore(effect.spec, effect.saved)
@@ -105,7 +105,7 @@ class WorkspaceEffects:
         deadline, host = trio.current_time() + WORKSPACE_BUSY_S, self._context.at(effect.spec.host)
         while True:
             try:
-                await self._dispose(workspace_id)
+                await self._release(workspace_id)
                 kept = await host.removals.keep(effect.spec)
                 await report(ReportPreserved(kept=kept, at_ms=self._now()))
                 require_unused(self._context.views, workspace_id, effect.spec)
@@ -126,7 +126,7 @@ class WorkspaceEffects:
         if torn_down is not None:
             await report(torn_down)
 
-    async def _dispose(self, workspace_id: str) -> None:
+    async def _release(self, workspace_id: str) -> None:
         """Make every OpenCode process release the directory: a prompt there would run as if it still existed."""
         state = self._context.views.workspaces.get(workspace_id)
         if state is None or state.prepared is None:
@@ -137,7 +137,7 @@ class WorkspaceEffects:
                 try:
                     await client.dispose(state.prepared.directory)
                 except Problem as problem:
-                    _log.info("directory_not_disposed", instance=instance.id, code=problem.code)
+                    _log.info("directory_not_released", instance=instance.id, code=problem.code)
 
     async def _restore(self, workspace_id: str, effect: Restore, report: Reporter) -> None:
         if saved_of_lost(self._context, workspace_id) is not None:

@@ -34,7 +34,7 @@ async def look(context: Context, workspace_id: str) -> State | None:
         if fault == state.fault:
             return state
         report = Deliver[WorkspaceCommand](
-            ReportFault(fault=fault, at_ms=context.clock.now_ms()), Cause("policy:standing")
+            ReportFault(fault=fault, at_ms=context.clock.now_ms()), Cause("policy:workspace-checks")
         )
         return (await context.actors.workspaces.ask(workspace_id, report)).state
     except Problem as problem:  # without a result nothing is recorded
@@ -68,7 +68,7 @@ def _remember(context: Context, workspace_id: str, looked_s: float) -> None:
         del context.looked_s[next(iter(context.looked_s))]
 
 
-class Standing:
+class WorkspaceChecks:
     """Checks the workspaces of all sessions that have not ended. `run` fits a `ChildSpec`."""
 
     def __init__(self, context: Context) -> None:

@@ -20,7 +20,7 @@ from fleet.limits import IDLE_SWEEP_S
 _log = structlog.get_logger(__name__)
 
 
-class Idleness:
+class IdleInstances:
     """Checks the instances periodically. `run` fits a `ChildSpec`."""
 
     def __init__(self, context: Context) -> None:

@@ -238,13 +238,13 @@ class SessionUseCases:
 
     # ------------------------------------------------------------------------------------------------ resume and end
 
-    async def resume(self, any_id: str, caller: Caller, *, anew: bool = False) -> CommandResult:
+    async def resume(self, any_id: str, caller: Caller, *, fresh: bool = False) -> CommandResult:
         """Resume the session and return once it can accept a prompt. Raises the problem that prevented it.
 
-        With `anew` it begins a new conversation in its workspace.
+        With `fresh` it begins a new conversation in its workspace.
         """
         session = self.session(any_id)
-        opencode_id = self._context.ids.opencode("ses") if anew else None
+        opencode_id = self._context.ids.opencode("ses") if fresh else None
         await self._ask(session.id, commands.ResumeSession(at_ms=self._now(), opencode_id=opencode_id), caller)
         return await self._provisioned(session.id)
 

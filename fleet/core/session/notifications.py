@@ -30,16 +30,16 @@ NOTIFIES: Final[Mapping[type[Any], Callable[[Any], tuple[NotificationKind, str] 
 
 def notification_for(event: Any) -> tuple[NotificationKind, str] | None:
     """Return the kind and text of the notification for an event; None if there is none."""
-    tell = NOTIFIES.get(event.__class__)
-    return None if tell is None else tell(event)
+    notify = NOTIFIES.get(event.__class__)
+    return None if notify is None else notify(event)
 
 
 def notified(state: State, event: SessionEvent) -> dict[str, Any]:
     """Return the changes of the session's notifications by `event`; `state` is the one before it."""
-    told = notification_for(event)
-    if told is None:
+    notification = notification_for(event)
+    if notification is None:
         return {}
-    kind, text = told
+    kind, text = notification
     number = state.notified + 1
     newest = (*state.notifications, Notification(number, kind, text, event.at_ms))[-NOTIFICATIONS_MAX:]
     return {"notified": number, "notifications": newest}

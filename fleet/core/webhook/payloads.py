@@ -82,8 +82,8 @@ class WebhookMessage(msgspec.Struct, frozen=True):
 
 def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -> bytes:
     """Return the message about `event` of the session `state`. Raises ValueError if the event causes no message."""
-    telling = webhook_payload(event)
-    if telling is None:
+    payload = webhook_payload(event)
+    if payload is None:
         raise ValueError(f"{type(event).__name__} causes no webhook message")
     changes = state.snapshots.totals
     shown = NoticeSession(
@@ -100,8 +100,8 @@ def message_body(position: int, recorded_at_ms: int, event: Any, state: State) -
         None if changes is None else NoticeChanges(changes.files, changes.additions, changes.deletions),
     )
     request_id = event.request_id if isinstance(event, RequestOpened) else None
-    happening = SessionNotice(position, telling[1][:WEBHOOK_TEXT_CHARS_MAX], request_id, shown)
-    return msgspec.json.encode(WebhookMessage(telling[0], rfc3339(recorded_at_ms), happening))
+    notice = SessionNotice(position, payload[1][:WEBHOOK_TEXT_CHARS_MAX], request_id, shown)
+    return msgspec.json.encode(WebhookMessage(payload[0], rfc3339(recorded_at_ms), notice))
 
 
 def try_body(webhook_id: str, at_ms: int) -> bytes:

@@ -75,7 +75,7 @@ async def read_content(
     """
     state = fleet.sessions.session(session_id, query.instance_id)
     is_manifest = await fleet.change_records.is_manifest(fleet.views.sessions.stream(state.id), digest)
-    content = None if is_manifest else fleet.changes.content_of(state, digest)
+    content = None if is_manifest else fleet.diffs.content_of(state, digest)
     if content is None:
         hint = "read the session's diffs again: they name the contents that can be read"
         raise Rejected("blob_not_found", f"no diff of the session contains {digest}", hint=hint)
@@ -113,17 +113,17 @@ async def _diff(fleet: Fleet, session_id: str, query: DiffQuery, at: int | None)
     running = turn is not None and number in (None, turn.number)
     if running and at is None and not fleet.read_only:
         live = _Taken(None, running=True)
-        now = list(fleet.changes.overlaps(state))
+        now = list(fleet.diffs.overlaps(state))
         if number is not None:
-            return await fleet.changes.now_of_turn(state), lambda _: now, live
+            return await fleet.diffs.now_of_turn(state), lambda _: now, live
         earlier = await _overlaps(fleet, overlapping)
-        return await fleet.changes.now(state), lambda file: _united(earlier(file), now), live
+        return await fleet.diffs.now(state), lambda file: _united(earlier(file), now), live
     earlier = await _overlaps(fleet, overlapping)
     if running and then is not None and (within := await _within(fleet, then, at, of_turn=number is not None)):
         return within[0], earlier, within[1]
     if newest is None:
         return LiveDiff(Manifest(), {}), earlier, _Taken(None, running)
-    manifest = fleet.changes.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
+    manifest = fleet.diffs.manifest(newest.session_manifest if query.turn is None else newest.turn_manifest)
     return LiveDiff(manifest, {}), earlier, _Taken(newest.number, running, position)
 
 
@@ -134,7 +134,7 @@ async def _within(fleet: Fleet, then: Session, at: int | None, *, of_turn: bool)
     if taken is None or then.turn is None or taken.turn != then.turn.number:
         return None
     try:
-        found = await fleet.changes.as_of(then, taken.tree, of_turn=of_turn)
+        found = await fleet.diffs.as_of(then, taken.tree, of_turn=of_turn)
     except Problem:
         return None
     return found, _Taken(None, running=True, position=taken.position)
@@ -143,7 +143,7 @@ async def _within(fleet: Fleet, then: Session, at: int | None, *, of_turn: bool)
 async def _overlaps(fleet: Fleet, records: Sequence[ChangesRecorded]) -> Overlaps:
     by_file: dict[str, list[str]] = {}
     for record in records:
-        for file in fleet.changes.manifest(record.turn_manifest).files:
+        for file in fleet.diffs.manifest(record.turn_manifest).files:
             by_file[file.file] = _united(by_file.get(file.file, ()), record.overlaps)
         await trio.lowlevel.checkpoint()  # a session that always overlaps has a manifest for each turn
     return lambda file: _united(by_file.get(file.file, ()), by_file.get(file.old_file or "", ()))
@@ -191,7 +191,7 @@ def _sides(fleet: Fleet, file: ChangedFile, now: Mapping[str, bytes]) -> tuple[s
     """Return both contents, as text where both are text, else in base64, and which of the two; nothing of a binary."""
     if file.is_binary:
         return None, None, None
-    sides = [fleet.changes.content(digest, now) for digest in (file.before, file.after)]
+    sides = [fleet.diffs.content(digest, now) for digest in (file.before, file.after)]
     texts = [None if side is None else text_of(side, is_truncated=file.is_truncated) for side in sides]
     if all(text is not None or side is None for text, side in zip(texts, sides, strict=True)):
         return texts[0], texts[1], "utf-8"

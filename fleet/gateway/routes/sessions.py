@@ -177,7 +177,7 @@ async def resume_session(
     which. With `fresh` the session starts a new conversation in its workspace; the old one can still be read, as one
     of its conversations.
     """
-    result = await fleet.sessions.resume(session.id, caller, anew=body is not None and body.fresh)
+    result = await fleet.sessions.resume(session.id, caller, fresh=body is not None and body.fresh)
     state = result.session
     resumed = Resumed(instance_id=last_instance(state), session=items.item(state))
     return json_response(resumed, position=result.position)

@@ -41,8 +41,8 @@ _HEADERS: Final = {
 }
 
 
-class Edge:
-    """Goes around an ASGI application; `watch` has to run beside it."""
+class Middleware:
+    """The outermost ASGI layer, around an application; `watch` has to run beside it."""
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
@@ -51,15 +51,15 @@ class Edge:
         self._proven = trio.Event()
 
     def around(self, app: Application) -> Application:
-        """Return the application with the edge around it."""
+        """Return the application with the middleware around it."""
 
-        async def edged(scope: Message, receive: Receive, send: Send) -> None:
+        async def guarded(scope: Message, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
                 await app(scope, receive, send)
             else:
                 await self._visit(app, scope, receive, send)
 
-        return edged
+        return guarded
 
     async def _visit(self, app: Application, scope: Message, receive: Receive, send: Send) -> None:
         address, _ = scope.get("client") or ("", 0)

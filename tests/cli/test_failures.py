@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.cli.failures import told_at_the_edge
+from fleet.cli.failures import sentence_and_code
 from fleet.errors import StartupError
 from tests.cli.terminal import fleet
 from tests.client.line import Line
@@ -67,15 +67,15 @@ def test_a_command_that_needs_the_current_directory_says_that_it_is_gone() -> No
     with pytest.raises(FileNotFoundError) as missing:
         Path().absolute()
     sentence = "the current directory was deleted. Change to one that exists, then try again."
-    assert told_at_the_edge(ExceptionGroup("", [missing.value])) == (sentence, 1)
+    assert sentence_and_code(ExceptionGroup("", [missing.value])) == (sentence, 1)
 
 
 def test_expected_errors_are_one_sentence_and_defects_a_traceback() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/data/file")
-    assert told_at_the_edge(full) == ("/data/file: No space left on device.", 1)
-    assert told_at_the_edge(ExceptionGroup("", [ExceptionGroup("", [StartupError("No.")])])) == ("No.", 1)
-    assert told_at_the_edge(ExceptionGroup("", [full, KeyError("x")])) is None
-    assert told_at_the_edge(ValueError("x")) is None
+    assert sentence_and_code(full) == ("/data/file: No space left on device.", 1)
+    assert sentence_and_code(ExceptionGroup("", [ExceptionGroup("", [StartupError("No.")])])) == ("No.", 1)
+    assert sentence_and_code(ExceptionGroup("", [full, KeyError("x")])) is None
+    assert sentence_and_code(ValueError("x")) is None
 
 
 def test_output_that_cannot_be_written_is_reported_in_one_sentence(tmp_path: Path) -> None:

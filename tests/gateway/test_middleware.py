@@ -1,4 +1,4 @@
-"""What holds for every answer and every peer: headers, how much at a time, and how long a client may take."""
+"""What holds for every response and every client: headers, how much at a time, and how long a client may take."""
 
 from contextlib import suppress
 from typing import Any
@@ -8,9 +8,9 @@ import trio
 import trio.testing
 from structlog.testing import capture_logs
 
-from fleet.gateway.server import client_limits as peers
+from fleet.gateway.server import client_limits
 from fleet.gateway.server.guard import Guard
-from fleet.gateway.server.middleware import Edge, Message
+from fleet.gateway.server.middleware import Message, Middleware
 from fleet.limits import BODY_READ_S, CLIENT_ADDRESSES_REMEMBERED_MAX, KEEP_ALIVE_S
 from tests.gateway.door import PLAIN, Answer, Door, Machine
 from tests.gateway.keys import Keys, bearer, keys, locked
@@ -91,7 +91,7 @@ async def test_pages_may_load_nothing_from_other_servers(machine: Machine) -> No
     async def receive() -> Message:
         return {}
 
-    await Edge(Guard(machine.clock)).around(page)({"type": "http", "client": None}, receive, send)
+    await Middleware(Guard(machine.clock)).around(page)({"type": "http", "client": None}, receive, send)
     headers = dict(sent[0]["headers"])
     assert headers[b"cache-control"] == b"max-age=1"
     policy = dict(part.strip().split(b" ", 1) for part in headers[b"content-security-policy"].split(b";"))
@@ -104,7 +104,7 @@ async def test_pages_may_load_nothing_from_other_servers(machine: Machine) -> No
 
 
 async def test_open_requests_of_a_client_are_limited(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "REQUESTS_PER_CLIENT_MAX", 2)
+    monkeypatch.setattr(client_limits, "REQUESTS_PER_CLIENT_MAX", 2)
     free = trio.Event()
 
     async def slow(*_: Any) -> Any:
@@ -145,8 +145,8 @@ async def test_a_request_that_is_ended_with_its_token_is_refused(
 async def test_open_streams_of_a_client_are_limited_apart_from_its_requests(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peers, "REQUESTS_PER_CLIENT_MAX", 1)
-    monkeypatch.setattr(peers, "STREAMS_PER_CLIENT_MAX", 2)
+    monkeypatch.setattr(client_limits, "REQUESTS_PER_CLIENT_MAX", 1)
+    monkeypatch.setattr(client_limits, "STREAMS_PER_CLIENT_MAX", 2)
     ask = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with door.listen() as port:
         async with door.follow(port, "/api/events") as first, door.follow(port, "/api/events") as second:
@@ -160,7 +160,7 @@ async def test_open_streams_of_a_client_are_limited_apart_from_its_requests(
 
 
 async def test_peers_are_forgotten() -> None:
-    known = peers.ClientLimits()
+    known = client_limits.ClientLimits()
     for n in range(CLIENT_ADDRESSES_REMEMBERED_MAX + 100):
         known.visit(str(n)).end()
     assert len(known._peers) == CLIENT_ADDRESSES_REMEMBERED_MAX
