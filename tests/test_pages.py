@@ -72,6 +72,14 @@ def test_walk_of_a_prompt_names_functions_that_exist() -> None:
         assert not owner or re.search(rf"^class {owner}\b", source, re.MULTILINE), (path, owner)
 
 
+def test_supervision_tree_names_all_children_in_order() -> None:
+    tree = text("ARCHITECTURE.md").split("## The supervision tree")[1].split("\n## ")[0]
+    started = text("fleet/actors/supervision.py")
+    children = re.findall(r'ChildSpec\("([\w-]+)"', started.split("def _children")[1])
+    assert re.findall(r"^    \|  [|`]- ([\w-]+)", tree, re.MULTILINE) == children
+    assert re.split(r"\s+->\s+", started.split("\n\n")[1].strip()) == children
+
+
 def test_record_about_hypercorn_names_all_that_is_replaced() -> None:
     replaced = {
         name
