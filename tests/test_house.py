@@ -43,7 +43,7 @@ GRANTED = frozenset(
 SAME_NAMES = {
     "commands decide effects events evolve state": "the same six modules for every aggregate",
     "files": "files of a workspace, of git's checkouts, of an instance",
-    "hosts inbox metrics tokens webhooks workspaces": "a route is named by its resource, as are its items or store",
+    "hosts inbox instances log metrics tokens webhooks workspaces": "of a resource: its routes, its items, its store",
     "websocket": "the route, and its frames on the connection",
 }
 """Modules that share a name within a layer, and why."""

@@ -37,7 +37,8 @@ from fleet.wire.bodies import (
 from fleet.wire.callbacks import CallbackItem
 from fleet.wire.enums import OnHostLoss
 from fleet.wire.frames import Frame
-from fleet.wire.items import Count, Created, HistoryItem, InboxItem, NotificationItem, SessionItem
+from fleet.wire.inbox import Count, InboxItem, NotificationItem
+from fleet.wire.items import Created, HistoryItem, SessionItem
 from fleet.wire.server import Health, Info, Summary
 from fleet.wire.webhooks import NewWebhookItem, WebhookItem
 

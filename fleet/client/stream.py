@@ -16,7 +16,7 @@ import trio
 from fleet.client.connection import Connection, wait_before
 from fleet.client.errors import FleetError, unreadable
 from fleet.wire.frames import Delta, Event, Frame, PartChanged, Signal, Snapshot, StatusChanged
-from fleet.wire.items import NotificationItem
+from fleet.wire.inbox import NotificationItem
 from fleet.wire.server import Health
 
 Item = TypeVar("Item")

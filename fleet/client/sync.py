@@ -19,7 +19,7 @@ from fleet.limits import CLIENT_RETRY_S
 from fleet.wire.frames import Frame
 
 if TYPE_CHECKING:
-    from fleet.wire.items import NotificationItem
+    from fleet.wire.inbox import NotificationItem
 
 P = ParamSpec("P")
 Result = TypeVar("Result")

@@ -20,7 +20,7 @@ from fleet.events.data_lock import lock_holder
 from fleet.events.directory_identity import read_identity
 from fleet.events.lmdb_log import LmdbLog
 from fleet.events.lmdb_store import LOG_FILE
-from fleet.gateway.items.states import instance_item, orphan_item
+from fleet.gateway.items.instances import instance_item, orphan_item
 from fleet.limits import PAGE_MAX, PROCESS_REPORT_TIMEOUT_S
 from fleet.network import base_url, listens
 from fleet.private_files import read_local_token

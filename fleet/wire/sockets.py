@@ -6,7 +6,8 @@ import msgspec
 
 from fleet.limits import IDEMPOTENCY_KEY_CHARS_MAX, SOCKET_ID_CHARS_MAX, SOCKET_PATH_CHARS_MAX, SOCKET_SESSIONS_MAX
 from fleet.wire.bodies import Position
-from fleet.wire.items import InboxItem, SessionItem
+from fleet.wire.inbox import InboxItem
+from fleet.wire.items import SessionItem
 
 FrameId = Annotated[str, msgspec.Meta(min_length=1, max_length=SOCKET_ID_CHARS_MAX)]
 

@@ -26,7 +26,8 @@ async def inbox(fleet: "FleetClient", *, json: Json = False) -> None:
     from fleet.cli.sanitize import SafeConsole, json_of, line_of
     from fleet.cli.show_view import short_ids, since
     from fleet.limits import PAGE_MAX
-    from fleet.wire.items import InboxItem, RequestItem
+    from fleet.wire.inbox import InboxItem
+    from fleet.wire.items import RequestItem
 
     items = await fleet.inbox(limit=PAGE_MAX)
     if json:

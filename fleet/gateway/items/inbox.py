@@ -13,7 +13,7 @@ from fleet.core.webhook import state as webhook
 from fleet.gateway.items.cuts import cut_part
 from fleet.gateway.items.states import repository_of, request_item, setup_item
 from fleet.wire.enums import InboxKind
-from fleet.wire.items import InboxContext, InboxItem
+from fleet.wire.inbox import InboxContext, InboxItem
 
 
 def inbox_items(fleet: Fleet) -> list[InboxItem]:

@@ -1,4 +1,4 @@
-"""The items that are made from one state: sessions, turns, requests, instances, events."""
+"""The items that are made from the state of a session: itself, its requests, its set-up, turns and conversations."""
 
 from typing import Any, NamedTuple, cast
 
@@ -13,20 +13,13 @@ from fleet.core.times import rfc3339
 from fleet.core.workspace.faults import described
 from fleet.core.workspace.state import ReturnedWork
 from fleet.core.workspace.state import State as WorkspaceState
-from fleet.events.envelope import Recorded, is_erased
-from fleet.events.erasures import ErasedStream
-from fleet.events.verify import VerificationResult
 from fleet.gateway.items.allowances import allowed_to, sharing_with
-from fleet.limits import ERASURES_LISTED_MAX
-from fleet.ports import FoundProcess, Tokens
+from fleet.ports import Tokens
 from fleet.projections.history_page import Snippet
-from fleet.projections.lives import Life
 from fleet.projections.transcripts import ConversationView
 from fleet.projections.turns import Turn
-from fleet.wire.audit import BreakItem, ErasedStreamItem, EventItem, Verification
 from fleet.wire.bodies import BudgetBody, ModelBody
-from fleet.wire.enums import InstanceStatus, Status
-from fleet.wire.instances import ExitItem, InstanceItem, OrphanItem, StopStepItem
+from fleet.wire.enums import Status
 from fleet.wire.items import (
     ActivityItem,
     ChangesItem,
@@ -321,80 +314,4 @@ def conversation_item(view: ConversationView) -> ConversationItem:
         agent=subagent.agent,
         messages=view.messages,
         created_at=created,
-    )
-
-
-def instance_item(life: Life, memory_bytes: int | None) -> InstanceItem:
-    """Return what the API shows of an instance."""
-    state, ended_at_ms = life.state, life.ended_at_ms
-    return InstanceItem(
-        id=state.id,
-        host=state.host,
-        status=cast("InstanceStatus", state.phase),  # one that is not born is in no view
-        status_since=rfc3339(state.since_ms),
-        evidence=state.evidence,
-        directory=state.directory,
-        pid=None if state.identity is None else state.identity.pid,
-        version=None if state.endpoint is None else state.endpoint.version,
-        memory_bytes=memory_bytes,
-        sessions=list(state.sessions),
-        created_at=rfc3339(state.created_at_ms),
-        ended_at=None if ended_at_ms is None else rfc3339(ended_at_ms),
-        stop_reason=state.stop_reason,
-        exit=None if life.exit is None else ExitItem(code=life.exit.code, signal=life.exit.signal),
-        steps=[StopStepItem(step=step.step, pids=list(step.pids)) for step in life.steps],
-    )
-
-
-def orphan_item(process: FoundProcess) -> OrphanItem:
-    """Return what the API shows of a process that no instance looks after."""
-    return OrphanItem(pid=process.identity.pid, instance_id=process.instance_id, server=process.server)
-
-
-def event_item(recorded: Recorded) -> EventItem:
-    """Return what the API shows of an event."""
-    cause = recorded.cause
-    return EventItem(
-        position=recorded.position,
-        stream=recorded.stream,
-        version=recorded.version,
-        type=recorded.type,
-        at=rfc3339(recorded.recorded_at_ms),
-        actor=cause.actor,
-        causation_id=cause.causation_id,
-        correlation_id=cause.correlation_id,
-        command_id=recorded.command_id,
-        erased=is_erased(recorded.event),
-        data=msgspec.Raw(recorded.payload),
-    )
-
-
-def erased_stream_item(erased: ErasedStream) -> ErasedStreamItem:
-    """Return what the API shows of an erased stream."""
-    return ErasedStreamItem(
-        stream=erased.stream,
-        position=erased.position,
-        actor=erased.actor,
-        at=rfc3339(erased.at_ms),
-        events=erased.events,
-        erased=erased.erased,
-    )
-
-
-def verification(report: VerificationResult) -> Verification:
-    """Return what the API shows of a log that was walked."""
-    found = report.first_break
-    at = None if found is None else BreakItem(position=found.position, reason=found.reason)
-    return Verification(
-        intact=found is None,
-        checked=list(report.checked),
-        not_checked=report.not_checked,
-        events=report.events,
-        streams=report.streams,
-        erased=report.erased,
-        digest=report.digest.hex(),
-        erasures=[erased_stream_item(each) for each in report.erasures[:ERASURES_LISTED_MAX]],
-        head=report.head,
-        first_break=at,
-        contents_left_out=report.left_out,
     )

@@ -30,7 +30,7 @@ from fleet.gateway.openapi.refusals import STREAM
 from fleet.gateway.openapi.responses import events
 from fleet.gateway.server.requests import check_cursor
 from fleet.wire.bodies import StreamQuery
-from fleet.wire.items import NotificationItem
+from fleet.wire.inbox import NotificationItem
 
 _HEARTBEAT = b": heartbeat\n\n"
 

@@ -14,7 +14,7 @@ from fleet.gateway.server.moments import Moment
 from fleet.gateway.server.requests import derived, done, json_response, paged
 from fleet.wire.bodies import CallbackQuery, NotificationQuery, PastQuery, ReadBody
 from fleet.wire.callbacks import CallbackItem
-from fleet.wire.items import Count, InboxItem, NotificationItem
+from fleet.wire.inbox import Count, InboxItem, NotificationItem
 
 endpoint = Endpoints("/api", "inbox")
 

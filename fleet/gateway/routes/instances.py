@@ -8,7 +8,7 @@ from fleet.actors.fleet import Fleet
 from fleet.actors.upkeep.orphans import find_orphans
 from fleet.core.instance.state import OVER, State
 from fleet.errors import Rejected
-from fleet.gateway.items.states import instance_item, orphan_item
+from fleet.gateway.items.instances import instance_item, orphan_item
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.server.requests import json_response, paged
 from fleet.projections.lives import Life, life

@@ -21,7 +21,7 @@ from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
 from fleet.events.verify import VerificationResult
 from fleet.gateway.items.explanations import between, why_step
-from fleet.gateway.items.states import event_item, verification
+from fleet.gateway.items.log import event_item, verification
 from fleet.gateway.openapi.endpoint import Endpoints
 from fleet.gateway.openapi.responses import json, lines
 from fleet.gateway.server.requests import check_cursor, json_response

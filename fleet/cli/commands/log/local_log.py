@@ -25,7 +25,7 @@ from fleet.events.read_only import ExportedLog
 from fleet.events.search import chain, find_events
 from fleet.events.times import LogTimes
 from fleet.gateway.items.explanations import between, why_step
-from fleet.gateway.items.states import event_item, verification
+from fleet.gateway.items.log import event_item, verification
 from fleet.limits import EXPORT_PAGE_EVENTS, LOG_CHAIN_EVENTS_MAX
 from fleet.projections.between import changes_between
 from fleet.projections.history_query import parse_instant

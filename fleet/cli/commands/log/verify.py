@@ -154,7 +154,7 @@ def _erasure_line(erased: "ErasedStreamItem") -> str:
 def _tell_export(report: "ExportReport", heads: "list[SignedHead]", *, json: bool) -> int:
     from fleet.cli.sanitize import json_of, plain
     from fleet.core.times import rfc3339
-    from fleet.gateway.items.states import erased_stream_item
+    from fleet.gateway.items.log import erased_stream_item
 
     intact = report.first_break is None and report.events > 0 and report.head is not None
     if json:
