@@ -1,8 +1,10 @@
 """Creates directories and files that no other user of this machine can read at any moment."""
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 LOCAL_TOKEN: Final = "local-token"  # noqa: S105 - its name
 """In the data directory: the secret of the server that runs on it, for commands of the same user."""
@@ -15,15 +17,23 @@ def make_private_directory(path: Path) -> None:
 
 
 def write_private(file: Path, content: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
-    """Replace the file in one step: readers, and a crash of Fleet, leave or see a whole old or new file.
+    """Replace the file in one step by one with this content; see `replacing`."""
+    with replacing(file, mode=mode, durable=durable) as new:
+        new.write(content)
 
-    With `durable` the new file also survives a power loss; that takes some milliseconds.
+
+@contextmanager
+def replacing(file: Path, *, mode: int = 0o600, durable: bool = False) -> Generator[BinaryIO]:
+    """Yield a new file for the block to write, which then replaces `file` in one step, unless the block raises.
+
+    Readers, and a crash of Fleet, leave or see a whole old or new file. With `durable` the new file also survives a
+    power loss; that takes some milliseconds.
     """
     new = file.with_name(f"{file.name}.new")
     new.unlink(missing_ok=True)  # left by a crash
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as opened:
-        opened.write(content)
+        yield opened
         opened.flush()
         if durable:
             os.fsync(descriptor)

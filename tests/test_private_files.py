@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.private_files import make_private_directory, write_private
+from fleet.private_files import make_private_directory, replacing, write_private
 
 
 def mode_of(file: Path) -> int:
@@ -44,6 +44,14 @@ def test_private_file_stays_as_it_was_where_the_new_one_cannot_be_written(
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(OSError, match="no room"):
         write_private(file, b"new", durable=True)
+    assert file.read_bytes() == b"old"
+
+
+def test_private_file_stays_as_it_was_where_its_writer_fails(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    write_private(file, b"old")
+    with pytest.raises(ValueError, match="bytes"), replacing(file) as new:
+        new.writelines([b"half of the n", bytes([256])])
     assert file.read_bytes() == b"old"
 
 

@@ -33,7 +33,7 @@ from fleet.events.lmdb_store import LOG_FILE, LmdbStore
 from fleet.events.rewriting import Progress, rewrite
 from fleet.events.signing import KEY_FILE, PUBLIC_FILE, open_key
 from fleet.limits import BACKUP_ROWS_MAX
-from fleet.private_files import make_private_directory, write_private
+from fleet.private_files import make_private_directory, replacing, write_private
 from fleet.wire.backup import BackupFile, Origin, Records
 
 MANIFEST: Final = "backup.json"
@@ -234,15 +234,11 @@ class BackupDirectory:
             raise StartupError(f"The server names a file that is not part of a backup: {path!r}.")
         file = self.path / path
         make_private_directory(file.parent)
-        new = file.with_name(f"{file.name}.new")
-        new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.writelines(chunks)
-            opened.flush()
-            os.fsync(descriptor)
-        os.utime(new, ns=(modified_ns, modified_ns))
-        new.replace(file)
+        with replacing(file) as new:
+            new.writelines(chunks)
+            new.flush()
+            os.fsync(new.fileno())
+            os.utime(new.fileno(), ns=(modified_ns, modified_ns))
 
     def remove_file(self, path: str) -> None:
         """Remove a file that the original does not have any more."""

@@ -19,7 +19,7 @@ import msgspec
 
 from fleet.errors import StartupError
 from fleet.events.data_lock import lock_holder
-from fleet.private_files import sync_directory, write_private
+from fleet.private_files import replacing, write_private
 
 FILE: Final = "identity.json"
 _NO_INODE: Final = 0
@@ -51,18 +51,10 @@ def read_identity(directory: Path) -> DirectoryIdentity | None:
 
 def write_identity(directory: Path, directory_id: str) -> DirectoryIdentity:
     """Make the directory the home of this id, durably: it replaces an earlier identity. Raises `OSError`."""
-    file = directory / FILE
-    new = file.with_name(f"{FILE}.new")
-    new.unlink(missing_ok=True)  # left by a crash
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
-        inode = os.fstat(descriptor).st_ino  # a rename keeps it
+    with replacing(directory / FILE, durable=True) as new:
+        inode = os.fstat(new.fileno()).st_ino  # a rename keeps it
         identity = DirectoryIdentity(directory_id, os.path.realpath(directory), inode, machine_id())
-        opened.write(msgspec.json.format(msgspec.json.encode(identity)))
-        opened.flush()
-        os.fsync(descriptor)
-    new.replace(file)
-    sync_directory(directory)
+        new.write(msgspec.json.format(msgspec.json.encode(identity)))
     return identity
 
 

@@ -1,41 +1,27 @@
 """Waits for hosts that do not answer, and repeats what was called there: every call of a host can be repeated."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-import structlog
 import trio
 
 from fleet.actors.context import Context
+from fleet.actors.runtime.retry import Patience, persist
 from fleet.core.hosts import HOSTS_ID
-from fleet.errors import Unavailable
 from fleet.limits import HOST_RETRY_S, HOST_SILENT_S
 from fleet.ports import LOCAL
-
-_log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
 _AWAY: Final = frozenset(("host_unreachable", "engine_down"))
 
 
-async def until_host_answers(call: Callable[[], Awaitable[Result]], **about: str) -> Result:
+async def until_host_answers(call: Callable[[], Awaitable[Result]], **about: Any) -> Result:
     """Return what `call` returns, and repeat it while the host does not answer.
 
-    The effect that makes the call is cancelled when the host is lost. `about` is logged with the first attempt that
-    fails.
+    The effect that makes the call is cancelled when the host is lost. `about` is logged with the problem.
     """
-    is_told = False
-    while True:
-        try:
-            return await call()
-        except Unavailable as problem:
-            if problem.code not in _AWAY:
-                raise
-            if not is_told:
-                _log.warning("host_does_not_answer", detail=problem.detail, **about)
-            is_told = True
-        await trio.sleep(HOST_RETRY_S)
+    return await persist(call, Patience("host_does_not_answer", only=_AWAY, **about), every_s=HOST_RETRY_S)
 
 
 async def within(context: Context, host: str, limit_s: float, call: Callable[[], Awaitable[Result]]) -> Result | None:

@@ -16,6 +16,7 @@ from fleet.actors.effects.rooms import Rooms
 from fleet.actors.effects.saving import save
 from fleet.actors.runtime.aggregate import Deliver
 from fleet.actors.runtime.causation import cause_here
+from fleet.actors.runtime.retry import Patience, persist
 from fleet.core.hosts import HOSTS_ID
 from fleet.core.instance.state import OVER
 from fleet.core.session.state import State
@@ -162,11 +163,13 @@ def why_drained(context: Context, instance_id: str) -> str | None:
 
 async def _once_engine_answers(work: Work, delayed: OnDelay) -> WorkspaceSpec | None:
     """Return what `work` returns, and repeat it while the engine of the hosts does not answer."""
-    while True:
+
+    async def attempt() -> WorkspaceSpec | None:
         try:
             return await work()
         except Unavailable as problem:
-            if problem.code != "engine_down":
-                raise
-        await delayed("the engine of the hosts, which does not answer")
-        await trio.sleep(HOST_RETRY_S)
+            if problem.code == "engine_down":
+                await delayed("the engine of the hosts, which does not answer")
+            raise
+
+    return await persist(attempt, Patience("move_waits_for_engine", only=("engine_down",)), every_s=HOST_RETRY_S)

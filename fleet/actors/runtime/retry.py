@@ -21,13 +21,23 @@ Result = TypeVar("Result")
 class Patience:
     """The last problem, which is logged once as `event`, with `about`, as long as it remains the same.
 
-    A problem that is not `Unavailable` ends it after `refused_s`, and one with a code in `final` at once.
+    A problem that is not `Unavailable` ends it after `refused_s`, and one with a code in `final` at once. With `only`,
+    so does every problem that has none of these codes.
     """
 
-    def __init__(self, event: str, *, refused_s: float = 0.0, final: Collection[str] = (), **about: object) -> None:
+    def __init__(
+        self,
+        event: str,
+        *,
+        refused_s: float = 0.0,
+        final: Collection[str] = (),
+        only: Collection[str] | None = None,
+        **about: object,
+    ) -> None:
         self._event = event
         self._refused_s = refused_s
         self._final = final
+        self._only = only
         self._about = about
         self._code: str | None = None
         self._since_s = 0.0
@@ -35,6 +45,8 @@ class Patience:
     def ends_with(self, problem: Problem) -> bool:
         """Record the problem, and return whether it ends the retries."""
         if not isinstance(problem, Unavailable) and not self._refused_s:
+            return True
+        if self._only is not None and problem.code not in self._only:
             return True
         if problem.code != self._code:
             self._code, self._since_s = problem.code, trio.current_time()

@@ -60,3 +60,10 @@ async def test_a_final_code_is_raised_at_once(autojump_clock: Clock) -> None:
     with pytest.raises(Problem, match="locked"):
         await tried(iter([LOCKED]), Patience("repeated", refused_s=30, final=(LOCKED.code,)), 2)
     assert trio.current_time() == 0
+
+
+async def test_only_listed_problems_are_retried(autojump_clock: Clock) -> None:
+    other = Unavailable("overloaded", "the queue is full")
+    with pytest.raises(Unavailable, match="full"):
+        await tried(iter([AWAY, AWAY, other, "done"]), Patience("repeated", only=(AWAY.code,)), 3)
+    assert trio.current_time() == 6
