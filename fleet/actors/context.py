@@ -55,7 +55,7 @@ WebhookReply = StateReply[webhook_state.State]
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """The outside world."""
+    """The ports of a Fleet: its ways to the outside world."""
 
     clock: Clock
     ids: Ids
@@ -177,7 +177,7 @@ class ActorRegistries(msgspec.Struct, frozen=True):
 
 
 class Context:
-    """All of it. `actors` is set once, by supervision.py, before the first actor runs.
+    """What the actors of one Fleet share. `actors` is set once, by supervision.py, before the first actor runs.
 
     `live` has what each host said last, `local` included (upkeep/host_records.py).
     """
@@ -229,7 +229,7 @@ class Context:
         keep_s = self.policy.keep_transcripts_s
         return None if keep_s is None else self.clock.now_ms() - int(keep_s * 1000)
 
-    def fresh(self) -> NewTurnIds:
+    def new_turn_ids(self) -> NewTurnIds:
         """Return ids for a turn that may start now."""
         return NewTurnIds(self.ids.opencode("msg"), self.ids.opencode("prt"))
 

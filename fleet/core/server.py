@@ -82,7 +82,7 @@ class TokenExpired(Event, frozen=True, kw_only=True):
 
 
 class RequestsRefused(Event, frozen=True, kw_only=True):
-    """So many requests were refused for lack of access since `since_ms`. `code` is the problem code.
+    """`count` requests were refused for lack of access since `since_ms`. `code` is the problem code.
 
     `actor` is the token or caller whose requests they were, None if it is unknown. `reason` is None where no token,
     link or cookie was refused, and in events of older servers.
@@ -105,7 +105,7 @@ class LoginLinkMade(Event, frozen=True, kw_only=True):
 
 
 class LoggedIn(Event, frozen=True, kw_only=True):
-    """So many logins under the token since `since_ms`. `expires_at_ms` is the end of the newest browser's login."""
+    """`count` logins under the token since `since_ms`. `expires_at_ms` is the end of the newest browser's login."""
 
     token: str
     by: LoginBy
@@ -115,7 +115,7 @@ class LoggedIn(Event, frozen=True, kw_only=True):
 
 
 class LoggedOut(Event, frozen=True, kw_only=True):
-    """So many browsers that were logged in under the token were logged out by their users since `since_ms`."""
+    """Users logged `count` browsers out, which were logged in under the token, since `since_ms`."""
 
     token: str
     count: int

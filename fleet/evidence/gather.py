@@ -46,7 +46,7 @@ def nameless(actor: str) -> str:
 
 
 class Gathering:
-    """The fold."""
+    """Folds the events of a session into its document."""
 
     def __init__(
         self,

@@ -134,7 +134,7 @@ class _TurnRecord:
 
 
 class TurnFold:
-    """The fold. `apply` takes the session's events, each once and in order."""
+    """Folds the events of a session into its turns. `apply` takes the session's events, each once and in order."""
 
     def __init__(self) -> None:
         self.position = 0

@@ -54,12 +54,12 @@ AT = 1_700_000_000_000
 """When everything in these tests happens, unless time matters."""
 
 
-def fresh(name: str = "p1") -> NewTurnIds:
+def new_ids(name: str = "p1") -> NewTurnIds:
     return NewTurnIds(f"msg_{name}", f"prt_{name}__")
 
 
 def submit(name: str = "p1", *, text: str = "do it", resume: bool = False, steer: bool = False) -> SubmitPrompt:
-    return SubmitPrompt(prompt_id=name, text=text, at_ms=AT, fresh=fresh(name), resume=resume, steer=steer)
+    return SubmitPrompt(prompt_id=name, text=text, at_ms=AT, new_ids=new_ids(name), resume=resume, steer=steer)
 
 
 def create(
@@ -210,7 +210,7 @@ def instance_ready(instance: str = "i1") -> ReportInstanceReady:
 
 
 def conversation_open(ids: str = "p1", *, restored: bool = False) -> ReportConversationOpen:
-    return ReportConversationOpen(opencode_id="ses_1", at_ms=AT, fresh=fresh(ids), restored=restored)
+    return ReportConversationOpen(opencode_id="ses_1", at_ms=AT, new_ids=new_ids(ids), restored=restored)
 
 
 def provision_failed(step: ProvisionStep, code: str = "git_failed") -> ReportProvisionFailed:
@@ -218,7 +218,7 @@ def provision_failed(step: ProvisionStep, code: str = "git_failed") -> ReportPro
 
 
 def turn_ended(number: int, outcome: TurnOutcome = "finished", ids: str = "next") -> ReportTurnEnded:
-    return ReportTurnEnded(number=number, outcome=outcome, evidence="three signs", at_ms=AT, fresh=fresh(ids))
+    return ReportTurnEnded(number=number, outcome=outcome, evidence="three signs", at_ms=AT, new_ids=new_ids(ids))
 
 
 def turn_failed(number: int) -> ReportTurnFailed:
@@ -226,7 +226,7 @@ def turn_failed(number: int) -> ReportTurnFailed:
 
 
 def settled(ids: str = "next") -> ReportSettled:
-    return ReportSettled(evidence="nothing runs", at_ms=AT, fresh=fresh(ids))
+    return ReportSettled(evidence="nothing runs", at_ms=AT, new_ids=new_ids(ids))
 
 
 def instance_ended(instance: str = "i1", *, orderly: bool = False, host_lost: bool = False) -> ReportInstanceEnded:

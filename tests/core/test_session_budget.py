@@ -35,7 +35,7 @@ SPENT_IN_ERROR: tuple[SessionEvent, ...] = (
 
 
 def set_budget(budget: Budget | None, ids: str = "x") -> SetBudget:
-    return SetBudget(budget=budget, at_ms=s.AT, fresh=s.fresh(ids))
+    return SetBudget(budget=budget, at_ms=s.AT, new_ids=s.new_ids(ids))
 
 
 def budget_set(budget: Budget | None) -> BudgetSet:
@@ -155,11 +155,11 @@ def test_budget_counts_dollars_minutes_and_tokens_of_all_kinds(budget: Budget, w
 def test_budget_counts_only_minutes_in_which_a_turn_runs() -> None:
     minute = 60_000
     ran = ReportTurnEnded(
-        number=1, outcome="finished", evidence="three signs", at_ms=s.AT + 2 * minute, fresh=s.fresh("x")
+        number=1, outcome="finished", evidence="three signs", at_ms=s.AT + 2 * minute, new_ids=s.new_ids("x")
     )
     story = given(SESSION, "s1", *s.ACTIVE).when(ran)
     assert story.state.running_ms == 2 * minute
-    later = SubmitPrompt(prompt_id="p2", text="more", at_ms=s.AT + 10 * minute, fresh=s.fresh("p2"))
+    later = SubmitPrompt(prompt_id="p2", text="more", at_ms=s.AT + 10 * minute, new_ids=s.new_ids("p2"))
     story = story.when(later).when(ReportTurnFailed(number=2, code="APIError", detail="no", at_ms=s.AT + 11 * minute))
     assert story.state.running_ms == 3 * minute
 

@@ -171,7 +171,9 @@ def test_a_prompt_that_waited_for_the_budget_has_its_own_callback() -> None:
     history = s.limited(budget, *s.ACTIVE, s.paid(1.0), s.accepted("p2"))
     story = child(*history).when(s.turn_ended(1))
     assert outcomes(story) == ["finished"]
-    story = story.when(SetBudget(budget=None, at_ms=s.AT, fresh=s.fresh("x"))).when(delivered(1)).when(s.turn_ended(2))
+    story = (
+        story.when(SetBudget(budget=None, at_ms=s.AT, new_ids=s.new_ids("x"))).when(delivered(1)).when(s.turn_ended(2))
+    )
     assert outcomes(story.pending("callback:2")) == ["finished"]
 
 

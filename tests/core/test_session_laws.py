@@ -89,13 +89,13 @@ orders: st.SearchStrategy[SessionCommand] = st.one_of(
     st.builds(s.submit, prompts, resume=st.booleans(), steer=st.booleans()),
     st.builds(WithdrawPrompt, prompt_id=prompts, at_ms=st.just(s.AT)),
     st.builds(EditPrompt, prompt_id=prompts, text=st.sampled_from(("do that", "")), at_ms=st.just(s.AT)),
-    st.builds(SteerPrompt, prompt_id=prompts, at_ms=st.just(s.AT), fresh=st.builds(s.fresh, ids)),
+    st.builds(SteerPrompt, prompt_id=prompts, at_ms=st.just(s.AT), new_ids=st.builds(s.new_ids, ids)),
     st.sampled_from(
         (AbortTurn(at_ms=s.AT), ResumeSession(at_ms=s.AT), ANEW, StopSession(at_ms=s.AT), SkipSetup(at_ms=s.AT))
     ),
     st.just(EditSession(at_ms=s.AT, title="Other")),
     st.builds(s.retire, st.sampled_from((s.AT, s.AT - 1))),
-    st.builds(SetBudget, budget=budgets, at_ms=st.just(s.AT), fresh=st.builds(s.fresh, ids)),
+    st.builds(SetBudget, budget=budgets, at_ms=st.just(s.AT), new_ids=st.builds(s.new_ids, ids)),
     st.builds(AnswerRequest, request_id=requests, answer=answers, at_ms=st.just(s.AT)),
     st.builds(ReadNotifications, numbers=st.none() | st.lists(numbers, max_size=2).map(tuple), at_ms=st.just(s.AT)),
 )
@@ -387,7 +387,7 @@ def test_session_can_work_again_from_every_reachable_state(data: st.DataObject) 
     """
     state, _ = walk(data, SESSION, commands, check)
     assume(state.phase != "erased")
-    room = SetBudget(budget=None, at_ms=s.AT, fresh=s.fresh("room"))
+    room = SetBudget(budget=None, at_ms=s.AT, new_ids=s.new_ids("room"))
     story: tuple[SessionCommand, ...] = (
         s.create(),
         ReportSessionStopped(evidence="over", at_ms=s.AT),

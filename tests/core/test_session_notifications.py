@@ -122,7 +122,7 @@ def test_a_late_report_of_a_delay_changes_nothing(history: tuple[SessionEvent, .
 
 @pytest.mark.parametrize("arguments", ["", "two words"])
 def test_command_of_opencode_is_a_prompt_whose_text_may_be_empty(arguments: str) -> None:
-    command = SubmitPrompt(prompt_id="p1", text=arguments, at_ms=s.AT, fresh=s.fresh(), command="review")
+    command = SubmitPrompt(prompt_id="p1", text=arguments, at_ms=s.AT, new_ids=s.new_ids(), command="review")
     story = given(SESSION, "s1", *s.IDLE).when(command)
     story = story.then(PromptAccepted(prompt_id="p1", text=arguments, at_ms=s.AT, command="review"), s.started(1, "p1"))
     (effect,) = story.pending("deliver:1:i1").effects
@@ -131,7 +131,7 @@ def test_command_of_opencode_is_a_prompt_whose_text_may_be_empty(arguments: str)
 
 
 def test_command_of_opencode_waits_in_the_queue_as_a_prompt_does() -> None:
-    command = SubmitPrompt(prompt_id="p2", text="", at_ms=s.AT, fresh=s.fresh(), command="review")
+    command = SubmitPrompt(prompt_id="p2", text="", at_ms=s.AT, new_ids=s.new_ids(), command="review")
     story = (
         given(SESSION, "s1", *s.ACTIVE)
         .when(command)

@@ -57,7 +57,7 @@ def test_parts_of_a_prompt_have_different_ids() -> None:
         prompt_id="p1",
         text="look",
         at_ms=s.AT,
-        fresh=s.fresh("p1"),
+        new_ids=s.new_ids("p1"),
         attachments=(PICTURE, PICTURE),
         agent="plan",
         model=Model("a", "b"),
@@ -158,7 +158,11 @@ def test_queue_of_prompts_has_a_limit_in_bytes() -> None:
         (s.submit(text="ä" * (PROMPT_TEXT_BYTES_MAX // 2 + 1)), "too_large", "text"),
         (
             SubmitPrompt(
-                prompt_id="p1", text="x", at_ms=s.AT, fresh=s.fresh(), attachments=(PICTURE,) * (ATTACHMENTS_MAX + 1)
+                prompt_id="p1",
+                text="x",
+                at_ms=s.AT,
+                new_ids=s.new_ids(),
+                attachments=(PICTURE,) * (ATTACHMENTS_MAX + 1),
             ),
             "invalid",
             "attachments",
@@ -173,7 +177,7 @@ def test_empty_or_oversized_prompt_is_refused(command: SubmitPrompt, code: str, 
 
 def test_prompt_may_have_only_attachments_up_to_the_limits() -> None:
     given(SESSION, "s1", *s.ACTIVE).when(
-        SubmitPrompt(prompt_id="p2", text="", at_ms=s.AT, fresh=s.fresh(), attachments=(PICTURE,) * ATTACHMENTS_MAX)
+        SubmitPrompt(prompt_id="p2", text="", at_ms=s.AT, new_ids=s.new_ids(), attachments=(PICTURE,) * ATTACHMENTS_MAX)
     ).then(PromptAccepted(prompt_id="p2", text="", at_ms=s.AT, attachments=(PICTURE,) * ATTACHMENTS_MAX)).when(
         s.submit("p3", text="x" * PROMPT_TEXT_BYTES_MAX)
     ).then(PromptAccepted(prompt_id="p3", text="x" * PROMPT_TEXT_BYTES_MAX, at_ms=s.AT))

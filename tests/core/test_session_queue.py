@@ -38,7 +38,7 @@ def edit(name: str = "p2", text: str = "do that") -> EditPrompt:
 
 
 def steer(name: str = "p2") -> SteerPrompt:
-    return SteerPrompt(prompt_id=name, at_ms=s.AT, fresh=s.fresh("s"))
+    return SteerPrompt(prompt_id=name, at_ms=s.AT, new_ids=s.new_ids("s"))
 
 
 def test_edited_prompt_keeps_its_place_in_the_queue() -> None:

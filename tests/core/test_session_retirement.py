@@ -179,7 +179,7 @@ def test_erased_session_rejects_every_command() -> None:
     commands: tuple[SessionCommand, ...] = (
         *(ERASE, s.submit(resume=True), ResumeSession(at_ms=s.AT), StopSession(at_ms=s.AT), AbortTurn(at_ms=s.AT)),
         *(
-            SetBudget(budget=None, at_ms=s.AT, fresh=s.fresh()),
+            SetBudget(budget=None, at_ms=s.AT, new_ids=s.new_ids()),
             ReadNotifications(numbers=None, at_ms=s.AT),
             s.retire(),
             s.workspace_ready(),

@@ -74,7 +74,7 @@ class Callbacks:
         context = self._context
         text = "\n".join((effect.text, *await self._details(session_id, effect.number)))
         prompt = SubmitPrompt(
-            prompt_id=name, text=text, at_ms=context.clock.now_ms(), fresh=context.fresh(), resume=resume
+            prompt_id=name, text=text, at_ms=context.clock.now_ms(), new_ids=context.new_turn_ids(), resume=resume
         )
         cause = cause_here(f"session:{session_id}")
         # Of what was ordered: it identifies a repetition, even if the text differs by then.

@@ -65,7 +65,7 @@ class Openings:
             self._context.connections.load(effect.instance_id, effect.directory)
             opencode_id = await self._restored.restore(session_id, effect, client)
             return ReportConversationOpen(
-                opencode_id=opencode_id, at_ms=self._now(), fresh=self._context.fresh(), restored=True
+                opencode_id=opencode_id, at_ms=self._now(), new_ids=self._context.new_turn_ids(), restored=True
             )
         if not effect.exists:
             opencode_id = await client.create_session(effect.opencode_id, effect.directory)
@@ -78,7 +78,7 @@ class Openings:
             else:
                 self._name_later(session_id, effect, opencode_id)
             return ReportConversationOpen(
-                opencode_id=opencode_id, at_ms=self._now(), fresh=self._context.fresh(), copied=copied
+                opencode_id=opencode_id, at_ms=self._now(), new_ids=self._context.new_turn_ids(), copied=copied
             )
         found = await client.read_session(effect.opencode_id)
         if found is None:
@@ -86,7 +86,9 @@ class Openings:
         if found.directory != effect.directory:  # the data directory, or the project, is elsewhere now
             host = self._context.host_of_instance(effect.instance_id).opencode
             await host.move_session(found, effect.directory)
-        return ReportConversationOpen(opencode_id=effect.opencode_id, at_ms=self._now(), fresh=self._context.fresh())
+        return ReportConversationOpen(
+            opencode_id=effect.opencode_id, at_ms=self._now(), new_ids=self._context.new_turn_ids()
+        )
 
     def _name_later(self, session_id: str, effect: OpenConversation, opencode_id: str) -> None:
         """Let OpenCode name the session, for which it loads the directory, while others can use the session already.

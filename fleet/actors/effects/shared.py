@@ -16,7 +16,7 @@ from fleet.projections.projections import Projections
 
 
 class SharedEffects(NamedTuple):
-    """One of each."""
+    """The shared effects, one object of each kind."""
 
     diffs: DiffEffects
     stored_responses: StoredResponses

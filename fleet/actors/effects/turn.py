@@ -261,7 +261,7 @@ class TurnEffects:
                 outcome=result.outcome,
                 evidence=result.detail,
                 at_ms=self._now(),
-                fresh=self._context.fresh(),
+                new_ids=self._context.new_turn_ids(),
                 moves=why_drained(self._context, effect.instance_id),
             )
         )
@@ -355,7 +355,7 @@ class TurnEffects:
             evidence = f"resumed; what OpenCode runs for this session is not known: {problem.detail}"
         state = self._context.views.sessions.get(session_id)
         self._live_events.of(session_id).next_turn = None if state is None else state.turns + 1
-        await report(ReportSettled(evidence=evidence, at_ms=self._now(), fresh=self._context.fresh()))
+        await report(ReportSettled(evidence=evidence, at_ms=self._now(), new_ids=self._context.new_turn_ids()))
 
 
 def _patience(event: str, session_id: str, *final: str) -> Patience:

@@ -53,7 +53,7 @@ def _is_needed(state: State, sessions: Sessions) -> bool:
 
 
 class Retention:
-    """Sweeps periodically. `run` fits a `ChildSpec`."""
+    """Erases sessions that ended too long ago, in periodic sweeps. `run` fits a `ChildSpec`."""
 
     def __init__(self, context: Context, end: End) -> None:
         self._context = context

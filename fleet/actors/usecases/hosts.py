@@ -31,7 +31,7 @@ class HostUseCases:
         return [self._view(each) for each in (known.host(LOCAL), *known.hosts.values())]
 
     def view(self, name: str) -> HostView:
-        """Return one of them. Raises `Rejected` host_not_found."""
+        """Return what is known of a host. Raises `Rejected` host_not_found."""
         known = self._context.known_hosts
         if name != LOCAL and name not in known.hosts:
             raise Rejected("host_not_found", f"this Fleet has never seen a host {name!r}")

@@ -176,7 +176,7 @@ class SessionUseCases:
             prompt_id=context.ids.uuid7(),
             text=prompt.text,
             at_ms=context.clock.now_ms(),
-            fresh=context.fresh(),
+            new_ids=context.new_turn_ids(),
             attachments=prompt.attachments,
             agent=prompt.agent,
             model=prompt.model,
@@ -200,7 +200,7 @@ class SessionUseCases:
     async def steer_prompt(self, any_id: str, prompt_id: str, caller: Caller) -> CommandResult:
         """Send a waiting prompt into the running turn."""
         session = self.session(any_id)
-        command = commands.SteerPrompt(prompt_id=prompt_id, at_ms=self._now(), fresh=self._context.fresh())
+        command = commands.SteerPrompt(prompt_id=prompt_id, at_ms=self._now(), new_ids=self._context.new_turn_ids())
         return await self._ask(session.id, command, caller)
 
     async def answer(self, any_id: str, request_id: str, answer: Answer, caller: Caller) -> CommandResult:
@@ -218,7 +218,7 @@ class SessionUseCases:
     async def set_budget(self, any_id: str, budget: Budget | None, caller: Caller) -> CommandResult:
         """Change or remove the session's budget."""
         session = self.session(any_id)
-        command = commands.SetBudget(budget=budget, at_ms=self._now(), fresh=self._context.fresh())
+        command = commands.SetBudget(budget=budget, at_ms=self._now(), new_ids=self._context.new_turn_ids())
         return await self._ask(session.id, command, caller)
 
     async def abort(self, any_id: str, caller: Caller) -> tuple[CommandResult, AbortOutcome]:

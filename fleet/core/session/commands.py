@@ -19,7 +19,7 @@ class SubmitPrompt(Command, frozen=True, kw_only=True):
 
     prompt_id: str
     text: str
-    fresh: NewTurnIds
+    new_ids: NewTurnIds
     attachments: tuple[Attachment, ...] = ()
     agent: str | None = None
     model: Model | None = None
@@ -60,7 +60,7 @@ class SteerPrompt(Command, frozen=True, kw_only=True):
     """Send a waiting prompt into the running turn."""
 
     prompt_id: str
-    fresh: NewTurnIds
+    new_ids: NewTurnIds
 
 
 class AbortTurn(Command, frozen=True, kw_only=True):
@@ -112,7 +112,7 @@ class SetBudget(Command, frozen=True, kw_only=True):
     """Change or remove the session's budget; if it is no longer used up, waiting prompts start."""
 
     budget: Budget | None
-    fresh: NewTurnIds
+    new_ids: NewTurnIds
 
 
 class AnswerRequest(Command, frozen=True, kw_only=True):

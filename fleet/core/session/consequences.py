@@ -30,16 +30,16 @@ FRESH_HINT: Final = 'resume the session with "fresh": true to begin a new conver
 
 
 def with_consequences(
-    events: Events, state: State, at_ms: int, fresh: NewTurnIds | None, moves: str | None = None
+    events: Events, state: State, at_ms: int, new_ids: NewTurnIds | None, moves: str | None = None
 ) -> Events:
-    """Return `events` and their consequences. Without `fresh` ids no turn can begin.
+    """Return `events` and their consequences. Without `new_ids` no turn can begin.
 
     With `moves`, the session leaves its host, for that reason, where its next turn would begin.
     """
     after = state
     for event in events:
         after = evolve(after, event)
-    more = _pause(after, at_ms) or _next_turn(after, at_ms, fresh)
+    more = _pause(after, at_ms) or _next_turn(after, at_ms, new_ids)
     starts = any(isinstance(event, TurnStarted) for event in more)
     if starts and moves is not None:
         more = moved(after, moves, at_ms)
@@ -102,13 +102,13 @@ def used_up(state: State, budget: Budget) -> str | None:
     return None
 
 
-def _next_turn(state: State, at_ms: int, fresh: NewTurnIds | None) -> Events:
+def _next_turn(state: State, at_ms: int, new_ids: NewTurnIds | None) -> Events:
     kept_back = state.queue.paused or state.usage.exceeded is not None
-    if fresh is None or not state.can_start_turn or kept_back or not state.queue.prompts:
+    if new_ids is None or not state.can_start_turn or kept_back or not state.queue.prompts:
         return ()
     prompt = state.queue.prompts[0]
-    message_id = prompt.message_id or fresh.message_id
-    parts = prompt.part_ids or fresh.part_ids(1 + len(prompt.attachments))
+    message_id = prompt.message_id or new_ids.message_id
+    parts = prompt.part_ids or new_ids.part_ids(1 + len(prompt.attachments))
     return (
         TurnStarted(
             number=state.turns + 1, prompt_id=prompt.prompt_id, message_id=message_id, part_ids=parts, at_ms=at_ms

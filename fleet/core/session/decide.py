@@ -106,18 +106,18 @@ def _submit(command: commands.SubmitPrompt, state: State) -> Events:
     if state.provisioning is not None:
         return (accepted,)
     if command.steer and why_not_steerable(state) is None:
-        parts = command.fresh.part_ids(1 + len(command.attachments))
+        parts = command.new_ids.part_ids(1 + len(command.attachments))
         steered = TurnSteered(
             number=state.turns,
             prompt_id=command.prompt_id,
-            message_id=command.fresh.message_id,
+            message_id=command.new_ids.message_id,
             part_ids=parts,
             at_ms=command.at_ms,
         )
         return (accepted, steered)
     if state.phase in ENDED or state.needs_resume:
         return (accepted, events.ResumeRequested(at_ms=command.at_ms))
-    return with_consequences((accepted,), state, command.at_ms, command.fresh)
+    return with_consequences((accepted,), state, command.at_ms, command.new_ids)
 
 
 def _has(prompt_id: str, state: State) -> bool:
@@ -222,7 +222,7 @@ def _set_budget(command: commands.SetBudget, state: State) -> Events:
     if command.budget == state.settings.budget:
         return ()
     return with_consequences(
-        (events.BudgetSet(budget=command.budget, at_ms=command.at_ms),), state, command.at_ms, command.fresh
+        (events.BudgetSet(budget=command.budget, at_ms=command.at_ms),), state, command.at_ms, command.new_ids
     )
 
 

@@ -107,12 +107,12 @@ def _steer(command: SteerPrompt, state: State) -> tuple[SessionEvent, ...]:
         raise Rejected("invalid", f"/{prompt.command} is a command, which runs as a turn of its own")
     if (reason := why_not_steerable(state)) is not None:
         raise Rejected("turn_not_steerable", reason, hint="it begins a turn when its time comes")
-    parts = command.fresh.part_ids(1 + len(prompt.attachments))
+    parts = command.new_ids.part_ids(1 + len(prompt.attachments))
     return (
         TurnSteered(
             number=state.turns,
             prompt_id=command.prompt_id,
-            message_id=command.fresh.message_id,
+            message_id=command.new_ids.message_id,
             part_ids=parts,
             at_ms=command.at_ms,
         ),

@@ -66,7 +66,7 @@ def _conversation_open(command: report_commands.ReportConversationOpen, state: S
         over = _left_behind(state, command.at_ms) if command.restored else ()
         return with_consequences((*over, resumed, *copied), state, command.at_ms, None)
     opened = session_events.ConversationOpened(opencode_id=command.opencode_id, at_ms=command.at_ms)
-    return with_consequences((opened, *copied), state, command.at_ms, command.fresh)
+    return with_consequences((opened, *copied), state, command.at_ms, command.new_ids)
 
 
 def _left_behind(state: State, at_ms: int) -> Events:
@@ -197,7 +197,7 @@ def _turn_ended(command: report_commands.ReportTurnEnded, state: State) -> Event
     ended = turn_events.TurnEnded(
         number=command.number, outcome=outcome, evidence=command.evidence, at_ms=command.at_ms
     )
-    return with_consequences((ended,), state, command.at_ms, command.fresh, command.moves)
+    return with_consequences((ended,), state, command.at_ms, command.new_ids, command.moves)
 
 
 def _turn_failed(command: report_commands.ReportTurnFailed, state: State) -> Events:
@@ -216,7 +216,7 @@ def _settled(command: report_commands.ReportSettled, state: State) -> Events:
         (session_events.SessionSettled(evidence=command.evidence, at_ms=command.at_ms),),
         state,
         command.at_ms,
-        command.fresh,
+        command.new_ids,
     )
 
 

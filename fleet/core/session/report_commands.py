@@ -58,7 +58,7 @@ class ReportConversationOpen(Command, frozen=True, kw_only=True):
     """
 
     opencode_id: str
-    fresh: NewTurnIds
+    new_ids: NewTurnIds
     copied: tuple[Message, ...] = ()
     restored: bool = False
 
@@ -152,7 +152,7 @@ class ReportTurnEnded(Command, frozen=True, kw_only=True):
     number: int
     outcome: TurnOutcome
     evidence: str
-    fresh: NewTurnIds
+    new_ids: NewTurnIds
     moves: str | None = None
 
 
@@ -168,7 +168,7 @@ class ReportSettled(Command, frozen=True, kw_only=True):
     """Nothing runs in OpenCode for this session."""
 
     evidence: str
-    fresh: NewTurnIds
+    new_ids: NewTurnIds
 
 
 class ReportInstanceEnded(Command, frozen=True, kw_only=True):
