@@ -1,6 +1,6 @@
 /** Whatever happens to a connection, nothing leaves it stuck. */
 import { expect, test } from "vitest";
-import { type Connection, type Happening, initial, type Order, step } from "../src/core/connection.ts";
+import { type Action, type Connection, type ConnectionEvent, initial, step } from "../src/core/connection.ts";
 import { random as randomFrom } from "./random.ts";
 
 const TICK_MS = 1_000;
@@ -10,13 +10,13 @@ class Machine {
   nowMs = 1_000_000;
   state: Connection = initial(this.nowMs);
 
-  happen(happening: Happening): readonly Order[] {
-    const [state, orders] = step(this.state, happening, this.nowMs, 0.5);
+  happen(event: ConnectionEvent): readonly Action[] {
+    const [state, orders] = step(this.state, event, this.nowMs, 0.5);
     this.state = state;
     return orders;
   }
 
-  tick(): readonly Order[] {
+  tick(): readonly Action[] {
     this.nowMs += TICK_MS;
     return this.happen({ type: "tick" });
   }
@@ -45,11 +45,11 @@ test("whatever happened, it is live soon after the server is there again", () =>
 });
 
 /** Something that can happen now, after some time. */
-function anything(random: () => number, machine: Machine): Happening {
+function anything(random: () => number, machine: Machine): ConnectionEvent {
   machine.nowMs += Math.floor(random() * 8_000);
   const { phase } = machine.state;
   const isOpen = phase === "behind" || phase === "live";
-  const can: readonly Happening[] = [
+  const can: readonly ConnectionEvent[] = [
     { type: "tick" },
     { type: "tick" },
     { type: "woke" },

@@ -1,20 +1,20 @@
 import { describe, expect, test } from "vitest";
 import {
   type Connection,
-  type Happening,
+  type ConnectionEvent,
   initial,
   PING_EVERY_MS,
   PONG_WITHIN_MS,
   step,
 } from "../src/core/connection.ts";
 
-/** Run a history of [at, happening] and return the last state with all orders. */
-function run(history: readonly (readonly [number, Happening["type"] | Happening])[]) {
+/** Run a history of [at, event] and return the last state with all orders. */
+function run(history: readonly (readonly [number, ConnectionEvent["type"] | ConnectionEvent])[]) {
   let state: Connection = initial(0);
   const orders: string[] = [];
   for (const [at, what] of history) {
-    const happening = typeof what === "string" ? ({ type: what } as Happening) : what;
-    const [next, more] = step(state, happening, at, 0.5);
+    const event = typeof what === "string" ? ({ type: what } as ConnectionEvent) : what;
+    const [next, more] = step(state, event, at, 0.5);
     state = next;
     orders.push(...more);
   }
@@ -33,7 +33,7 @@ describe("a connection", () => {
   });
 
   test("that is open and silent is pinged, and dead without an answer", () => {
-    const silent: [number, Happening["type"]][] = [
+    const silent: [number, ConnectionEvent["type"]][] = [
       [0, "opened"],
       [1, "caught-up"],
       [PING_EVERY_MS, "tick"],

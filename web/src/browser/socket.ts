@@ -1,5 +1,5 @@
 /** Carries out what the machine in `core/connection.ts` decides: one WebSocket, its pings, its reconnection. */
-import { type Connection, type Happening, initial, type Order, step } from "../core/connection.ts";
+import { type Action, type Connection, type ConnectionEvent, initial, step } from "../core/connection.ts";
 import type { ClientFrame, ServerFrame } from "../wire/types.ts";
 
 const TICK_MS = 1_000;
@@ -35,7 +35,7 @@ export class Socket {
 
   /** Connect, and stay connected until `stop`. */
   start(): void {
-    this.#timer = setInterval(() => this.#happen({ type: "tick" }), TICK_MS);
+    this.#timer = setInterval(() => this.#handle({ type: "tick" }), TICK_MS);
     for (const name of ["online", "pageshow"]) window.addEventListener(name, this.#woke);
     document.addEventListener("visibilitychange", this.#seen);
     this.#open();
@@ -58,30 +58,30 @@ export class Socket {
 
   /** All subscriptions have caught up, or one has to be fetched again. */
   caughtUp(isLive: boolean): void {
-    this.#happen({ type: isLive ? "caught-up" : "fell-behind" });
+    this.#handle({ type: isLive ? "caught-up" : "fell-behind" });
   }
 
   /** The server refused this browser. */
   denied(): void {
-    this.#happen({ type: "denied" });
+    this.#handle({ type: "denied" });
   }
 
-  readonly #woke = (): void => this.#happen({ type: "woke" });
+  readonly #woke = (): void => this.#handle({ type: "woke" });
   readonly #seen = (): void => {
-    if (document.visibilityState === "visible") this.#happen({ type: "woke" });
+    if (document.visibilityState === "visible") this.#handle({ type: "woke" });
   };
 
-  #happen(happening: Happening): void {
+  #handle(event: ConnectionEvent): void {
     const before = this.#state;
-    const [state, orders] = step(before, happening, Date.now(), Math.random());
+    const [state, actions] = step(before, event, Date.now(), Math.random());
     this.#state = state;
     if (before.phase !== state.phase || before.sinceMs !== state.sinceMs) this.#events.changed(state);
-    for (const order of orders) this.#carryOut(order);
+    for (const action of actions) this.#carryOut(action);
   }
 
-  #carryOut(order: Order): void {
-    if (order === "open") this.#open();
-    else if (order === "close") this.#drop();
+  #carryOut(action: Action): void {
+    if (action === "open") this.#open();
+    else if (action === "close") this.#drop();
     else this.#ping();
   }
 
@@ -98,19 +98,19 @@ export class Socket {
     socket.onopen = () => {
       if (socket !== this.#socket) return;
       opened = true;
-      this.#happen({ type: "opened" });
+      this.#handle({ type: "opened" });
       this.#events.opened();
     };
     socket.onmessage = message => {
       if (socket !== this.#socket) return;
-      this.#happen({ type: "heard" });
+      this.#handle({ type: "heard" });
       this.#events.frame(JSON.parse(message.data as string) as ServerFrame);
     };
     socket.onclose = closed => {
       if (socket !== this.#socket) return;
       this.#socket = null;
       this.#events.lost();
-      this.#happen({ type: "closed", code: closed.code });
+      this.#handle({ type: "closed", code: closed.code });
       if (!opened) void this.#askWhy();
     };
   }

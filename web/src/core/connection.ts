@@ -27,7 +27,7 @@ export type Connection = {
   readonly tickMs: number;
 };
 
-export type Happening =
+export type ConnectionEvent =
   | { readonly type: "opened" }
   | { readonly type: "heard" }
   | { readonly type: "caught-up" }
@@ -37,7 +37,7 @@ export type Happening =
   | { readonly type: "tick" }
   | { readonly type: "woke" };
 
-export type Order = "open" | "close" | "ping";
+export type Action = "open" | "close" | "ping";
 
 export const PING_EVERY_MS = 10_000;
 export const PONG_WITHIN_MS = 5_000;
@@ -66,11 +66,11 @@ export function initial(nowMs: number): Connection {
 /** Return the next state and the actions. `random` is in [0, 1). */
 export function step(
   state: Connection,
-  happening: Happening,
+  event: ConnectionEvent,
   nowMs: number,
   random: number,
-): readonly [Connection, readonly Order[]] {
-  switch (happening.type) {
+): readonly [Connection, readonly Action[]] {
+  switch (event.type) {
     case "opened":
       return [{ ...enter(state, "behind", nowMs), heardMs: nowMs, lostMs: null, pingMs: null, retryMs: null }, []];
     case "heard":
@@ -82,7 +82,7 @@ export function step(
     case "denied":
       return [{ ...enter(state, "denied", nowMs), retryMs: null, pingMs: null }, ["close"]];
     case "closed":
-      if (happening.code === POLICY_VIOLATION)
+      if (event.code === POLICY_VIOLATION)
         return [{ ...enter(state, "denied", nowMs), retryMs: null, pingMs: null }, []];
       return [lost(state, nowMs, random), []];
     case "woke":
@@ -92,7 +92,7 @@ export function step(
   }
 }
 
-function tick(state: Connection, nowMs: number, random: number): readonly [Connection, readonly Order[]] {
+function tick(state: Connection, nowMs: number, random: number): readonly [Connection, readonly Action[]] {
   const slept = nowMs - state.tickMs > SLEPT_MS;
   const ticked = { ...state, tickMs: nowMs };
   if (state.phase === "denied") return [ticked, []];
@@ -111,7 +111,7 @@ function tick(state: Connection, nowMs: number, random: number): readonly [Conne
 }
 
 /** The page may have slept: ask at once, or connect at once. */
-function woke(state: Connection, nowMs: number): readonly [Connection, readonly Order[]] {
+function woke(state: Connection, nowMs: number): readonly [Connection, readonly Action[]] {
   const awake = { ...state, tickMs: nowMs };
   if (state.phase === "denied") return [awake, []];
   if (state.phase === "connecting" && nowMs - state.sinceMs < FRESH_MS) return [awake, []];
