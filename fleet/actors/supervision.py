@@ -136,7 +136,7 @@ def _children(
 def _command_seconds() -> Histogram:
     return Histogram(
         "fleet_command_seconds",
-        "From a command's way into the mailbox to its answer: decided and durable, or refused",
+        "From a command's way into the mailbox to its reply: decided and durable, or refused",
         ("aggregate", "outcome"),
         registry=None,  # gateway/server/metrics.py collects it: several Fleets in one process do not meet
         buckets=COMMAND_BUCKETS_S,

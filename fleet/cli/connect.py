@@ -172,7 +172,7 @@ def finish(work: "Callable[[], Awaitable[int | None]]", address: str = "") -> in
         code = trio.run(work)
         sys.stdout.flush()
     except BaseException as error:
-        match _told(error):
+        match _innermost(error):
             case KeyboardInterrupt():
                 return ExitCode.INTERRUPTED
             case BrokenPipeError():
@@ -202,12 +202,12 @@ async def _with_client(
         return await work(fleet)
 
 
-def _told(error: BaseException) -> BaseException:
+def _innermost(error: BaseException) -> BaseException:
     """Return what nurseries have wrapped, where it is one error."""
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
-        told = [_told(each) for each in group.exceptions]
-        return next((each for each in told if isinstance(each, KeyboardInterrupt)), told[0])
+        found = [_innermost(each) for each in group.exceptions]
+        return next((each for each in found if isinstance(each, KeyboardInterrupt)), found[0])
     return error
 
 

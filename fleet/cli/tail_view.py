@@ -118,7 +118,7 @@ class StreamPrinter:
         body, part_id = data["body"], data["part_id"]
         if part_id in self._printed or self._roles.get(data["message_id"]) == "user":
             return []
-        lines = told_part(body)
+        lines = lines_of_part(body)
         if lines:
             self._printed.add(part_id)
         if not self._is_own(data.get("opencode_id", "")):
@@ -146,7 +146,7 @@ class _Growing:
         self.painted = ""
 
 
-def told_part(body: Data) -> list[Text]:
+def lines_of_part(body: Data) -> list[Text]:
     """Return the lines of a finished part; none where there is nothing to show."""
     if body.get("type") == "tool":
         return [_tool(body)]

@@ -74,7 +74,7 @@ async def follow_to_end(
         raise
 
 
-def tell_outcome(followed: "Followed", console: SafeConsole) -> int:
+def print_outcome(followed: "Followed", console: SafeConsole) -> int:
     """Print the session's state on one line, and return the exit code. The reason was printed before."""
     item = followed.item
     changed = item.changes

@@ -41,7 +41,7 @@ async def explain(
             _tell_event(steps, recorded, log)
             recorded = await _cause(log, recorded)
         else:
-            TurnStory(steps, log, blobs, await read_turn(log, started)).tell(recorded, file)
+            TurnStory(steps, log, blobs, await read_turn(log, started)).explain(recorded, file)
             recorded = await _tell_prompt(steps, log, started)
     return steps.all[:WHY_STEPS_MAX]
 

@@ -67,11 +67,11 @@ class ReasonSteps:
         self.told: set[int] = set()
         self.name = name
 
-    def add(self, kind: WhyKind, told: str, recorded: Recorded) -> None:
+    def add(self, kind: WhyKind, text: str, recorded: Recorded) -> None:
         """Explain an event."""
         if recorded.position not in self.told:
             self.told.add(recorded.position)
-            self.all.append(ReasonStep(kind, told, recorded))
+            self.all.append(ReasonStep(kind, text, recorded))
 
     def who(self, recorded: Recorded) -> str:
         """Return who caused the event, in words."""
@@ -96,7 +96,7 @@ class TurnStory:
         self._session = steps.name(turn.started.stream)
         self._directory = turn.directory
 
-    def tell(self, recorded: Recorded, file: str | None) -> None:
+    def explain(self, recorded: Recorded, file: str | None) -> None:
         """Explain this event of the turn; with `file`, the change of that file."""
         self._tell_effect(recorded, file)
         self._tell_process()
@@ -110,14 +110,14 @@ class TurnStory:
             case ChangesRecorded():
                 self._tell_changes(recorded, recorded.event)
             case TurnEnded() | TurnFailed():
-                self._tell_outcome(recorded)
+                self._add_outcome(recorded)
             case PartRecorded(body=body) if (call := self._turn.call(call_id_of(body))) is not None:
                 self._tell_call(call)
             case RequestOpened() | RequestAnswered() | RequestClosed():
                 self._tell_request(recorded, recorded.event.request_id)
             case AbortRequested(number=number):
-                told = f"{self._steps.who(recorded)} requested an abort of turn {number} of {self._session}"
-                self._steps.add("outcome", told, recorded)
+                text = f"{self._steps.who(recorded)} requested an abort of turn {number} of {self._session}"
+                self._steps.add("outcome", text, recorded)
             case _ if recorded.position != self._turn.started.position:
                 self._steps.add("event", self._short(sentence(recorded.type, recorded.event)), recorded)
             case _:
@@ -139,8 +139,8 @@ class TurnStory:
         files = [each.file for each in changed_files(event, self._blobs)]
         named = f": {_listed(files)}" if files else ""
         totals = event.turn_totals or event.totals
-        told = f"Turn {event.number} of {self._session} changed {_files(totals)}{named}{self._shared(event)}"
-        self._steps.add("change", told, recorded)
+        text = f"Turn {event.number} of {self._session} changed {_files(totals)}{named}{self._shared(event)}"
+        self._steps.add("change", text, recorded)
         for call in _newest([call for call in self._turn.calls if call.writes and not call.failed]):
             self._tell_call(call)
 
@@ -148,11 +148,11 @@ class TurnStory:
         others = [self._steps.name(f"session-{session_id}") for session_id in event.overlaps]
         return f"; the directory was shared with {_listed(others)}, which may have changed it" if others else ""
 
-    def _tell_outcome(self, recorded: Recorded) -> None:
-        told = f"{sentence(recorded.type, recorded.event)} ({self._session})"
+    def _add_outcome(self, recorded: Recorded) -> None:
+        text = f"{sentence(recorded.type, recorded.event)} ({self._session})"
         if isinstance(recorded.event, TurnEnded) and recorded.event.outcome == "interrupted":
-            told += f": {cut(recorded.event.evidence)}"
-        self._steps.add("outcome", told, recorded)
+            text += f": {cut(recorded.event.evidence)}"
+        self._steps.add("outcome", text, recorded)
         for ending in self._turn.endings:
             self._steps.add("outcome", self._ending_words(ending), ending)
         changes = self._turn.changes
@@ -180,10 +180,10 @@ class TurnStory:
         agent = "The agent" if starter is None else f"The sub-agent{f' {call.agent}' if call.agent else ''}"
         if reasons and all(why.position in self._steps.told for why, _ in reasons):
             note += "; the same rule applied"
-        told = f"{agent} {'failed to use' if call.failed else 'used'} the tool {call.words}{note}"
+        text = f"{agent} {'failed to use' if call.failed else 'used'} the tool {call.words}{note}"
         if call.failed and not reasons and (asked is None or not _rejected(asked)):
-            told += f": {cut(call.error)}"
-        self._steps.add("tool", self._short(told), call.recorded)
+            text += f": {cut(call.error)}"
+        self._steps.add("tool", self._short(text), call.recorded)
         if asked is not None:
             self._tell_asked(asked)
         for why, reason in reasons:
@@ -193,8 +193,8 @@ class TurnStory:
 
     def _tell_asked(self, asked: RecordedRequest) -> None:
         if asked.answered is not None:
-            told = f"{self._steps.who(asked.answered)} {decided_words(asked.answered.event.answer)}"
-            self._steps.add("permission", told, asked.answered)
+            text = f"{self._steps.who(asked.answered)} {decided_words(asked.answered.event.answer)}"
+            self._steps.add("permission", text, asked.answered)
         opened = asked.opened.event
         what = "asked for permission" if opened.kind == "permission" else "asked a question"
         self._steps.add("permission", self._short(f"OpenCode {what}: {asked_words(opened.body)}"), asked.opened)
@@ -252,8 +252,8 @@ class TurnStory:
         given = position_of(rule.cause)
         person = "a person" if given is None else self._steps.who(read_one(self._log, given))
         patterns = cut(", ".join(event.patterns))
-        told = f"OpenCode did not ask, because {person} had always allowed {event.permission} ({patterns})"
-        return f"{told} in this directory, until the process ends"
+        text = f"OpenCode did not ask, because {person} had always allowed {event.permission} ({patterns})"
+        return f"{text} in this directory, until the process ends"
 
     # ---------------------------------------------------------------------------------------------------- the process
 
@@ -266,12 +266,12 @@ class TurnStory:
         if spawned is None or ready is None:
             return
         version = f" {ready.event.endpoint.version}" if ready is not spawned and ready.event.endpoint.version else ""
-        told = f"The turn ran in OpenCode{version}, process {spawned.event.identity.pid}"
-        self._steps.add("process", f"{told}, which was ready at {rfc3339(ready.recorded_at_ms)}", ready)
+        text = f"The turn ran in OpenCode{version}, process {spawned.event.identity.pid}"
+        self._steps.add("process", f"{text}, which was ready at {rfc3339(ready.recorded_at_ms)}", ready)
 
-    def _short(self, told: str) -> str:
+    def _short(self, text: str) -> str:
         """Return the text with paths inside the session's directory relative to it."""
-        return told if self._directory is None else told.replace(f"{self._directory}/", "")
+        return text if self._directory is None else text.replace(f"{self._directory}/", "")
 
 
 def _grants(rule: PermissionAllowed | Erased, directory: str | None, permission: str, pattern: str) -> bool:

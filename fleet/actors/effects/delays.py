@@ -43,7 +43,7 @@ class Delays:
         self._context = context
         self._live_events = live_events
 
-    async def tell(
+    async def report_delay(
         self, session_id: str, client: OpenCode, effect: e.FollowTurn, report: ReportBack[SessionCommand]
     ) -> None:
         """Report why the running turn makes no progress, or that it does again, if that has changed."""

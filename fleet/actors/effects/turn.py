@@ -132,7 +132,7 @@ class TurnEffects:
             overdue = self._overdue(session_id, live)
         if overdue is None:
             await self._requests(session_id, client, effect, report)
-            await self._delays.tell(session_id, client, effect, report)
+            await self._delays.report_delay(session_id, client, effect, report)
             return None
         steered = self._steered(session_id, effect.number)
         await self.abort_until_idle(client, effect.opencode_id, effect.directory, twice=steered)

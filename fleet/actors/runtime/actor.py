@@ -135,7 +135,7 @@ class Actor(Generic[Command, Reply]):
 
     def _check_settled(self, message: Message[Command, Reply]) -> None:
         if not message.settled:
-            raise RuntimeError(f"{self.name} left {command_name(message.command)} without an answer")
+            raise RuntimeError(f"{self.name} left {command_name(message.command)} without a reply")
 
     def _refuse(self, message: Message[Command, Reply], problem: Problem) -> None:
         if message.told:

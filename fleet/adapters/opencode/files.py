@@ -93,7 +93,7 @@ class InstanceFiles:
         found = _ANNOUNCEMENT.search(self._head())
         return int(found[1]) if found else None
 
-    def tells_of_taken_port(self) -> bool:
+    def reports_taken_port(self) -> bool:
         """Whether the log says that OpenCode's port was in use."""
         return _PORT_TAKEN.search(self._head()) is not None
 

@@ -216,7 +216,7 @@ class LocalOpenCodeHost:
             while self._is_starting(instance_id, started):  # noqa: ASYNC110 - a log wakes no task
                 await trio.sleep(PROCESS_POLL_S)
         how = self._processes.exit(instance_id, started)
-        return how is not None and how.code == 1 and self._files(instance_id).tells_of_taken_port()
+        return how is not None and how.code == 1 and self._files(instance_id).reports_taken_port()
 
     def _is_starting(self, instance_id: str, started: ProcessIdentity) -> bool:
         return self._processes.exit(instance_id, started) is None and self._files(instance_id).announced_port() is None

@@ -115,7 +115,7 @@ async def fork(
 
 async def _made(fleet: "FleetClient", session: "Session", *, wait: bool, json: bool) -> int:
     from fleet.cli.sanitize import SafeConsole, json_of
-    from fleet.cli.wait import follow_to_end, tell_outcome
+    from fleet.cli.wait import follow_to_end, print_outcome
 
     errors = SafeConsole(file=sys.stderr)
     if not json:
@@ -134,7 +134,7 @@ async def _made(fleet: "FleetClient", session: "Session", *, wait: bool, json: b
         followed = await follow_to_end(fleet, session, events, errors, prompted=True)
     if json:
         print(json_of(followed.item))
-    return tell_outcome(followed, errors)
+    return print_outcome(followed, errors)
 
 
 def read_text(given: str | None) -> str | None:

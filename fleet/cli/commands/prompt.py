@@ -38,7 +38,7 @@ async def prompt(
     already, the command ends at once.
     """
     from fleet.cli.sanitize import SafeConsole, json_of
-    from fleet.cli.wait import follow_to_end, tell_outcome
+    from fleet.cli.wait import follow_to_end, print_outcome
 
     said, chosen = read_text(text) or "", model_of(model)
     attachments = [_attachment(file) for file in attach or ()]
@@ -60,7 +60,7 @@ async def prompt(
         followed = await follow_to_end(fleet, found, events, shown, prompted=True)
     if json:
         print(json_of(followed.item))
-    return tell_outcome(followed, shown)
+    return print_outcome(followed, shown)
 
 
 @connected

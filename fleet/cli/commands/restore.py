@@ -49,11 +49,11 @@ def restore(
     print(plain(f"It came from {done.origin}; {lost} recorded as lost."))
     if done.relocated:
         print(f"{counted(done.relocated, 'workspace has', 'workspaces have')} another place now.")
-    _tell_missing(done)
+    _print_missing(done)
     print(plain(f"Start it: fleet serve --data-dir {done.directory}"))
 
 
-def _tell_missing(done: "Restored") -> None:
+def _print_missing(done: "Restored") -> None:
     """Name the workspaces without a directory, and what helps."""
     from fleet.cli.sanitize import line_of
     from fleet.cli.show_view import counted

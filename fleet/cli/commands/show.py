@@ -123,9 +123,9 @@ def _said(message: dict[str, Any]) -> "list[Text]":
     from rich.text import Text
 
     from fleet.cli.sanitize import plain
-    from fleet.cli.tail_view import told_part
+    from fleet.cli.tail_view import lines_of_part
 
     if message["info"].get("role") == "user":
         texts = [str(part.get("text", "")) for part in message["parts"] if part.get("type") == "text"]
         return [Text(""), *(Text(f"> {line}", "bold") for text in texts for line in plain(text).strip().splitlines())]
-    return [line for part in message["parts"] for line in told_part(part)]
+    return [line for part in message["parts"] for line in lines_of_part(part)]

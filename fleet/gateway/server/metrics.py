@@ -42,7 +42,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._request_seconds = Histogram(
             "fleet_http_request_seconds",
-            "From a request's arrival to the head of its answer",
+            "From a request's arrival to the head of its response",
             ("method", "route", "status"),
             registry=self.registry,
             buckets=REQUEST_BUCKETS_S,
@@ -50,7 +50,7 @@ class Metrics:
         self._observed: dict[tuple[str, str, str], Histogram] = {}  # what `labels` gives, which takes its time
         self._refusals = Counter(
             "fleet_http_refusals",
-            "Answers that say what was wrong, by the problem's code",
+            "Responses with a problem, by its code",
             ("code",),
             registry=self.registry,
         )

@@ -43,7 +43,7 @@ def replay(
             head = log.reader.head()
             position = head if to is None else await position_at(log.times, to, head, "to")
             found = [each for each in _findings(log, data_dir, position, projection) if each is not None]
-            return _tell(found, json=json)
+            return _print(found, json=json)
 
     raise typer.Exit(finish(read))
 
@@ -72,7 +72,7 @@ def _findings(log: "LocalLog", data_dir: Path, to: int, only: str | None) -> "It
             yield from replay_index(log.reader, data_dir / "views", Path(scratch), to)
 
 
-def _tell(findings: "list[Finding]", *, json: bool) -> int:
+def _print(findings: "list[Finding]", *, json: bool) -> int:
     from fleet.cli.sanitize import json_of, plain
     from fleet.projections.replay import Compared, Parted
 

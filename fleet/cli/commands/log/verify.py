@@ -49,7 +49,7 @@ def verify(
     """
     heads, expected = _read_anchors(anchor), _parse(expect or ())
     if export is not None and data_dir is None:
-        raise typer.Exit(_tell_export(_proved(export, heads, expected), heads, json=json))
+        raise typer.Exit(_print_export(_proved(export, heads, expected), heads, json=json))
 
     async def prove(source: "LogSource") -> int:
         return await _prove_log(source, heads, expected, chain=chain, json=json)
@@ -151,7 +151,7 @@ def _erasure_line(erased: "ErasedStreamItem") -> str:
     )
 
 
-def _tell_export(report: "ExportReport", heads: "list[SignedHead]", *, json: bool) -> int:
+def _print_export(report: "ExportReport", heads: "list[SignedHead]", *, json: bool) -> int:
     from fleet.cli.sanitize import json_of, plain
     from fleet.core.times import rfc3339
     from fleet.gateway.items.log import erased_stream_item
