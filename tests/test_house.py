@@ -296,6 +296,16 @@ def test_one_package_knows_the_internals_of_hypercorn() -> None:
     assert found == []
 
 
+def test_routes_read_of_a_request_what_they_declare() -> None:
+    """The page has no endpoints: it is the only one that the framework gives the request of the task."""
+    found = [
+        name
+        for name in modules("fleet/gateway/routes", "fleet/gateway/live")
+        if re.search(r"^from quart import .*\brequest\b", text(name), re.MULTILINE)
+    ]
+    assert found == ["fleet/gateway/routes/page.py"]
+
+
 def test_set_up_can_be_read_by_a_python_that_is_too_old() -> None:
     ast.parse(text("tools/setup.py"), feature_version=(3, 6))
 

@@ -8,6 +8,7 @@ A route is a function of a module. The names and types of its parameters say wha
     a `Query`, a `Body`, a `Body | None`    the query, the body, the body if there is one, decoded
     `Moment | None`                         the moment that the query asks for with `at`
     `Caller`, `Visitor`                     who asks: as the log names it, and as the guard admitted it
+    `Request`                               the request itself, for what no other parameter gives: cookies, the scheme
     the name of a header, in lower case     that header, None where the request has none
     any other type                          the part of the server of this type: `Fleet`, `SessionItems`, `Guard`
 
@@ -18,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import NoneType
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
-from quart import Response
+from quart import Request, Response
 from quart.globals import request_ctx
 
 from fleet.actors.caller import Caller
@@ -114,6 +115,8 @@ class Route(NamedTuple):
                     given[names[Caller]] = caller
             if Visitor in names:
                 given[names[Visitor]] = visit_of(request).visitor
+            if Request in names:
+                given[names[Request]] = request
             return await function(**given)
 
         return view
@@ -190,7 +193,7 @@ def _parameters(function: Function, path: str) -> Parameters:
             more["query"] = inner
         elif inner is Moment:
             names[Moment] = name
-        elif kind in (Session, Caller, Visitor):
+        elif kind in (Session, Caller, Visitor, Request):
             names[kind] = name
         else:
             parts[name] = kind

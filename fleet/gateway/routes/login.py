@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 import structlog
-from quart import Response, request
+from quart import Request, Response
 
 from fleet.actors.caller import Caller
 from fleet.actors.fleet import Fleet
@@ -68,7 +68,7 @@ endpoint = Endpoints("", "access")
 
 
 @endpoint(f"GET {LOGIN_PATH}", gives=LOGIN, refuses=("link_invalid",))
-async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) -> Response:
+async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery, request: Request) -> Response:
     """Exchange the code of a one-time link for a cookie, and redirect to the page.
 
     `fleet token link` creates a link. It works once, within ten minutes, and not from another site; HEAD does not
@@ -80,22 +80,22 @@ async def log_in(fleet: Fleet, guard: Guard, build: Build, query: LoginQuery) ->
     if request.method == "HEAD":  # a preview or scanner of links: its code was not tried
         raise Rejected("link_invalid", "HEAD does not log in")
     now_ms = fleet.context.clock.now_ms()
-    cookie = await _redeem(guard, now_ms, query.code)
+    cookie = await _redeem(guard, now_ms, query.code, request)
     if cookie is None:
         _note_refusal(fleet, guard, now_ms, query.code)
-        return _not_good(build)
+        return _refusal(build, request)
     _log.info("logged_in", token_name=cookie.token)
     ends_at_ms = now_ms + cookie.lifetime_s * 1000
     login = LoggedIn(token=cookie.token, by="link", count=1, since_ms=now_ms, expires_at_ms=ends_at_ms, at_ms=now_ms)
     await fleet.records.note_repeated(login, Cause(f"token:{cookie.token}"))
     onwards = _HOME if query.next is None or not is_own_path(query.next) else quote(query.next, safe=_KEPT)
     response = Response(b"", 303, headers={"Location": onwards})
-    _set_cookie(response, cookie.text, cookie.lifetime_s)
+    _set_cookie(response, request, cookie.text, cookie.lifetime_s)
     return response
 
 
 @endpoint(f"POST {LOGOUT_PATH}", gives=LOGOUT, tells_secret=True)
-async def log_out(fleet: Fleet, guard: Guard, visitor: Visitor, caller: Caller) -> Response:
+async def log_out(fleet: Fleet, guard: Guard, visitor: Visitor, caller: Caller, request: Request) -> Response:
     """Log this browser out: its cookie is deleted in the browser and on the server.
 
     Its token stays valid; other browsers stay logged in.
@@ -108,7 +108,7 @@ async def log_out(fleet: Fleet, guard: Guard, visitor: Visitor, caller: Caller) 
             logout = LoggedOut(token=token, count=1, since_ms=now_ms, at_ms=now_ms)
             await fleet.records.note_repeated(logout, caller.cause)
     response = Response(b"", 204)
-    _set_cookie(response, "", 0)
+    _set_cookie(response, request, "", 0)
     return response
 
 
@@ -129,7 +129,7 @@ def is_own_path(address: str) -> bool:
     return address.startswith("/") and "//" not in address and "\\" not in address and address.isprintable()
 
 
-def _not_good(build: Build) -> Response:
+def _refusal(build: Build, request: Request) -> Response:
     """Refuse a code: for a program as a problem, for a person by the page, which says how to make another link."""
     too_often = visit_of(request).peer.failed()
     if too_often is not None:
@@ -149,7 +149,7 @@ def _note_refusal(fleet: Fleet, guard: Guard, now_ms: int, code: str) -> None:
     fleet.records.refused("login", "link_invalid", actor, refused_secret(proof, now_ms))
 
 
-async def _redeem(guard: Guard, now_ms: int, code: str) -> Cookie | None:
+async def _redeem(guard: Guard, now_ms: int, code: str, request: Request) -> Cookie | None:
     if guard.tokens is None:
         return None
     old = request.cookies.get(cookie_name(request.headers.get("Host", "")), "")
@@ -157,7 +157,7 @@ async def _redeem(guard: Guard, now_ms: int, code: str) -> Cookie | None:
     return await guard.tokens.change_in_task(change)
 
 
-def _set_cookie(response: Response, text: str, seconds: int) -> None:
+def _set_cookie(response: Response, request: Request, text: str, seconds: int) -> None:
     # A header of the client can only make it stricter: such a cookie goes over TLS alone.
     secure = request.scheme == "https" or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
     response.set_cookie(
