@@ -1,4 +1,4 @@
-"""Counts what is read between two checkpoints: what one task does without a pause for others, whatever its speed."""
+"""Counts what is read between two checkpoints: what one task does without a pause for others, at every speed."""
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager

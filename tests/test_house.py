@@ -257,7 +257,8 @@ def test_phrases_that_are_not_used() -> None:
     ours = [name for name in tracked() if not name.startswith(("web/src/wire/api.ts", "web/src/wire/events.ts"))]
     pages = [name for name in ours if name.endswith(".md") or re.match(r"web/src/.*\.(tsx?|css)", name)]
     banned = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
-    found = {name: banned.findall(without_code(prose(name))) for name in (*pages, *modules("fleet", "tools", "bench"))}
+    sources = modules("fleet", "tools", "bench", "tests")
+    found = {name: banned.findall(without_code(prose(name))) for name in (*pages, *sources)}
     assert {name: [f"{hit}: {PHRASES[hit.lower()]}" for hit in hits] for name, hits in found.items() if hits} == {}
 
 

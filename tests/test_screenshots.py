@@ -1,4 +1,4 @@
-"""The pictures of the dashboard: what their sessions are told can be played, and they are there and small."""
+"""The pictures of the dashboard: their prompts can be played, and they are there and small."""
 
 import re
 import subprocess

@@ -46,7 +46,7 @@ class AskedRequest(msgspec.Struct):
     def close(self, why: str) -> None:
         """Note why it ended without a decision, unless it has ended already."""
         if self.answer is None and not self.closed:
-            self.closed = f"Nobody decided: {why}"
+            self.closed = f"No one decided: {why}"
 
 
 def slim_request(body: msgspec.Raw) -> msgspec.Raw:

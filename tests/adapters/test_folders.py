@@ -1,4 +1,4 @@
-"""Browsing directories: inside of the roots only, whatever symlinks say."""
+"""Browsing directories: inside of the roots only, with every kind of symlink."""
 
 import os
 import subprocess

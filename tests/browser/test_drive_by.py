@@ -1,7 +1,7 @@
 """A foreign page in a real browser: it reads nothing of Fleet, changes nothing, and cannot tell it is there.
 
-The page tries whatever a page can. The same page is set on a server without a guard first: what it tries does arrive
-there, so that silence means that Fleet refused.
+The page tries everything that a page can. The same page is set on a server without a guard first: what it tries does
+arrive there, so that silence means that Fleet refused.
 """
 
 from collections.abc import Generator

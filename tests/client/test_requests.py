@@ -1,4 +1,4 @@
-"""Requests of the client: what it sends arrives once, whatever happens to the line, and what goes wrong has a type."""
+"""Requests of the client: what it sends arrives once, over lost connections too, and what goes wrong has a type."""
 
 import errno
 import os

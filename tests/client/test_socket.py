@@ -1,4 +1,4 @@
-"""The client's WebSocket: many streams on one connection, each of them whole, whatever happens to it."""
+"""The client's WebSocket: many streams on one connection, each of them whole, over lost connections too."""
 
 import random
 from pathlib import Path

@@ -167,7 +167,7 @@ def _diff(path: str, before: Content | None, after: Content | None, old: str | N
 
 
 def by_path(of: Manifest) -> dict[str, tuple[Content | None, Content | None]]:
-    """Return what a manifest says of each path, first and last, whatever it calls a rename."""
+    """Return what a manifest says of each path, first and last, also of renames."""
     found: dict[str, tuple[Content | None, Content | None]] = {}
     for file in of.files:
         before = None if file.before is None else (file.before, file.mode_before or "")

@@ -1,4 +1,4 @@
-"""What a session does or said last: one short line, whatever OpenCode sends; and what its context holds."""
+"""What a session does or said last: one short line for everything that OpenCode sends; and what its context holds."""
 
 import msgspec
 import pytest

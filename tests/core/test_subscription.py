@@ -1,4 +1,4 @@
-"""The law of subscriptions: each event beyond the cursor once and in order, whatever comes when."""
+"""The law of subscriptions: each event beyond the cursor once and in order, at all times."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""A real `fleet serve` for tests: its own data, home and port, the rehearsal model, and an end whatever happens."""
+"""A real `fleet serve` for tests: its own data, home and port, the rehearsal model, and an end in every case."""
 
 import json
 import os
@@ -145,7 +145,7 @@ class Server:
         return self.process.wait(PATIENCE_S)
 
     def close(self) -> None:
-        """End everything that was started here, in whatever state it is."""
+        """End everything that was started here, in every state."""
         http: httpx.Client | None = getattr(self, "http", None)
         if http is not None:
             http.close()

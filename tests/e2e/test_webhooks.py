@@ -1,4 +1,4 @@
-"""A real receiver is told what a real session did, over kill -9 of the server."""
+"""A real receiver gets what a real session did, over kill -9 of the server."""
 
 import json
 import signal

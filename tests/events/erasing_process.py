@@ -21,7 +21,7 @@ async def erase(path: Path, stream: str) -> None:
             print(reached.position, flush=True)
             return reached
 
-        log._writer.erase = erase_and_tell  # type: ignore[method-assign] # nothing public tells of a page
+        log._writer.erase = erase_and_tell  # type: ignore[method-assign] # nothing public reports a page
         await log.erase(stream)
 
 

@@ -1,4 +1,4 @@
-"""Exported lines prove themselves, and whoever changes one is found."""
+"""Exported lines prove themselves, and every change of one is found."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Redaction of exports: what a rule names is taken out, whatever the data looks like."""
+"""Redaction of exports: what a rule names is taken out of all kinds of data."""
 
 import json
 from typing import Any

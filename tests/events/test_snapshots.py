@@ -1,4 +1,4 @@
-"""How a state is stored: whatever it holds, it is."""
+"""Every state can be stored and is read back equal."""
 
 import msgspec
 from hypothesis import given

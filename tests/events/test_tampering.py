@@ -1,4 +1,4 @@
-"""Whatever is changed in a data directory, it is found, or it is not used."""
+"""Every change in a data directory is found, or what was changed is not used."""
 
 import shutil
 from collections.abc import Callable

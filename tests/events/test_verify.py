@@ -1,4 +1,4 @@
-"""Whatever is changed in a log, verification finds it."""
+"""Verification finds every change in a log."""
 
 from collections.abc import Callable
 

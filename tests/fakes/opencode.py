@@ -151,7 +151,7 @@ class FakeOpenCodeWorld:
         self.boot += 1
 
     def set_online(self, *, online: bool) -> None:
-        """Say whether the head reaches this machine. What happens meanwhile is told when it does again, if soon."""
+        """Say whether the head reaches this machine. What happens meanwhile is reported when it does again, if soon."""
         if online and not self.online:
             self._back_online.set()
             self._back_online = trio.Event()

@@ -1,8 +1,8 @@
-"""A whole Fleet on fakes behind its HTTP door: what the tests of the gateway knock at.
+"""A whole Fleet on fakes behind its gateway, for tests that send it requests.
 
 `Machine` is what a restart leaves: the log's disk, the repositories, OpenCode's processes. `Door` is one running Fleet;
-`knock` goes through the framework's test client and holds the answer to openapi.json, `listen` serves on a real port
-for streams. Time is virtual.
+`knock` sends a request through the framework's test client and holds the response to openapi.json, `listen` serves on a
+real port for streams. Time is virtual.
 """
 
 import socket

@@ -1,4 +1,4 @@
-"""A WebSocket's client that sends what it is told, right or wrong, octet by octet, and says what came back."""
+"""A WebSocket's client that sends given octets, right or wrong, one by one, and says what came back."""
 
 import struct
 from collections.abc import AsyncGenerator, Sequence

@@ -80,7 +80,7 @@ async def test_a_message_that_is_tried_again_after_a_restart_is_what_it_was(mach
 
 
 async def test_effects_after_a_restart_have_the_id_of_their_request(machine: Machine) -> None:
-    """What is left undone then is done because of what ordered it, and not because of whatever happened last."""
+    """What is left undone then is done because of what ordered it, and not because of what happened last."""
     async with machine.fleet() as door:
         parent = await door.session()
         order = {"directory": PLAIN, "onComplete": {"notifySessionId": parent["id"]}}

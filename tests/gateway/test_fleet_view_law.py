@@ -1,4 +1,4 @@
-"""The law of the fleet view: what a reader holds is what REST lists, whatever happens and wherever it is cut off."""
+"""The law of the fleet view: what a reader holds is what REST lists, after all events and wherever it is cut off."""
 
 from random import Random
 
@@ -13,7 +13,7 @@ WORDS = ("Hello", "turn:3", "fail", "ask", "question", "bash:1", "hang", "task L
 
 
 class Life:
-    """Does whatever may happen to sessions, by one seed."""
+    """Does everything that may happen to sessions, by one seed."""
 
     def __init__(self, door: Door, random: Random) -> None:
         self.door = door
@@ -60,7 +60,7 @@ class Life:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_a_reader_of_the_fleet_view_holds_what_rest_lists(machine: Machine, seed: int) -> None:
-    """Whatever happens, wherever the reader is cut off and comes back, and over restarts of the server."""
+    """After all events, wherever the reader is cut off and comes back, and over restarts of the server."""
     random, reader = Random(seed), Reader()
     for _ in range(2):
         async with machine.fleet(killed=random.random() < 0.5) as door, door.listen() as port:

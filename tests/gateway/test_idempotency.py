@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request again gives the first answer again, whatever happened in between."""
+"""`Idempotency-Key`: the same request again gets the first response again, after all that may happen in between."""
 
 from typing import Any
 

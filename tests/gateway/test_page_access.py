@@ -77,7 +77,7 @@ async def test_methods_that_do_not_read_need_a_token_on_the_page_too(locked: Doo
 
 
 async def test_page_contains_no_data_of_this_fleet(locked: Door) -> None:
-    """The same bytes for a session that is there, one that is not, and whoever asks."""
+    """The same bytes for a session that is there, for one that is not, and for every caller."""
     item = await Door(locked.fleet).session(PLAIN, title="A secret title")
     bodies = {
         (await locked.knock("GET", f"/s/{session_id}", **headers)).body

@@ -1,4 +1,4 @@
-"""What lists say with `at`: the same as they said when the log ended there, whatever happened before and since."""
+"""What lists say with `at`: the same as they said when the log ended there, after all that happened since."""
 
 from random import Random
 from typing import Any

@@ -1,4 +1,4 @@
-"""Schemathesis sends requests to the gateway with whatever openapi.json allows, and with what it does not.
+"""Schemathesis sends requests to the gateway with everything that openapi.json allows, and with what it does not.
 
 Each answer has to be documented, with its status, media type, headers and body; none may be a 5xx; what is wrong has to
 be refused. The gateway stands before fakes, on real time. `make fuzz` does the same for longer: FLEET_FUZZ_EXAMPLES

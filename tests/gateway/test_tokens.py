@@ -226,7 +226,7 @@ async def test_this_machines_user_is_admitted_by_the_data_directory(
     ],
 )
 async def test_websockets_follow_the_same_rules_of_access(locked: Door, keys: Keys, headers: str, status: int) -> None:
-    """An address without a WebSocket: who passes is told so."""
+    """An address without a WebSocket: a client that may pass gets that response."""
     token = keys.new("me")
     host = "" if headers.startswith("Host") else "Host: localhost\r\n"
     upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

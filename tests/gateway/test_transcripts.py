@@ -105,7 +105,7 @@ async def test_a_message_is_read_with_those_around_it(door: Door) -> None:
 
 
 async def test_a_transcript_as_it_was_has_the_messages_and_parts_of_then(door: Door) -> None:
-    """It is told from the same fold as the newest one, and equals what was read then."""
+    """It comes from the same fold as the newest one, and equals what was read then."""
     item = await door.session()
     seen: dict[int, Any] = {}
     await door.knock("POST", f"{path_of(item)}/prompt", {"text": "turn:4"})

@@ -1,4 +1,4 @@
-"""Point 10 of the dashboard: whatever becomes of the network and the server, the page repairs itself and shows what is.
+"""Point 10 of the dashboard: after each failure of network and server, the page repairs itself and shows what is.
 
 A seed breaks the connections between the page and a server that is killed and started again, while its sessions work.
 The page is loaded once. No other seed may fail either: `FLEET_PAGE_SEED` sets one.
@@ -83,7 +83,7 @@ class Stage:
         self.server.end(signal.SIGKILL)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Ask until there is an answer, whatever becomes of the server meanwhile."""
+        """Ask until there is an answer, over restarts of the server."""
         with httpx.Client(timeout=PATIENCE_S, trust_env=False) as http:
 
             def answer() -> httpx.Response | None:

@@ -48,7 +48,7 @@ OPENED: list["Kept"] = []
 
 
 @pytest.fixture(autouse=True)
-def _closed() -> Generator[None]:  # a database that nobody closes is a warning since Python 3.13
+def _closed() -> Generator[None]:  # a database that is not closed is a warning since Python 3.13
     yield
     for each in OPENED:
         each.store.close()

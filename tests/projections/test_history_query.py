@@ -1,4 +1,4 @@
-"""Whatever a person types is a search; times are what people and programs write."""
+"""Everything that a person types is a search; times are what people and programs write."""
 
 import pytest
 from hypothesis import given

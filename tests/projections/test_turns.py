@@ -1,4 +1,4 @@
-"""The turns of a session, from whatever may happen to it: what they cost together, and what they were at any moment."""
+"""The turns of a session, after all that may happen: what they cost together, and what they were at any moment."""
 
 from contextlib import closing
 

@@ -1,7 +1,7 @@
 """A repository that came from a stranger, `.git` and all: nothing that it names is run, and nothing beside it is read.
 
-Its configuration names a program in every place that git knows. Each would leave its name in a directory; whatever
-Fleet does with the repository, the directory stays empty. What the user's own configuration names still runs.
+Its configuration names a program in every place that git knows. Each would leave its name in a directory, which stays
+empty after everything that Fleet does with the repository. What the user's own configuration names still runs.
 """
 
 import os

@@ -40,8 +40,8 @@ class Evidence:
     """Everything there is to be seen.
 
     `replies` are the states that the sessions' actors answer with, `found` the statuses that the history shows,
-    `transcripts` what each session shows of its own conversation, `unlogged` the bugs that no line of the log tells
-    of, `crowds` what was said when there were more processes than there may be, `got` what the receiver of webhooks
+    `transcripts` what each session shows of its own conversation, `unlogged` the bugs that no line of the log
+    reports, `crowds` what was said when there were more processes than there may be, `got` what the webhooks' receiver
     got, `ran` the set-ups and teardowns that were started. `machines` are the server's and all others, which
     `world` and `directories` have together; `left_slots` is the room that was reserved when all sessions were
     stopped, `unreported` says of which finished turns the head lacked the work.

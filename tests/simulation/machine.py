@@ -49,7 +49,7 @@ Answer = TypeVar("Answer")
 
 
 class AfterSteps(trio.abc.Instrument):
-    """Calls `act` once, before the n-th step from now of whatever task: between any two steps."""
+    """Calls `act` once, before the n-th step from now of any task: between any two steps."""
 
     def __init__(self, steps: int, act: Callable[[], None]) -> None:
         self._left = steps
@@ -290,7 +290,7 @@ class Machine:
         return list(self.cluster.machines.values())
 
     def living(self) -> list[FakeProcess]:
-        """All processes that live, on whatever machine."""
+        """All processes that live, on all machines."""
         return [process for machine in self.machines for process in machine.world.living()]
 
     def machine_at(self, directory: str) -> FakeMachine:

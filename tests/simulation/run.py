@@ -232,7 +232,7 @@ class _Run:
         raise Failure(self._seed, [f"not settled after {SETTLE_S:.0f} s: {unfinished}"], await self._evidence())
 
     async def _probe(self) -> None:
-        """Prompt some sessions, whatever became of them; what failed or waits before the prompt gets out of its way."""
+        """Prompt some sessions in all states; what failed or waits before the prompt gets out of its way."""
         sessions = list((await self._machine.fleet()).fleet.views.sessions)
         chosen = self._random.sample(sessions, min(PROBES, len(sessions)))
         for _ in range(PROBE_ATTEMPTS):

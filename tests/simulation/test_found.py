@@ -114,7 +114,7 @@ async def test_a_stop_that_a_crash_cut_short_is_finished(autojump_clock: MockClo
 async def test_a_session_that_is_stopped_while_its_instance_starts_does_not_keep_it(
     autojump_clock: MockClock,
 ) -> None:
-    """It was attached already, nobody knew, and the process lived on for nobody."""
+    """It was attached already, which no one knew, and its process ran on without a session."""
     async with running() as machine:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(create_in_vain, machine)

@@ -272,7 +272,7 @@ class Supervisor:
             self._forget(child, error)
         elif not self._ready:
             self._leave(error or UnexpectedEnd(f"{child.spec.name} ended while {self.name} was starting"))
-        elif self._permit(child, error or UnexpectedEnd(f"{child.spec.name} ended though nobody asked it to")):
+        elif self._permit(child, error or UnexpectedEnd(f"{child.spec.name} ended without a request to stop")):
             self._revive(child)
 
     def _permit(self, child: Child, error: Exception) -> bool:

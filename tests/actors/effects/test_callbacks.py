@@ -1,4 +1,4 @@
-"""Children and their parents: every outcome is told once, in order, whatever becomes of either side."""
+"""Children and their parents: the parent gets every outcome once and in order, also after crashes of either side."""
 
 from typing import Any
 

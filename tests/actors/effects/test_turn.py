@@ -11,7 +11,7 @@ from tests.gateway.door import Door, Machine
 
 
 def tools(door: Door, item: dict[str, Any]) -> list[str]:
-    """Return OpenCode's JSON of the tools that run as far as a reader who comes now is told."""
+    """Return OpenCode's JSON of the running tools, as a new reader gets it."""
     parts = door.fleet.context.inflight.snapshot(frozenset((item["id"],)))[item["id"]]
     return [bytes(part.body).decode() for part in parts if part.type == "tool" and part.body is not None]
 

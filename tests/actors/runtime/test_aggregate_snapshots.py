@@ -1,4 +1,4 @@
-"""The event-sourced actor's state: snapshots, and the law that it is the fold of the log whatever happens."""
+"""The event-sourced actor's state: snapshots, and the law that it is always the fold of the log."""
 
 from collections.abc import Sequence
 from contextlib import suppress

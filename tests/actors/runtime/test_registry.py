@@ -16,7 +16,7 @@ Clock = trio.testing.MockClock
 
 
 class Counter:
-    """Counts what it is told; activation takes `start_s`, the stop `stop_s`; `crash` crashes it, `slow` takes 1 s."""
+    """Counts its commands; activation takes `start_s`, the stop `stop_s`; `crash` crashes it, `slow` takes 1 s."""
 
     def __init__(self, world: "World", key: str, inbox: Inbox[str, int]) -> None:
         self.world = world
@@ -217,7 +217,7 @@ async def test_active_actors_are_bounded() -> None:
 
 
 class Lingering:
-    """Takes a second to go, however it is told to."""
+    """Takes a second to stop, however it is stopped."""
 
     busy = False
 

@@ -263,7 +263,7 @@ def _unknown_messages(sessions: dict[str, list[Any]], store: Store) -> Iterator[
 
 
 def _callbacks(sessions: dict[str, list[Any]]) -> Iterator[str]:
-    """Each callback stands once in the parent's log; outcomes after which a child rested are told once."""
+    """Each callback stands once in the parent's log; outcomes after which a child rested are reported once."""
     for id_, stream in sessions.items():
         parent = stream[0].settings.parent_id
         if parent is None:

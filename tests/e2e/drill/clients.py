@@ -217,7 +217,7 @@ _NOT_NOW = {*(f"session_{status}" for status in ENDED), "session_not_ready", "qu
 
 
 async def answer_requests(door: Door, ledger: Ledger, random: Random) -> None:
-    """Answer whatever stands in the inbox, without end."""
+    """Answer everything in the inbox, without end."""
     gone = {"request_not_found", "request_answered", "session_not_found", "erased"}
     while True:
         for item in (await door.call("GET", "/inbox")).body:

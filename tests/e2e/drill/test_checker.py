@@ -1,4 +1,4 @@
-"""The drill's checker sees what it is there for: each test takes traces in order, spoils one thing, and is told."""
+"""The drill's checker sees what it has to: each test takes good traces, spoils one thing, and expects a report."""
 
 from pathlib import Path
 from typing import Any

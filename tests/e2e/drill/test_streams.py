@@ -1,4 +1,4 @@
-"""Whoever follows the fleet misses nothing, whatever becomes of servers, and ends with the right texts."""
+"""A reader of the fleet misses nothing when servers are killed, and ends with the right texts."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Every event of a turn leads to the prompt of that turn and to its actor, whatever ended before it."""
+"""Every event of a turn leads to the prompt of that turn and to its actor, also if something ended before it."""
 
 from collections.abc import Iterator
 

@@ -54,7 +54,7 @@ def ends_that_were_told_are_in_the_log(evidence: Evidence) -> Iterator[str]:
 
 
 def repetitions_are_one_order(evidence: Evidence) -> Iterator[str]:
-    """A key stands for one order: one commit, one session, whoever asks again and however often (law 1)."""
+    """A key stands for one order: one commit, one session, for every caller that repeats it (law 1)."""
     commits: dict[str, set[tuple[str, int]]] = {}
     for recorded in evidence.history:
         if recorded.command_id is not None:
@@ -72,7 +72,7 @@ def repetitions_are_one_order(evidence: Evidence) -> Iterator[str]:
 def _is_conflict(evidence: Evidence, request: Request, heard: object) -> bool:
     if not isinstance(heard, Problem):
         return False
-    if heard.code == "internal":  # an order that a bug has ended is that for whoever repeats it, and the log says so
+    if heard.code == "internal":  # a bug has ended the order for every caller that repeats it, and the log says so
         is_told = any(getattr(recorded.event, "code", None) == "internal" for recorded in evidence.history)
         return not is_told and heard.extra.get("sessionId") not in evidence.erased
     return heard.code == "idempotency_conflict" and request.session not in evidence.erased

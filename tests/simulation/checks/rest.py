@@ -46,5 +46,5 @@ def no_actor_crashed(evidence: Evidence) -> Iterator[str]:
 
 
 def bugs_are_logged(evidence: Evidence) -> Iterator[str]:
-    """A bug in an effect is in the server's log with its trace, whatever follows from it."""
+    """A bug in an effect is in the server's log with its trace, in every case."""
     yield from evidence.unlogged

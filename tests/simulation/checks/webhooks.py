@@ -1,4 +1,4 @@
-"""A webhook is told of everything that it is to be told of, at least once and under one id."""
+"""A webhook gets everything that it asked for, at least once and under one id."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.simulation.evidence import Evidence
 
 
 def messages_are_ordered_once(evidence: Evidence) -> Iterator[str]:
-    """Each event behind the registration has one delivery, in the order of the log, whatever crashed (1, 4)."""
+    """Each event behind the registration has one delivery, in the order of the log, after all crashes (1, 4)."""
     erased = {recorded.position for recorded in evidence.history if isinstance(recorded.event, Erased)}
     for webhook in evidence.views.webhooks:
         deliveries = [recorded.event for recorded in evidence.stream(f"webhook-{webhook.id}")]
