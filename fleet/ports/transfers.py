@@ -73,7 +73,7 @@ class Transfer(Protocol):
         """Return the state of a mirror, compared with the offer of that digest."""
         ...
 
-    async def put(self, name: str, offset: int, piece: bytes) -> int:
+    async def put(self, name: str, offset: int, piece: memoryview) -> int:
         """Write a piece of a parcel. Return where the next piece begins: earlier if a piece before it is missing."""
         ...
 

@@ -1,5 +1,6 @@
 """Hosts of a real cluster with the real OpenCode: the contract, and what a lost machine leaves."""
 
+import os
 import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from fleet.adapters.ray.hosts import RayHosts
 from fleet.adapters.ray.machine import Options
 from fleet.adapters.travel import Head
 from fleet.errors import Unavailable
+from fleet.limits import PARCEL_PIECE_BYTES
 from fleet.ports import LOCAL, Host, HostLost, HostSilent, HostUp, WorkspaceSpec
 from tests.contracts.hosts_contract import ManyHostsContract
 from tests.patience import PATIENCE_S
@@ -109,6 +111,7 @@ def repository(place: Path) -> Path:
     source = place / "shop"
     source.mkdir()
     (source / "a.txt").write_text("one\n")
+    (source / "large").write_bytes(os.urandom(2 * PARCEL_PIECE_BYTES))
     for command in ("init -q -b main", "add .", "-c user.name=x -c user.email=x commit -q -m first"):
         subprocess.run(["git", "-C", str(source), *command.split()], check=True)
     return source
@@ -135,6 +138,7 @@ async def test_opencode_outlives_ray_on_its_machine_and_is_found_again(cluster: 
         spec = WorkspaceSpec("w1", "worktree", source.directory, directory, branch, host="n1")
         prepared = await host.workspaces.prepare(spec)
         assert Path(prepared.directory, "a.txt").read_text() == "one\n"
+        assert Path(prepared.directory, "large").read_bytes() == Path(source.directory, "large").read_bytes()
 
         identity = await host.opencode.spawn("i1", prepared.directory)
         endpoint = await host.opencode.wait_ready("i1", identity)

@@ -4,9 +4,11 @@ A pack is thin: it may have differences to objects that only the receiver has. W
 that it refers to is there. Until a ref names it, it changes nothing, and git removes it some weeks later.
 """
 
+import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +21,10 @@ from fleet.ports import Parcel
 _HEADER: Final = b"PACK"
 _UNPACKED_MAX: Final = 100
 """Objects of a pack that are stored one by one, as git does by default: fewer packs are faster to read."""
+
+
+PIPE_BYTES: Final = 1 << 20
+"""The room of the pipe to a git that stores a pack while it arrives: all that Linux allows."""
 
 
 class Objects(NamedTuple):
@@ -170,17 +176,27 @@ async def _index(objects: Objects, file: Path) -> Output:
     )
 
 
-async def index_arriving(objects: Objects, pieces: AsyncIterator[bytes]) -> Output:
-    """Store a pack while its pieces arrive. Return the result of git, which refuses a pack that is cut off.
+async def index_arriving(objects: Objects, feed: Callable[[int], Awaitable[None]]) -> Output:
+    """Store a pack that `feed` writes into a pipe. Return the result of git, which refuses a pack that is cut off.
 
     Raises `Problem`.
     """
     refused: Problem | None = None
     stored: Output | None = None
     reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(PermissionError):  # the user has too many of them
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    async def fed() -> None:
+        try:
+            await feed(writing)
+        finally:
+            os.close(writing)
+
     try:
-        async with trio.lowlevel.FdStream(writing) as stream, trio.open_nursery() as nursery:
-            nursery.start_soon(_feed, stream, pieces)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fed)
             try:
                 stored = await _index(objects, Path(f"/dev/fd/{reading}"))
             except Problem as problem:  # the nursery would wrap it in a group
@@ -191,12 +207,6 @@ async def index_arriving(objects: Objects, pieces: AsyncIterator[bytes]) -> Outp
     if stored is None:
         raise refused or Problem("git_failed", "git index-pack gave no result")
     return stored
-
-
-async def _feed(stream: trio.lowlevel.FdStream, pieces: AsyncIterator[bytes]) -> None:
-    async with stream:
-        async for piece in pieces:
-            await stream.send_all(piece)
 
 
 async def is_complete(objects: Objects, wanted: tuple[str, ...], had: tuple[str, ...] | None) -> bool:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import trio
 
-from fleet.adapters.git.packs import NewParcel, digest
+from fleet.adapters.git.packs import PIPE_BYTES, NewParcel, digest
 from fleet.errors import Problem, Unavailable
 from fleet.limits import PARCEL_KEPT_S, PARCEL_PIECE_BYTES, PARCEL_POLL_S, PARCEL_STALL_S
 from fleet.ports import Packed, Parcel
@@ -31,7 +31,7 @@ class Parcels:
         await self._run(self._make)
         return self._directory
 
-    async def put(self, name: str, offset: int, piece: bytes) -> int:
+    async def put(self, name: str, offset: int, piece: memoryview) -> int:
         """Write a piece and return where the next one begins (see `Transfer.put`)."""
         path = self._path(name)
         if offset == 0:
@@ -47,21 +47,21 @@ class Parcels:
         """Return a piece of a parcel that was just made, or is being made."""
         return await self._run(lambda: _read(file, offset, PARCEL_PIECE_BYTES))
 
-    async def has_piece(self, file: Path, offset: int) -> bool:
-        """Return whether a parcel that is being made has a whole piece by now."""
-        return await self._run(lambda: _size(file) >= offset + PARCEL_PIECE_BYTES)
+    async def size(self, file: Path) -> int:
+        """Return how many bytes a parcel that is being made has by now."""
+        return await self._run(lambda: _size(file))
 
-    async def follow(self, name: str) -> AsyncGenerator[bytes]:
-        """Yield the bytes of a parcel as they arrive, until none has arrived for `PARCEL_STALL_S`."""
+    async def follow(self, name: str, pipe: int) -> None:
+        """Move the bytes of a parcel into a pipe as they arrive, until none has arrived for `PARCEL_STALL_S`.
+
+        It looks from time to time: the pipe would wake it for each 4 KiB that git reads, which takes as long as storing
+        them.
+        """
         path, offset, last_s = self._path(name), 0, trio.current_time()
         while trio.current_time() - last_s < PARCEL_STALL_S:
-            arrived = await self._run(partial(_read_arrived, path, offset))
-            if arrived:
-                offset += len(arrived)
-                yield arrived
-                last_s = trio.current_time()
-            else:
-                await trio.sleep(PARCEL_POLL_S)
+            if moved := await self._run(partial(_move_arrived, path, offset, pipe)):
+                offset, last_s = offset + moved, trio.current_time()
+            await trio.sleep(PARCEL_POLL_S)
 
     async def drop(self, name: str) -> None:
         """Delete a parcel. Idempotent."""
@@ -137,7 +137,7 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def _put(path: Path, offset: int, piece: bytes) -> int:
+def _put(path: Path, offset: int, piece: memoryview) -> int:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         size = os.fstat(descriptor).st_size
@@ -154,8 +154,11 @@ def _read(path: Path, offset: int, count: int) -> bytes:
         return file.read(count)
 
 
-def _read_arrived(path: Path, offset: int) -> bytes:
-    return _read(path, offset, PARCEL_PIECE_BYTES) if path.exists() else b""
+def _move_arrived(path: Path, offset: int, pipe: int) -> int:
+    """Move what is new of a file into a pipe, as far as there is room, without a copy. Return how many bytes."""
+    with suppress(FileNotFoundError, BlockingIOError), path.open("rb", buffering=0) as file:
+        return os.splice(file.fileno(), pipe, PIPE_BYTES, offset_src=offset)
+    return 0
 
 
 def _add(file: Path, piece: bytes) -> None:

@@ -1,6 +1,7 @@
 """The `Transfer` port on a host: its mirrors, and the trees of its workspaces."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +45,7 @@ class GitTransfer:
         async with self._locks.hold(key):
             return MirrorState(*await mirrors.state(self._mirror(key), digest))
 
-    async def put(self, name: str, offset: int, piece: bytes) -> int:
+    async def put(self, name: str, offset: int, piece: memoryview) -> int:
         """Write a piece of a parcel (see the port)."""
         return await self._parcels.put(name, offset, piece)
 
@@ -52,7 +53,7 @@ class GitTransfer:
         """Store the objects of a parcel that arrives (see the port)."""
         async with self._locks.hold(key):
             await mirrors.make(self._mirror(key), object_format)
-            stored = await index_arriving(Objects(self._mirror(key)), self._parcels.follow(name))
+            stored = await index_arriving(Objects(self._mirror(key)), partial(self._parcels.follow, name))
             if stored.code in {0, 1}:
                 self._unpacked[key] = (name, stored)
 

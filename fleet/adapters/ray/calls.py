@@ -117,6 +117,11 @@ class Method:
         return msgspec.msgpack.decode(found[1], type=self._named[found[0]]) if self._named else found
 
 
+def with_last_argument(body: bytes, last: object) -> bytes:
+    """Return encoded arguments with another last one."""
+    return _encode([*msgspec.msgpack.decode(body, type=list[msgspec.Raw])[:-1], last])
+
+
 def _tuple_of(types: tuple[Any, ...]) -> Any:
     """Return the type of a tuple with these types, which are known at run time."""
     return tuple[*types]  # type: ignore[valid-type]  # made at run time

@@ -11,7 +11,7 @@ import trio
 
 from fleet.adapters.ray.calls import OtherVersion, Remote
 from fleet.adapters.ray.engine import Engine, UnreachableError
-from fleet.adapters.ray.frames import FrameError, PortCall
+from fleet.adapters.ray.frames import FilePart, FrameError, PortCall
 from fleet.adapters.ray.machine import PORTS, Beat
 from fleet.errors import Problem, Unavailable
 from fleet.limits import HOST_PROCESSES_MAX, HOST_SILENT_S
@@ -34,11 +34,11 @@ class HostLink:
         self._calls: set[trio.CancelScope] = set()
         self._asked: dict[ProcessIdentity, tuple[int | None, bool]] = {}
 
-    def port(self, name: str) -> Remote:
-        """Return a port of the host's agent."""
+    def port(self, name: str, last: FilePart | None = None) -> Remote:
+        """Return a port of the host's agent. `last` replaces the last argument of its calls (see `PortCall`)."""
 
         async def send(method: str, body: bytes, limit_s: float | None) -> bytes:
-            return await self._send(PortCall(self.host, name, method, body, limit_s))
+            return await self._send(PortCall(self.host, name, method, body, limit_s, last))
 
         return Remote(PORTS[name], send, self.host)
 

@@ -6,16 +6,19 @@ descriptor of their own first.
 """
 
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from fleet.adapters.ray.agent import HostAgent
 from fleet.adapters.ray.authentication import require_accepted, require_closed, require_token
+from fleet.adapters.ray.calls import with_last_argument
 from fleet.adapters.ray.frames import (
     AGENT,
     HOST_LABEL,
@@ -23,6 +26,7 @@ from fleet.adapters.ray.frames import (
     Cluster,
     Connected,
     Dismiss,
+    FilePart,
     Node,
     Nodes,
     PortCall,
@@ -59,7 +63,9 @@ class RayBackend:
         def done(future: Any) -> None:
             finish(self._result(call.host, future))
 
-        reference = agent.call.remote(call.port, call.method, call.body, call.limit_s)
+        # As a buffer of its own it is not copied on the host: the agent reads it in the object store.
+        body = call.body if call.last is None else pickle.PickleBuffer(_with_file(call.body, call.last))
+        reference = agent.call.remote(call.port, call.method, body, call.limit_s)
         reference.future().add_done_callback(done)
         return partial(self._ray.cancel, reference)
 
@@ -158,6 +164,16 @@ class RayBackend:
         """Remove the placement group of the slot, if it exists."""
         if (group := self._group(_SLOT + order.slot)) is not None:
             self._ray.util.remove_placement_group(group)
+
+
+def _with_file(body: bytes, part: FilePart) -> bytes:
+    """Return the arguments with the bytes of the part as the last one. Raises `BackendError` if it cannot be read."""
+    try:
+        with Path(part.path).open("rb", buffering=0) as file:
+            piece = os.pread(file.fileno(), part.count, part.offset)
+    except OSError as error:
+        raise BackendError("unreachable", f"the sidecar cannot read {part.path}: {error.strerror}") from None
+    return with_last_argument(body, piece)
 
 
 def can_start_machines(status: bytes | None) -> bool:

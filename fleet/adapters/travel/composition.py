@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet.adapters.travel.courier import Courier, Head, Repositories
+from fleet.adapters.travel.courier import Courier, Head, PutFile, Repositories
 from fleet.adapters.travel.places import HostPlaces
 from fleet.adapters.travel.travelling_removals import TravellingRemovals
 from fleet.adapters.travel.travelling_trees import TravellingTrees
@@ -19,6 +19,7 @@ class HostAdapters(NamedTuple):
     trees: Trees
     removals: Removals
     transfer: Transfer
+    put_file: PutFile | None = None
 
 
 class Travelling(NamedTuple):
@@ -44,7 +45,7 @@ def travelling(
     `parcels` is a directory of the server for packs on their way.
     """
     places = HostPlaces(name, root)
-    courier = Courier(name, node.transfer, head, parcels, repositories)
+    courier = Courier(name, node.transfer, head, parcels, repositories, put_file=node.put_file)
     return Travelling(
         TravellingWorkspaces(head, node.workspaces, places, courier),
         TravellingTrees(head.trees, node.trees, places, courier),

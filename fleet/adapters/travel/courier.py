@@ -5,7 +5,7 @@ Otherwise everything is sent again; after `PARCEL_TRIES_MAX` attempts the transf
 """
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -29,6 +29,9 @@ _log = structlog.get_logger(__name__)
 Repositories = Literal["bundle", "origin"]
 """Where a host gets repositories: from the server, or first from the address of `origin`, with its own access."""
 
+PutFile = Callable[[str, int, Path], Awaitable[int]]
+"""Does what `Transfer.put` does, with the piece that a file of the server has at the offset."""
+
 
 class Head(NamedTuple):
     """The server's own adapters."""
@@ -44,7 +47,14 @@ class Courier:
     """
 
     def __init__(
-        self, host: str, transfer: Transfer, head: Head, parcels: Path, repositories: Repositories = "bundle"
+        self,
+        host: str,
+        transfer: Transfer,
+        head: Head,
+        parcels: Path,
+        repositories: Repositories = "bundle",
+        *,
+        put_file: PutFile | None = None,
     ) -> None:
         self.host = host
         self.transfer = transfer
@@ -53,6 +63,7 @@ class Courier:
         self._parcels = Parcels(parcels)
         self._from_origin = repositories == "origin"
         self._locks = Locks()
+        self._put = put_file or self._read_and_put
 
     async def deliver(self, source: Source, repository: str, also: Mapping[str, str]) -> None:
         """Bring the host's mirror up to date with a repository, and give it the refs `also`."""
@@ -155,12 +166,13 @@ class Courier:
             async with trio.open_nursery() as nursery:
                 try:
                     while not (is_whole := complete.is_set()) or sent:
-                        if await self._parcels.has_piece(file, sent) or is_whole:
-                            if not (piece := await self._parcels.piece(file, sent)):
-                                break
+                        ready_bytes = await self._parcels.size(file) - sent
+                        if ready_bytes >= PARCEL_PIECE_BYTES or (is_whole and ready_bytes > 0):
                             if not sent:
                                 nursery.start_soon(self._unpack, key, offer.object_format, name)
-                            sent = await self.transfer.put(name, sent, piece)
+                            sent = await self._put(name, sent, file)
+                        elif is_whole:
+                            break
                         else:
                             with trio.move_on_after(PARCEL_POLL_S):
                                 await complete.wait()
@@ -182,11 +194,13 @@ class Courier:
             return None
         try:
             while sent < made.parcel.size_bytes:
-                piece = await self._parcels.piece(made.file, sent)
-                sent = await self.transfer.put(sent_as or made.parcel.name, sent, piece)
+                sent = await self._put(sent_as or made.parcel.name, sent, made.file)
         finally:
             await self._parcels.delete(made.file)
         return replace(made.parcel, sent_as=sent_as)
+
+    async def _read_and_put(self, name: str, offset: int, file: Path) -> int:
+        return await self.transfer.put(name, offset, memoryview(await self._parcels.piece(file, offset)))
 
     @asynccontextmanager
     async def _fetched(self, packed: Packed) -> AsyncGenerator[tuple[bool, Path | None]]:

@@ -1,13 +1,22 @@
 """Calls of ports cross the wire: arguments, results, problems, bugs and limits."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 import pytest
 import trio
 
-from fleet.adapters.ray.calls import EXPIRED, Remote, RemoteBugError, Served, carry_out, method_of, result_of
+from fleet.adapters.ray.calls import (
+    EXPIRED,
+    Remote,
+    RemoteBugError,
+    Served,
+    carry_out,
+    method_of,
+    result_of,
+    with_last_argument,
+)
 from fleet.errors import Rejected, Unavailable
 from fleet.ports import FileContent, FileEntry, Files, Listing, OpenCodeHost, Removals, Trees, Workspaces, WorkspaceSpec
 
@@ -21,6 +30,7 @@ class Oven(Protocol):
     async def burn(self) -> None: ...
     async def miss(self) -> None: ...
     async def wait(self) -> int: ...
+    async def fill(self, name: str, dough: memoryview) -> bytes: ...
     def light(self) -> bool: ...
 
 
@@ -45,6 +55,9 @@ class Kitchen:
     async def wait(self) -> int:
         await trio.sleep_forever()
 
+    async def fill(self, name: str, dough: memoryview) -> bytes:
+        return name.encode() + bytes(dough)
+
     def light(self) -> bool:
         return True
 
@@ -54,6 +67,14 @@ async def send(name: str, body: bytes, limit_s: float | None) -> bytes:
 
 
 SPEC = WorkspaceSpec("w", "worktree", "/src", "/work")
+
+
+@pytest.mark.parametrize("form", [bytes, memoryview])
+async def test_the_last_argument_of_a_call_can_be_added_on_its_way(form: type[bytes | memoryview]) -> None:
+    async def send_filled(name: str, body: bytes, limit_s: float | None) -> bytes:
+        return await send(name, cast("bytes", form(with_last_argument(body, b"flour"))), limit_s)
+
+    assert await Remote(Oven, send_filled).fill("rye ", memoryview(b"")) == b"rye flour"
 
 
 async def test_arguments_arrive_with_their_types_and_defaults() -> None:

@@ -82,6 +82,7 @@ async def test_first_pieces_are_sent_while_git_makes_the_last_ones(
     world: TravelWorld, monkeypatch: pytest.MonkeyPatch, fault: str | None
 ) -> None:
     monkeypatch.setattr("fleet.adapters.git.parcels.PARCEL_PIECE_BYTES", 10_000)
+    monkeypatch.setattr("fleet.adapters.travel.courier.PARCEL_PIECE_BYTES", 10_000)
     pack = packs.pack
 
     async def in_two_steps(

@@ -79,11 +79,11 @@ class CountedTransfer(GitTransfer):
         self.extra_refs: dict[str, str] = {}
         self.announced_bytes: int | None = None
 
-    async def put(self, name: str, offset: int, piece: bytes) -> int:
+    async def put(self, name: str, offset: int, piece: memoryview) -> int:
         self.sent_bytes += len(piece)
         self._break("put")
         if self._has("damaged piece"):
-            piece = piece[:-1] + b"?"
+            piece = memoryview(bytes(piece[:-1]) + b"?")
         if self._has("twice"):
             await super().put(name, offset, piece)
         written = await super().put(name, offset, piece)
