@@ -1,5 +1,6 @@
 """What agents serve in tests of the engine on Ray: an echo."""
 
+import hashlib
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from fleet.adapters.ray.calls import Served
 
 class Echo(Protocol):
     async def repeat(self, text: str) -> str: ...
+    async def digest(self, text: str, data: memoryview) -> str: ...
     async def pid(self) -> int: ...
     async def wait(self) -> None: ...
     async def cancelled(self) -> int: ...
@@ -23,6 +25,9 @@ class Wall:
 
     async def repeat(self, text: str) -> str:
         return text
+
+    async def digest(self, text: str, data: memoryview) -> str:
+        return text + hashlib.sha256(data).hexdigest()
 
     async def pid(self) -> int:
         return os.getpid()

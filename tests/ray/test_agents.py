@@ -1,9 +1,11 @@
 """Agents on a real cluster: calls, cancellation, and what survives the end of an agent, a sidecar and a server."""
 
+import hashlib
 import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -11,7 +13,7 @@ import trio
 
 from fleet.adapters.ray.calls import EXPIRED, Remote
 from fleet.adapters.ray.engine import Engine, UnreachableError, sidecar
-from fleet.adapters.ray.frames import Adopt, Nodes, PortCall, Release, Reserve, decode_cluster, decode_slot
+from fleet.adapters.ray.frames import Adopt, FilePart, Nodes, PortCall, Release, Reserve, decode_cluster, decode_slot
 from fleet.errors import StartupError
 from fleet.ports import EngineDown, EngineUp
 from tests.patience import PATIENCE_S
@@ -57,6 +59,24 @@ async def test_calls_of_an_agent_return_end_and_are_cancelled(cluster: RayCluste
         with trio.fail_after(30):
             while await echo.call("cancelled") < 2:  # noqa: ASYNC110 - the agent is another process
                 await trio.sleep(0.05)
+
+
+async def test_the_sidecar_reads_the_last_argument_of_a_call_from_a_file(cluster: RayCluster, tmp_path: Path) -> None:
+    file, content = tmp_path / "pack", os.urandom(3 << 20)
+    file.write_bytes(content)
+    async with connected(cluster) as (engine, _, _):
+        for path, offset in ((file, 0), (file, 5), (file, 2 << 20), (file, 4 << 20), (tmp_path / "missing", 0)):
+            part = FilePart(str(path), offset, 2 << 20)
+
+            async def send(name: str, body: bytes, limit_s: float | None, last: FilePart = part) -> bytes:
+                return await engine.order(PortCall("n1", "echo", name, body, limit_s, last))
+
+            asked = Remote(Echo, send).call("digest", "It is ", memoryview(b""))
+            if path == file:
+                assert await asked == "It is " + hashlib.sha256(content[offset:][: 2 << 20]).hexdigest()
+                continue
+            with pytest.raises(UnreachableError, match="cannot read"):
+                await asked
 
 
 async def test_room_is_reserved_on_the_named_host_and_given_back(cluster: RayCluster) -> None:

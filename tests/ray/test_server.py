@@ -26,7 +26,9 @@ class ServerWithHosts(Server):
         return super().command(*hosts, *arguments)
 
     def environment(self) -> dict[str, str]:
-        engine = {name: value for name, value in self._cluster.environment.items() if name.startswith("RAY_")}
+        # The sidecar runs the same source as the server.
+        given = self._cluster.environment.items()
+        engine = {name: value for name, value in given if name.startswith("RAY_") or name == "PYTHONPATH"}
         return super().environment() | engine
 
 
