@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Locator, Page, WebSocket, WebSocketRoute, expect
 
 from tests.e2e.server import Server, repository
 
@@ -47,6 +48,17 @@ def card(page: Page, title: str) -> Locator:
     return page.get_by_role("list", name="What waits for you").locator("> li").filter(has_text=title)
 
 
+def press_key(page: Page, mine: Locator, key: str) -> None:
+    """Press a key of a card that has the focus, once the card says that it takes it."""
+    expect(mine.locator("kbd").get_by_text(key, exact=True)).to_be_visible()
+    page.keyboard.press(key)
+
+
+def leave(page: Page) -> None:
+    """Move the pointer away: while it moves over the list, no card leaves its place."""
+    page.mouse.move(5, 5)
+
+
 def test_a_permission_is_allowed_by_one_key(
     page: Page, fleet: Server, asking: Callable[[str, str], str], tmp_path: Path
 ) -> None:
@@ -59,7 +71,7 @@ def test_a_permission_is_allowed_by_one_key(
     expect(page).to_have_title(re.compile(r"^\(\d+\) Inbox · Fleet$"))
     expect(mine.get_by_role("button").first).to_be_enabled()
     mine.focus()
-    page.keyboard.press("y")
+    press_key(page, mine, "y")
     expect(mine).to_have_count(0)
     fleet.settled(session_id)
     assert fleet.texts(session_id) == ["I have read it."]
@@ -93,7 +105,7 @@ def test_a_permission_is_rejected_with_a_word(
     mine = card(page, "Read another")
     expect(mine.get_by_role("button", name="Reject…")).to_be_enabled()
     mine.focus()
-    page.keyboard.press("x")
+    press_key(page, mine, "x")
     mine.get_by_role("textbox").fill("use the copy in here")
     page.keyboard.press("Enter")
     expect(mine).to_have_count(0)
@@ -107,7 +119,7 @@ def test_a_question_is_answered_by_its_digit(page: Page, fleet: Server, asking: 
     mine = card(page, "Choose a store")
     expect(mine.get_by_role("button").first).to_be_enabled()
     mine.focus()
-    page.keyboard.press("2")
+    press_key(page, mine, "2")
     expect(mine).to_have_count(0)
     fleet.settled(session_id)
     (event,) = fleet.call("GET", f"/log?session={session_id}&type=session.request-answered")
@@ -133,8 +145,11 @@ def test_a_used_up_budget_is_raised_in_place(
     page.goto("/inbox")
     mine = card(page, "Spends all")
     mine.get_by_role("button", name="Yes").click()
+    leave(page)
+    expect(mine).to_have_count(1)
     expect(mine).to_contain_text("budget used")
     mine.get_by_role("button", name="Allow $2 more").click()
+    leave(page)
     expect(mine).to_have_count(0)
     assert fleet.settled(session_id, 2)["budget"]["usd"] > 2
     assert fleet.texts(session_id) == ["One.", "Two."]
@@ -150,6 +165,7 @@ def test_a_report_that_was_not_delivered_reaches_the_parent_that_is_resumed(
     mine = card(page, "Reports")
     expect(mine).to_contain_text("report not delivered")
     mine.get_by_role("button", name="Resume the parent").click()
+    leave(page)
     expect(mine).to_have_count(0)
     assert fleet.settled(parent)["turns"] == 1
     for session_id in (child, parent):
@@ -216,6 +232,7 @@ def test_the_second_browser_to_answer_learns_who_was_first(
         expect(card(page, "Both answer").get_by_role("button", name="Allow once")).to_be_enabled()
     keep()
     card(first, "Both answer").get_by_role("button", name="Allow once").click()
+    leave(first)
     expect(card(first, "Both answer")).to_have_count(0)
     card(other, "Both answer").get_by_role("button", name="Reject…").click()
     card(other, "Both answer").get_by_role("button", name="Reject", exact=True).click()
@@ -223,6 +240,117 @@ def test_the_second_browser_to_answer_learns_who_was_first(
     fleet.settled(session_id)
     (event,) = fleet.call("GET", f"/log?session={session_id}&type=session.request-answered")
     assert event["data"]["answer"]["reply"] == "once"
+
+
+@contextmanager
+def inbox_arrives(page: Page, socket: WebSocket) -> Generator[None]:
+    """Do the block, then wait until the page has got a new inbox and two frames have been drawn since."""
+    with socket.expect_event("framereceived", lambda frame: '"type":"inbox"' in str(frame)):
+        yield
+    page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+
+
+def open_inbox(page: Page) -> WebSocket:
+    """Open the inbox and return the page's connection."""
+    with page.expect_websocket() as opened:
+        page.goto("/inbox")
+    return opened.value
+
+
+def reject(fleet: Server, session_id: str) -> None:
+    """Answer the open request of a session from elsewhere."""
+    (item,) = [each for each in fleet.call("GET", "/inbox") if each["sessionId"] == session_id]
+    fleet.call("POST", f"/sessions/{session_id}/requests/{item['request']['id']}", {"reply": "reject"})
+
+
+def test_a_link_is_followed_though_its_card_goes_while_the_pointer_is_pressed(
+    page: Page, fleet: Server, asking: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    session_id = asking("Pressed", outside(tmp_path))
+    socket = open_inbox(page)
+    card(page, "Pressed").get_by_role("link", name="Pressed").hover()
+    page.mouse.down()
+    with inbox_arrives(page, socket):
+        reject(fleet, session_id)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(session_id))
+    fleet.settled(session_id)
+
+
+def middle(found: Locator) -> tuple[float, float]:
+    """Return the middle of what is shown."""
+    box = found.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_no_card_moves_under_the_pointer(
+    page: Page,
+    fleet: Server,
+    asking: Callable[[str, str], str],
+    tmp_path: Path,
+    accessible: Callable[[Page], None],
+) -> None:
+    above, aimed = asking("Above", outside(tmp_path)), asking("Aimed at", outside(tmp_path))
+    open_inbox(page)
+    allow = card(page, "Aimed at").get_by_role("button", name="Allow once")
+    allow.hover()
+    before = middle(allow)
+    reject(fleet, above)
+    expect(card(page, "Above")).to_contain_text("no longer waits")
+    expect(card(page, "Above").get_by_role("button", name="Allow once")).to_be_disabled()
+    assert middle(allow) == before
+    page.mouse.move(before[0] + 1, before[1])
+    accessible(page)
+    page.mouse.move(*before)
+    page.mouse.down()
+    page.mouse.up()
+    fleet.settled(aimed)
+    assert fleet.texts(aimed) == ["I have read it."]
+    leave(page)
+    expect(card(page, "Above")).to_have_count(0)
+    expect(card(page, "Aimed at")).to_have_count(0)
+    fleet.settled(above)
+
+
+def test_a_key_that_is_held_down_answers_one_card(
+    page: Page, fleet: Server, asking: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    first, second = asking("One key", outside(tmp_path)), asking("Not this", outside(tmp_path))
+    page.goto("/inbox")
+    card(page, "One key").focus()
+    expect(card(page, "One key").locator("kbd").get_by_text("y", exact=True)).to_be_visible()
+    page.keyboard.down("y")
+    expect(card(page, "One key")).to_have_count(0)
+    expect(card(page, "Not this").locator("kbd").get_by_text("y", exact=True)).to_be_visible()
+    page.keyboard.down("y")  # the second of two downs is a repetition
+    page.keyboard.up("y")
+    press_key(page, card(page, "Not this"), "x")
+    expect(card(page, "Not this").get_by_role("textbox")).to_be_focused()
+    fleet.settled(first)
+    assert fleet.session(second)["status"] == "waiting_input"
+
+
+def test_a_card_that_takes_the_place_of_another_takes_no_key_at_first(
+    page: Page, fleet: Server, asking: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    first, second = asking("Leaves", outside(tmp_path)), asking("Follows", outside(tmp_path))
+    page.clock.install()
+    socket = open_inbox(page)
+    card(page, "Leaves").focus()
+    expect(card(page, "Leaves").locator("kbd").get_by_text("y", exact=True)).to_be_visible()
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 60)
+    with socket.expect_event("framereceived", lambda frame: '"type":"inbox"' in str(frame)):
+        reject(fleet, first)
+    page.clock.run_for(100)
+    expect(card(page, "Leaves")).to_have_count(0)
+    expect(card(page, "Follows")).to_be_focused()
+    page.keyboard.press("y")
+    page.clock.run_for(1000)
+    press_key(page, card(page, "Follows"), "x")
+    expect(card(page, "Follows").get_by_role("textbox")).to_be_focused()
+    assert fleet.session(second)["status"] == "waiting_input"
+    fleet.settled(first)
 
 
 @pytest.mark.parametrize("theme", THEMES)

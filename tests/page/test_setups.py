@@ -30,6 +30,8 @@ def test_a_set_up_is_allowed_fails_and_is_tried_again(
     expect(card).to_contain_text("SHA-256")
     accessible(page)
     card.get_by_role("button", name="Allow in this repository").click()
+    page.mouse.move(5, 5)  # while the pointer moves over the list, the answered card stays beside its successor
+    expect(card.filter(has_text="failure")).to_contain_text("exit code 3")
     card.get_by_role("link", name="Needs packages").click()
     step = page.get_by_role("region", name="Set-up of the workspace")
     expect(step).to_contain_text("Set-up failed")

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { parseFilter } from "../src/core/filter.ts";
 import type { View } from "../src/core/groups.ts";
-import { Order, REST_MS } from "../src/features/fleet/order.ts";
+import { Order } from "../src/features/fleet/order.ts";
 import { Selection } from "../src/features/fleet/selection.ts";
 import { Frames, Keyed } from "../src/state/store.ts";
+import { REST_MS } from "../src/ui/hold.ts";
 import type { SessionItem } from "../src/wire/types.ts";
 import { session } from "./sessions.ts";
 
@@ -43,12 +44,12 @@ function list() {
 test("rows keep their place while the pointer moves over the list, and take the new one when it leaves", () => {
   const { order, shown, set, end } = list();
   expect(shown()).toBe("idle:a,b");
-  order.hold();
+  order.pointer.begin();
   set(session("b", { status: "active" }));
   set(session("c"));
   expect(shown()).toBe("idle:a,b");
   expect(order.get(VIEW).isWaiting).toBe(true);
-  order.release();
+  order.pointer.end();
   expect(shown()).toBe("working:b idle:a,c");
   expect(order.get(VIEW).isWaiting).toBe(false);
   end();
@@ -56,13 +57,13 @@ test("rows keep their place while the pointer moves over the list, and take the 
 
 test("a pointer that rests holds nothing after a while, and what moves again holds anew", () => {
   const { order, shown, set, end } = list();
-  order.hold();
+  order.pointer.begin();
   set(session("b", { status: "active" }));
   vi.advanceTimersByTime(REST_MS - 1);
   expect(shown()).toBe("idle:a,b");
   vi.advanceTimersByTime(1);
   expect(shown()).toBe("working:b idle:a");
-  order.hold();
+  order.pointer.begin();
   set(session("b"));
   expect(shown()).toBe("working:b idle:a");
   end();
@@ -70,7 +71,7 @@ test("a pointer that rests holds nothing after a while, and what moves again hol
 
 test("what the person asks for takes effect while the list is held", () => {
   const { order, set, end } = list();
-  order.hold();
+  order.pointer.begin();
   set(session("b", { status: "active" }));
   const asked = order.get({ ...VIEW, filter: parseFilter("status:working") });
   expect(asked.clusters.map(each => each.places)).toEqual([[{ id: "b", depth: 0 }]]);
@@ -87,10 +88,10 @@ test("what streams tells the list nothing", () => {
 
 test("a change that was taken back while the list was held leaves it as it was", () => {
   const { order, shown, set, end } = list();
-  order.hold();
+  order.pointer.begin();
   set(session("b", { status: "active" }));
   set(session("b"));
-  order.release();
+  order.pointer.end();
   expect(shown()).toBe("idle:a,b");
   end();
 });

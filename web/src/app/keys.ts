@@ -5,6 +5,8 @@ import { type Binding, isSingle, KEYMAP, PRECEDENCE } from "../core/keymap.ts";
 import { isRegistered, runAction } from "../state/actions.ts";
 
 const SEQUENCE_MS = 1_000;
+/** A key that is held down carries them out once: the next card has not been read. */
+const ANSWERS = /^request\.(?:once|always|reject|retry)$/;
 
 type Parsed = {
   readonly binding: Binding;
@@ -60,6 +62,7 @@ export function listenToKeys(): void {
       }
       begun = [];
       event.preventDefault();
+      if (event.repeat && ANSWERS.test(parsed.binding.action)) return;
       runAction(parsed.binding.action);
       return;
     }

@@ -2,6 +2,7 @@
 
 import { createRoot } from "react-dom/client";
 import { isSomebodyElse } from "../browser/person.ts";
+import { listenToPresses } from "../browser/press.ts";
 import { abandonReads, api, onDenied, read } from "../state/api.ts";
 import { startClock } from "../state/clock.ts";
 import type { Caller, Fleet } from "../state/context.tsx";
@@ -10,7 +11,7 @@ import { Hub } from "../state/hub.ts";
 import { loadAll } from "../state/parts.ts";
 import { isPresent } from "../state/presence.ts";
 import { queries } from "../state/query-client.ts";
-import { Cell } from "../state/store.ts";
+import { Cell, frames } from "../state/store.ts";
 import type { Info } from "../wire/types.ts";
 import { App } from "./app.tsx";
 import { listenToKeys } from "./keys.ts";
@@ -77,6 +78,7 @@ hub.connection.subscribe(() => {
 void loadAll();
 startClock();
 listenToKeys();
+listenToPresses(frames.hold, frames.release);
 sendNotifications(fleet.inbox);
 followFleet(hub, fleet.fleet, fleet.inbox);
 hub.start();

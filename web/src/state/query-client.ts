@@ -1,8 +1,12 @@
 /** The documents that were read, for the whole page. */
-import { QueryClient } from "@tanstack/react-query";
+import { notifyManager, QueryClient } from "@tanstack/react-query";
 import { Refused } from "./commands.ts";
+import { frames } from "./store.ts";
 
 const RETRIES = 2;
+
+// As everything else that changes by itself: once a frame, and not while the pointer is pressed.
+notifyManager.setScheduler(frames.schedule);
 
 export const queries = new QueryClient({
   defaultOptions: {

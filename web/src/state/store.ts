@@ -3,6 +3,8 @@
  *
  * Two hundred streaming sessions make thousands of changes a second; a row renders at most once a frame, and only when
  * its own value changed. `keys` is an immutable list that changes only when keys come, go, or are put into another order.
+ *
+ * While the pointer is pressed nothing is flushed: a change that removes or moves the pressed element would take its click.
  */
 import { useCallback, useSyncExternalStore } from "react";
 
@@ -12,9 +14,24 @@ type Listener = () => void;
 export class Frames {
   #due = new Set<Listener>();
   #scheduled = false;
+  #isHeld = false;
 
-  schedule(listener: Listener): void {
+  readonly schedule = (listener: Listener): void => {
     this.#due.add(listener);
+    this.#request();
+  };
+
+  /** Call no function until `release`. */
+  readonly hold = (): void => {
+    this.#isHeld = true;
+  };
+
+  readonly release = (): void => {
+    this.#isHeld = false;
+    if (this.#due.size > 0) this.#request();
+  };
+
+  #request(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     if (typeof document !== "undefined" && document.visibilityState === "visible") requestAnimationFrame(this.flush);
@@ -23,6 +40,7 @@ export class Frames {
 
   readonly flush = (): void => {
     this.#scheduled = false;
+    if (this.#isHeld) return;
     const due = this.#due;
     this.#due = new Set();
     for (const listener of due) listener();

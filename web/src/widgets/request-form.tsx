@@ -1,5 +1,5 @@
 /** Answers one permission request or question, wherever it is shown: inbox, transcript, list. */
-import { type ReactNode, useEffect, useRef, useState } from "react";
+import { type MouseEvent, type ReactNode, useEffect, useRef, useState } from "react";
 import { isMac } from "../browser/platform.ts";
 import { readSetting } from "../browser/storage.ts";
 import { keysOf } from "../core/keymap.ts";
@@ -27,6 +27,8 @@ type RequestFormProps = {
   readonly request: RequestItem;
   /** Whether the keys of the inbox answer this request now; undefined if they never do. */
   readonly hasKeys?: boolean | undefined;
+  /** The request does not wait any more; its form only keeps its place. */
+  readonly isOver?: boolean;
 };
 
 /** Send an answer; if another person was faster, say who. */
@@ -52,13 +54,19 @@ function answeredBy(refused: Refused): string {
   return `${who === "local" ? "Somebody at this machine" : who.replace(/^token:/, "")} answered this already${typeof reply === "string" ? `: ${reply}` : ""}`;
 }
 
-export function RequestForm({ sessionId, request, hasKeys }: RequestFormProps): ReactNode {
+export function RequestForm({ sessionId, request, hasKeys, isOver = false }: RequestFormProps): ReactNode {
   const asked = decodeRequest(request);
   const [isSending, send] = useReply(sessionId, request.id);
   const mayChange = useMayChange();
   const isConnected = useIsConnected();
-  const isOff = !mayChange || !isConnected || request.answered;
-  const form = { isSending: isSending || request.answered, isOff, hasKeys, send };
+  const isSent = isSending || request.answered;
+  const form = {
+    note: isSent ? (isOver ? "The answer has arrived." : "The answer is on its way.") : null,
+    isOff: isSent || isOver || !isConnected,
+    mayChange,
+    hasKeys,
+    send,
+  };
   return asked.kind === "permission" ? (
     <PermissionForm asked={asked} {...form} />
   ) : (
@@ -68,16 +76,19 @@ export function RequestForm({ sessionId, request, hasKeys }: RequestFormProps): 
 
 type FormProps<Asked> = {
   readonly asked: Asked;
-  readonly isSending: boolean;
+  /** What became of the answer; null without one. */
+  readonly note: string | null;
+  /** No answer can be sent now. The buttons stay, so that nothing moves. */
   readonly isOff: boolean;
+  readonly mayChange: boolean;
   readonly hasKeys: boolean | undefined;
   readonly send: (reply: Reply) => void;
 };
 
-function PermissionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Permission>): ReactNode {
+function PermissionForm({ asked, note, isOff, mayChange, hasKeys, send }: FormProps<Permission>): ReactNode {
   const [isRejecting, setRejecting] = useState(false);
   const [message, setMessage] = useState("");
-  const ready = hasKeys === true && !isOff && !isSending;
+  const ready = hasKeys === true && mayChange && !isOff;
   useActions([
     ready && { id: "request.once", label: "Allow once", run: () => send({ reply: "once" }) },
     ready && { id: "request.always", label: "Allow always", run: () => send({ reply: "always" }) },
@@ -98,25 +109,25 @@ function PermissionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Pe
           <pre className={style.what}>{plain(asked.diff)}</pre>
         </details>
       )}
-      {!isOff && !isRejecting && (
+      {mayChange && !isRejecting && (
         <div className={style.acts}>
-          <Button kind="primary" isBusy={isSending} onClick={() => send({ reply: "once" })}>
+          <Button kind="primary" disabled={isOff} onClick={single(() => send({ reply: "once" }))}>
             Allow once {key("request.once")}
           </Button>
           <Button
-            isBusy={isSending}
-            onClick={() => send({ reply: "always" })}
+            disabled={isOff}
+            onClick={single(() => send({ reply: "always" }))}
             title={`For every session in this directory, until its OpenCode process ends: ${plain(asked.always.join(", "))}`}
           >
             Always{asked.always.length > 0 && <code className={style.rule}>{plain(asked.always.join(", "))}</code>}{" "}
             {key("request.always")}
           </Button>
-          <Button kind="danger" isBusy={isSending} onClick={() => setRejecting(true)}>
+          <Button kind="danger" disabled={isOff} onClick={() => setRejecting(true)}>
             Reject… {key("request.reject")}
           </Button>
         </div>
       )}
-      {!isOff && isRejecting && (
+      {mayChange && isRejecting && (
         <form
           className={style.reject}
           onSubmit={event => {
@@ -136,16 +147,21 @@ function PermissionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Pe
             />
           </label>
           <div className={style.acts}>
-            <Button kind="danger" type="submit" isBusy={isSending}>
+            <Button kind="danger" type="submit" disabled={isOff}>
               Reject
             </Button>
             <Button onClick={() => setRejecting(false)}>Back</Button>
           </div>
         </form>
       )}
-      {isSending && <p className={style.note}>The answer is on its way.</p>}
+      {note && <p className={style.note}>{note}</p>}
     </div>
   );
+}
+
+/** Ignore the second click of a double click: it may hit the next request, which nobody has read. */
+function single(run: () => void): (event: MouseEvent) => void {
+  return event => event.detail < 2 && run();
 }
 
 /** Handle digits while keys act on the form: the focus is on its card, which surrounds the form. */
@@ -155,7 +171,14 @@ function useDigits(isOn: boolean, take: (digit: number) => boolean): void {
   useEffect(() => {
     if (!isOn || readSetting("single-keys") === "off") return;
     const listen = (event: KeyboardEvent): void => {
-      if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !/^[1-9]$/.test(event.key))
+      if (
+        event.defaultPrevented ||
+        event.repeat ||
+        event.ctrlKey ||
+        event.metaKey ||
+        event.altKey ||
+        !/^[1-9]$/.test(event.key)
+      )
         return;
       const target = event.target instanceof Element ? event.target : null;
       if (target?.closest("input,textarea,select,[role=dialog],[role=alertdialog],[role=menu],[role=listbox]")) return;
@@ -166,7 +189,7 @@ function useDigits(isOn: boolean, take: (digit: number) => boolean): void {
   }, [isOn]);
 }
 
-function QuestionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Questions>): ReactNode {
+function QuestionForm({ asked, isOff, mayChange, hasKeys, send }: FormProps<Questions>): ReactNode {
   const [answers, setAnswers] = useState<readonly (readonly string[])[]>(asked.questions.map(() => []));
   const [own, setOwn] = useState<readonly string[]>(asked.questions.map(() => ""));
   const given = asked.questions.map((_, index) => {
@@ -193,7 +216,7 @@ function QuestionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Ques
 
   const first = asked.questions[0];
   const mayDigit = hasKeys !== undefined && isSimple;
-  const digits = mayDigit && hasKeys && !isOff && !isSending;
+  const digits = mayDigit && hasKeys && mayChange && !isOff;
   useDigits(digits, digit => {
     const option = first?.options[digit - 1];
     if (option) choose(0, option.label);
@@ -209,7 +232,7 @@ function QuestionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Ques
     >
       {asked.questions.map((question, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: the questions of a request never change
-        <fieldset key={index} className={style.question} disabled={isOff || isSending}>
+        <fieldset key={index} className={style.question} disabled={isOff || !mayChange}>
           <legend className={style.wants}>{plain(question.question)}</legend>
           <div className={style.options}>
             {question.options.map((option, at) => (
@@ -235,12 +258,12 @@ function QuestionForm({ asked, isSending, isOff, hasKeys, send }: FormProps<Ques
           </label>
         </fieldset>
       ))}
-      {!isOff && (
+      {mayChange && (
         <div className={style.acts}>
-          <Button kind="primary" type="submit" isBusy={isSending} disabled={!complete}>
+          <Button kind="primary" type="submit" disabled={isOff || !complete}>
             Answer
           </Button>
-          <Button kind="danger" isBusy={isSending} onClick={() => send({ reply: "reject" })}>
+          <Button kind="danger" disabled={isOff} onClick={() => send({ reply: "reject" })}>
             Dismiss
           </Button>
         </div>

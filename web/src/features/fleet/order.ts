@@ -11,10 +11,9 @@ import { Arrangement, type Cluster, type View } from "../../core/groups.ts";
 import { clock } from "../../state/clock.ts";
 import { useFleet } from "../../state/context.tsx";
 import type { Keyed } from "../../state/store.ts";
+import { Hold } from "../../ui/hold.ts";
 import type { SessionItem } from "../../wire/types.ts";
 
-/** After this time without movement the pointer does not count, in ms. */
-export const REST_MS = 5_000;
 /** How often sessions that ended a day ago leave the list, in ms. */
 const SWEEP_MS = 60_000;
 
@@ -33,7 +32,6 @@ export class Order {
   #arrangement: Arrangement | null = null;
   #ordered: Ordered = { clusters: [], total: 0, isWaiting: false };
   #isHeld = false;
-  #rest: ReturnType<typeof setTimeout> | undefined;
   #sweptMs = 0;
 
   constructor(sessions: Keyed<SessionItem>) {
@@ -60,23 +58,16 @@ export class Order {
     const ends = [this.#sessions.version.subscribe(this.#refresh), clock.subscribe(this.#sweep)];
     this.#refresh();
     return () => {
-      clearTimeout(this.#rest);
+      this.pointer.end();
       for (const end of ends) end();
     };
   }
 
-  /** The pointer moves over the list: keep every row in its place until the pointer leaves or rests. */
-  readonly hold = (): void => {
-    this.#isHeld = true;
-    clearTimeout(this.#rest);
-    this.#rest = setTimeout(this.release, REST_MS);
-  };
-
-  readonly release = (): void => {
-    clearTimeout(this.#rest);
-    this.#isHeld = false;
-    this.#refresh();
-  };
+  /** While the pointer moves over the list, every row keeps its place. */
+  readonly pointer = new Hold(isOn => {
+    this.#isHeld = isOn;
+    if (!isOn) this.#refresh();
+  });
 
   readonly #sweep = (): void => {
     if (clock.get() - this.#sweptMs > SWEEP_MS) this.#refresh();

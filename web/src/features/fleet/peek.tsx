@@ -11,15 +11,14 @@ import { lookOf } from "../../core/status.ts";
 import { compact, counted, duration, money, oneLine, plain } from "../../core/text.ts";
 import { moment } from "../../core/times.ts";
 import { api } from "../../state/api.ts";
-import { useFleet, useSession } from "../../state/context.tsx";
+import { useSession } from "../../state/context.tsx";
 import { useDocument } from "../../state/queries.ts";
-import { useCell } from "../../state/store.ts";
 import { said } from "../../state/trouble.ts";
 import { IconButton } from "../../ui/button.tsx";
 import { Keys } from "../../ui/keys.tsx";
 import { Mark } from "../../ui/mark.tsx";
 import { Loading, ProblemCard } from "../../ui/states.tsx";
-import { RequestForm } from "../../widgets/request-form.tsx";
+import { OpenRequests } from "../../widgets/open-requests.tsx";
 import type { SessionItem } from "../../wire/types.ts";
 import { PlaceName } from "./cells.tsx";
 import style from "./peek.module.css";
@@ -51,7 +50,7 @@ export function Peek({ id, onClose }: { readonly id: string; readonly onClose: (
       </div>
       <div className={style.body}>
         <State item={item} />
-        <Requests id={id} hasKeys={isInside} />
+        <OpenRequests key={id} sessionId={id} className={style.request} hasKeys={isInside} />
         <LastLines item={item} />
       </div>
       <div className={style.foot}>
@@ -88,18 +87,6 @@ function State({ item }: { readonly item: SessionItem }): ReactNode {
       </div>
       <div className={style.faint}>{oneLine(facts.join(" · "), 400)}</div>
     </div>
-  );
-}
-
-function Requests({ id, hasKeys }: { readonly id: string; readonly hasKeys: boolean }): ReactNode {
-  const items = useCell(useFleet().inbox.items);
-  const mine = items.filter(each => each.sessionId === id && each.request !== null);
-  return mine.map((each, index) =>
-    each.request === null ? null : (
-      <div key={each.id || each.request.id} className={style.request}>
-        <RequestForm sessionId={id} request={each.request} {...(index === 0 && { hasKeys })} />
-      </div>
-    ),
   );
 }
 

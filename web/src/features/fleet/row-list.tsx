@@ -1,5 +1,5 @@
 /** Groups and sessions as rows, of which the visible ones are mounted: the body of the page's list and of the rail. */
-import type { PointerEvent, ReactNode, RefObject } from "react";
+import type { ReactNode, RefObject } from "react";
 import { useMemo } from "react";
 import type { Row } from "../../core/groups.ts";
 import { type VirtualHandle, VirtualList } from "../../ui/virtual-list.tsx";
@@ -24,9 +24,6 @@ type RowListProps = {
 export function RowList(props: RowListProps): ReactNode {
   const { rows, order, folds, cursor, list, isMultiselectable, isSelecting = false, session } = props;
   const virtual = useMemo(() => rows.map(row => ({ key: row.key, isHead: row.kind === "group" })), [rows]);
-  const onPointerMove = (event: PointerEvent): void => {
-    if (event.pointerType === "mouse") order.hold();
-  };
   return (
     <VirtualList
       handle={list}
@@ -42,8 +39,7 @@ export function RowList(props: RowListProps): ReactNode {
       onBlur={event => {
         if (event.relatedTarget !== null && !event.currentTarget.contains(event.relatedTarget)) cursor.left();
       }}
-      onPointerMove={onPointerMove}
-      onPointerLeave={order.release}
+      {...order.pointer.listeners}
       render={index => {
         const row = rows[index];
         if (row === undefined) return null;

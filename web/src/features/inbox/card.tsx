@@ -24,6 +24,8 @@ const LOOKS: Readonly<Record<InboxItem["kind"], Look>> = {
   webhook: { shape: "⇥", word: "webhook off", tone: "away" },
 };
 
+const GONE: Look = { shape: "–", word: "no longer waits", tone: "done" };
+
 function Where({ item }: { readonly item: InboxItem }): ReactNode {
   const { context } = item;
   const place =
@@ -31,10 +33,12 @@ function Where({ item }: { readonly item: InboxItem }): ReactNode {
   return <span className={style.where}>{place && oneLine(place, 120)}</span>;
 }
 
-function Body({ item, isFocused }: { readonly item: InboxItem; readonly isFocused: boolean }): ReactNode {
+type BodyProps = { readonly item: InboxItem; readonly isGone: boolean; readonly hasKeys: boolean };
+
+function Body({ item, isGone, hasKeys }: BodyProps): ReactNode {
   const mayChange = useMayChange();
   if (item.request && item.sessionId !== null) {
-    return <RequestForm sessionId={item.sessionId} request={item.request} hasKeys={isFocused} />;
+    return <RequestForm sessionId={item.sessionId} request={item.request} hasKeys={hasKeys} isOver={isGone} />;
   }
   return (
     <>
@@ -46,7 +50,7 @@ function Body({ item, isFocused }: { readonly item: InboxItem; readonly isFocuse
         </>
       )}
       {mayChange && item.kind === "failure" && item.sessionId !== null && (
-        <FailureActs sessionId={item.sessionId} hasKeys={isFocused} />
+        <FailureActs sessionId={item.sessionId} hasKeys={hasKeys} />
       )}
       {mayChange && item.kind === "budget" && item.sessionId !== null && <BudgetActs sessionId={item.sessionId} />}
       {mayChange && item.kind === "delay" && item.sessionId !== null && <DelayActs sessionId={item.sessionId} />}
@@ -56,19 +60,26 @@ function Body({ item, isFocused }: { readonly item: InboxItem; readonly isFocuse
   );
 }
 
-type CardProps = { readonly item: InboxItem; readonly isFocused: boolean; readonly onFocus: () => void };
+type CardProps = {
+  readonly item: InboxItem;
+  /** It does not wait any more: the card only keeps its place. */
+  readonly isGone: boolean;
+  readonly isFocused: boolean;
+  readonly hasKeys: boolean;
+  readonly onFocus: () => void;
+};
 
-export function Card({ item, isFocused, onFocus }: CardProps): ReactNode {
+export function Card({ item, isGone, isFocused, hasKeys, onFocus }: CardProps): ReactNode {
   const title = plain(item.title);
   return (
     <li
-      className={cx(style.card, isFocused && style.focused)}
+      className={cx(style.card, isFocused && style.focused, isGone && style.gone)}
       data-focused={isFocused}
-      tabIndex={isFocused ? 0 : -1}
-      onFocus={onFocus}
+      tabIndex={isGone ? undefined : isFocused ? 0 : -1}
+      onFocus={isGone ? undefined : onFocus}
     >
       <div className={style.cardHead}>
-        <Mark {...LOOKS[item.kind]} />
+        <Mark {...(isGone ? GONE : LOOKS[item.kind])} />
         {item.sessionId === null ? (
           <strong>{title}</strong>
         ) : (
@@ -85,9 +96,11 @@ export function Card({ item, isFocused, onFocus }: CardProps): ReactNode {
           {oneLine(item.context.prompt)}
         </p>
       )}
-      <Boundary what="The card">
-        <Body item={item} isFocused={isFocused} />
-      </Boundary>
+      <fieldset role="presentation" disabled={isGone} className={style.body}>
+        <Boundary what="The card">
+          <Body item={item} isGone={isGone} hasKeys={hasKeys} />
+        </Boundary>
+      </fieldset>
     </li>
   );
 }

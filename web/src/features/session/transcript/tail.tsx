@@ -2,10 +2,9 @@
 import type { ReactNode } from "react";
 import { duration, plain } from "../../../core/text.ts";
 import { useNow } from "../../../state/clock.ts";
-import { useFleet } from "../../../state/context.tsx";
 import { useCell } from "../../../state/store.ts";
 import { Empty } from "../../../ui/states.tsx";
-import { RequestForm } from "../../../widgets/request-form.tsx";
+import { OpenRequests } from "../../../widgets/open-requests.tsx";
 import { record, text } from "../../../wire/opencode.ts";
 import { useOpen } from "../open.tsx";
 import style from "./list.module.css";
@@ -44,19 +43,13 @@ function RetryNote(): ReactNode {
 function Requests(): ReactNode {
   const { item, transcript } = useOpen();
   const { isOwn, conversation } = transcript.which;
-  const waiting = useCell(useFleet().inbox.items);
-  // A sub-agent's requests are its session's, which names whose they are.
-  const isShown = (request: unknown) => isOwn || text(record(request).sessionID) === conversation;
-  return waiting.map(each =>
-    each.sessionId === item.id && each.request !== null && isShown(each.request.request) ? (
-      <section
-        key={each.id}
-        className={style.request}
-        aria-label={each.kind === "question" ? "Question" : "Permission"}
-      >
-        <RequestForm sessionId={item.id} request={each.request} />
-      </section>
-    ) : null,
+  return (
+    <OpenRequests
+      sessionId={item.id}
+      className={style.request}
+      // A sub-agent's requests are its session's, which names whose they are.
+      isShown={({ request }) => isOwn || text(record(request).sessionID) === conversation}
+    />
   );
 }
 
