@@ -36,23 +36,28 @@ export function Menu({ trigger, entries, align = "end" }: MenuProps): ReactNode 
   );
 }
 
+/** The entries as they were when the menu was opened. What does not apply any more keeps its place, and is disabled. */
 function Entries({ entries }: { readonly entries: readonly MenuEntry[] }): ReactNode {
-  return entries.map((entry, index) =>
-    entry === "line" ? (
+  const [places] = useState(entries);
+  return places.map((place, index) => {
+    if (place === "line")
       // biome-ignore lint/suspicious/noArrayIndexKey: a line has no other name
-      <Base.Separator key={index} className={style.line} />
-    ) : (
+      return <Base.Separator key={index} className={style.line} />;
+    const entry = entries.find(each => each !== "line" && each.label === place.label);
+    const { label, keys, isDanger, isDisabled, run } =
+      entry && entry !== "line" ? entry : { ...place, isDisabled: true };
+    return (
       <Base.Item
-        key={entry.label}
-        className={cx(style.item, entry.isDanger && style.danger)}
-        disabled={entry.isDisabled ?? false}
-        onClick={entry.run}
+        key={label}
+        className={cx(style.item, isDanger && style.danger)}
+        disabled={isDisabled ?? false}
+        onClick={run}
       >
-        {entry.label}
-        {entry.keys && <Keys keys={entry.keys} />}
+        {label}
+        {keys && <Keys keys={keys} />}
       </Base.Item>
-    ),
-  );
+    );
+  });
 }
 
 type MenuAtProps = {

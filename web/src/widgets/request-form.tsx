@@ -159,7 +159,7 @@ function PermissionForm({ asked, note, isOff, mayChange, hasKeys, send }: FormPr
   );
 }
 
-/** Ignore the second click of a double click: it may hit the next request, which nobody has read. */
+/** Ignore the second click of a double click: it may hit the next request, which the person has not read. */
 function single(run: () => void): (event: MouseEvent) => void {
   return event => event.detail < 2 && run();
 }

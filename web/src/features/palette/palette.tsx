@@ -154,10 +154,12 @@ function Marked({ text, marks }: { readonly text: string; readonly marks: Entry[
   return [...pieces, text.slice(end)];
 }
 
-/** The entries of the palette. They are read when the palette opens, and when sessions are added or removed. */
+/** What the palette reaches. Sessions that come or go while it is open move none of its entries. */
 function useReach(): Reach {
-  const { sessions } = useFleet().fleet;
-  const keys = useCell(sessions.keys);
+  const { sessions, isLoaded } = useFleet().fleet;
+  const isKnown = useCell(isLoaded);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: before they are loaded, there are none
+  const items = useMemo(() => [...sessions.values()], [sessions, isKnown]);
   const offered = useCell(actions);
   const navigate = useNavigate();
   const act = useVerb();
@@ -166,14 +168,14 @@ function useReach(): Reach {
   return useMemo(
     () => ({
       actions: offered,
-      sessions: keys.flatMap(id => sessions.get(id) ?? []),
+      sessions: items,
       mayChange,
       open: id => void navigate({ to: "/s/$id", params: { id } }),
       act,
       setTheme,
       search: words => void navigate({ to: "/history", search: { q: words } }),
     }),
-    [offered, keys, sessions, mayChange, navigate, act],
+    [offered, items, mayChange, navigate, act],
   );
 }
 

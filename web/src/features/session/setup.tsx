@@ -66,7 +66,9 @@ function Acts({ item, brief }: { readonly item: SessionItem; readonly brief: Bri
   if (brief.status === "running") {
     return (
       <div className={style.setupActs}>
+        {/* The keys: a press or focus of one action never becomes that of the other. */}
         <Button
+          key="abort"
           disabled={isBusy}
           onClick={() => void act("The set-up is aborted", "POST", `/api/sessions/${item.id}/abort`)}
         >
@@ -78,7 +80,7 @@ function Acts({ item, brief }: { readonly item: SessionItem; readonly brief: Bri
   if (item.status === "stopped") return null;
   return (
     <div className={style.setupActs}>
-      <Button disabled={isBusy} onClick={() => void carryOut(null, () => resume(command, item.id))}>
+      <Button key="resume" disabled={isBusy} onClick={() => void carryOut(null, () => resume(command, item.id))}>
         Try again
       </Button>
       <SkipSetup sessionId={item.id} />

@@ -19,7 +19,15 @@ export function Outline(): ReactNode {
   const rows = useMemo(() => turns.map(turn => ({ key: String(turn.number), isHead: false })), [turns]);
   const list = useRef<VirtualHandle>(null);
   const count = turns.length;
-  useLayoutEffect(() => list.current?.reveal(count - 1), [count]);
+  const known = useRef(0);
+  useLayoutEffect(() => {
+    const box = list.current?.element;
+    if (!box) return;
+    // A reader who has scrolled to earlier turns stays there.
+    const below = box.scrollHeight - box.scrollTop - box.clientHeight;
+    if (known.current === 0 || below <= ROW_PX * (count - known.current + 1)) list.current?.reveal(count - 1);
+    known.current = count;
+  }, [count]);
   if (count === 0) return null;
   return (
     <Section title={`Turns ${count}`}>
