@@ -158,7 +158,7 @@ def test_commands_and_files_are_completed(page: Page, fleet: Server, shop: Path)
 
 
 def test_a_waiting_prompt_is_edited_withdrawn_and_sent_at_once(page: Page, fleet: Server, shop: Path) -> None:
-    item = fleet.create(shop, 'bash "sleep 20"\n---\nsay "Slept."', title="Queue")
+    item = fleet.create(shop, 'bash "sleep 900"', title="Queue")
     fleet.became(item["id"], "active")
     page.goto(f"/s/{item['id']}")
     for text in ("First", "Second", "Third"):
