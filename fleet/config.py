@@ -131,15 +131,15 @@ KEYS = (
     ),
     Key(
         "data_dir",
-        "path",
+        "directory",
         "the platform's data directory",
-        "The directory for the event log, worktrees and clones. One server at a time.",
+        "The directory for the event log, worktrees and clones. Only one server can use it at a time.",
         values.path,
         _default_data_dir,
     ),
     Key(
         "opencode",
-        "path",
+        "file",
         "`opencode` on the PATH, else the one of `make setup`",
         "The OpenCode executable.",
         values.path,
@@ -155,7 +155,7 @@ KEYS = (
     ),
     Key(
         "workspace_roots",
-        "paths",
+        "directories",
         "the whole file system",
         f"Directories below which sessions may work, separated by '{os.pathsep}' or in a TOML array.",
         values.paths,
@@ -181,7 +181,7 @@ KEYS = (
         "min_free_memory_mib",
         "MiB",
         str(limits.MEMORY_FREE_BYTES_MIN // limits.MIB),
-        "Minimum of free memory before another OpenCode process is started.",
+        "Memory that must be free before another OpenCode process is started.",
         values.number(0, 10_000_000),
         lambda: limits.MEMORY_FREE_BYTES_MIN // limits.MIB,
     ),
@@ -205,15 +205,16 @@ KEYS = (
         "keep_transcripts_days",
         "days",
         "no limit",
-        "Sessions that ended longer ago are erased, and the log keeps that they were there: `fleet log retention`.",
+        "Sessions that ended longer ago are erased; the log keeps that they existed. `fleet log retention` lists the "
+        "next.",
         values.number(1, 36_500),
         lambda: None,
     ),
     Key(
         "anchor_file",
-        "path",
+        "file",
         "none",
-        "File to which signed heads of the event log are appended, on another machine's disk: `fleet log verify "
+        "File on another machine's disk, to which the server appends signed heads of its log: `fleet log verify "
         "--anchor` then finds a log that was changed.",
         values.path,
         lambda: None,
@@ -222,8 +223,8 @@ KEYS = (
         "webhook_networks",
         "networks",
         "public addresses only",
-        "Networks that are not public and that webhooks may use, also by http; separated by ',' or in a TOML array: "
-        "10.1.0.0/16, 127.0.0.1",
+        "Networks that are not public and that webhooks may use, also by http, such as 10.1.0.0/16, 127.0.0.1; "
+        "separated by ',' or in a TOML array.",
         values.networks,
         lambda: (),
     ),
@@ -231,7 +232,8 @@ KEYS = (
         "log_format",
         "auto, json, console",
         "auto",
-        "Format of the server's log on standard error: JSON lines, lines for people, or those on a terminal only.",
+        "Format of the server's log on standard error: lines of JSON, lines for people, or lines for people on a "
+        "terminal only.",
         values.choice(get_args(LogFormat)),
         lambda: "auto",
     ),
@@ -247,7 +249,7 @@ KEYS = (
         "traces",
         "URL",
         "none",
-        "OpenTelemetry collector that gets traces, by OTLP over HTTP: http://localhost:4318",
+        "OpenTelemetry collector that gets traces, by OTLP over HTTP, such as http://localhost:4318.",
         values.collector,
         lambda: None,
     ),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from fleet import __version__
+from fleet.cli.placeholders import PlainCommand, PlainGroup
 
 _SERVER, _SESSIONS, _FLEET = "The server", "Sessions", "The fleet"
 
@@ -67,6 +68,7 @@ _COMMANDS = (
 def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
     """Return the application: with the command that `arguments` begin with, or with all where they name none."""
     app = typer.Typer(
+        cls=PlainGroup,
         no_args_is_help=True,
         # A defect shows Python's own traceback: rich's would print the values of local variables, secrets included.
         pretty_exceptions_enable=False,
@@ -82,7 +84,7 @@ def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
         if isinstance(loaded, typer.Typer):
             app.add_typer(loaded, name=command.name, epilog=epilog, rich_help_panel=command.panel)
         else:
-            app.command(command.name, epilog=epilog, rich_help_panel=command.panel)(loaded)
+            app.command(command.name, cls=PlainCommand, epilog=epilog, rich_help_panel=command.panel)(loaded)
     return app
 
 

@@ -53,6 +53,7 @@ Url = Annotated[
     str | None,
     typer.Option(
         "--url",
+        metavar="URL",
         envvar="FLEET_URL",
         help="The server's address; by default that of the configuration.",
         show_default=False,
@@ -62,11 +63,13 @@ TokenFile = Annotated[
     str | None,
     typer.Option(
         "--token-file",
+        metavar="FILE",
         envvar="FLEET_TOKEN_FILE",
         help=f"File with the access token. {TOKEN_VARIABLE} can contain the token itself.",
         show_default=False,
     ),
 ]
+MOMENT = "a position of the log, a time such as 2026-01-31T12:00:00Z, or a date"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with the names of the HTTP interface.")]
 _NAME = typer.Argument(
     metavar="SESSION",
@@ -77,11 +80,7 @@ _NAME = typer.Argument(
 Name = Annotated[str, _NAME]
 At = Annotated[
     str | None,
-    typer.Option(
-        "--at",
-        metavar="MOMENT",
-        help="As it was then: a position of the log, a time such as 2026-01-31T12:00:00Z, or a date.",
-    ),
+    typer.Option("--at", metavar="MOMENT", help=f"As it was at this moment: {MOMENT}.", show_default=False),
 ]
 
 

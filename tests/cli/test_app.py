@@ -51,7 +51,7 @@ def test_wrong_configuration_is_one_message_and_exit_1(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["serve", "doctor", "ps"])
+@pytest.mark.parametrize("command", ["serve", "doctor"])
 def test_help_shows_every_key_and_an_example(command: str) -> None:
     done = CliRunner().invoke(command_line(), [command, "--help"], env={"COLUMNS": "300", "TERMINAL_WIDTH": "300"})
     assert done.exit_code == 0

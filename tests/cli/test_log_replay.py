@@ -1,4 +1,4 @@
-"""`fleet log replay` on a data directory: exit code 1, and the position, where something parts from the log."""
+"""`fleet log replay` on a data directory: exit code 1, and the position, where something differs from the log."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_replay_ends_with_1_where_a_row_is_missing(history: History) -> None:
     assert (done.exit_code, "session      2 rows as of position" in done.stdout) == (0, True), done.output
     store_views(history.data_dir, without=history.aborted)
     done = log("replay", "--data-dir", str(history.data_dir))
-    assert (done.exit_code, f"session {history.aborted} parts from the log" in done.stdout) == (1, True)
+    assert (done.exit_code, f"session {history.aborted} differs from the log" in done.stdout) == (1, True)
     found = json.loads(log("replay", "--json", "--projection", "session", "--data-dir", str(history.data_dir)).stdout)
     assert [each["key"] for each in found["parted"]] == [history.aborted]
     assert log("replay", "--to", "2026-01-01", "--data-dir", str(history.data_dir)).exit_code == 1

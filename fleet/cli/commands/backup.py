@@ -33,7 +33,7 @@ def backup(
 
     Only what is new is copied. What was erased since the last time is erased in the backup as well.
 
-    The backup has the signing key and the digests of access tokens: keep it as safe as the data directory.
+    The backup contains the signing key and the digests of access tokens: keep it as safe as the data directory.
     """
 
     async def stopped() -> int:

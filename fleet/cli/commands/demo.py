@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 def demo(
     opencode: Annotated[
-        str | None, typer.Option(envvar="FLEET_OPENCODE", help="The OpenCode executable, else the one on the PATH.")
+        str | None,
+        typer.Option(
+            metavar="FILE", envvar="FLEET_OPENCODE", help="The OpenCode executable; by default that on the PATH."
+        ),
     ] = None,
 ) -> None:
     """Show two sessions at work side by side, each in its own git worktree, and what they changed.

@@ -36,9 +36,10 @@ async def diff(
     *,
     session: Name,
     turn: Annotated[
-        str | None, typer.Option("--turn", "-t", help="Only the changes of this turn: its number or a message id.")
+        str | None,
+        typer.Option("--turn", "-t", metavar="TURN", help="Only the changes of this turn: its number or a message id."),
     ] = None,
-    stat: Annotated[bool, typer.Option("--stat", help="Only the number of changed lines, for each file.")] = False,
+    stat: Annotated[bool, typer.Option("--stat", help="Only the number of changed lines of each file.")] = False,
     names: Annotated[bool, typer.Option("--name-only", help="Only the names of the changed files.")] = False,
     at: At = None,
     json: Json = False,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.budget import budget_of
+from fleet.cli.budget import Minutes, Tokens, Usd, budget_of
 from fleet.cli.connect import Json, Name, UsageError, connected, named
 
 if TYPE_CHECKING:
@@ -17,16 +17,18 @@ async def edit(
     *,
     session: Name,
     title: Annotated[str | None, typer.Option(help="The new title.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag; replaces the current tags; repeatable.")] = None,
-    usd: Annotated[float | None, typer.Option(min=0, help="Total cost limit in dollars: then pause and ask.")] = None,
-    tokens: Annotated[int | None, typer.Option(min=0, help="Limit in tokens.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Limit in minutes of work.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="A new tag; repeatable. All current tags are replaced.")
+    ] = None,
+    usd: Usd = None,
+    tokens: Tokens = None,
+    minutes: Minutes = None,
     no_budget: Annotated[
         bool, typer.Option("--no-budget", help="Remove all limits that this command does not set.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Change a session's title, tags or budget. Limits that you do not name stay.
+    """Change a session's title, tags or budget. Limits that you do not name stay as they are.
 
     A session that has paused for its budget continues by itself when the new limits allow it.
     """

@@ -28,12 +28,12 @@ async def hosts(
             help="`drain` places no further sessions on a host and moves those that are there; `undrain` ends that."
         ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="The host.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(help="The host's name.", show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """Show the machines on which sessions work: what each is, whether it answers, and what is there.
 
-    A silent host does not answer, and its processes may still run. A lost one has not answered for longer than
+    A silent host does not answer, and its processes may still run. A lost host has not answered for longer than
     `host_grace_s`, so no process of Fleet runs there any more.
     """
     from fleet.cli.sanitize import SafeConsole, json_of, line_of

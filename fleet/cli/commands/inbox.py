@@ -79,7 +79,7 @@ async def answer(
         list[str], typer.Argument(help="once, always or reject; for a question, one answer for each of its parts.")
     ],
     request: Annotated[
-        str | None, typer.Option(help="The request's id, if several are open (`fleet inbox` lists them).")
+        str | None, typer.Option(metavar="ID", help="The request's id, if several are open (`fleet inbox` lists them).")
     ] = None,
     message: Annotated[
         str | None, typer.Option("--message", "-m", help="With reject: what the agent should do instead.")
@@ -88,7 +88,7 @@ async def answer(
 ) -> None:
     """Answer a permission request or a question, so that the session continues.
 
-    `always` is valid for every session in the same directory, until its OpenCode process ends.
+    `always` is valid for every session in the same directory, until their OpenCode process ends.
     """
     from fleet.cli.sanitize import json_of
 

@@ -22,7 +22,7 @@ Force = Annotated[
 
 @connected
 async def abort(fleet: "FleetClient", *, session: Name, json: Json = False) -> None:
-    """Abort the running turn, and wait until it has ended. The session and its waiting prompts stay."""
+    """Abort the running turn, and wait until it has ended. The session and the prompts in its queue stay."""
     aborted = await (await named(fleet, session)).abort()
     _say(aborted, aborted.outcome.replace("_", " "), json=json)
 
@@ -48,11 +48,15 @@ async def stop(
     fleet: "FleetClient",
     *,
     session: Name,
-    cleanup: Annotated[bool, typer.Option("--cleanup", help="Remove its worktree or clone, too.")] = False,
+    cleanup: Annotated[bool, typer.Option("--cleanup", help="Remove its worktree or clone.")] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Stop a session; it can be resumed. --cleanup removes its worktree, after its work was preserved as a commit."""
+    """Stop a session; it can be resumed.
+
+    --cleanup removes its worktree or clone, too. First, Fleet commits everything that exists only there, under
+    refs/fleet/ of the repository.
+    """
     ended = await (await named(fleet, session)).end(cleanup_workspace=cleanup, force=force)
     _say(ended, _told(ended), json=json)
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from fleet.client import FleetClient
 
 Named = StrEnum("Named", "created active waiting_input idle completed stopped disconnected error")
-Status = Annotated[list[Named] | None, typer.Option("--status", "-s", help="Only this status; repeatable.")]
+Status = Annotated[
+    list[Named] | None, typer.Option("--status", "-s", help="Only sessions with this status; repeatable.")
+]
 
 
 @connected
@@ -19,8 +21,8 @@ async def ls(
     fleet: "FleetClient",
     *,
     status: Status = None,
-    search: Annotated[str | None, typer.Option(help="Only titles that contain this.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Only sessions with this tag.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only sessions whose title contains this.")] = None,
+    tag: Annotated[str | None, typer.Option(metavar="TAG", help="Only sessions with this tag.")] = None,
     parent: Annotated[
         str | None, typer.Option(metavar="SESSION", help="Only children of this session.", autocompletion=completed)
     ] = None,
@@ -53,10 +55,16 @@ async def ls(
 async def history(
     fleet: "FleetClient",
     *,
-    search: Annotated[str, typer.Argument(help="Words in titles, prompts, answers or tool output.")] = "",
+    search: Annotated[
+        str, typer.Argument(metavar="WORDS", help="Words in titles, prompts, answers or tool output.")
+    ] = "",
     status: Status = None,
-    begin: Annotated[str | None, typer.Option("--from", help="Created at or after this date or time.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Created at or before this date or time.")] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Only sessions created at or after this date or time.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Only sessions created at or before this date or time.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="The maximum number of rows.")] = 20,
     offset: Annotated[int, typer.Option(min=0, help="Skip this number of rows.")] = 0,
     json: Json = False,

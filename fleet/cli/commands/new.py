@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from fleet.cli.budget import budget_of
+from fleet.cli.budget import Minutes, Tokens, Usd, budget_of
 from fleet.cli.connect import Json, Name, UsageError, completed, connected, named
 
 if TYPE_CHECKING:
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 Isolation = Literal["existing", "worktree", "clone"]
 OnHostLoss = Literal["ask", "resume"]
-Wait = Annotated[bool, typer.Option("--wait", "-w", help="Show the work until it is done; the exit code says how.")]
+_ISOLATION: Final = "The directory itself, a git worktree, or a clone"
+Wait = Annotated[
+    bool, typer.Option("--wait", "-w", help="Show the work until it is done; the exit code says how it ended.")
+]
 Prompt = Annotated[str | None, typer.Option("--prompt", "-p", help="The first prompt; `-` reads it from stdin.")]
-Agent = Annotated[str | None, typer.Option(help="The OpenCode agent.")]
-ModelName = Annotated[str | None, typer.Option("--model", metavar="PROVIDER/MODEL", help="The model.")]
-Title = Annotated[str | None, typer.Option(help="The title; by default the beginning of the prompt.")]
+Agent = Annotated[str | None, typer.Option(metavar="AGENT", help="The OpenCode agent.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", metavar="PROVIDER/MODEL", help="The model, as `opencode models` lists it.")
+]
 
 
 @connected
@@ -29,32 +33,40 @@ async def new(
     *,
     directory: Annotated[Path, typer.Argument(help="The directory to work in.")] = Path(),
     prompt: Prompt = None,
-    title: Title = None,
-    isolation: Annotated[
-        Isolation, typer.Option("--isolation", "-i", help="The directory itself, a git worktree, or a clone.")
-    ] = "existing",
-    branch: Annotated[str | None, typer.Option(help="The branch of the worktree or clone.")] = None,
-    base: Annotated[str | None, typer.Option(help="The commit that the branch starts from.")] = None,
+    title: Annotated[str | None, typer.Option(help="The title; by default the beginning of the prompt.")] = None,
+    isolation: Annotated[Isolation, typer.Option("--isolation", "-i", help=f"{_ISOLATION}.")] = "existing",
+    branch: Annotated[
+        str | None,
+        typer.Option(metavar="BRANCH", help="The branch of the worktree or clone, a new or an existing one."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="REF", help="The branch, tag or commit that a new branch starts from.")
+    ] = None,
     agent: Agent = None,
     model: ModelName = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag; repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag; repeatable.")] = None,
     notify: Annotated[
         str | None,
-        typer.Option(metavar="SESSION", help="The parent, which gets the outcome.", autocompletion=completed),
+        typer.Option(
+            metavar="SESSION", help="The parent session, which gets the outcome as a prompt.", autocompletion=completed
+        ),
     ] = None,
-    usd: Annotated[float | None, typer.Option(min=0, help="Cost limit in dollars: then pause and ask.")] = None,
-    tokens: Annotated[int | None, typer.Option(min=0, help="Limit in tokens.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Limit in minutes of work.")] = None,
+    usd: Usd = None,
+    tokens: Tokens = None,
+    minutes: Minutes = None,
     host: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME|LABEL=VALUE", help="The host (`fleet hosts`), or a label that it must have; labels repeat."
+            metavar="NAME|LABEL=VALUE",
+            help="The host's name (`fleet hosts`), or a label that the host must have; labels are repeatable.",
         ),
     ] = None,
     cpus: Annotated[float | None, typer.Option(min=0, help="Cores that are reserved on another host.")] = None,
-    memory_mb: Annotated[int | None, typer.Option(min=0, help="Memory that is reserved there, in MiB.")] = None,
+    memory_mb: Annotated[
+        int | None, typer.Option(min=0, metavar="MIB", help="Memory that is reserved on another host.")
+    ] = None,
     on_host_loss: Annotated[
-        OnHostLoss, typer.Option(help="When its host is lost: wait for you, or resume on another host.")
+        OnHostLoss, typer.Option(help="If its host is lost: wait for you, or resume on another host.")
     ] = "ask",
     wait: Wait = False,
     json: Json = False,
@@ -92,17 +104,23 @@ async def fork(
     *,
     session: Name,
     message: Annotated[
-        str | None, typer.Option(help="Fork from before this message (`fleet show --conversation --json` has its id).")
+        str | None,
+        typer.Option(
+            metavar="ID", help="Fork from before this message (`fleet show --conversation --json` shows its id)."
+        ),
     ] = None,
     prompt: Prompt = None,
-    title: Title = None,
-    isolation: Annotated[Isolation | None, typer.Option("--isolation", "-i", help="As for `fleet new`.")] = None,
+    title: Annotated[str | None, typer.Option(help="The title; by default that of the session, with `(fork)`.")] = None,
+    isolation: Annotated[
+        Isolation | None,
+        typer.Option("--isolation", "-i", help=f"{_ISOLATION}; by default as the session has it."),
+    ] = None,
     wait: Wait = False,
     json: Json = False,
 ) -> int:
     """Create a session with the conversation and files of another session, and print its id.
 
-    --message takes conversation and files from the time before that message.
+    With --message, the fork has conversation and files as they were before that message.
     """
     text = read_text(prompt)
     if wait and text is None:

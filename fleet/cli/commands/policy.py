@@ -8,12 +8,15 @@ import typer
 
 from fleet.cli.commands.log.source import session_id, sourced
 from fleet.cli.connect import Json, UsageError, completed
+from fleet.cli.placeholders import PlainCommand, PlainGroup
 
 if TYPE_CHECKING:
     from fleet.cli.commands.log.source import LogSource
     from fleet.wire.policy import PolicyBody, PolicyTrial, SessionTrial
 
-policy = typer.Typer(no_args_is_help=True, help="Try permission rules and budgets over the recorded past.")
+policy = typer.Typer(
+    cls=PlainGroup, no_args_is_help=True, help="Try permission rules and budgets on the recorded past."
+)
 
 
 @policy.callback()
@@ -21,7 +24,7 @@ def _policy() -> None:
     """Keep `try` a subcommand while it is the only one."""
 
 
-@policy.command("try", epilog="Example: fleet policy try rules.toml --session 0198c0de")
+@policy.command("try", cls=PlainCommand, epilog="Example: fleet policy try rules.toml --session 0198c0de")
 @sourced
 async def try_policy(
     source: "LogSource",
@@ -31,7 +34,9 @@ async def try_policy(
     ],
     session: Annotated[
         list[str] | None,
-        typer.Option("--session", "-s", help="Only this session; repeatable.", autocompletion=completed),
+        typer.Option(
+            "--session", "-s", metavar="SESSION", help="Only this session; repeatable.", autocompletion=completed
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -21,9 +21,9 @@ async def prompt(
     *,
     session: Name,
     text: Annotated[str, typer.Argument(help="The prompt; `-` reads it from stdin.", show_default=False)],
-    attach: Annotated[list[Path] | None, typer.Option("--attach", "-a", help="A file to attach.")] = None,
+    attach: Annotated[list[Path] | None, typer.Option("--attach", "-a", help="A file to attach; repeatable.")] = None,
     command: Annotated[
-        bool, typer.Option("--command", help="TEXT is the name of an OpenCode command, such as `review`.")
+        bool, typer.Option("--command", help="TEXT is an OpenCode command with its arguments, such as `review src`.")
     ] = False,
     agent: Agent = None,
     model: ModelName = None,
@@ -78,7 +78,7 @@ async def withdraw(
     session: Name,
     prompt: Annotated[
         str,
-        typer.Argument(help="The prompt's id, or the beginning of the id (`fleet show` has it).", show_default=False),
+        typer.Argument(help="The prompt's id, or the beginning of the id (`fleet show` shows it).", show_default=False),
     ],
     json: Json = False,
 ) -> None:

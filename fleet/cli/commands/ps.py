@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.options import configured
+from fleet.cli.connect import Json, Url
+from fleet.cli.options import located
 from fleet.config import Config
 from fleet.escape import plain
 from fleet.limits import MIB
@@ -15,19 +16,12 @@ if TYPE_CHECKING:
     from fleet.wire.instances import InstanceItem
 
 
-@configured
+@located("host", "port", "data_dir")
 def ps(
     config: Config,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="FLEET_URL",
-            help="The server's address, such as http://localhost:3000. FLEET_TOKEN is sent to it.",
-            show_default=False,
-        ),
-    ] = None,
     orphans: Annotated[bool, typer.Option("--orphans", help="Show only live processes without an owner.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, with the names of the HTTP interface.")] = False,
+    json: Json = False,
+    url: Url = None,
 ) -> None:
     """Show every OpenCode process that Fleet ever started, and its state.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.connect import Json, completed, connected, every_session, named, warn_connection_lost
+from fleet.cli.connect import Json, MaybeName, connected, every_session, named, warn_connection_lost
 
 if TYPE_CHECKING:
     from fleet.client import FleetClient, FleetError
@@ -15,17 +15,15 @@ if TYPE_CHECKING:
 async def tail(
     fleet: "FleetClient",
     *,
-    session: Annotated[
-        str | None,
-        typer.Argument(help="Its id, or the beginning; else all.", show_default=False, autocompletion=completed),
-    ] = None,
+    session: MaybeName = None,
     after: Annotated[
-        int | None, typer.Option(min=0, help="Start after this position of the log; 0 is the beginning.")
+        int | None,
+        typer.Option(min=0, metavar="POSITION", help="Start after this position of the log; 0 is the beginning."),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="End after the newest current event.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Show the events up to now, and end.")] = False,
     json: Json = False,
 ) -> None:
-    """Follow one session, or all, until Ctrl-C, or until the reader of the output has gone.
+    """Follow one session, or all of them, until Ctrl-C or until the reader of the output has gone.
 
     While the server is away, the command says so on stderr, waits without a time limit, and then continues.
 

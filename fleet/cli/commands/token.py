@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 import typer
 
-from fleet.cli.options import configured
+from fleet.cli.options import located
+from fleet.cli.placeholders import PlainCommand, PlainGroup
 from fleet.config import Config
 from fleet.errors import Problem, StartupError
 from fleet.limits import LINK_LIFETIME_S
@@ -27,22 +28,26 @@ Result = TypeVar("Result")
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-token = typer.Typer(no_args_is_help=True, help="Create, list and revoke access tokens.")
+token = typer.Typer(cls=PlainGroup, no_args_is_help=True, help="Create, list and revoke access tokens.")
 
 Name = Annotated[str, typer.Argument(help="The token's name.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@configured
+@located("data_dir")
 def new(
     config: Config,
     role: Annotated[
         Literal["operator", "viewer"],
         typer.Option(help="An operator can do everything, a viewer can only read.", show_default=False),
     ],
-    name: Annotated[str | None, typer.Option(help="Its name in the log. [dim]\\[default: ROLE-N][/dim]")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The token's name, which the log shows. [dim]\\[default: ROLE-N][/dim]"),
+    ] = None,
     expires: Annotated[
-        str | None, typer.Option(help="When it expires: 12h, 30d or 2027-01-31. [dim]\\[default: never][/dim]")
+        str | None,
+        typer.Option(metavar="TIME", help="When it expires: 12h, 30d or 2027-01-31. [dim]\\[default: never][/dim]"),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -73,7 +78,7 @@ def new(
         print("From now on every request needs a token, also on loopback.", file=sys.stderr)
 
 
-@configured
+@located("data_dir")
 def ls(config: Config, json: Json = False) -> None:
     """List all tokens, including revoked and expired ones."""
     import msgspec
@@ -96,7 +101,7 @@ def ls(config: Config, json: Json = False) -> None:
         print(f"{each.name:<20} {each.role:<9} {row['status']:<8} made {_shown(each.created_at_ms)}, {ends}")
 
 
-@configured
+@located("data_dir")
 def revoke(
     config: Config, names: Annotated[list[str], typer.Argument(help="The names of the tokens.", show_default=False)]
 ) -> None:
@@ -107,16 +112,21 @@ def revoke(
     print(f"Revoked: {', '.join(names)}", file=sys.stderr)
 
 
-@configured
+@located("host", "port", "data_dir")
 def link(
     config: Config,
     name: Name,
     url: Annotated[
-        str | None, typer.Option(help="The server's address for browsers, such as https://fleet.example.")
+        str | None,
+        typer.Option(metavar="URL", help="The server's address for browsers, such as https://fleet.example."),
     ] = None,
     next_: Annotated[
         str | None,
-        typer.Option("--next", help="The page to open, such as /inbox. [dim]\\[default: the list of sessions][/dim]"),
+        typer.Option(
+            "--next",
+            metavar="PATH",
+            help="The page to open, such as /inbox. [dim]\\[default: the list of sessions][/dim]",
+        ),
     ] = None,
 ) -> None:
     """Create a link that logs in a browser with a token. It works once, for ten minutes."""
@@ -173,7 +183,7 @@ def _shown(unix_ms: int) -> str:
     return datetime.fromtimestamp(unix_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-token.command(epilog="Example: fleet token new --role viewer --name wall --expires 90d")(new)
-token.command(epilog="Example: fleet token ls --json")(ls)
-token.command(epilog="Example: fleet token revoke wall")(revoke)
-token.command(epilog="Example: fleet token link wall --url https://fleet.example")(link)
+token.command(cls=PlainCommand, epilog="Example: fleet token new --role viewer --name wall --expires 90d")(new)
+token.command(cls=PlainCommand, epilog="Example: fleet token ls --json")(ls)
+token.command(cls=PlainCommand, epilog="Example: fleet token revoke wall")(revoke)
+token.command(cls=PlainCommand, epilog="Example: fleet token link wall --url https://fleet.example")(link)

@@ -24,7 +24,9 @@ _LIVELY = ("waiting_input", "active", "created", "error", "idle", "disconnected"
 async def top(
     fleet: "FleetClient",
     *,
-    interval: Annotated[float, typer.Option("--interval", "-i", min=0.2, help="Seconds between two refreshes.")] = 2.0,
+    interval: Annotated[
+        float, typer.Option("--interval", "-i", min=0.2, metavar="SECONDS", help="The time between two refreshes.")
+    ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Print the sessions once, and end.")] = False,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Show ended sessions, too.")] = False,
     json: Json = False,

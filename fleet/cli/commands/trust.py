@@ -19,7 +19,9 @@ async def trust(
     fleet: "FleetClient",
     *,
     directory: Annotated[Path | None, typer.Argument(help="A checkout with the .fleet.toml to allow.")] = None,
-    session: Annotated[str | None, typer.Option(help="Allow the commands that this session waits for.")] = None,
+    session: Annotated[
+        str | None, typer.Option(metavar="SESSION", help="Allow the commands that this session waits for.")
+    ] = None,
     skip: Annotated[bool, typer.Option("--skip", help="With --session: continue without the set-up.")] = False,
     revoke: Annotated[
         bool, typer.Option("--revoke", help="Revoke everything that is allowed for the directory's repository.")

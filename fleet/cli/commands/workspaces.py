@@ -26,17 +26,18 @@ async def workspaces(
         typer.Argument(help="`restore` makes a removed or missing worktree or clone again, with what was preserved."),
     ] = None,
     name: Annotated[
-        str | None, typer.Argument(metavar="ID", help="The workspace's id, or its beginning.", show_default=False)
+        str | None,
+        typer.Argument(metavar="ID", help="The workspace's id, or the beginning of the id.", show_default=False),
     ] = None,
     statuses: Annotated[
         list[str] | None,
-        typer.Option("--status", help=f"Only workspaces with this status: {_STATUSES}; repeatable."),
+        typer.Option("--status", metavar="STATUS", help=f"Only workspaces with this status: {_STATUSES}; repeatable."),
     ] = None,
     json: Json = False,
 ) -> None:
     """List the directories that sessions work in: worktrees, clones, and directories that were there before.
 
-    A missing one was ready, and its directory does not exist any more, as after a restore from a backup.
+    A workspace is missing if it was ready and its directory does not exist any more, as after a restore from a backup.
     """
     from fleet.cli.sanitize import SafeConsole, json_of, line_of
 

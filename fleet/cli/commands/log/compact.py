@@ -19,9 +19,9 @@ def compact(
     """Remove every byte of what was erased from the files of a data directory, and free the space.
 
     An erased payload cannot be read any more, but its bytes stay in the free pages of the files until they are used
-    again. This writes new files for the log, the stored contents and the search index. The server must have stopped in
-    order: after a crash, start it and stop it once. It takes as much free space as the largest file, and can be
-    interrupted.
+    again. This writes new files for the log, the stored contents and the search index. The server must have stopped
+    normally: after a crash, start it and stop it once. The command needs as much free space as the largest file, and
+    can be interrupted.
     """
     from fleet.cli.sanitize import json_of
     from fleet.maintenance.compaction import CompactedFile

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.commands.log.source import MOMENT, sourced
-from fleet.cli.connect import Json
+from fleet.cli.commands.log.source import sourced
+from fleet.cli.connect import MOMENT, Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 async def diff(
     source: "LogSource",
     *,
-    first: Annotated[str, typer.Argument(metavar="P1", help=MOMENT, show_default=False)],
+    first: Annotated[str, typer.Argument(metavar="FROM", help=f"The earlier moment: {MOMENT}.", show_default=False)],
     last: Annotated[
-        str | None, typer.Argument(metavar="P2", help="The same; by default the end of the log.", show_default=False)
+        str | None,
+        typer.Argument(metavar="TO", help="The later moment; by default the end of the log.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:

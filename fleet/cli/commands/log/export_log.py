@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fleet.cli.commands.log.source import MOMENT, session_id, sourced
-from fleet.cli.connect import Json, UsageError, completed, finish
+from fleet.cli.commands.log.source import session_id, sourced
+from fleet.cli.connect import MOMENT, Json, UsageError, completed, finish
 
 if TYPE_CHECKING:
     from fleet.cli.commands.log.local_log import LocalLog
@@ -25,10 +25,16 @@ async def export(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A new directory.", show_default=False)],
     session: Annotated[
         str | None,
-        typer.Option("--session", "-s", help="Only the data of this session.", autocompletion=completed),
+        typer.Option(
+            "--session", "-s", metavar="SESSION", help="Only the data of this session.", autocompletion=completed
+        ),
     ] = None,
-    begin: Annotated[str | None, typer.Option("--from", help=f"Only the data from there on. {MOMENT}")] = None,
-    end: Annotated[str | None, typer.Option("--to", help=f"Only the data up to there. {MOMENT}")] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="MOMENT", help=f"Only the data from this moment on: {MOMENT}.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="MOMENT", help=f"Only the data up to this moment: {MOMENT}.")
+    ] = None,
     rules: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,14 +44,14 @@ async def export(
         ),
     ] = None,
     contents: Annotated[
-        bool, typer.Option("--contents", help="With the contents of changed files; needs --data-dir.")
+        bool, typer.Option("--contents", help="Write the contents of changed files, too; needs --data-dir.")
     ] = False,
 ) -> None:
     """Write the log into a directory: events.jsonl, and with --contents the contents of changed files in blobs/.
 
-    What is left out keeps its line, with the header that the chain of digests covers and a mark that says by which rule
-    its data was taken out. So `fleet log verify --export DIR` proves any export. One limit: an erased event within it
-    is proved by the order to erase it, so a range that contains the one needs the other.
+    An event whose data is taken out keeps its line: the header, which the chain of digests covers, and the rule that
+    took the data out. So `fleet log verify --export DIR` proves every export. One limit: an erased event is proved by
+    the event that erased it, so a range that contains the one has to contain the other.
     """
     import msgspec
 
@@ -190,7 +196,7 @@ def import_(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make a data directory of a whole export, for `fleet serve --read-only` or `fleet log --data-dir`.
+    """Make a data directory from a whole export, for `fleet serve --read-only` or `fleet log --data-dir`.
 
     The export is verified first. It has to begin with the first event, and nothing may have been taken out of it. All
     digests stay the same; the end is signed by a key of the new directory.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.connect import Json, finish
+from fleet.cli.connect import MOMENT, Json, finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +21,10 @@ def replay(
         typer.Option("--data-dir", metavar="DIR", help="The data directory: its server has stopped, or it is a copy."),
     ],
     to: Annotated[
-        str | None, typer.Option(help="Only up to this position, time or date; what was stored later is left out.")
+        str | None, typer.Option(metavar="MOMENT", help=f"Only what was stored up to this moment: {MOMENT}.")
     ] = None,
     projection: Annotated[
-        str | None, typer.Option(help="Only this projection: a view, snapshots, history or index.")
+        str | None, typer.Option(metavar="NAME", help="Only this projection: a view, snapshots, history or index.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -32,7 +32,7 @@ def replay(
 
     Views, snapshots and the search index can be deleted at any time: the log has everything. This proves that what is
     stored follows from the log, or names the first event after which it does not. Nothing is written to the directory.
-    The exit code is 1 if something parts from the log.
+    The exit code is 1 if something differs from the log.
     """
 
     async def read() -> int:
@@ -88,7 +88,7 @@ def _print(findings: "list[Finding]", *, json: bool) -> int:
             print(f"{each.projection:<12} {each.rows} rows as of position {each.through}")
     for found in parted:
         what = ", ".join(found.fields)
-        print(plain(f"{found.projection} {found.key} parts from the log at position {found.position}: {what}"))
+        print(plain(f"{found.projection} {found.key} differs from the log since position {found.position}: {what}"))
     if not parted:
         print("Everything that is stored follows from the log")
     return 1 if parted else 0

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli.commands.log.source import MOMENT, session_id, sourced
-from fleet.cli.connect import Json, completed
+from fleet.cli.commands.log.source import session_id, sourced
+from fleet.cli.connect import MOMENT, Json, completed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,21 +25,34 @@ async def show(
         int | None, typer.Argument(min=1, help="Show this event with its data.", show_default=False)
     ] = None,
     session: Annotated[
-        str | None, typer.Option("--session", "-s", help="Only events of this session.", autocompletion=completed)
+        str | None,
+        typer.Option(
+            "--session", "-s", metavar="SESSION", help="Only events of this session.", autocompletion=completed
+        ),
     ] = None,
     kind: Annotated[
-        list[str] | None, typer.Option("--type", help="Only this type, such as session.created; repeatable.")
+        list[str] | None,
+        typer.Option("--type", metavar="TYPE", help="Only events of this type, such as session.created; repeatable."),
     ] = None,
-    actor: Annotated[str | None, typer.Option(help="Only events that this actor caused, such as token:NAME.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(metavar="ACTOR", help="Only events that this actor caused, such as token:NAME.")
+    ] = None,
     correlation: Annotated[
-        str | None, typer.Option(help="Only events that this request caused (`X-Request-Id`).")
+        str | None, typer.Option(metavar="ID", help="Only events that the request with this `X-Request-Id` caused.")
     ] = None,
-    begin: Annotated[str | None, typer.Option("--from", help=f"Only events from there on. {MOMENT}")] = None,
-    end: Annotated[str | None, typer.Option("--to", help=f"Only events up to there. {MOMENT}")] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="MOMENT", help=f"Only events from this moment on: {MOMENT}.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="MOMENT", help=f"Only events up to this moment: {MOMENT}.")
+    ] = None,
     after: Annotated[
-        int | None, typer.Option(min=0, help="Only events after this position; by default the newest events.")
+        int | None,
+        typer.Option(min=0, metavar="POSITION", help="Only events after this position; by default the newest events."),
     ] = None,
-    before: Annotated[int | None, typer.Option(min=1, help="Only events before this position.")] = None,
+    before: Annotated[
+        int | None, typer.Option(min=1, metavar="POSITION", help="Only events before this position.")
+    ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="Show the newest events first.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="The maximum number of rows.")] = 20,
     json: Json = False,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from fleet.cli.commands.log.local_log import LocalLog
     from fleet.client import FleetClient
 
-MOMENT = "A position of the log, or a date or time such as 2026-01-31T12:00:00Z."
 LogSource: TypeAlias = "FleetClient | LocalLog"
 
 DataDir = Annotated[
@@ -32,9 +31,7 @@ DataDir = Annotated[
 ]
 Export = Annotated[
     str | None,
-    typer.Option(
-        "--export", metavar="FILE", help="Read an exported log; - reads it from standard input.", show_default=False
-    ),
+    typer.Option("--export", metavar="FILE", help="Read an exported log; `-` reads it from stdin.", show_default=False),
 ]
 
 

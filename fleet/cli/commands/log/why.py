@@ -26,11 +26,18 @@ async def why(
         ),
     ],
     session: Annotated[
-        str | None, typer.Option("--session", "-s", help="With a file: of this session.", autocompletion=completed)
+        str | None,
+        typer.Option(
+            "--session",
+            "-s",
+            metavar="SESSION",
+            help="With a file: its last change in this session.",
+            autocompletion=completed,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Explain why something happened: one sentence a step, down to the request that began it."""
+    """Explain why something happened, a sentence for each step, back to the request that began it."""
     from fleet.cli.sanitize import SafeConsole, json_of
 
     steps = await _explained(source, subject, session)
