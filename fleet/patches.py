@@ -122,7 +122,7 @@ def _hunks(before: bytes, after: bytes) -> bytes:
         except FileNotFoundError as error:
             raise StartupError("A patch needs git on the PATH.") from error
     if done.returncode != 1:
-        raise StartupError(f"git failed: {done.stderr.decode(errors='replace').strip()}")
+        raise StartupError(f"git failed: {done.stderr.decode(errors='replace').strip()}.")
     return done.stdout[done.stdout.index(b"\n@@ ") + 1 :]
 
 

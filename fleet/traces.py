@@ -153,7 +153,7 @@ class _LoggingExporter(SpanExporter):
             if taken:
                 _log.info("traces_sent_again")
             else:
-                _log.warning("traces_dropped", hint="The collector at the address in `traces` accepts no spans")
+                _log.warning("traces_dropped", hint="The collector at the address in `traces` accepts no spans.")
         return result
 
     def shutdown(self) -> None:

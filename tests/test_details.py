@@ -30,3 +30,56 @@ def test_details_of_problems_begin_small_and_end_without_a_period() -> None:
     assert sum(map(len, found.values())) > 200
     wrong = {name: [each for each in said if not is_a_detail(each)] for name, said in found.items()}
     assert {name: each for name, each in wrong.items() if each} == {}
+
+
+def literals(node: ast.AST | None) -> Generator[str]:
+    """Yield the texts that an expression can be, where they are literals; `…` stands for a value."""
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.JoinedStr(values=parts):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from literals(body)
+            yield from literals(orelse)
+        case _:
+            pass
+
+
+def hints(source: str) -> Generator[str]:
+    """Yield what is given as a hint: by name, or by a constant or variable whose name says so."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg == "hint":
+            yield from literals(node.value)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(each, ast.Name) and each.id.lower().endswith("hint") for each in targets):
+                yield from literals(node.value)
+
+
+def is_a_hint(text: str) -> bool:
+    """Return whether it is a sentence, or several: it begins with a capital letter or a command."""
+    return (text[:1].isupper() or text[:1] == "`") and text.endswith(".")
+
+
+def test_hints_of_problems_are_sentences() -> None:
+    found = {name: list(hints(text(name))) for name in modules("fleet")}
+    assert sum(map(len, found.values())) > 120
+    assert {
+        name: wrong for name, said in found.items() if (wrong := [each for each in said if not is_a_hint(each)])
+    } == {}
+
+
+def test_errors_at_the_start_of_a_command_end_with_a_period() -> None:
+    """A value at the end, such as `remedy(…)`, brings its own."""
+    found = {
+        name: [
+            said
+            for node in ast.walk(ast.parse(text(name)))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "StartupError" and node.args
+            for said in literals(node.args[0])
+            if not said.endswith((".", "…"))
+        ]
+        for name in modules("fleet")
+    }
+    assert {name: said for name, said in found.items() if said} == {}

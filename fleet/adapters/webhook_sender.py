@@ -37,7 +37,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _RELAYS: Final = IPv4Network("192.88.99.0/24")
 """Addresses of 6to4 (RFC 7526): a nearby relay receives such packets. Python treats them as public."""
-_HINT: Final = "allow the network with webhook_networks (FLEET_WEBHOOK_NETWORKS), or use a public https address"
+_HINT: Final = "Allow the network with webhook_networks (FLEET_WEBHOOK_NETWORKS), or use a public https address."
 
 
 class _Place(NamedTuple):

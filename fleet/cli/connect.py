@@ -271,7 +271,7 @@ def access_token(file: str | None) -> str | None:
         try:
             text = Path(file).expanduser().read_text("utf-8")
         except (OSError, ValueError) as error:
-            raise StartupError(f"The token cannot be read from {file}: {error}") from error
+            raise StartupError(f"The token cannot be read from {file}: {error}.") from error
     try:
         return checked_token(text.strip())
     except ValueError as error:

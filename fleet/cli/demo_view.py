@@ -131,7 +131,7 @@ class Stage:
         answer = await http.post("/sessions", json=body)
         if answer.is_error:
             problem = answer.json()
-            raise StartupError(f"{problem['detail']} {problem.get('hint', '')}".rstrip())
+            raise StartupError(f"{problem['detail']}. {problem.get('hint', '')}".rstrip())
         session = answer.json()["session"]
         self._cards[session["id"]].directory = session["directory"]
 

@@ -4,7 +4,7 @@ Typer itself shows Python's types: `<str>`, `<list[Path]>`, and `<bool>` for an 
 """
 
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
@@ -18,7 +18,7 @@ class _Placeholders:
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, --help included."""
-        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # a mixin before a command of Typer
+        found = cast("list[Any]", super().get_params(ctx))  # type: ignore[misc]  # a mixin before a command of Typer
         for each in found:
             _describe(each, ctx)
         return found

@@ -1,5 +1,6 @@
 """Translates the server's problems, whose words are those of HTTP, into the words of the command line."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -54,6 +55,15 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 """What to do, where a problem's own hint names requests and headers."""
 
+_WORDS: Final = (
+    (re.compile(r" \(POST /\S+\)"), ""),  # beside the command that does the same
+    (re.compile(r"POST /api/workspaces/(\S+)/restore"), r"`fleet workspaces restore \1`"),
+    (re.compile(r"\bforce=true"), "--force"),
+    (re.compile(r'"fresh": true'), "--fresh"),
+    (re.compile(r"\bbaseRef\b"), "--base"),
+)
+"""What a hint says for HTTP, and what people write."""
+
 _ADDRESS: Final = "give the server's address with --url or FLEET_URL, such as http://localhost:3000"
 
 
@@ -73,5 +83,11 @@ def sentence_of(error: FleetError, url: str) -> str:
         answer = f" (HTTP {error.status})" if error.status else ""
         return f"The server at {url}{answer} is not Fleet, or another version of it: {_ADDRESS}."
     option = option_of(error) or error.field
-    hint = None if error.hint is None else _HINTS.get(error.code, error.hint)
-    return " ".join(filter(None, (option and f"{option}:", str(error), hint)))
+    hint = None if error.hint is None else _HINTS.get(error.code, _in_words(error.hint))
+    return " ".join(filter(None, (option and f"{option}:", f"{error}.", hint)))
+
+
+def _in_words(hint: str) -> str:
+    for pattern, words in _WORDS:
+        hint = pattern.sub(words, hint)
+    return hint

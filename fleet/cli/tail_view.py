@@ -180,9 +180,9 @@ def question_of(question: Data) -> str:
 def _asked(data: Data) -> str:
     body = data["body"]
     if data["kind"] == "question":
-        return f"? {' / '.join(map(question_of, body.get('questions', [])))} (fleet answer)"
+        return f"? {' / '.join(map(question_of, body.get('questions', [])))} (`fleet answer`)"
     about = " ".join(map(str, (body.get("permission") or body.get("type") or "", *(body.get("patterns") or ()))))
-    return f"? may it: {asked_of(about)} (fleet answer)"
+    return f"? may it: {asked_of(about)} (`fleet answer`)"
 
 
 def _changed(files: int, additions: int, deletions: int) -> str:
@@ -202,13 +202,13 @@ _LINES: Final[Mapping[str, Callable[[StreamPrinter, Data], list[Text]]]] = {
     "session.request-answered": _says(
         "yellow", lambda data: f"answered: {data['answer'].get('reply') or 'a question'}"
     ),
-    "session.setup-held": _says("bold yellow", lambda _: "? its set-up waits for you (fleet trust --session)"),
+    "session.setup-held": _says("bold yellow", lambda _: "? its set-up waits for you (`fleet trust --session`)"),
     "session.setup-started": _says("dim", lambda _: "its workspace is set up"),
     "session.setup-output": lambda _, data: _words(data["text"], "dim"),
     "session.setup-skipped": _says("yellow", lambda _: "its set-up is skipped"),
     "session.provision-delayed": _says("yellow", lambda data: f"waits: {data['reason']}"),
     "session.provision-failed": _says("bold red", lambda data: f"failed: {data['detail']}"),
-    "session.turn-delayed": _says("yellow", lambda data: data["reason"] or "works on"),
+    "session.turn-delayed": _says("yellow", lambda data: data["reason"] or "continues"),
     "session.abort-requested": _says("yellow", lambda _: "abort"),
     "session.resumed": StreamPrinter._resumed,
     "session.completed": _says("dim", lambda data: f"completed: {data['evidence']}"),

@@ -86,7 +86,7 @@ def _ray_hosts(
     from fleet.adapters.travel import Head
 
     if config.ray_address is None:
-        raise StartupError("--hosts ray needs the address of the cluster's head: --ray-address HOST:6379")
+        raise StartupError("--hosts ray needs the address of the cluster's head: give --ray-address HOST:6379.")
     local = alone.host(LOCAL)
     head = Head(cast("GitWorkspaces", local.workspaces), cast("GitTrees", local.trees))  # as `local_host` made them
     own = HeadPorts(head, config.data_dir / "parcels", config.host_repositories, config.host_reach)

@@ -226,7 +226,7 @@ async def _traces(collector: str | None) -> AsyncGenerator["Traces | None"]:
     except ModuleNotFoundError as error:
         raise StartupError(
             f"Traces should be sent to {collector}, but OpenTelemetry is not installed. "
-            "Run `make setup`, or install Fleet with its extra `traces`; or start without --traces"
+            "Run `make setup`, or install Fleet with its extra `traces`, or start without --traces."
         ) from error
     async with open_traces(collector) as traces:
         yield traces
@@ -237,12 +237,12 @@ def require_token(config: Config) -> None:
     try:
         usable = TokenFile(config.data_dir).read().usable(SystemClock().now_ms())
     except Problem as problem:
-        raise StartupError(f"{problem.detail}. {problem.hint}") from problem
+        raise StartupError(f"{problem.detail}. {problem.hint or ''}".rstrip()) from problem
     if not usable and not is_loopback(config.host):
         raise StartupError(
             f"Other machines can reach {config.host}, and every client can run commands as you: a token is required. "
-            "Create one (fleet token new --role operator), or keep --host 127.0.0.1 and connect through a tunnel: "
-            f"ssh -L {config.port}:127.0.0.1:{config.port} HOST"
+            "Create one with `fleet token new --role operator`, or keep --host 127.0.0.1 and connect through a tunnel: "
+            f"`ssh -L {config.port}:127.0.0.1:{config.port} HOST`."
         )
 
 
@@ -252,10 +252,10 @@ def bind(config: Config) -> socket.socket:
         return socket.create_server((config.host, config.port), family=family_of(config.host), backlog=512)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise StartupError(
-                f"Port {config.port} is in use, perhaps by another Fleet. Stop it, or start with --port 0"
-            ) from error
-        raise StartupError(f"Cannot listen on {config.host}:{config.port}: {error.strerror}") from error
+            taken = f"Port {config.port} is in use, perhaps by another Fleet. Stop it, or choose another with --port."
+            raise StartupError(taken) from error
+        place = f"{config.host}:{config.port}"
+        raise StartupError(f"Cannot listen on {place}: {error.strerror}. Choose another --host.") from error
 
 
 class _Parts:
@@ -353,7 +353,7 @@ async def _await_signals(stopping: trio.Event, everything: trio.CancelScope) -> 
             if stopping.is_set():
                 everything.cancel()
                 return
-            _log.info("stopping", signal=signal.Signals(number).name, hint="send it again to stop at once")
+            _log.info("stopping", signal=signal.Signals(number).name, hint="Send it again to stop at once.")
             stopping.set()
 
 

@@ -75,11 +75,11 @@ def decide(command: TrustCommand, state: State) -> tuple[TrustEvent, ...]:
     match command:
         case AllowRecipe(repository=repository, recipe=recipe, at_ms=at_ms, actor=actor):
             if recipe.problem:
-                raise Rejected("setup_invalid", recipe.problem, hint="correct the file")
+                raise Rejected("setup_invalid", recipe.problem, hint="Correct the file.")
             if state.allows(repository, recipe.digest):
                 return ()
             if len(state.allowed) >= TRUSTED_MAX:
-                raise Rejected("trust_full", f"{TRUSTED_MAX} set-ups are allowed already", hint="revoke some of them")
+                raise Rejected("trust_full", f"{TRUSTED_MAX} set-ups are allowed already", hint="Revoke some of them.")
             return (RecipeAllowed(repository=repository, recipe=recipe, at_ms=at_ms, actor=actor),)
         case RevokeTrust(repository=repository, digest=digest, at_ms=at_ms):
             found = [

@@ -50,7 +50,7 @@ def check_token(environment: Mapping[str, str]) -> Check:
         return Check("Ray's token", "ok", "in RAY_AUTH_TOKEN")
     file = token_file(environment)
     if file.stat().st_mode & 0o077:
-        advice = f"Other users of this machine can read it, and run code on all machines: chmod 600 {file}"
+        advice = f"Other users of this machine can read it, and run code on all machines. Run `chmod 600 {file}`."
         return Check("Ray's token", "warning", f"{file} is readable for others", advice)
     return Check("Ray's token", "ok", str(file))
 
@@ -179,7 +179,7 @@ async def _served(config: Config) -> Sequence[HostItem]:
             answer = await http.get(f"{url}/api/hosts?limit={PAGE_MAX}")
             return msgspec.json.decode(answer.raise_for_status().content, type=list[HostItem])
     except (httpx.HTTPError, msgspec.MsgspecError) as error:
-        raise StartupError(f"The server at {url} cannot be asked for its hosts: {error}") from error
+        raise StartupError(f"The server at {url} cannot be asked for its hosts: {error}.") from error
 
 
 def check_served(hosts: Sequence[HostItem]) -> Iterator[Check]:

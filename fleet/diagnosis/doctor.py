@@ -143,7 +143,7 @@ def _backup(directory: Path) -> tuple[Check, ...]:
     log = directory / LOG_FILE
     if not log.exists():
         return ()
-    advice = "Make one: fleet backup DIR. docs/backup.md has a schedule for cron and systemd."
+    advice = "Make one with `fleet backup DIR`. docs/backup.md has a schedule for cron and systemd."
     last = read_last_backup(directory)
     if last is None:
         return (Check("backup", "warning", "no backup was made", advice),)
@@ -162,7 +162,9 @@ def _port(config: Config, holder: int | None) -> Check:
         if error.errno == errno.EADDRINUSE and holder is not None and listens(holder, config.port):
             return Check("port", "ok", f"{place}, Fleet is listening (process {holder})")
         why = error.strerror or str(error)
-        return Check("port", "failed", f"{place}: {why}", "Stop its listener, or choose another port with --port.")
+        return Check(
+            "port", "failed", f"{place}: {why}", "Stop the program that uses it, or choose another port with --port."
+        )
     return Check("port", "ok", f"{place} is free")
 
 
@@ -176,10 +178,15 @@ def _access(config: Config) -> Check:
     if register.tokens and usable:
         return Check("access", "ok", f"with a token; {usable} are valid")
     if not is_loopback(config.host):
-        advice = "Create one: fleet token new --role operator"
+        advice = "Create one with `fleet token new --role operator`."
         return Check("access", "failed", f"{config.host} needs a token, and there is no valid one", advice)
     if register.tokens:
-        return Check("access", "warning", "every token has expired or was revoked", "Create one: fleet token new")
+        return Check(
+            "access",
+            "warning",
+            "every token has expired or was revoked",
+            "Create one with `fleet token new --role operator`.",
+        )
     return Check("access", "ok", "every program of this machine, by loopback; after the first token, all need one")
 
 

@@ -72,7 +72,7 @@ async def _ask(url: str, token: str | None) -> ProcessReport:
             while page := await _get(http, _page(len(instances)), list[InstanceItem]):
                 instances += page
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise StartupError(f"The server at {url} cannot be asked: {error or type(error).__name__}") from error
+        raise StartupError(f"The server at {url} cannot be asked: {error or type(error).__name__}.") from error
     return ProcessReport(instances, orphans, url)
 
 
@@ -85,7 +85,7 @@ async def _get(http: httpx.AsyncClient, path: str, kind: type[Item]) -> Item:
     try:
         if answer.is_error:
             problem: dict[str, Any] = msgspec.json.decode(answer.content, type=dict[str, Any])
-            raise StartupError(f"The server at {http.base_url} refuses the request: {problem.get('detail')}")
+            raise StartupError(f"The server at {http.base_url} refuses the request: {problem.get('detail')}.")
         return msgspec.json.decode(answer.content, type=kind)
     except msgspec.MsgspecError as error:
         raise StartupError(f"The server at {http.base_url} is not this version of Fleet.") from error

@@ -147,7 +147,7 @@ class BackupDirectory:
             raise StartupError(
                 f"The backup in {self.path} reaches position {tip.position}, and the log of the Fleet differs there: "
                 "its data directory was restored from an older copy, or was changed. Keep this backup, verify the log "
-                "(fleet log verify), and make a new backup in another directory."
+                "(`fleet log verify`), and make a new backup in another directory."
             )
 
     def add(self, records: Sequence[tuple[bytes, bytes | None]], now_ms: int) -> None:

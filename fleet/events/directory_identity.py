@@ -110,9 +110,9 @@ def _advice(directory: Path, identity: DirectoryIdentity) -> str:
     back = f"  - Move it back to {identity.place}, if only its path has changed.\n" if moved else ""
     return (
         f"{back}"
-        f"  - fleet restore --in-place {directory}: it becomes a Fleet of its own. Its OpenCode processes are recorded "
-        "as lost; no process is touched.\n"
-        f"  - fleet serve --read-only --data-dir {directory}: read it, and change nothing."
+        f"  - `fleet restore --in-place {directory}`: it becomes a Fleet of its own. Its OpenCode processes are "
+        "recorded as lost; no process is touched.\n"
+        f"  - `fleet serve --read-only --data-dir {directory}`: you can read it, and nothing is changed."
     )
 
 

@@ -66,7 +66,7 @@ class ExportStore:
                 elif fields and "position" in fields:
                     self._place(msgspec.convert(msgspec.json.decode(line), _Place), offset)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                raise StartupError(f"{self._name} is not an export of a log: {error}") from error
+                raise StartupError(f"{self._name} is not an export of a log: {error}.") from error
             offset += len(line)
         if self._positions:
             last = self.record(self._positions[-1]) or b""
@@ -74,7 +74,7 @@ class ExportStore:
 
     def _place(self, place: _Place, offset: int) -> None:
         if self._positions and place.position <= self._positions[-1]:
-            raise StartupError(f"{self._name}: event {place.position} follows event {self._positions[-1]}")
+            raise StartupError(f"{self._name}: event {place.position} follows event {self._positions[-1]}.")
         self._positions.append(place.position)
         self._offsets.append(offset)
         stream = self._streams.setdefault(place.stream, _Stream())

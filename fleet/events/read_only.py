@@ -115,5 +115,5 @@ def reading_export(name: str, registry: EventRegistry) -> Generator[StoredLog]:
                 file = cleanup.enter_context(export_file(name).open("rb"))
             store = ExportStore(file, name)
         except OSError as error:
-            raise StartupError(f"{export_file(name)} cannot be read: {error.strerror}") from error
+            raise StartupError(f"{export_file(name)} cannot be read: {error.strerror}.") from error
         yield ExportedLog(store, registry)

@@ -241,7 +241,7 @@ class _Run:
         if report.first_break is not None:
             raise StartupError(
                 f"The backup in {self._backup.path} is damaged at position {report.first_break.position} "
-                f"({report.first_break.reason}): verify the Fleet's own log (fleet log verify)."
+                f"({report.first_break.reason}): verify the Fleet's own log (`fleet log verify`)."
             )
         self._backup.finish(self._now_ms())
         path = str(self._backup.path)

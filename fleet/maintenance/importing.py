@@ -80,7 +80,7 @@ def _proved(events: Path) -> ExportReport:
         with events.open("rb") as lines:
             report = verify_export(lines)
     except OSError as error:
-        raise StartupError(f"{events} cannot be read: {error.strerror}") from error
+        raise StartupError(f"{events} cannot be read: {error.strerror}.") from error
     if report.first_break is not None:
         broken = report.first_break
         raise StartupError(f"{events} is not what was exported: event {broken.position}: {broken.reason}.")

@@ -8,7 +8,7 @@ from fleet.events.search import Search
 from fleet.projections.moments import Instants, parse_moment
 from fleet.wire.audit import LogQuery
 
-_TYPES_HINT: Final = "`LoggedEvent` in /api/openapi.json lists all types"
+_TYPES_HINT: Final = "`LoggedEvent` in /api/openapi.json lists all types."
 
 
 def search_of(query: LogQuery, stream: str | None, head: int) -> Search:

@@ -176,7 +176,7 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
         if e.command
         else f"The prompt {quoted(e.text)} was accepted"
     ),
-    turn.PromptWithdrawn: lambda e: f"A waiting prompt was removed from the queue: {cut(e.reason)}",
+    turn.PromptWithdrawn: lambda e: f"A prompt was withdrawn from the queue: {cut(e.reason)}",
     turn.PromptEdited: lambda e: f"A waiting prompt was changed to {quoted(e.text)}",
     turn.TurnStarted: lambda e: f"Turn {e.number} began",
     turn.TurnSteered: lambda e: f"A prompt was sent into turn {e.number}",
@@ -209,9 +209,9 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
     session.StopRequested: lambda _: "A stop of the session was requested",
     session.SessionStopped: lambda e: f"The session was stopped: {cut(e.evidence)}",
     session.SessionErased: lambda _: "The session was erased, with its transcript",
-    session.CallbackOrdered: lambda e: f"The parent is to be told that the session {outcome_words(e.outcome)}",
-    session.CallbackDelivered: lambda _: "The parent was told",
-    session.CallbackUndelivered: lambda e: f"The parent could not be told: {cut(e.reason)}",
+    session.CallbackOrdered: lambda e: f"The parent will be notified that the session {outcome_words(e.outcome)}",
+    session.CallbackDelivered: lambda _: "The parent was notified",
+    session.CallbackUndelivered: lambda e: f"The parent could not be notified: {cut(e.reason)}",
     session.CallbackDropped: lambda e: f"The message to the parent was dropped: {cut(e.reason)}",
     session.CallbacksErased: lambda _: "A child was erased, and with it what it had reported to the session",
     session.BudgetSet: lambda e: f"The budget of the session is {_budget(e.budget)}",
@@ -302,8 +302,8 @@ SENTENCES: Final[Mapping[type[Any], Callable[[Any], str]]] = {
         f"The server started: Fleet {e.version}, configuration {e.configuration[:8]}"
         + ("" if e.contradicted_head is None else f"; the log is not the one of the signed head {e.contradicted_head}")
     ),
-    server.ServerStopped: lambda _: "The server stopped in order",
-    server.ServerCrashed: lambda e: f"The server that started at {rfc3339(e.started_at_ms)} had ended without a stop",
+    server.ServerStopped: lambda _: "The server stopped normally",
+    server.ServerCrashed: lambda e: f"The server that started at {rfc3339(e.started_at_ms)} did not stop normally",
     server.TokenMade: lambda e: (
         f"The token {e.name} was made{' again, or changed by hand' if e.again else ''}, for a role of {e.role}"
     ),

@@ -5,6 +5,8 @@ import trio
 from typer.testing import CliRunner
 
 from fleet.cli.app import command_line
+from fleet.cli.problem_text import sentence_of
+from fleet.client import Conflict
 from fleet.core.session.transitions import STATUSES
 from tests.cli.terminal import fleet, on_terminal
 from tests.client.line import Line
@@ -86,3 +88,20 @@ async def test_wait_option_prints_each_event_once(line: Line) -> None:
         *_, before, last = done.err.splitlines()
         assert ": " in before
         assert before.partition(": ")[2] not in last
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        ("Use force=true to leave the workspace.", "Use --force to leave the workspace."),
+        ('Resume it with "fresh": true.', "Resume it with --fresh."),
+        (
+            "Restore it with POST /api/workspaces/0198/restore.",
+            "Restore it with `fleet workspaces restore 0198`.",
+        ),
+        ("`fleet x` creates it again (POST /api/workspaces/0198/restore).", "`fleet x` creates it again."),
+    ],
+)
+def test_a_hint_is_in_the_words_of_the_command_line(hint: str, said: str) -> None:
+    error = Conflict("workspace_busy", "sessions need the workspace", members={"hint": hint})
+    assert sentence_of(error, "http://localhost:3000") == f"sessions need the workspace [workspace_busy]. {said}"

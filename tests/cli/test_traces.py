@@ -55,7 +55,7 @@ def test_server_without_the_libraries_for_traces_says_what_to_install(tmp_path: 
     assert done.returncode == 1
     assert done.stderr == (
         "fleet: Traces should be sent to http://127.0.0.1:9/v1/traces, but OpenTelemetry is not installed. "
-        "Run `make setup`, or install Fleet with its extra `traces`; or start without --traces\n"
+        "Run `make setup`, or install Fleet with its extra `traces`, or start without --traces.\n"
     )
 
 

@@ -24,7 +24,7 @@ def test_reason_of_a_delayed_turn_is_its_evidence_until_the_next_reason() -> Non
     assert story.state.evidence == "turn 1: bash has run for 1 min"
     story = story.when(report("bash has run for 1 min")).then()
     story = story.when(report("")).then(delayed(""))
-    assert story.state.evidence == "turn 1: OpenCode works on"
+    assert story.state.evidence == "turn 1: OpenCode continues"
 
 
 def test_long_delay_notifies_a_person_once_for_each_turn() -> None:

@@ -26,6 +26,7 @@ from tests.core.given import given
 TERMINATED = StopRequested(at_ms=s.AT)
 OVER = ReportSessionStopped(evidence="nothing runs", at_ms=s.AT)
 STOPPED = SessionStopped(evidence="nothing runs", at_ms=s.AT)
+WHY = "the session was stopped"
 ENDED: dict[str, tuple[SessionEvent, ...]] = {
     "completed": s.COMPLETED,
     "disconnected": s.DISCONNECTED,
@@ -179,7 +180,7 @@ def test_session_can_be_stopped_in_every_phase(situation: str) -> None:
     story = before.when(StopSession(at_ms=s.AT)).then(TERMINATED).pending("end")
     assert story.effects == (e.EndSession("end", before.state.opencode.instance_id, "ses_1", "/trees/w1"),)
     story = story.when(StopSession(at_ms=s.AT)).then().when(OVER)
-    turn = () if before.state.turn is None else (s.ended(1, "aborted", "stopped"),)
+    turn = () if before.state.turn is None else (s.ended(1, "aborted", WHY),)
     story = story.then(*turn, STOPPED).pending()
     state = story.state
     assert (state.phase, state.turn, state.requests, state.opencode.instance_id) == ("stopped", None, (), None)
@@ -189,18 +190,16 @@ def test_session_can_be_stopped_in_every_phase(situation: str) -> None:
 
 def test_stop_aborts_the_turn_and_withdraws_waiting_prompts() -> None:
     story = given(SESSION, "s1", *s.WAITING, s.accepted("p2"), s.accepted("p3")).when(StopSession(at_ms=s.AT))
-    story = story.when(OVER).then(
-        s.ended(1, "aborted", "stopped"), s.withdrawn("p2", "stopped"), s.withdrawn("p3", "stopped"), STOPPED
-    )
+    story = story.when(OVER).then(s.ended(1, "aborted", WHY), s.withdrawn("p2", WHY), s.withdrawn("p3", WHY), STOPPED)
     assert (story.state.queue.prompts, story.state.last_outcome) == ((), "aborted")
 
 
 def test_stopping_session_starts_no_turn() -> None:
     story = given(SESSION, "s1", *s.ACTIVE, s.accepted("p2"), TERMINATED)
     story = story.when(s.turn_ended(1)).then(s.ended(1, "finished")).pending("end")
-    story = story.when(s.submit("p3")).then_rejected("session_stopped", says="stopped")
-    story = story.when(ResumeSession(at_ms=s.AT)).then_rejected("session_not_ready", says="stopped")
-    story.when(OVER).then(s.withdrawn("p2", "stopped"), STOPPED)
+    story = story.when(s.submit("p3")).then_rejected("session_stopped", says="is being stopped")
+    story = story.when(ResumeSession(at_ms=s.AT)).then_rejected("session_not_ready", says="is being stopped")
+    story.when(OVER).then(s.withdrawn("p2", WHY), STOPPED)
 
 
 @pytest.mark.parametrize("situation", ["created", "created, instance ready", "resuming"])
@@ -225,7 +224,7 @@ def test_report_of_a_stop_that_was_not_requested_is_ignored() -> None:
 def test_a_stopped_session_that_is_being_resumed_is_stopped_again() -> None:
     story = given(SESSION, "s1", *s.STOPPED).when(s.submit("p2", resume=True)).pending("workspace")
     story = story.when(StopSession(at_ms=s.AT)).then(TERMINATED).pending("end")
-    story.when(OVER).then(s.withdrawn("p2", "stopped"), STOPPED).pending()
+    story.when(OVER).then(s.withdrawn("p2", WHY), STOPPED).pending()
 
 
 def test_a_stopped_session_detaches_from_the_instance_of_a_failed_resume() -> None:

@@ -135,7 +135,7 @@ def test_a_running_prompt_cannot_be_withdrawn() -> None:
 def test_queue_of_prompts_has_a_limit_in_number() -> None:
     full = queue_of(*(f"p{n}" for n in range(2, 2 + QUEUE_PROMPTS_MAX)))
     story = given(SESSION, "s1", *full).when(s.submit("p2")).then()
-    story = story.when(s.submit("more")).then_rejected("queue_full", says="wait for a turn to end")
+    story = story.when(s.submit("more")).then_rejected("queue_full", says="Wait until a turn ends.")
     assert story.rejected is not None
     assert story.rejected.retry_after_s
     story.when(WithdrawPrompt(prompt_id="p5", at_ms=s.AT)).when(s.submit("more")).then(s.accepted("more"))

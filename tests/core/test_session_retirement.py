@@ -116,7 +116,9 @@ def test_a_stop_ends_a_pending_detachment() -> None:
 
 def test_session_detaches_from_a_silent_instance_once_nothing_runs_there() -> None:
     story = given(SESSION, "s1", *s.ACTIVE).when(StopSession(at_ms=s.AT)).when(SILENT)
-    story = story.then(s.ended(1, "aborted", "stopped"), SessionStopped(evidence="silent", at_ms=s.AT, leaves=True))
+    story = story.then(
+        s.ended(1, "aborted", "the session was stopped"), SessionStopped(evidence="silent", at_ms=s.AT, leaves=True)
+    )
     assert story.pending("leave:i1").effects == (e.DetachInstance("leave:i1", "i1", "ses_1", "/trees/w1"),)
     story.when(ERASE).then_rejected("session_not_ready", says="nothing left to end")
     story.when(LEFT).then(InstanceDetached(instance_id="i1", at_ms=s.AT)).pending().when(ERASE).then(ERASED)
@@ -155,7 +157,7 @@ def test_erased_session_has_no_data_but_that_it_was_erased() -> None:
 
 @pytest.mark.parametrize("situation", s.LIVING)
 def test_a_session_that_has_not_stopped_cannot_be_erased(situation: str) -> None:
-    given(SESSION, "s1", *s.LIVING[situation]).when(ERASE).then_rejected("session_not_ready", says="stop it first")
+    given(SESSION, "s1", *s.LIVING[situation]).when(ERASE).then_rejected("session_not_ready", says="Stop it first")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_a_session_that_has_not_stopped_cannot_be_erased(situation: str) -> None
     ids=("comes back", "ends again", "a prompt waits", "has an instance"),
 )
 def test_stopped_session_with_an_unfinished_end_is_not_erased(more: tuple[SessionEvent, ...]) -> None:
-    story = given(SESSION, "s1", *s.STOPPED, *more).when(ERASE).then_rejected("session_not_ready", says="stop it")
+    story = given(SESSION, "s1", *s.STOPPED, *more).when(ERASE).then_rejected("session_not_ready", says="Stop it")
     story.when(StopSession(at_ms=s.AT)).when(ReportSessionStopped(evidence="over", at_ms=s.AT)).when(ERASE).then(ERASED)
 
 

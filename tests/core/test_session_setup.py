@@ -110,7 +110,7 @@ def test_a_person_can_skip_the_set_up() -> None:
 
 
 def test_only_a_waiting_set_up_can_be_skipped() -> None:
-    given(SESSION, "s1", *RUNS).when(SkipSetup(at_ms=s.AT)).then_rejected("session_not_ready", says="abort")
+    given(SESSION, "s1", *RUNS).when(SkipSetup(at_ms=s.AT)).then_rejected("session_not_ready", says="Abort it first.")
     for history in (s.CREATED, s.IDLE, s.STOPPED):
         given(SESSION, "s1", *history).when(SkipSetup(at_ms=s.AT)).then_rejected("setup_not_waiting")
 

@@ -31,7 +31,10 @@ def test_webhooks_can_select_every_notification_and_every_end() -> None:
     assert set(MESSAGE_TYPES) == {f"session.{kind}" for kind in kinds} | {"session.completed", "session.stopped"}
     failed = TurnFailed(number=1, code="x", detail="bad key", at_ms=5)
     assert (webhook_payload(failed), notification_for(failed)) == (("session.error", "bad key"), ("error", "bad key"))
-    assert webhook_payload(SessionStopped(evidence="stopped", at_ms=5)) == ("session.stopped", "stopped")
+    assert webhook_payload(SessionStopped(evidence="a stop was requested", at_ms=5)) == (
+        "session.stopped",
+        "a stop was requested",
+    )
     assert webhook_payload(SessionCompleted(instance_id="i1", evidence="idle", at_ms=5)) == (
         "session.completed",
         "idle",

@@ -211,7 +211,7 @@ def test_a_given_directory_that_was_deleted_is_not_made_again() -> None:
         WorkspaceReady(prepared=w.PREPARED, at_ms=w.AT),
     )
     story = given(WORKSPACE, "w1", *history).when(ReportFault(fault="missing", at_ms=w.AT))
-    story.when(w.RESTORE).then_rejected("workspace_gone", says="make the directory again")
+    story.when(w.RESTORE).then_rejected("workspace_gone", says="Create the directory again")
 
 
 @pytest.mark.parametrize("phase", ["removing", "removed"])

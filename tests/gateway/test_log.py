@@ -294,6 +294,8 @@ async def test_two_moments_are_compared(door: Door) -> None:
     first = await door.session(title="Before")
     start = door.fleet.log.head()
     await door.prompt(first["id"], "hello")
+    await door.knock("POST", f"/api/sessions/{first['id']}/compact")
+    await door.settled(first["id"])
     second = await door.session(title="In between")
     await door.knock("DELETE", f"/api/sessions/{second['id']}")
     answer = await door.knock("GET", f"/api/log/between?from={start}")
@@ -302,8 +304,11 @@ async def test_two_moments_are_compared(door: Door) -> None:
     assert (stopped["title"], stopped["createdBy"], stopped["statusBefore"]) == ("In between", "local", None)
     assert stopped["status"] == "stopped"
     assert (prompted["id"], prompted["statusBefore"], prompted["status"]) == (first["id"], "idle", "idle")
-    assert [(each["actor"], each["text"]) for each in prompted["prompts"]] == [("local", "hello")]
-    assert (prompted["turns"], prompted["createdBy"], prompted["tokens"] > 0) == (1, None, True)
+    assert [(each["actor"], each["text"]) for each in prompted["prompts"]] == [
+        ("local", "hello"),
+        ("local", "/compact"),
+    ]
+    assert (prompted["turns"], prompted["createdBy"], prompted["tokens"] > 0) == (2, None, True)
     nothing = (await door.knock("GET", f"/api/log/between?from={door.fleet.log.head()}&to=2099-01-01")).json
     assert nothing["sessions"] == []
     (await door.knock("GET", "/api/log/between?from=99999")).problem(422, "invalid")

@@ -332,7 +332,7 @@ async def test_callback_leads_on_to_the_child(told: Told) -> None:
     assert [sentence for _, sentence in await told.why(started)] == [
         'Turn 1 of session "Limit the login" began',
         'session "The child" sent the prompt "The child is done" to session "Limit the login"',
-        'The parent is to be told that the session finished (session "The child")',
+        'The parent will be notified that the session finished (session "The child")',
         'The session "Limit the login" was created in /d (existing)',
     ]
 

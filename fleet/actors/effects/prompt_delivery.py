@@ -189,7 +189,7 @@ def _model(effect: e.DeliverPrompt, state: State | None) -> tuple[str, str]:
     if effect.prompt.model is not None:
         return effect.prompt.model.provider_id, effect.prompt.model.model_id
     if state is None or state.context is None or not state.context.model_id:
-        raise Problem("invalid", "nothing has been said yet that could be summed up")
+        raise Problem("invalid", "the conversation is empty: there is nothing to compact")
     return state.context.provider_id, state.context.model_id
 
 

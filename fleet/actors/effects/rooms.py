@@ -41,7 +41,7 @@ class Rooms:
                 "host_unsuitable",
                 "an existing directory is on the server's own machine",
                 field="host",
-                hint="create a worktree or a clone of it on the other host",
+                hint="Create a worktree or a clone of it on the other host.",
             )
 
     async def place(self, session: State, spec: WorkspaceSpec, delayed: OnDelay) -> WorkspaceSpec:

@@ -232,7 +232,7 @@ class SessionEffects:
     # ----------------------------------------------------------------------------------------------------- end of life
 
     async def _end(self, session_id: str, effect: e.EndSession, report: Reporter) -> None:
-        evidence, leaves = "stopped", False
+        evidence, leaves = "a stop was requested", False
         state = self._context.views.sessions.get(session_id)
         turn = None if state is None else state.turn
         if effect.instance_id is not None:
@@ -251,7 +251,7 @@ class SessionEffects:
                 _log.warning("stop_without_opencode", session=session_id, code=problem.code)
             leaves = leaves and self._is_shared(effect.instance_id, session_id)
             if leaves:
-                evidence = "stopped; OpenCode does not answer: what may run there is aborted as soon as it does"
+                evidence += "; OpenCode does not answer: what may run there is aborted as soon as it does"
             else:
                 await self._detach(session_id, effect.instance_id)
         for instance_id in [] if state is None else await self._placement.attached(state):

@@ -70,7 +70,7 @@ def unknown(name: str, known: frozenset[str]) -> Rejected:
     return Rejected(
         "command_unknown",
         f"there is no command /{name} here; there are: {', '.join(f'/{each}' for each in sorted(known))}",
-        hint="to send text that begins with a slash, put a space before it",
+        hint="To send text that begins with a slash, put a space before it.",
         field="command",
         extra={"commands": sorted(known)},
     )

@@ -48,7 +48,7 @@ class StoredResponses:
             raise Rejected(
                 "idempotency_conflict",
                 "the idempotency key was used with another request",
-                hint="Use a fresh key for each request; repeat a key only with the very same request",
+                hint="Use a new key for each request; repeat a key only with the very same request.",
             )
         (recorded,) = self._log.read_all(record.position - 1, 1)
         if isinstance(recorded.event, Damaged) or recorded.command_id != _command_id(caller):

@@ -245,7 +245,7 @@ def require_unused(views: Views, workspace_id: str, spec: WorkspaceSpec) -> None
         works = state.phase not in ("stopped", "erased") and is_inside(state.directory, (spec.directory,))
         if works and state.workspace_id != workspace_id:
             raise Rejected(
-                "workspace_busy", f"the session {state.id} works in {state.directory!r}", hint="stop it first"
+                "workspace_busy", f"the session {state.id} works in {state.directory!r}", hint="Stop it first."
             )
 
 

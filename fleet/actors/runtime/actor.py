@@ -163,6 +163,6 @@ def _interrupted(name: str, command: Any) -> Unavailable:
     return Unavailable(
         "interrupted",
         f"{name} failed while it handled {command_name(command)}: the change may have been made",
-        hint="Read the state before you send it again: it shows whether the change was made",
+        hint="Read the state before you send it again: it shows whether the change was made.",
         retry_after_s=1,
     )

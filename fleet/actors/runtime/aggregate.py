@@ -327,7 +327,7 @@ class Aggregate(Generic[Command, State, Event, Effect]):
             raise Rejected(
                 "idempotency_conflict",
                 f"the idempotency key {deliver.command_id} was used with another request",
-                hint="Use a fresh key for each request; repeat a key only with the very same request",
+                hint="Use a new key for each request; repeat a key only with the very same request.",
             )
         return StateReply(record.position, record.version, self._state, repeated=True)
 

@@ -84,7 +84,7 @@ class Mailbox(Generic[M, C]):
             raise Unavailable(
                 "overloaded",
                 f"{self._size_max} messages already wait for {self.name}, which is the limit",
-                hint="Wait a moment and send it again",
+                hint="Wait a moment, then send it again.",
                 retry_after_s=1,
             )
         self._messages.append(message)

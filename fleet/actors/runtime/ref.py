@@ -105,7 +105,7 @@ class Ref(Generic[Command, Reply]):
         raise Unavailable(
             "timed_out",
             f"{self.name} did not answer {command_name(command)} within {timeout:g} s: the change may still be made",
-            hint="Read the state before you send it again: it shows whether the change was made",
+            hint="Read the state before you send it again: it shows whether the change was made.",
             retry_after_s=1,
         )
 

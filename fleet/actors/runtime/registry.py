@@ -198,7 +198,7 @@ class ActorRegistry(Generic[Command, Reply]):
             raise Unavailable(
                 "overloaded",
                 f"{self._active_max} {self.name} are active, which is the limit",
-                hint="Wait until some of them are idle",
+                hint="Wait until some of them are idle.",
                 retry_after_s=5,
             )
         inbox = self._mailbox(f"{self.name} {id}")
@@ -286,6 +286,6 @@ def _failed(name: str, damage: str | None) -> Unavailable:
     return Unavailable(
         "interrupted",
         f"{name} cannot be started: nothing was changed",
-        hint="Read the reason in the server's log, then try again",
+        hint="Read the reason in the server's log, then try again.",
         retry_after_s=5,
     )

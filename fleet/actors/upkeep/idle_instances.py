@@ -49,7 +49,9 @@ class IdleInstances:
         return all(s is not None and s.phase in RESTING and s.since_ms <= before_ms for s in staying)
 
     async def _retire(self, session_id: str, before_ms: int) -> None:
-        evidence = f"idle for {self._context.policy.idle_timeout_s / 60:g} minutes: its process was wanted back"
+        evidence = (
+            f"idle for {self._context.policy.idle_timeout_s / 60:g} minutes; its OpenCode process is no longer needed"
+        )
         retire = CompleteIdleSession(idle_since_ms=before_ms, evidence=evidence, at_ms=self._context.clock.now_ms())
         try:
             await self._context.actors.sessions.ask(session_id, Deliver(retire, Cause("policy:idle")))

@@ -43,7 +43,7 @@ class OpenCodeCatalog:
             raise Rejected("instance_not_found", f"there is no instance {instance_id}")
         if state.phase in OVER:
             raise Rejected(
-                "instance_over", f"the instance is {state.phase}", hint="GET /api/instances has those that run"
+                "instance_over", f"the instance is {state.phase}", hint="GET /api/instances lists those that run."
             )
         directory = state.directory
         if session_id is not None:

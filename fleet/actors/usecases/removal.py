@@ -136,7 +136,7 @@ class RemovalUseCases:
             raise Rejected(
                 "workspace_busy",
                 f"sessions need the workspace: {named}",
-                hint="stop them first with DELETE /api/sessions/{id}?cleanupWorkspace=true",
+                hint="Stop them first with DELETE /api/sessions/{id}?cleanupWorkspace=true.",
             )
 
     async def restore(self, workspace_id: str, caller: Caller) -> State:
@@ -178,7 +178,9 @@ class RemovalUseCases:
         if there and state.phase == "ready":
             return sessions_work(there, "in its directory")
         if state.phase == "ready" and state.failure_code is not None and not state.sessions and not force:
-            raise Problem(state.failure_code, state.failure_detail, hint="force=true leaves the workspace where it is")
+            raise Problem(
+                state.failure_code, state.failure_detail, hint="Use force=true to leave the workspace where it is."
+            )
         if state.sessions:
             return sessions_work(len(state.sessions), "in it")
         if workspace.spec.strategy == "existing":
@@ -200,7 +202,11 @@ class RemovalUseCases:
         reason = LEFT.format(instance=session.opencode.detaching_from)
         if force:
             return reason
-        raise Problem("workspace_busy", reason, hint="try again when it answers or has ended; force=true leaves it")
+        raise Problem(
+            "workspace_busy",
+            reason,
+            hint="Try again when it answers or has ended, or use force=true to leave the workspace.",
+        )
 
     async def _settled(self, workspace_id: str) -> State:
         workspaces = self._context.views.workspaces
@@ -209,7 +215,7 @@ class RemovalUseCases:
             if state is None:
                 raise absent_workspace(self._context.log, workspace_id)
             return state
-        raise Unavailable("timed_out", f"workspace {workspace_id} is still being worked on", retry_after_s=10)
+        raise Unavailable("timed_out", f"workspace {workspace_id} is still being removed", retry_after_s=10)
 
     async def _erase(self, session_id: str, caller: Caller) -> list[str]:
         """Erase the session and wait for it; return what that leaves outside of Fleet."""

@@ -87,7 +87,7 @@ class RemovalPreviews:
             return NOT_OURS
         if workspace.phase == "failed":
             return workspace.failure_detail
-        return None if workspace.phase == "ready" else f"it is {workspace.phase}: look again in a moment"
+        return None if workspace.phase == "ready" else f"it is {workspace.phase}: try again in a moment"
 
     async def _removal(self, session: Session, workspace: State, spec: WorkspaceSpec) -> Preview:
         """Check the workspace as a removal does. Raises the `Problem` that would prevent the removal."""

@@ -138,7 +138,7 @@ class SessionUseCases:
                 "callback_too_deep",
                 f"session {any_id} has {parent.depth} ancestors already",
                 field="onComplete",
-                hint=f"at most {CALLBACK_DEPTH_MAX} sessions may wait for each other in a chain",
+                hint=f"At most {CALLBACK_DEPTH_MAX} sessions may wait for each other in a chain.",
             )
         return parent
 
@@ -305,7 +305,7 @@ class SessionUseCases:
         if workspace is not None and workspace.fault is not None:
             return way_out(workspace)
         removed = workspace is not None and workspace.phase in ("removing", "removed")
-        return f"bring it back with POST /api/workspaces/{session.workspace_id}/restore" if removed else None
+        return f"Restore it with POST /api/workspaces/{session.workspace_id}/restore." if removed else None
 
     async def _wait(
         self, session_id: str, until: Callable[[State], bool], timeout_s: float, what: str, *, needs_log: bool = False

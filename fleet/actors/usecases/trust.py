@@ -67,7 +67,7 @@ class Trust:
             raise Rejected(
                 "setup_changed",
                 f"the file's digest is {recipe.digest}, not {digest}",
-                hint="read the commands that it has now, and allow these",
+                hint="Read the commands that it has now, and allow these.",
             )
         return await self._ask(
             m.AllowRecipe(repository=repository, recipe=recipe, at_ms=self._context.clock.now_ms(), actor=caller.actor),

@@ -49,7 +49,7 @@ class WebhookUseCases:
             webhook_id = caller.created_before(context.log)
             if webhook_id is None:
                 if len(context.views.webhooks) >= WEBHOOKS_MAX:
-                    raise Rejected("webhooks_full", f"there are {WEBHOOKS_MAX} webhooks", hint="delete one first")
+                    raise Rejected("webhooks_full", f"there are {WEBHOOKS_MAX} webhooks", hint="Delete one first.")
                 await context.sender.check(new.url)
                 webhook_id = context.ids.uuid7()
                 secret = new.secret if new.secret is not None else secret_of(context.webhook_secrets.fresh_key())

@@ -35,7 +35,7 @@ async def check_name(repository: str, branch: str | None) -> str:
             "branch_invalid",
             f"{branch!r} is a ref, not the name of a branch",
             field="branch",
-            hint=f"Use only the name: {name}" if name != branch else "Use the name of a branch, without refs/.",
+            hint=f"Use only the name: {name}." if name != branch else "Use the name of a branch, without refs/.",
         )
     return branch
 

@@ -24,7 +24,7 @@ async def require_not_busy(directory: str) -> None:
         raise Rejected(
             "workspace_busy",
             f"processes have their working directory in {directory!r}: {listed}",
-            hint="Stop them, or wait until they end, then try again; force=true ends those of sessions.",
+            hint="Stop them, or wait until they end, then try again; use force=true to end those of sessions.",
             extra={"pids": [each.pid for each in found]},
         )
 

@@ -300,7 +300,7 @@ async def _require_not_locked(repository: str, spec: WorkspaceSpec) -> None:
         raise Rejected(
             "workspace_busy",
             f"the worktree {spec.directory!r} is locked: {registration.locked or 'no reason given'}",
-            hint=f"git -C {spec.source_directory} worktree unlock {spec.directory}",
+            hint=f"Unlock it: `git -C {spec.source_directory} worktree unlock {spec.directory}`.",
         )
 
 

@@ -199,7 +199,7 @@ def _outside(directory: str, found: Output) -> Source:
             "directory_unreadable",
             f"git refuses the repository at {directory!r}, because it belongs to another user",
             field="directory",
-            hint=f"If you trust it: git config --global --add safe.directory {directory}",
+            hint=f"If you trust it: `git config --global --add safe.directory {directory}`.",
         )
     if not any(words in found.stderr for words in _NO_REPOSITORY):
         raise found.failed()

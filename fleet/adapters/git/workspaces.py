@@ -253,7 +253,7 @@ class GitWorkspaces:
             raise Rejected(
                 "directory_outside_roots",
                 f"{spec.directory!r} is not the place of Fleet's workspace {spec.workspace_id!r}",
-                hint=f"Workspaces are below {self._root!r}; was the data directory moved?",
+                hint=f"Workspaces are below {self._root!r}. Check whether the data directory was moved.",
             )
 
 

@@ -71,7 +71,12 @@ class Reservations:
         named = (each.labels[HOST_LABEL] for each in cluster.nodes if HOST_LABEL in each.labels)
         twins = {name for name, count in Counter(named).items() if count > 1}
         for name in twins - self._twins:
-            _log.warning("host_name_twice", host=name, used=nodes[name].address, hint=f"rename: {HOST_LABEL}=NAME")
+            _log.warning(
+                "host_name_twice",
+                host=name,
+                used=nodes[name].address,
+                hint=f"Give one of them another name: {HOST_LABEL}=NAME.",
+            )
         self._twins |= twins
 
     def changed(self) -> None:

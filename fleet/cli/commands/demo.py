@@ -48,7 +48,7 @@ def demo(
 
     configure_logs("error")
     if shutil.which("git") is None:
-        raise StartupError("There is no git on the PATH. Install it: https://git-scm.com/downloads")
+        raise StartupError("There is no git on the PATH. Install it from https://git-scm.com/downloads.")
     scratch = Path(tempfile.mkdtemp(prefix="fleet-demo-")).resolve()
     try:
         raise typer.Exit(trio.run(_perform, scratch, opencode))
@@ -198,4 +198,4 @@ def _git(directory: Path, *arguments: str) -> None:
             errors="replace",
         )
     except subprocess.CalledProcessError as error:
-        raise StartupError(f"git {arguments[-1]} failed in a scratch repository: {error.stderr.strip()}") from error
+        raise StartupError(f"git {arguments[-1]} failed in a scratch repository: {error.stderr.strip()}.") from error

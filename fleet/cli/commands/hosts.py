@@ -52,7 +52,7 @@ async def hosts(
             console.print(f"{lost} No session is placed on another host.", style="bold yellow")
         return
     if name is None:
-        raise UsageError(f"name the host: fleet hosts {action} NAME")
+        raise UsageError(f"name the host: `fleet hosts {action} NAME`")
     host = await (fleet.drain_host(name) if action == "drain" else fleet.undrain_host(name))
     print(json_of(host)) if json else print(line_of(_after(host)))
 

@@ -199,10 +199,12 @@ class _ErrorTexts:
         try:
             return await doing
         except Unreachable as lost:
-            raise ToolError(f"{lost.detail}. Fleet does not run there; start `fleet serve`, then call again.") from lost
+            raise ToolError(
+                f"{lost.detail}. Fleet does not run there: start it with `fleet serve`, then call again."
+            ) from lost
         except (FleetError, StartupError, ValueError) as error:
             hint = getattr(error, "hint", None)
-            raise ToolError(f"{error} {hint or ''}".strip()) from error
+            raise ToolError(f"{error}. {hint or ''}".strip()) from error
 
 
 async def _named(fleet: "FleetClient", name: str) -> "Session":

@@ -50,7 +50,7 @@ def restore(
     if done.relocated:
         print(f"{counted(done.relocated, 'workspace has', 'workspaces have')} another place now.")
     _print_missing(done)
-    print(plain(f"Start it: fleet serve --data-dir {done.directory}"))
+    print(plain(f"Start it with `fleet serve --data-dir {done.directory}`."))
 
 
 def _print_missing(done: "Restored") -> None:
@@ -65,7 +65,7 @@ def _print_missing(done: "Restored") -> None:
     for each in done.missing[:RESTORE_LISTED_MAX]:
         print(f"  {each.id[:13]}  {each.strategy:<8}  {line_of(each.directory)}")
     if len(done.missing) > RESTORE_LISTED_MAX:
-        print(f"  and {len(done.missing) - RESTORE_LISTED_MAX} more: fleet workspaces --status missing")
+        print(f"  and {len(done.missing) - RESTORE_LISTED_MAX} more: `fleet workspaces --status missing`")
     print("Once the server runs, `fleet workspaces restore ID` makes a worktree or clone again, at the commit of its")
     print("branch. If a directory is elsewhere now, restore into another empty place with --map OLD=NEW.")
 

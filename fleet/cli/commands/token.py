@@ -154,11 +154,11 @@ def _change(config: Config, change: "Callable[[Register], tuple[Register, Result
     except Problem as problem:
         raise _failure(problem) from problem
     except OSError as error:
-        raise StartupError(f"{config.data_dir} cannot be written: {error.strerror}") from error
+        raise StartupError(f"{config.data_dir} cannot be written: {error.strerror}.") from error
 
 
 def _failure(problem: Problem) -> StartupError:
-    return StartupError(f"{problem.detail}. {problem.hint}" if problem.hint else problem.detail)
+    return StartupError(f"{problem.detail}. {problem.hint or ''}".rstrip())
 
 
 def _end(text: str, now: datetime) -> datetime:
@@ -169,9 +169,9 @@ def _end(text: str, now: datetime) -> datetime:
             now + timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else datetime.fromisoformat(text).astimezone(UTC)
         )
     except (ValueError, OverflowError) as error:
-        raise StartupError(f"--expires: {text!r} is neither a duration (12h, 30d) nor a date (2027-01-31)") from error
+        raise StartupError(f"--expires: {text!r} is neither a duration (12h, 30d) nor a date (2027-01-31).") from error
     if end <= now:
-        raise StartupError(f"--expires: {text} is in the past")
+        raise StartupError(f"--expires: {text} is in the past.")
     return end
 
 

@@ -45,7 +45,7 @@ async def workspaces(
         raise UsageError(f"--status {min(unknown)!r} is not a status: {_STATUSES}")
     if action is not None:
         if name is None:
-            raise UsageError("name the workspace: fleet workspaces restore ID")
+            raise UsageError("name the workspace: `fleet workspaces restore ID`")
         restored = await fleet.restore(await _id_of(fleet, name))
         print(json_of(restored)) if json else print(line_of(f"{restored.status}: {restored.directory}"))
         return

@@ -26,7 +26,7 @@ Events = tuple[SessionEvent, ...]
 
 _GONE_FOR_GOOD = frozenset(("workspace_gone", "session_gone"))
 
-FRESH_HINT: Final = 'resume the session with "fresh": true to begin a new conversation in the same workspace'
+FRESH_HINT: Final = 'Resume the session with "fresh": true to begin a new conversation in the same workspace.'
 
 
 def with_consequences(
@@ -125,7 +125,7 @@ def queue_paused(state: State) -> str | None:
     if not state.queue.prompts or state.provisioning is not None:
         return None
     if state.has_lost_conversation:
-        return f"OpenCode has lost the conversation: {FRESH_HINT}"
+        return 'OpenCode has lost the conversation: resume the session with "fresh": true to begin a new one'
     if state.phase in ENDED:
         return f"the session is {state.phase}: resume it"
     if state.needs_resume:

@@ -83,17 +83,20 @@ def _accept(prompt: commands.SubmitPrompt) -> PromptAccepted:
     )
 
 
+_STOPPING: Final = "Wait until it has stopped, then resume it."
+
+
 def _submit(command: commands.SubmitPrompt, state: State) -> Events:
     accepted = _accept(command)
     if _has(command.prompt_id, state):
         return ()
     if state.stopping:
-        raise Rejected("session_stopped", "the session is being stopped")
+        raise Rejected("session_stopped", "the session is being stopped", hint=_STOPPING)
     if state.phase in ENDED and not command.resume:
         raise Rejected(
             f"session_{state.phase}",
             f"the session is {state.phase} and takes no prompt",
-            hint=f'resume it first (POST /api/sessions/{state.id}/resume), or send "resume": true with the prompt',
+            hint=f'Resume it first (POST /api/sessions/{state.id}/resume), or send "resume": true with the prompt.',
         )
     if command.lost is not None:
         raise Rejected("workspace_gone", command.lost[0], hint=command.lost[1])
@@ -101,7 +104,7 @@ def _submit(command: commands.SubmitPrompt, state: State) -> Events:
         said = f"OpenCode has lost the conversation of the session: {state.opencode.session_id}"
         raise Rejected("session_gone", said, hint=FRESH_HINT)
     if command.command == COMPACT and state.context is None and state.turn is None:
-        raise Rejected("invalid", "nothing has been said yet that could be summed up", field="command")
+        raise Rejected("invalid", "the conversation is empty: there is nothing to compact", field="command")
     check_room(state)
     if state.provisioning is not None:
         return (accepted,)
@@ -141,7 +144,7 @@ def _abort(command: commands.AbortTurn, state: State) -> Events:
 def _skip_setup(command: commands.SkipSetup, state: State) -> Events:
     if state.provisioning == "setup":
         if state.setup is not None and state.setup.status == "running":
-            raise Rejected("session_not_ready", "the set-up runs", hint="abort it first")
+            raise Rejected("session_not_ready", "the set-up runs", hint="Abort it first.")
         return (events.SetupSkipped(at_ms=command.at_ms),)
     failed = state.failure is not None and state.failure.step == "setup"
     if not failed or state.is_changing:
@@ -151,11 +154,11 @@ def _skip_setup(command: commands.SkipSetup, state: State) -> Events:
 
 def _resume(command: commands.ResumeSession, state: State) -> Events:
     if state.stopping:
-        raise Rejected("session_not_ready", "the session is being stopped", retry_after_s=1)
+        raise Rejected("session_not_ready", "the session is being stopped", hint=_STOPPING, retry_after_s=1)
     if state.phase in RUNNING or state.phase == "created":
         raise Rejected("session_active", f"the session is {state.phase}: there is nothing to resume")
     if state.phase == "idle" and command.opencode_id is not None:
-        raise Rejected("session_active", "the session is idle and has its conversation", hint="create another session")
+        raise Rejected("session_active", "the session is idle and has its conversation", hint="Create another session.")
     if state.phase == "idle" or state.provisioning is not None:
         return ()
     if command.opencode_id is None:
@@ -207,7 +210,9 @@ def _move(command: commands.MoveSession, state: State) -> Events:
     return moved(state, command.evidence, command.at_ms)
 
 
-_STOP: Final = "stop it first, and wait for that; an OpenCode process that does not answer has to end or to answer"
+_STOP: Final = (
+    "Stop it first, and wait until it has stopped. An OpenCode process that does not answer has to end or to answer."
+)
 
 
 def _erase(command: commands.EraseSession, state: State) -> Events:
@@ -265,7 +270,7 @@ def _check_answer(request: Request, answer: Answer) -> None:
     parts = _parts(request.body)
     if parts and parts != len(answer.answers):
         said = f"the question has {parts} parts, and {len(answer.answers)} are answered"
-        raise Rejected("invalid", said, hint="give a list of answers for each part", field="answers")
+        raise Rejected("invalid", said, hint="Give a list of answers for each part.", field="answers")
 
 
 def _parts(question: bytes) -> int:
@@ -330,7 +335,7 @@ SESSION: Final[Decider[commands.SessionCommand, State, events.SessionEvent, Effe
     evolve,
     react,
     pending,
-    revision=7,
+    revision=8,
     failure=failure,
     mandates=MANDATES,
     can_drop=can_drop,

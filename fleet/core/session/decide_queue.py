@@ -17,7 +17,7 @@ from fleet.errors import Rejected
 from fleet.limits import ATTACHMENTS_MAX, MIB, PROMPT_TEXT_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_PROMPTS_MAX
 from fleet.ports import Attachment
 
-_WAIT: Final = "wait for a turn to end"
+_WAIT: Final = "Wait until a turn ends."
 
 
 def check_prompt(text: str, attachments: Sequence[Attachment], command: str | None) -> None:
@@ -74,7 +74,7 @@ def _unsent(prompt_id: str, state: State) -> QueuedPrompt:
     prompt = _waiting(prompt_id, state)
     if prompt.message_id is not None:
         said = f"prompt {prompt_id} was sent into a turn that ended first, and OpenCode may hold it"
-        raise Rejected("prompt_sent", said, hint="it runs as a turn of its own; withdraw it and send another one")
+        raise Rejected("prompt_sent", said, hint="It runs as a turn of its own; withdraw it and send another one.")
     return prompt
 
 
@@ -87,7 +87,7 @@ def _edit(command: EditPrompt, state: State) -> tuple[SessionEvent, ...]:
     prompt = _unsent(command.prompt_id, state)
     check_prompt(command.text, prompt.attachments, prompt.command)
     if prompt.command is None and command.text.startswith("/"):
-        hint = "withdraw it and run the command, or put a space before the slash"
+        hint = "Withdraw it and run the command, or put a space before the slash."
         raise Rejected("invalid", "a prompt that waits cannot become a command", hint=hint, field="text")
     if command.text == prompt.text:
         return ()
@@ -106,7 +106,9 @@ def _steer(command: SteerPrompt, state: State) -> tuple[SessionEvent, ...]:
     if prompt.command is not None:
         raise Rejected("invalid", f"/{prompt.command} is a command, which runs as a turn of its own")
     if (reason := why_not_steerable(state)) is not None:
-        raise Rejected("turn_not_steerable", reason, hint="it begins a turn when its time comes")
+        raise Rejected(
+            "turn_not_steerable", reason, hint="It begins a turn of its own when the prompts before it are done."
+        )
     parts = command.new_ids.part_ids(1 + len(prompt.attachments))
     return (
         TurnSteered(

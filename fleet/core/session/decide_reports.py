@@ -262,10 +262,10 @@ def _ended(command: report_commands.ReportSessionStopped, state: State) -> Event
     over = (
         ()
         if turn is None
-        else (turn_events.TurnEnded(number=turn.number, outcome="aborted", evidence="stopped", at_ms=command.at_ms),)
+        else (turn_events.TurnEnded(number=turn.number, outcome="aborted", evidence=_STOPPED, at_ms=command.at_ms),)
     )
     withdrawn = (
-        turn_events.PromptWithdrawn(prompt_id=p.prompt_id, reason="stopped", at_ms=command.at_ms)
+        turn_events.PromptWithdrawn(prompt_id=p.prompt_id, reason=_STOPPED, at_ms=command.at_ms)
         for p in (*steering, *state.queue.prompts)
     )
     stopped = session_events.SessionStopped(evidence=command.evidence, at_ms=command.at_ms, leaves=command.leaves)
@@ -340,6 +340,9 @@ def _callback_dropped(command: report_commands.ReportCallbackDropped, state: Sta
         return ()
     return (session_events.CallbackDropped(number=command.number, reason=command.reason, at_ms=command.at_ms),)
 
+
+_STOPPED: Final = "the session was stopped"
+"""Why a turn ended, and why a prompt no longer waits."""
 
 _NOT_FOR_THE_END: Final = (
     report_commands.ReportTranscript,

@@ -190,7 +190,7 @@ def _request_answered(state: State, event: turn_events.RequestAnswered) -> State
     return {
         "requests": tuple(answered),
         "answered": remembered,
-        "evidence": f"turn {state.turns}: answered, OpenCode is being told",
+        "evidence": f"turn {state.turns}: the answer is being sent to OpenCode",
     }
 
 
@@ -209,7 +209,7 @@ def no_requests(state: State) -> StatePatch:
 
 
 def _turn_continued(state: State, _: turn_events.TurnContinued) -> StatePatch:
-    return {"evidence": f"turn {state.turns}: answered, the agent works on"}
+    return {"evidence": f"turn {state.turns}: answered; the agent continues"}
 
 
 def _turn_delayed(state: State, event: turn_events.TurnDelayed) -> StatePatch:
@@ -218,7 +218,7 @@ def _turn_delayed(state: State, event: turn_events.TurnDelayed) -> StatePatch:
     told = event.is_long or (turn is not None and turn.delay_told)
     return {
         "turn": turn and replace(turn, delay=event.reason, delay_told=told, delay_is_long=is_long),
-        "evidence": f"turn {event.number}: {event.reason or 'OpenCode works on'}",
+        "evidence": f"turn {event.number}: {event.reason or 'OpenCode continues'}",
     }
 
 

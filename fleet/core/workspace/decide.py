@@ -38,7 +38,7 @@ def _claim(command: commands.ClaimWorkspace, state: State) -> Events:
         raise Rejected(
             "workspace_gone",
             f"the workspace is {state.phase}",
-            hint=f"bring it back with POST /api/workspaces/{state.id}/restore",
+            hint=f"Restore it with POST /api/workspaces/{state.id}/restore.",
         )
     # A repeated claim is recorded too: a removal that was decided before sees it.
     claimed = events.WorkspaceClaimed(session_id=command.session_id, at_ms=command.at_ms)
@@ -65,7 +65,7 @@ def _is_given(state: State) -> bool:
 
 def _rebind(command: commands.RebindWorkspace, state: State) -> Events:
     if state.phase not in ("ready", "removed", "failed"):
-        raise Rejected("workspace_busy", f"the workspace is {state.phase}", hint="try again in a moment")
+        raise Rejected("workspace_busy", f"the workspace is {state.phase}", hint="Try again in a moment.")
     if _is_given(state):
         raise Rejected("workspace_existing", "a directory that was there before Fleet has no source")
     if state.spec is not None and state.spec.source_directory == command.source_directory:

@@ -10,7 +10,7 @@ def described(state: State) -> str | None:
     directory = state.spec.directory
     if state.fault == "missing":
         tried = f"; it could not be made again: {state.failure_detail}" if state.failure_detail else ""
-        return f"the workspace is missing: {directory!r} is not there any more, or is no checkout{tried}"
+        return f"the workspace is missing: {directory!r} does not exist any more, or is no checkout{tried}"
     return f"git does not work in {directory!r}: its repository is not where it was"
 
 
@@ -19,8 +19,8 @@ def way_out(state: State) -> str | None:
     if state.fault is None or state.spec is None:
         return None
     if state.spec.strategy == "existing":
-        return "make the directory again, then try again"
+        return "Create the directory again, then try again."
     if state.fault == "missing":
-        again = "makes it again, at the commit of its branch"
-        return f"`fleet workspaces restore {state.id[:13]}` {again} (POST /api/workspaces/{state.id}/restore)"
-    return f"name where the repository is now: PATCH /api/workspaces/{state.id} with sourceDirectory"
+        again = "creates it again, at the commit of its branch"
+        return f"`fleet workspaces restore {state.id[:13]}` {again} (POST /api/workspaces/{state.id}/restore)."
+    return f"Name where the repository is now: PATCH /api/workspaces/{state.id} with sourceDirectory."

@@ -58,7 +58,7 @@ def _session(found: SessionChanges) -> SessionBetween:
                 position=prompt.position,
                 at=rfc3339(prompt.recorded_at_ms),
                 actor=prompt.cause.actor,
-                text=cut(prompt.event.text) if isinstance(prompt.event, PromptAccepted) else "",
+                text=_prompted(prompt.event) if isinstance(prompt.event, PromptAccepted) else "",
             )
             for prompt in found.prompts
         ],
@@ -70,6 +70,11 @@ def _session(found: SessionChanges) -> SessionBetween:
         cost_usd=cost_usd,
         **found.counts,
     )
+
+
+def _prompted(event: PromptAccepted) -> str:
+    """Return the beginning of the prompt, with the command that it runs."""
+    return cut(f"/{event.command} {event.text}".rstrip() if event.command else event.text)
 
 
 def _changes(state: State | None) -> ChangesItem | None:

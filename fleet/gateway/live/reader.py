@@ -124,7 +124,7 @@ class Streams:
             raise Unavailable(
                 "overloaded",
                 f"{STREAMS_OPEN_MAX} event streams are open",
-                hint="one WebSocket (/api/ws) can follow many sessions",
+                hint="One WebSocket (/api/ws) can follow many sessions.",
                 retry_after_s=_RETRY_S,
             )
 

@@ -160,14 +160,14 @@ class SocketConnection:
             raise Rejected("invalid", f"the subscription {frame.id} exists already", field="id")
         if len(self._subscriptions) >= SOCKET_SUBSCRIPTIONS_MAX:
             detail = f"the limit is {SOCKET_SUBSCRIPTIONS_MAX} subscriptions for each WebSocket"
-            raise Rejected("invalid", detail, hint="one subscription can follow many sessions")
+            raise Rejected("invalid", detail, hint="One subscription can follow many sessions.")
         self._subscriptions[frame.id] = await self._views.open(frame, self._writer.wake)
         self._writer.wake()
 
     def _begin(self, frame: w.Command, size_bytes: int, nursery: trio.Nursery) -> None:
         if self._commands >= SOCKET_COMMANDS_MAX or self._commands_bytes + size_bytes > SOCKET_COMMANDS_BYTES_MAX:
             detail = f"{self._commands} commands of this WebSocket are being carried out"
-            raise Unavailable("overloaded", detail, hint="wait for a reply first", retry_after_s=1)
+            raise Unavailable("overloaded", detail, hint="Wait for a reply first.", retry_after_s=1)
         self._commands += 1
         self._commands_bytes += size_bytes
         before, done = self._last.get(target := _target(frame)), trio.Event()
@@ -249,4 +249,4 @@ async def open_websocket() -> Response:
     `inbox`; `live`, `lagging`, `reply`, `error`. All are JSON, with their kind as `type`; docs/streams.md describes
     them.
     """
-    raise Rejected("upgrade_required", "/api/ws is a WebSocket", hint="send `Upgrade: websocket`")
+    raise Rejected("upgrade_required", "/api/ws is a WebSocket", hint="Send `Upgrade: websocket`.")

@@ -77,7 +77,7 @@ async def read_content(
     is_manifest = await fleet.change_records.is_manifest(fleet.views.sessions.stream(state.id), digest)
     content = None if is_manifest else fleet.diffs.content_of(state, digest)
     if content is None:
-        hint = "read the session's diffs again: they name the contents that can be read"
+        hint = "Read the session's diffs again: they name the contents that can be read."
         raise Rejected("blob_not_found", f"no diff of the session contains {digest}", hint=hint)
     headers = {"ETag": f'"{digest}"', "Cache-Control": _IMMUTABLE}
     if parse_etags(if_none_match).contains_weak(digest):

@@ -87,7 +87,7 @@ async def _read(fleet: Fleet, state: Session, path: str, moment: Moment | None) 
         return await _read_earlier(fleet, state, path, moment.position)
     workspace = fleet.views.workspaces.get(state.workspace_id)
     if workspace is not None and workspace.phase == "removed":
-        hint = f"POST /api/workspaces/{workspace.id}/restore brings it back"
+        hint = f"POST /api/workspaces/{workspace.id}/restore restores it."
         raise Rejected("workspace_gone", "the session's workspace was removed", hint=hint)
     return _item(path, await fleet.context.host_of(state.workspace_id).files.read(state.directory, path))
 

@@ -138,7 +138,7 @@ def _refusal(build: Build, request: Request) -> Response:
         raise Rejected(
             "link_invalid",
             "the link was used before, has expired, or does not exist",
-            hint="Create another one: fleet token link NAME",
+            hint="Create another one with `fleet token link NAME`.",
         )
     return Response(build.shell.bodies[IDENTITY], 403, content_type=build.shell.content_type)
 

@@ -48,7 +48,9 @@ async def register_webhook(fleet: Fleet, body: WebhookBody, caller: Caller) -> R
         try:
             key_of(body.secret)
         except ValueError as error:
-            hint = "leave it out, and Fleet makes one; or: echo whsec_$(head -c 24 /dev/urandom | base64)"
+            hint = (
+                "Leave it out, and Fleet makes one; or make one with `echo whsec_$(head -c 24 /dev/urandom | base64)`."
+            )
             raise Rejected("invalid", str(error), field="secret", hint=hint) from None
     types = MESSAGE_TYPES if body.events is None else tuple(dict.fromkeys(body.events))
     new = NewWebhook(body.url, types, body.secret, body.description)

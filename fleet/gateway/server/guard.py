@@ -43,9 +43,10 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::[0-9]{1,5})?", re.IGNOREC
 _OWN_SITES = frozenset(("same-origin", "none"))
 _HTTP = {"ws": "http", "wss": "https"}
 _HOW = (
-    "make a token with `fleet token new`, and send it as `Authorization: Bearer …`; `fleet token link` is for browsers"
+    "Create a token with `fleet token new`, and send it as `Authorization: Bearer …`. `fleet token link` logs in a "
+    "browser."
 )
-_DIRECTLY = "call the server directly by http://localhost or http://127.0.0.1, from a program or from its own page"
+_DIRECTLY = "Call the server directly by http://localhost or http://127.0.0.1, from a program or from its own page."
 
 
 _LOCAL: Final = Visitor()
@@ -248,7 +249,7 @@ def _check_origin(connection: Request | Websocket, *, strict: bool) -> None:
     own = _HTTP.get(connection.scheme, connection.scheme)
     if len(origins) > 1 or host != connection.headers.get("Host", "") or not host or (strict and scheme != own):
         why = "the request comes from a page of another origin"
-        raise _foreign(why) if strict else _foreign(why, "a proxy before Fleet has to pass on `Host` as it came")
+        raise _foreign(why) if strict else _foreign(why, "A proxy before Fleet has to pass on `Host` unchanged.")
 
 
 def _check_media_type(request: Request) -> None:
@@ -257,7 +258,7 @@ def _check_media_type(request: Request) -> None:
         raise Rejected(
             "unsupported_media_type",
             f"the body's type is {request.mimetype or 'not given'}; the only one accepted is application/json",
-            hint='send the header "Content-Type: application/json"',
+            hint='Send the header "Content-Type: application/json".',
         )
 
 

@@ -73,7 +73,7 @@ def read_build(folder: Path) -> Build:
         found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _bounded(folder)}
     except OSError as error:
         raise StartupError(
-            f"The page in {folder} cannot be read: {error.strerror}. Build it again: make web"
+            f"The page in {folder} cannot be read: {error.strerror}. Build it again with `make web`."
         ) from error
     if SHELL not in found:
         return Build()
@@ -85,8 +85,8 @@ def _bounded(folder: Path) -> list[Path]:
     size = sum(path.stat().st_size for path in paths)
     if size > PAGE_BYTES_MAX:
         raise StartupError(
-            f"The page in {folder} is {size / MIB:.0f} MiB; the limit is {PAGE_BYTES_MAX // MIB}. "
-            "Build it again: make clean web"
+            f"The page in {folder} is {size / MIB:.0f} MiB; the limit is {PAGE_BYTES_MAX // MIB} MiB. "
+            "Build it again with `make clean web`."
         )
     return paths
 

@@ -81,7 +81,7 @@ async def _of_http(error: HTTPException) -> Response:
         "not_found": f"there is nothing at {asked.path}",
         "method_not_allowed": f"{asked.path} does not accept {asked.method}",
     }
-    hint = "GET /api/docs lists all routes" if code in ("not_found", "method_not_allowed") else None
+    hint = "GET /api/docs lists all routes." if code in ("not_found", "method_not_allowed") else None
     response = problem_response(Problem(code, said.get(code, error.description or ""), hint=hint))
     allowed = getattr(error, "valid_methods", None)
     if allowed:

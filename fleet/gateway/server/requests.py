@@ -115,7 +115,7 @@ def invalid(error: msgspec.ValidationError, kind: Any) -> Rejected:
         field = f"{field}.{named.group(1)}" if field else named.group(1)
     known = choices(kind, field) if field and _NO_CHOICE.match(text) else ()
     return Rejected(
-        "invalid", _FIELD.sub("", text), field=field or None, hint=f"one of {', '.join(known)}" if known else None
+        "invalid", _FIELD.sub("", text), field=field or None, hint=f"Use one of {', '.join(known)}." if known else None
     )
 
 

@@ -41,11 +41,11 @@ async def anchor(
         try:
             append_anchor(to, head)
         except OSError as error:
-            raise StartupError(f"{to} cannot be written: {error.strerror}") from error
+            raise StartupError(f"{to} cannot be written: {error.strerror}.") from error
     if to_git is not None:
         try:
             await commit_anchor(str(to_git.absolute()), head.position, anchor_line(head))
         except Problem as problem:
-            raise StartupError(f"{to_git}: {problem.detail}") from problem
+            raise StartupError(f"{to_git}: {problem.detail}.") from problem
     if to is None and to_git is None:
         print(anchor_line(head).decode(), end="")

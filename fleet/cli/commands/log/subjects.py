@@ -49,10 +49,8 @@ async def find_change(source: "LogSource", file: str, session: str | None) -> tu
             if found is not None:
                 return event.position, found
         if before is None:
-            hint = (
-                "`fleet diff SESSION --stat` lists the files of a session, and `fleet history` finds what tools named"
-            )
-            raise NotFound("file_not_found", f"no turn has changed the file {file!r}; {hint}")
+            hint = "`fleet diff SESSION --stat` lists the files that a session has changed."
+            raise NotFound("file_not_found", f"no turn has changed the file {file!r}", members={"hint": hint})
 
 
 def _matching(file: str, paths: set[str]) -> str | None:

@@ -42,7 +42,7 @@ def verify(
     header and salt, so the command can check the chain of digests from the first line to the last. To prove that the
     events are the server's own, compare its key with that of the server, or use --anchor.
 
-    An anchor is a signed head that was stored elsewhere before (fleet log anchor). --anchor and --expect find a log
+    An anchor is a signed head that was stored elsewhere before (`fleet log anchor`). --anchor and --expect find a log
     that was rewritten, cut off or replaced by an older copy, even if the signing key was stolen.
 
     The exit code is 1 if something was changed or is missing, or if the file is empty.
@@ -67,11 +67,11 @@ def _read_anchors(file: Path | None) -> "list[SignedHead]":
         with file.open("rb") as lines:
             heads = read_anchors(lines)
     except OSError as error:
-        raise StartupError(f"{file} cannot be read: {error.strerror}") from error
+        raise StartupError(f"{file} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise StartupError(f"{file}, {error}") from error
+        raise StartupError(f"{file}, {error}.") from error
     if not heads:
-        raise StartupError(f"{file} has no anchor: `fleet log anchor --to {file}` appends one")
+        raise StartupError(f"{file} has no anchor: `fleet log anchor --to {file}` appends one.")
     return heads
 
 
@@ -135,7 +135,7 @@ def _proved(file: str, heads: "list[SignedHead]", given: list[tuple[int, str]]) 
             with export_file(file).open("rb") as lines:
                 report = verify_export(lines, expected)
     except OSError as error:
-        raise StartupError(f"{file} cannot be read: {error.strerror}") from error
+        raise StartupError(f"{file} cannot be read: {error.strerror}.") from error
     foreign = None if report.head is None else find_foreign(heads, report.head.key)
     if foreign is None or report.first_break is not None:
         return report
