@@ -18,8 +18,8 @@ from tests.page.conftest import ROOT, PageServer
 
 PAGES = ("/", "/inbox", "/history", "/log", "/processes", "/settings", "/new")
 CHANGES = re.compile(
-    "New Session|Abort|Stop|Resume|Remove|Delete|Rename|Tag|Budget|Fork|Allow|Always|Reject|Answer|Dismiss"
-    "|Withdraw|Revoke|Login link|Add$|Restore|Switch|Select|Comment|Queue|^Send|Steer|Create|Attach|Change$|Take back"
+    "New Session|Abort|Stop|Resume|Remove|Delete|Erase|Rename|Tag|Budget|Fork|Allow|Always|Reject|Answer|Dismiss"
+    "|Withdraw|Revoke|Login link|Add$|Restore|Enable|Disable|Select|Comment|Queue|^Send|Steer|Create|Attach|Change$"
 )
 
 
@@ -127,7 +127,7 @@ def test_an_operator_makes_a_login_link_and_revokes_the_token(
     phone = visitor().new_page()
     phone.goto(address)
     live(phone)
-    expect(phone.get_by_text("you may look")).to_be_visible()
+    expect(phone.get_by_text("read-only")).to_be_visible()
     page.keyboard.press("Escape")
     row.get_by_role("button", name="Revoke…").click()
     page.get_by_role("alertdialog").get_by_role("button", name="Revoke").click()
@@ -197,7 +197,7 @@ def test_a_viewer_sees_nothing_that_changes_something(
     page = visitor().new_page()
     page.goto(guarded.link("wall"))
     live(page)
-    expect(page.get_by_text("you may look")).to_be_visible()
+    expect(page.get_by_text("read-only")).to_be_visible()
     sent: list[str] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(str(frame))))
     page.on("request", lambda request: sent.append("command") if request.method not in ("GET", "HEAD") else None)

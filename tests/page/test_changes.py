@@ -335,7 +335,7 @@ def test_a_session_without_changes_says_so(page: Page, fleet: Server, shop: Path
 def test_a_viewer_reads_and_changes_nothing(page: Page, session: str) -> None:
     page.route("**/api/caller", lambda route: route.fulfill(json={"actor": "token:guest", "role": "viewer"}))
     page.goto(f"/s/{session}?tab=diffs&file={OPEN}")
-    expect(page.get_by_text("you may look")).to_be_visible()
+    expect(page.get_by_text("read-only")).to_be_visible()
     number(page, 64).click()
     expect(page.get_by_role("textbox", name=f"Comment on {OPEN}:64")).to_have_count(0)
     expect(page.get_by_role("button", name="Review")).to_have_count(0)

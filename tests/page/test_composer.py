@@ -172,7 +172,7 @@ def test_a_waiting_prompt_is_edited_withdrawn_and_sent_at_once(page: Page, fleet
     queue.get_by_role("textbox", name="Waiting prompt").fill("Second, but better")
     queue.get_by_role("button", name="Save").click()
     expect(queue).to_contain_text("Second, but better")
-    queue.get_by_role("listitem").nth(0).get_by_role("button", name="Take back").click()
+    queue.get_by_role("listitem").nth(0).get_by_role("button", name="Withdraw").click()
     expect(queue).to_contain_text("2 prompts wait")
     queue.get_by_role("listitem").nth(1).get_by_role("button", name="Steer now").click()
     expect(queue).to_contain_text("1 prompt waits")

@@ -149,7 +149,7 @@ def test_rows_stay_under_the_pointer_and_move_when_it_leaves(page: Page, fleet: 
     assert before == ["group:idle", other, session_id]
     fleet.prompt(session_id, 'bash "sleep 902"')
     expect(row(page, session_id)).to_contain_text("working")
-    expect(page.get_by_text("The order waits while you point at the list")).to_be_visible()
+    expect(page.get_by_text("The list keeps its order while you point at it")).to_be_visible()
     assert order(page) == before
     page.mouse.move(5, 5)
     expect(page.get_by_role("row", name=re.compile("^Working"))).to_be_visible()
@@ -206,8 +206,8 @@ def test_before_sessions_are_removed_the_page_says_what_is_kept(
     dialog.get_by_role("button", name="Remove 1 session").click()
     expect(page.get_by_text("1 session removed")).to_be_visible()
     assert not Path(item["directory"]).exists()
-    page.get_by_role("button", name="Bring back").click()
-    expect(page.get_by_text("1 session brought back")).to_be_visible()
+    page.get_by_role("button", name="Restore").click()
+    expect(page.get_by_text("1 session restored")).to_be_visible()
     assert (Path(item["directory"]) / "kept.txt").read_text() == "only here"
 
 
@@ -250,11 +250,11 @@ def test_the_rail_has_the_same_list_and_marks_what_is_open(page: Page, sessions:
 def test_a_viewer_sees_no_control_that_changes_something(page: Page, sessions: Sessions) -> None:
     page.route("**/api/caller", lambda route: route.fulfill(json={"actor": "token:guest", "role": "viewer"}))
     listed(page)
-    expect(page.get_by_text("you may look")).to_be_visible()
+    expect(page.get_by_text("read-only")).to_be_visible()
     expect(row(page, sessions.works)).to_be_visible()
     expect(page.get_by_role("checkbox")).to_have_count(0)
     page.get_by_role("button", name="Menu of Parser").click()
-    expect(page.get_by_role("menuitem")).to_have_text([re.compile("Open"), re.compile("Peek"), "Copy its link"])
+    expect(page.get_by_role("menuitem")).to_have_text([re.compile("Open"), re.compile("Peek"), "Copy the link"])
 
 
 def test_a_fleet_without_sessions_says_how_to_begin(page: Page) -> None:
@@ -321,7 +321,7 @@ def test_what_the_page_says_does_not_cover_the_search(
     page = open_context(viewport={"width": 1024, "height": 768}).new_page()
     listed(page)
     row(page, sessions.asks).get_by_role("button", name=re.compile("^Menu of")).click()
-    page.get_by_role("menuitem", name="Copy its link").click()
+    page.get_by_role("menuitem", name="Copy the link").click()
     said = page.get_by_role("dialog").filter(has_text="link")
     expect(said).to_be_visible()
     assert place(said)[0] >= place(page.get_by_role("button", name="Search or run a command"))[2]

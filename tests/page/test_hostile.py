@@ -235,7 +235,7 @@ def test_a_transcript_and_everything_around_it(watched: Page, hostile: Hostile) 
     assert "⟨U+" in watched.title()
     harmless(watched)
     for entry in ("Rename", "Tags…", "Fork…", "Stop and remove the workspace…"):
-        watched.get_by_role("button", name="More of this session").click()
+        watched.get_by_role("button", name="More actions").click()
         watched.get_by_role("menuitem", name=entry).click()
         watched.wait_for_load_state("networkidle")
         harmless(watched)

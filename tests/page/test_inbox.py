@@ -163,7 +163,7 @@ def test_a_report_that_was_not_delivered_reaches_the_parent_that_is_resumed(
     child = fleet.create(project, 'say "Done."', title="Reports", onComplete={"notifySessionId": parent})["id"]
     page.goto("/inbox")
     mine = card(page, "Reports")
-    expect(mine).to_contain_text("report not delivered")
+    expect(mine).to_contain_text("callback not delivered")
     mine.get_by_role("button", name="Resume the parent").click()
     leave(page)
     expect(mine).to_have_count(0)

@@ -65,7 +65,7 @@ def test_agent_model_parent_and_budget_are_chosen(page: Page, fleet: Server, pro
     for label, typed, option in (
         ("Agent", "pl", re.compile("^plan")),
         ("Model", "reh", re.compile("^rehearsal.rehearsal")),
-        ("Reports to", parent[:-2], re.compile("Head gardener")),
+        ("Parent", parent[:-2], re.compile("Head gardener")),
     ):
         form.get_by_label(label, exact=True).fill(typed)
         page.get_by_role("option", name=option).click()

@@ -103,7 +103,7 @@ def card(page: Page, tool: str) -> Locator:
 
 def choose(page: Page, entry: str) -> None:
     """Choose in the menu of the session."""
-    page.get_by_role("button", name="More of this session").click()
+    page.get_by_role("button", name="More actions").click()
     page.get_by_role("menuitem", name=entry).click()
 
 
@@ -277,8 +277,8 @@ def test_turn_is_forked_and_workspace_removed_and_brought_back(page: Page, fleet
     dialog.get_by_role("button", name="Stop and remove").click()
     expect(page.get_by_text(re.compile("the workspace is removed"))).to_be_visible()
     assert not Path(item["directory"]).exists()
-    page.get_by_role("button", name="Bring the workspace back").click()
-    expect(page.get_by_text("The workspace is back", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Restore the workspace").click()
+    expect(page.get_by_text("The workspace is restored", exact=True)).to_be_visible()
     assert (Path(item["directory"]) / "a.txt").exists()
 
 
@@ -301,8 +301,8 @@ def test_deleted_session_is_gone(page: Page, fleet: Server, shop: Path, wanted_f
     fleet.settled(item["id"])
     page.goto(f"/s/{item['id']}")
     expect(transcript(page)).to_contain_text("Secret.")
-    choose(page, "Delete for good")
-    page.get_by_role("alertdialog").get_by_role("button", name="Delete for good").click()
+    choose(page, "Erase…")
+    page.get_by_role("alertdialog").get_by_role("button", name="Erase").click()
     expect(page).to_have_url(re.compile(r"/$"))
     fleet.refused(410, "erased", "GET", f"/sessions/{item['id']}")
 
@@ -311,7 +311,7 @@ def test_missing_session_says_so(page: Page, wanted_faults: list[str]) -> None:
     wanted_faults.append("status of 404")
     page.goto("/s/01a22571-269a-732e-bd87-000000000000")
     expect(page.get_by_text("There is no such session")).to_be_visible()
-    expect(page.get_by_role("link", name="Look in the history")).to_be_visible()
+    expect(page.get_by_role("link", name="Search the history")).to_be_visible()
 
 
 def test_address_may_have_the_id_of_opencode(page: Page, fleet: Server, worked: str) -> None:

@@ -37,7 +37,7 @@ def test_processes_show_memory_and_sessions(page: Page, sharing: list[str], acce
         expect(row.get_by_role("link", name=title, exact=True)).to_be_visible()
     expect(row).to_contain_text("ready")
     expect(row).to_contain_text("MiB")
-    expect(page.get_by_text(re.compile("left over")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("orphan")).first).to_be_visible()
     accessible(page)
 
 
@@ -87,7 +87,7 @@ def test_a_root_narrows_where_sessions_may_work(page: Page, tmp_path: Path) -> N
     page.get_by_role("button", name="Add").last.click()
     row = page.get_by_role("row").filter(has_text=str(tmp_path))
     expect(row).to_contain_text("chosen here")
-    row.get_by_role("button", name="Withdraw").click()
+    row.get_by_role("button", name="Remove").click()
     expect(row).to_be_hidden()
 
 

@@ -53,10 +53,10 @@ def test_the_editor_of_a_waiting_prompt_returns_the_focus(page: Page, waiting: L
 
 
 def test_a_prompt_that_was_taken_back_can_be_given_again(page: Page, waiting: Locator) -> None:
-    waiting.first.get_by_role("button", name="Take back").press("Enter")
+    waiting.first.get_by_role("button", name="Withdraw").press("Enter")
     expect(waiting).to_have_count(1)
     expect(waiting.first.get_by_role("button").first).to_be_focused()
-    page.get_by_role("button", name="Put it at the end of the queue").click()
+    page.get_by_role("button", name="Put it back at the end of the queue").click()
     expect(waiting).to_have_count(2)
     expect(waiting.last).to_contain_text("First")
 
@@ -131,7 +131,7 @@ def test_no_workspace_is_removed_while_the_page_cannot_say_what_would_be_kept(
     fleet.settled(session_id)
     refuse_previews(page)
     page.goto(f"/s/{session_id}")
-    page.get_by_role("button", name="More of this session").click()
+    page.get_by_role("button", name="More actions").click()
     page.get_by_role("menuitem", name="Stop and remove the workspace").click()
     dialog = page.get_by_role("alertdialog")
     expect(dialog.get_by_role("alert")).to_contain_text("Git failed")
@@ -148,7 +148,7 @@ def test_sessions_of_which_the_page_cannot_say_what_would_be_kept_are_left_alone
     page.get_by_role("button", name="Menu of Left alone").click()
     page.get_by_role("menuitem", name="Remove…").click()
     dialog = page.get_by_role("dialog", name="Remove the session")
-    expect(dialog).to_contain_text("It is left alone: no disk")
+    expect(dialog).to_contain_text("It stays: no disk")
     expect(dialog.get_by_role("button", name="Remove 0 sessions")).to_be_disabled()
 
 

@@ -13,9 +13,9 @@ const WORDS = {
   away: {
     shape: "○",
     word: "away",
-    hint: "The server does not respond. The page retries by itself; it shows the last known state.",
+    hint: "The server does not respond. The page retries by itself, and shows the last known state.",
   },
-  denied: { shape: "⊘", word: "not let in", hint: "The server asks for a login." },
+  denied: { shape: "⊘", word: "login needed", hint: "The server needs a login." },
 } as const;
 
 function Since(props: { readonly sinceMs: number }): ReactNode {

@@ -81,7 +81,7 @@ function TopBar(): ReactNode {
           rehearsal model
         </span>
       )}
-      {caller && !mayChange && <span className={style.note}>you may look</span>}
+      {caller && !mayChange && <span className={style.note}>read-only</span>}
       {mayChange && (
         <Button kind="primary" onClick={() => runAction("session.new")} className={style.new}>
           <Plus size={16} aria-hidden /> New Session

@@ -48,8 +48,8 @@ const TITLES: Readonly<Record<InboxItem["kind"], string>> = {
   question: "Question",
   failure: "Failure",
   budget: "Budget used",
-  callback: "Report not delivered",
+  callback: "Callback not delivered",
   setup: "Set-up to allow",
   delay: "No progress",
-  webhook: "Webhook off",
+  webhook: "Webhook disabled",
 };

@@ -13,7 +13,7 @@ export type FilterKey = "status" | "is" | "repo" | "tag" | "agent" | "model" | "
 
 /** What each key filters by, in the words of the completions. */
 export const FILTER_KEYS: Readonly<Record<FilterKey, string>> = {
-  status: "state of the session",
+  status: "status of the session",
   is: "needs, child, queued, paused, changed, failed",
   repo: "repository or directory",
   tag: "tag",

@@ -45,6 +45,9 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   finished: "finished",
   aborted: "was aborted",
   interrupted: "was interrupted",
+  error: "failed",
+  stopped: "was stopped",
+  disconnected: "lost its process",
 };
 
 const COPIED = "copied from the session that was forked";
@@ -62,7 +65,7 @@ const SENTENCES: Table = {
   "session.created": data =>
     `The session ${quoted(data.settings.title)} was created in ${oneLine(data.source_directory)} (${data.settings.strategy})`,
   "session.edited": data =>
-    `The session is called ${quoted(data.title)}${data.tags.length > 0 ? `, with the tags ${data.tags.join(", ")}` : ""}`,
+    `The session was named ${quoted(data.title)}${data.tags.length > 0 ? `, with the tags ${data.tags.join(", ")}` : ""}`,
   "session.workspace-attached": data =>
     `The session works in ${oneLine(data.directory)}${data.branch ? ` on ${oneLine(data.branch)}` : ""}`,
   "session.setup-held": () => "The set-up waits for a person to allow its commands",
@@ -82,7 +85,7 @@ const SENTENCES: Table = {
     data.command
       ? `The command /${oneLine(data.command)} ${oneLine(data.text, TEXT_MAX)} was accepted`
       : `The prompt ${quoted(data.text)} was accepted`,
-  "session.prompt-withdrawn": data => `A prompt was removed from the queue: ${oneLine(data.reason, TEXT_MAX)}`,
+  "session.prompt-withdrawn": data => `A prompt was withdrawn from the queue: ${oneLine(data.reason, TEXT_MAX)}`,
   "session.prompt-edited": data => `A waiting prompt was changed to ${quoted(data.text)}`,
   "session.turn-started": data => `Turn ${data.number} began`,
   "session.turn-steered": data => `A prompt was sent into turn ${data.number}`,
@@ -148,7 +151,7 @@ const SENTENCES: Table = {
     `A workspace was requested: ${data.order.strategy} of ${oneLine(data.order.source_directory)}`,
   "workspace.claimed": data => `The session ${short(data.session_id)} uses the workspace`,
   "workspace.ready": data => `The workspace is ready in ${oneLine(data.prepared.directory)}`,
-  "workspace.failed": data => `The workspace could not be made: ${oneLine(data.detail, TEXT_MAX)}`,
+  "workspace.failed": data => `The workspace could not be created: ${oneLine(data.detail, TEXT_MAX)}`,
   "workspace.rebound": data => `The repository of the workspace is in ${oneLine(data.source_directory)} now`,
   "workspace.relocated": data => `The workspace is in ${oneLine(data.order.directory)} in the restored Fleet`,
   "workspace.looked-at": data =>
@@ -168,7 +171,7 @@ const SENTENCES: Table = {
       ? "The other host had no work that is not here"
       : `The work on the other host is saved here as ${data.saved.ref}`,
   "workspace.edited": data =>
-    data.title ? `The workspace is called ${quoted(data.title)}` : "The workspace has no title any more",
+    data.title ? `The workspace was named ${quoted(data.title)}` : "The workspace has no title any more",
   "workspace.ports-leased": data => `The workspace has the ports ${data.first} to ${data.first + data.count - 1}`,
   "workspace.set-up": data => (data.complete ? "The workspace was set up" : "The set-up of the workspace began"),
   "workspace.torn-down": data =>
@@ -192,7 +195,7 @@ const SENTENCES: Table = {
   "workspace.erased": () => "The workspace was erased",
 
   "workspace-root.added": data => `Sessions may only work below ${oneLine(data.path)} and other chosen roots`,
-  "workspace-root.removed": data => `The root ${oneLine(data.path)} was withdrawn`,
+  "workspace-root.removed": data => `The workspace root ${oneLine(data.path)} was removed`,
   "trust.allowed": data =>
     `The commands of ${oneLine(data.repository)} were allowed (.fleet.toml ${short(data.recipe.digest)})`,
   "trust.revoked": data => `The commands of ${oneLine(data.repository)} are not allowed any more`,
@@ -209,8 +212,8 @@ const SENTENCES: Table = {
   "server.started": data =>
     `The server started: Fleet ${oneLine(data.version)}, configuration ${oneLine(data.configuration).slice(0, 8)}` +
     (data.contradicted_head == null ? "" : `; the log is not the one of the signed head ${data.contradicted_head}`),
-  "server.stopped": () => "The server stopped in order",
-  "server.crashed": data => `The server (Fleet ${oneLine(data.version)}) had ended without a stop`,
+  "server.stopped": () => "The server stopped normally",
+  "server.crashed": data => `The server (Fleet ${oneLine(data.version)}) did not stop normally`,
   "server.requests-refused": data =>
     `Refused ${REQUESTS[data.request]} of ${data.actor ? oneLine(data.actor) : "clients without access"}: ${data.count} (${oneLine(data.code)}${data.reason ? `, ${data.reason}` : ""})`,
   "server.log-verified": data =>
@@ -235,7 +238,7 @@ const SENTENCES: Table = {
   "webhook.enabled": () => "The webhook was enabled",
   "webhook.disabled": data => `The webhook was disabled${data.reason ? `: ${oneLine(data.reason, TEXT_MAX)}` : ""}`,
   "webhook.deleted": () => "The webhook was deleted",
-  "webhook.cursor-advanced": data => `The webhook has got everything up to event ${data.position}`,
+  "webhook.cursor-advanced": data => `The webhook has received everything up to event ${data.position}`,
   "webhook.delivery-ordered": data => `A message ${oneLine(data.type)} was queued`,
   "webhook.delivery-succeeded": data => `The message was delivered: HTTP ${data.status} in ${duration(data.took_ms)}`,
   "webhook.delivery-failed": data => `The message was not delivered: ${oneLine(data.detail, TEXT_MAX)}`,

@@ -32,5 +32,6 @@ export function said(error: unknown, what = "This"): Said {
 /** Return a refusal as one line, for a toast. */
 export function line(error: unknown): string {
   const { title, detail, hint } = said(error);
-  return [detail ?? title, hint].filter(Boolean).join(" ");
+  const what = detail ?? title;
+  return hint ? `${what.replace(/\.$/, "")}. ${hint}` : what;
 }

@@ -112,7 +112,7 @@ function useSend(id: string, store: ReviewStore, onClose: () => void) {
       if (resume) await restoreWorkspaceOf(command, id);
       await command("POST", `/api/sessions/${encodeURIComponent(id)}/prompt`, { text, ...(resume ? { resume } : {}) });
       store.markSent(new Set(sent.map(comment => comment.id)));
-      say(`${counted(sent.length, "comment")} went to the agent`);
+      say(`${counted(sent.length, "comment")} sent to the agent`);
       onClose();
     } catch (caught) {
       if (!(caught instanceof Refused)) throw caught;

@@ -134,10 +134,10 @@ function removing(ids: readonly string[], isForGood: boolean, get: Get, command:
     ids,
     work: async id => void (await command("DELETE", `${path(id)}?cleanupWorkspace=true`)),
     undo: {
-      label: "Bring back",
+      label: "Restore",
       act: {
-        doing: "Bringing back",
-        done: "brought back",
+        doing: "Restoring",
+        done: "restored",
         ids: ids.filter(id => get(id)?.isolationStrategy !== "existing"),
         work: async id => void (await command("POST", `/api/workspaces/${workspaces.get(id)}/restore`)),
       },

@@ -29,7 +29,7 @@ export function StateAge(props: { readonly item: SessionItem }): ReactNode {
   const words = useTimed(useCallback(nowMs => age(sinceMs, nowMs), [sinceMs]));
   const since = moment(sinceMs);
   return (
-    <time dateTime={statusSince} title={`In this state since ${since}${evidence ? `: ${oneLine(evidence)}` : ""}`}>
+    <time dateTime={statusSince} title={`In this status since ${since}${evidence ? `: ${oneLine(evidence)}` : ""}`}>
       {words}
     </time>
   );

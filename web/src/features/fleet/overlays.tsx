@@ -84,8 +84,8 @@ function Question({ kind, ids, bulk, onAsk }: QuestionProps): ReactNode {
       onConfirm={confirm}
     >
       {kind === "abort"
-        ? "Their running turns end where they are. The sessions stay, and take prompts again."
-        : "Running turns end where they are. Conversations and workspaces stay, and each session can be resumed."}
+        ? "Their running turns are aborted. The sessions stay, and accept prompts again."
+        : "Their running turns are aborted. Conversations and workspaces stay, and each session can be resumed."}
     </Confirm>
   );
 }
@@ -103,7 +103,7 @@ function RowMenu({ id, at, bulk, selection, onAsk, onPeek }: OverlaysProps & { i
       keys: keysOf("list.open", isMac)[0],
     },
     { label: "Peek", run: () => onPeek(id), keys: keysOf("list.peek", isMac)[0] },
-    { label: "Copy its link", run: () => void copy(`${location.origin}/s/${id}`) },
+    { label: "Copy the link", run: () => void copy(`${location.origin}/s/${id}`) },
   ];
   const change: MenuEntry[] = [
     { label: "Select", run: () => selection.toggle(id), keys: keysOf("list.select", isMac)[0] },

@@ -102,7 +102,7 @@ function Fleet(): ReactNode {
       <div className={style.foot}>
         <Link to="/history">Older sessions are in the history</Link>
         <span className={style.gap} />
-        {isWaiting && <span>The order waits while you point at the list</span>}
+        {isWaiting && <span>The list keeps its order while you point at it</span>}
       </div>
       {(asking !== null || bulk.report !== null) && (
         <Boundary what="The dialog">

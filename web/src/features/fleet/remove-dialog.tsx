@@ -43,7 +43,7 @@ export function RemoveDialog({ ids, onClose, onRemove }: RemoveDialogProps): Rea
         <>
           {isLooking && (
             <span className={style.looking} role="status">
-              Looking at {looked.size.toLocaleString("en-US")} of {counted(ids.length, "session")} …
+              Checking {looked.size.toLocaleString("en-US")} of {counted(ids.length, "session")} …
             </span>
           )}
           <Button onClick={onClose}>Cancel</Button>
@@ -64,8 +64,8 @@ export function RemoveDialog({ ids, onClose, onRemove }: RemoveDialogProps): Rea
         <Choice
           isChosen={isForGood}
           onChoose={() => setForGood(true)}
-          label="Erase for good"
-          note="Conversation, diffs and notifications are erased for good. Work that exists nowhere else is kept."
+          label="Erase the session"
+          note="Conversation, diffs and notifications are erased. This cannot be undone. Work that exists nowhere else is kept."
         />
       </fieldset>
       <ul className={style.lines} aria-label="What would happen" aria-busy={isLooking}>
@@ -140,7 +140,7 @@ const Line = memo(function Line({ id, looked }: LineProps): ReactNode {
       {looked === undefined ? (
         <span className={style.why}>…</span>
       ) : typeof looked === "string" ? (
-        <span className={style.warn}>It is left alone: {oneLine(looked, 400)}</span>
+        <span className={style.warn}>It stays: {oneLine(looked, 400)}</span>
       ) : (
         <Fate preview={looked} />
       )}

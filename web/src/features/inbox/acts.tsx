@@ -1,4 +1,4 @@
-/** The actions for failures, delays, budgets, undelivered reports, and webhooks that were given up. */
+/** The actions for failures, delays, budgets, undelivered callbacks, and disabled webhooks. */
 import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { isMac } from "../../browser/platform.ts";
@@ -42,7 +42,7 @@ export function FailureActs({
   const acts = useActs();
   const { isOff } = acts;
   const command = useCommand();
-  const retry = () => void acts.carryOut("The session is back", () => resume(command, sessionId));
+  const retry = () => void acts.carryOut("The session is resumed", () => resume(command, sessionId));
   useActions([hasKeys && !isOff && { id: "request.retry", label: "Retry", run: retry }]);
   return (
     <div className={style.acts}>
@@ -123,7 +123,7 @@ export function CallbackActs({ sessionId }: { readonly sessionId: string }): Rea
   const { isOff, carryOut } = useActs();
   const command = useCommand();
   if (parentId === null) return null;
-  const done = "The parent is back; the report is delivered now";
+  const done = "The parent is resumed; the callback will be delivered";
   return (
     <div className={style.acts}>
       <Button disabled={isOff} onClick={() => void carryOut(done, () => resume(command, parentId))}>
@@ -141,8 +141,8 @@ export function WebhookActs({ webhookId }: { readonly webhookId: string }): Reac
   const path = `/api/webhooks/${webhookId}`;
   return (
     <div className={style.acts}>
-      <Button disabled={isOff} onClick={() => void act("The webhook is on again", "PATCH", path, { enabled: true })}>
-        Switch it on again
+      <Button disabled={isOff} onClick={() => void act("The webhook is enabled", "PATCH", path, { enabled: true })}>
+        Enable it again
       </Button>
       <Button kind="danger" disabled={isOff} onClick={() => void act("The webhook is deleted", "DELETE", path)}>
         Delete it

@@ -18,10 +18,10 @@ const LOOKS: Readonly<Record<InboxItem["kind"], Look>> = {
   question: { shape: "?", word: "question", tone: "needs" },
   failure: { shape: "✕", word: "failure", tone: "error" },
   budget: { shape: "$", word: "budget used", tone: "needs" },
-  callback: { shape: "↩", word: "report not delivered", tone: "away" },
+  callback: { shape: "↩", word: "callback not delivered", tone: "away" },
   setup: { shape: "◐", word: "set-up", tone: "needs" },
   delay: { shape: "◷", word: "no progress", tone: "needs" },
-  webhook: { shape: "⇥", word: "webhook off", tone: "away" },
+  webhook: { shape: "⇥", word: "webhook disabled", tone: "away" },
 };
 
 const GONE: Look = { shape: "–", word: "no longer waits", tone: "done" };

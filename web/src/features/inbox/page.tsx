@@ -82,7 +82,7 @@ export function InboxPage(): ReactNode {
     <div className={style.page}>
       <div className={style.head}>
         <h1>Inbox</h1>
-        <span className={style.count}>{items.length > 0 && counted(items.length, "thing waits", "things wait")}</span>
+        <span className={style.count}>{items.length > 0 && counted(items.length, "item waits", "items wait")}</span>
         <NotifySwitch />
       </div>
       {!isLoaded && <Loading what="the inbox" />}

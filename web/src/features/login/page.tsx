@@ -20,16 +20,16 @@ export function LoginPage(): ReactNode {
           trouble={{
             title: "This login link is not valid",
             detail: "It was used before, is older than ten minutes, or never existed.",
-            hint: "Make another one.",
+            hint: "Create another one.",
           }}
         />
       )}
       <p>This Fleet asks for a token. On the server's machine, run</p>
       <pre className={style.command}>{linkCommand(next)}</pre>
       <p>
-        and open the link that it prints in this browser. It is good once, for ten minutes. Where there is no token of
-        that name yet, <code>fleet token new --role operator --name NAME</code> makes it first; the role{" "}
-        <code>viewer</code> is for those who may only look.
+        and open the link that it prints in this browser. It works once, for ten minutes. If there is no token of that
+        name yet, create it first with <code>fleet token new --role operator --name NAME</code>; the role{" "}
+        <code>viewer</code> can only read.
       </p>
       <p>
         <Button kind="primary" onClick={() => location.assign(next)}>
@@ -37,7 +37,7 @@ export function LoginPage(): ReactNode {
         </Button>
       </p>
       <p className={style.note}>
-        Programs send the token as a header: see <a href="/api/docs">the interface</a>, once you are in.
+        Programs send the token as a header: see <a href="/api/docs">the interface</a> after you have logged in.
       </p>
     </div>
   );

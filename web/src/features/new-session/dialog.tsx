@@ -108,7 +108,9 @@ export function NewSessionDialog({ directory, parent, behind, onClose, onCreated
       initialFocus={prompt}
       foot={
         <>
-          {!isConnected && <span className={style.note}>The server is away: nothing can be created now.</span>}
+          {!isConnected && (
+            <span className={style.note}>The server does not respond: no session can be created now.</span>
+          )}
           <Button onClick={onClose}>Cancel</Button>
           <Button kind="primary" onClick={submit} disabled={!isConnected}>
             Create <Keys keys={isMac ? "⌘↵" : "Ctrl+↵"} />

@@ -79,7 +79,7 @@ function Browser({ path, onOpen }: { readonly path: string; readonly onOpen: (pa
   const label = useId();
   const found = folder.data;
   if (folder.isError) return <p role="alert">{said(folder.error).detail}</p>;
-  if (!found) return <p className={style.note}>Looking…</p>;
+  if (!found) return <p className={style.note}>Loading…</p>;
   const open = (next: string) => {
     setQuery("");
     onOpen(next);
@@ -127,7 +127,7 @@ function Browser({ path, onOpen }: { readonly path: string; readonly onOpen: (pa
         ))}
         {found.entries.length === 0 && (
           <li className={style.note}>
-            {query === "" ? "No directories in here." : "No directory below has this in its name."}
+            {query === "" ? "There is no directory in here." : "No directory below has this in its name."}
           </li>
         )}
       </ul>

@@ -56,7 +56,7 @@ export function More({ draft, faults, change }: MoreProps): ReactNode {
         />
       </div>
       <SuggestField
-        label="Reports to"
+        label="Parent"
         value={draft.parent}
         onChange={parent => change({ parent })}
         suggestions={parents}
@@ -108,7 +108,7 @@ function Room({ draft, faults, change }: MoreProps): ReactNode {
         onChange={host => change({ host })}
         suggestions={[...names, ...labels]}
         note="The name of a machine, or labels that it must have."
-        placeholder="Any with room"
+        placeholder="Any host with room"
         error={faults.host}
       />
       <div className={style.two}>

@@ -26,7 +26,7 @@ function Bar(): ReactNode {
       <Mark {...lookOf(item.status)} />
       <span className={style.evidence} title={item.evidence}>
         {item.endedAt !== null && `${age(Date.parse(item.endedAt), now)} ago · `}
-        {isRemoved ? "its workspace is removed" : oneLine(item.failure?.detail ?? item.evidence)}
+        {isRemoved ? "its workspace was removed" : oneLine(item.failure?.detail ?? item.evidence)}
       </span>
       {mayWrite && (
         <Button

@@ -143,12 +143,12 @@ function SessionMenu({ rename, travel }: MenuProps): ReactNode {
     "line",
     ...(item.status === "stopped" ? [] : [{ label: "Stop…", run: () => ask({ kind: "stop" }) }]),
     ...(hasOwnWorkspace ? [{ label: "Stop and remove the workspace…", run: () => ask({ kind: "clean" }) }] : []),
-    { label: "Delete for good…", isDanger: true, run: () => ask({ kind: "delete" }) },
+    { label: "Erase…", isDanger: true, run: () => ask({ kind: "erase" }) },
   ];
   return (
     <Menu
       trigger={
-        <IconButton label="More of this session">
+        <IconButton label="More actions">
           <Ellipsis size={17} aria-hidden />
         </IconButton>
       }

@@ -52,8 +52,8 @@ function Missing({ error, retry }: { readonly error: unknown; readonly retry: ()
       </div>
     );
   return (
-    <Empty act={<Link to="/history">Look in the history</Link>}>
-      There is no such session. It was deleted, or the address is not whole.
+    <Empty act={<Link to="/history">Search the history</Link>}>
+      There is no such session. It was erased, or the address is incomplete.
     </Empty>
   );
 }
@@ -87,7 +87,7 @@ function Loaded({ item, conversation, isOwn, at, children }: LoadedProps): React
   const { data } = useTurnItems(id, at);
   const turns = useMemo(() => indexTurns(isOwn ? (data ?? []) : []), [data, isOwn]);
   if (useCell(transcript.isErased))
-    return <Empty act={<Link to="/">Go to the fleet</Link>}>This session was deleted.</Empty>;
+    return <Empty act={<Link to="/">Go to the fleet</Link>}>This session was erased.</Empty>;
   return (
     <OpenProvider open={open}>
       <TurnsProvider turns={turns}>

@@ -25,7 +25,7 @@ export function useRevive(): Revival {
   const { isBusy, carryOut } = useAct();
   const isRemoved = workspace?.status === "removed" || workspace?.status === "missing";
   const isGone = item.failure?.code === "session_gone";
-  const revive = () => carryOut("The session is back", () => resume(command, item.id, isGone));
+  const revive = () => carryOut("The session is resumed", () => resume(command, item.id, isGone));
   return { isNeeded: isGone || hasEnded(item.status), isRemoved, isBusy, label: labelOf(isGone, isRemoved), revive };
 }
 

@@ -13,7 +13,7 @@ const SAID: Readonly<Record<string, string>> = {
   aborted: "Aborted",
   ended: "The turn had ended by itself",
   nothing_to_abort: "There was nothing to abort",
-  aborting: "OpenCode has not stopped yet; the abort continues",
+  aborting: "OpenCode still works on the turn; the abort continues",
 };
 
 /** Return the function that aborts the running turn. */
@@ -48,7 +48,17 @@ export function useSessionActions(go: (tab: Tab) => void): void {
       label: "Change the budget of this session",
       run: () => ask({ kind: "budget" }),
     },
-    mayWrite && { id: "session.stop", label: "Stop this session", run: () => ask({ kind: "stop" }) },
-    mayWrite && { id: "session.delete", label: "Delete this session for good", run: () => ask({ kind: "delete" }) },
+    mayWrite && {
+      id: "session.stop",
+      label: "Stop this session",
+      words: "terminate end",
+      run: () => ask({ kind: "stop" }),
+    },
+    mayWrite && {
+      id: "session.erase",
+      label: "Erase this session",
+      words: "delete for good",
+      run: () => ask({ kind: "erase" }),
+    },
   ]);
 }

@@ -31,13 +31,13 @@ export function Access(): ReactNode {
     <Section title="Access">
       {isLocal ? (
         <p>
-          You are the user of this machine, and no one else can come in. As soon as there is a token, everyone needs
-          one, on this machine too.
+          You are a user of this machine, and only this machine has access. As soon as there is a token, everyone needs
+          one, also on this machine.
         </p>
       ) : (
         <p>
           You are logged in as <strong>{caller.actor.replace(/^token:/, "")}</strong> (
-          {caller.role === "viewer" ? "you may look" : "you may change everything"}).{" "}
+          {caller.role === "viewer" ? "read-only" : "may change everything"}).{" "}
           <Button size="small" onClick={() => void logOut(() => hub.denied())}>
             Log out
           </Button>

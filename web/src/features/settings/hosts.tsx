@@ -22,13 +22,13 @@ export function Hosts(): ReactNode {
       title="Hosts"
       note={
         hosts.length === 1 &&
-        "Sessions work on the server's machine alone. With `fleet serve --hosts ray` they work on a cluster, too."
+        "Sessions work only on the server's machine. With `fleet serve --hosts ray` they work on a cluster, too."
       }
     >
       {found.isPending && <Loading what="the hosts" bars={1} />}
       {found.isError && <ProblemCard trouble={said(found.error, "The hosts")} retry={() => void found.refetch()} />}
       {hosts.length > 0 && (
-        <Table label="Hosts" columns={["Host", "Status", "Room", "Here", "Versions", ""]}>
+        <Table label="Hosts" columns={["Host", "Status", "Capacity", "In use", "Versions", ""]}>
           {hosts.map(host => (
             <Row key={host.name} host={host} />
           ))}

@@ -115,10 +115,10 @@ function exitOf({ exit, stopReason }: InstanceItem): string {
 function Orphans(props: { readonly items: readonly OrphanItem[]; readonly isKnown: boolean }): ReactNode {
   if (!props.isKnown) return null;
   if (props.items.length === 0)
-    return <p className={style.note}>No process is left over that no session looks after.</p>;
+    return <p className={style.note}>There are no orphans: every process belongs to a session.</p>;
   const trouble = {
-    title: `${counted(props.items.length, "process is", "processes are")} left over`,
-    detail: `No session looks after: ${props.items.map(each => each.pid).join(", ")}.`,
+    title: `${counted(props.items.length, "process is an orphan", "processes are orphans")}`,
+    detail: `They belong to no session: ${props.items.map(each => each.pid).join(", ")}.`,
     hint: "`fleet ps --orphans` shows them on the server; `kill PID` ends one.",
   };
   return <ProblemCard trouble={trouble} />;

@@ -35,7 +35,7 @@ export function Roots(): ReactNode {
     try {
       await act.run("DELETE", `/api/workspace-roots?path=${encodeURIComponent(root)}`);
     } catch (error) {
-      sayError("The root is still there", line(error));
+      sayError("The workspace root was not removed", line(error));
     }
   }
 
@@ -45,7 +45,7 @@ export function Roots(): ReactNode {
       note="Sessions work below these directories only. Here you can narrow what the configuration allows, never widen it."
     >
       {found.isError && <ProblemCard trouble={said(found.error, "The roots")} retry={() => void found.refetch()} />}
-      <Table label="Workspace roots" columns={["Directory", "Named by", "Sessions may work there", ""]}>
+      <Table label="Workspace roots" columns={["Directory", "Source", "Sessions may work there", ""]}>
         {(found.data?.body ?? []).map(root => (
           <tr key={`${root.source} ${root.path}`}>
             <td>
@@ -56,7 +56,7 @@ export function Roots(): ReactNode {
             <td>
               {mayChange && root.source === "client" && (
                 <Button size="small" disabled={!isConnected || act.isRunning} onClick={() => void withdraw(root.path)}>
-                  Withdraw
+                  Remove
                 </Button>
               )}
             </td>

@@ -36,7 +36,7 @@ export function Tokens(): ReactNode {
       {found.isPending && <Loading what="the tokens" />}
       {found.isError && <ProblemCard trouble={said(found.error, "The tokens")} retry={() => void found.refetch()} />}
       {items.length > 0 && (
-        <Table label="Access tokens" columns={["Name", "Role", "Status", "Made", "Expires", ""]}>
+        <Table label="Access tokens" columns={["Name", "Role", "Status", "Created", "Expires", ""]}>
           {items.map(item => (
             <Row key={item.name} item={item} />
           ))}
@@ -77,7 +77,7 @@ function Acts({ name, isYours }: { readonly name: string; readonly isYours: bool
     try {
       setLink(await act.run<LoginLinkItem>("POST", `${path}/link`));
     } catch (error) {
-      sayError("There is no link", line(error));
+      sayError("The login link was not created", line(error));
     }
   }
 
@@ -109,7 +109,7 @@ function Acts({ name, isYours }: { readonly name: string; readonly isYours: bool
         isBusy={act.isRunning}
         onConfirm={() => void revoke()}
       >
-        <p>It opens nothing from now on: its streams end, its browsers are logged out. There is no way back.</p>
+        <p>It gives no access from now on: its streams end, and its browsers are logged out. This cannot be undone.</p>
         {isYours && <p>You are logged in with this token, so this page is logged out, too.</p>}
       </Confirm>
     </div>
@@ -123,7 +123,7 @@ function LinkDialog({ name, link, onClose }: LinkDialogProps): ReactNode {
   return (
     <Dialog open={link !== null} onOpenChange={open => !open && onClose()} title={`Login link for ${name}`}>
       <p>
-        It logs one browser in as {name}, once{link && `, until ${moment(link.expiresAt)}`}. It is not shown again: copy
+        It logs in one browser as {name}, once{link && `, until ${moment(link.expiresAt)}`}. It is not shown again: copy
         it into the address bar of that browser.
       </p>
       {address && (

@@ -28,7 +28,7 @@ export function Webhooks(): ReactNode {
       {found.isPending && <Loading what="the webhooks" />}
       {found.isError && <ProblemCard trouble={said(found.error, "The webhooks")} retry={() => void found.refetch()} />}
       {items.length > 0 && (
-        <Table label="Webhooks" columns={["Address", "Told of", "Status", "Delivered", "Acts"]}>
+        <Table label="Webhooks" columns={["Address", "Events", "Status", "Delivered", "Actions"]}>
           {items.map(item => (
             <Row key={item.id} item={item} />
           ))}
@@ -52,7 +52,7 @@ function Row({ item }: { readonly item: WebhookItem }): ReactNode {
       await act.run(...sent);
       say(done);
     } catch (error) {
-      sayError("That did not work", line(error));
+      sayError("The webhook was not changed", line(error));
     }
   }
 
@@ -66,7 +66,7 @@ function Row({ item }: { readonly item: WebhookItem }): ReactNode {
       <td>
         {item.status}
         {item.reason && <div className={style.note}>{plain(item.reason)}</div>}
-        {item.waiting > 0 && <div className={style.note}>{item.waiting} on their way</div>}
+        {item.waiting > 0 && <div className={style.note}>{item.waiting} waiting</div>}
       </td>
       <td>{item.deliveredAt ? <Age at={item.deliveredAt} /> : "never"}</td>
       <td>
@@ -74,7 +74,7 @@ function Row({ item }: { readonly item: WebhookItem }): ReactNode {
           <Button
             size="small"
             disabled={isOff}
-            onClick={() => void run("The test is on its way: see the deliveries", "POST", `${path}/test`)}
+            onClick={() => void run("A test message was sent: see the deliveries", "POST", `${path}/test`)}
           >
             Test
           </Button>
@@ -85,10 +85,12 @@ function Row({ item }: { readonly item: WebhookItem }): ReactNode {
             size="small"
             disabled={isOff}
             onClick={() =>
-              void run(isActive ? "The webhook is off" : "The webhook is on", "PATCH", path, { enabled: !isActive })
+              void run(isActive ? "The webhook is disabled" : "The webhook is enabled", "PATCH", path, {
+                enabled: !isActive,
+              })
             }
           >
-            {isActive ? "Switch off" : "Switch on"}
+            {isActive ? "Disable" : "Enable"}
           </Button>
           <Button size="small" kind="danger" disabled={isOff} onClick={() => setOpen("delete")}>
             Delete…
@@ -122,7 +124,7 @@ function Deliveries({ id, onClose }: { readonly id: string; readonly onClose: ()
       {found.isPending && <Loading what="the deliveries" />}
       {found.isSuccess && items.length === 0 && <p>Nothing was sent yet.</p>}
       {items.length > 0 && (
-        <Table label="Deliveries" columns={["What", "How it went", "Attempts", "When"]}>
+        <Table label="Deliveries" columns={["Type", "Outcome", "Attempts", "When"]}>
           {items.map(each => (
             <tr key={each.id}>
               <td>{each.type}</td>
@@ -192,7 +194,7 @@ function Add(): ReactNode {
         </Button>
       </form>
       <Dialog open={made !== null} onOpenChange={open => !open && setMade(null)} title="The webhook's secret">
-        <p>This is the one time that it is shown. The receiver verifies each message with it.</p>
+        <p>It is shown only once. The receiver verifies each message with it.</p>
         <pre>{made?.secret}</pre>
       </Dialog>
     </>

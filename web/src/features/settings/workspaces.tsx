@@ -28,7 +28,7 @@ export function Workspaces(): ReactNode {
   return (
     <Section
       title="Workspaces"
-      note="Before Fleet removes a worktree or a clone, it commits everything that exists only there under refs/fleet/ of your repository. A removed workspace can be brought back."
+      note="Before Fleet removes a worktree or a clone, it commits everything that exists only there under refs/fleet/ of your repository. A removed workspace can be restored."
     >
       {found.isPending && <Loading what="the workspaces" />}
       {found.isError && (
@@ -36,7 +36,7 @@ export function Workspaces(): ReactNode {
       )}
       {found.isSuccess && items.length === 0 && <Empty>No workspace yet. The first session creates one.</Empty>}
       {items.length > 0 && (
-        <Table label="Workspaces" columns={["Directory", "Strategy", "Branch", "Status", "Sessions", "Acts"]}>
+        <Table label="Workspaces" columns={["Directory", "Strategy", "Branch", "Status", "Sessions", "Actions"]}>
           {items.map(item => (
             <Row key={item.id} item={item} />
           ))}
@@ -113,7 +113,7 @@ function Acts({ item }: { readonly item: WorkspaceItem }): ReactNode {
   async function restore(): Promise<void> {
     try {
       await act.run("POST", `${path}/restore`);
-      say("The workspace is back");
+      say("The workspace is restored");
     } catch (error) {
       sayError("The workspace could not be restored", line(error));
     }
@@ -122,7 +122,7 @@ function Acts({ item }: { readonly item: WorkspaceItem }): ReactNode {
   async function remove(): Promise<void> {
     try {
       await act.run("DELETE", path);
-      say("The workspace is removed", { label: "Bring it back", run: () => void restore() });
+      say("The workspace is removed", { label: "Restore", run: () => void restore() });
     } catch (error) {
       sayError("The workspace was not removed", line(error));
     } finally {
@@ -152,9 +152,7 @@ function Acts({ item }: { readonly item: WorkspaceItem }): ReactNode {
         onConfirm={() => void remove()}
       >
         <p>{plain(item.directory)}</p>
-        <p>
-          Work that exists only there is kept as a commit first and can be restored. Files that git ignores are lost.
-        </p>
+        <p>First, Fleet commits work that exists only there; it can be restored. Files that git ignores are lost.</p>
       </Confirm>
     </>
   );

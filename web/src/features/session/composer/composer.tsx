@@ -131,7 +131,7 @@ export function Composer(): ReactNode {
           ref={box}
           className={style.text}
           aria-label="Prompt"
-          placeholder={isEnded ? "Write to bring the session back" : "Write a prompt · / commands · @ files"}
+          placeholder={isEnded ? "Write to resume the session" : "Write a prompt · / commands · @ files"}
           value={draft.text}
           readOnly={isSending || !mayDraft}
           rows={1}

@@ -49,7 +49,7 @@ function useTakeBack(queued: QueuedItem): () => Promise<boolean> {
       : act(null, "POST", `${path}/command`, { command, arguments: text, ...choice }));
   return async () => {
     if (!(await act(null, "DELETE", `${path}/queue/${queued.id}`))) return false;
-    say("Taken back", queued.attachments > 0 ? undefined : { label: "Put it at the end of the queue", run: again });
+    say("Withdrawn", queued.attachments > 0 ? undefined : { label: "Put it back at the end of the queue", run: again });
     return true;
   };
 }
@@ -106,12 +106,7 @@ function Queued({ queued }: { readonly queued: QueuedItem }): ReactNode {
           <IconButton label="Change" size="small" ref={opener} onClick={() => setEditing(true)}>
             <Pencil size={13} aria-hidden />
           </IconButton>
-          <IconButton
-            label="Take back"
-            size="small"
-            disabled={isBusy}
-            onClick={() => void leave(row.current, takeBack)}
-          >
+          <IconButton label="Withdraw" size="small" disabled={isBusy} onClick={() => void leave(row.current, takeBack)}>
             <X size={14} aria-hidden />
           </IconButton>
         </>

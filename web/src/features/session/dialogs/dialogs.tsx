@@ -8,7 +8,7 @@ import { TagsDialog } from "./tags.tsx";
 
 export type Asked =
   | { readonly kind: "fork"; readonly turn: TurnItem | null }
-  | { readonly kind: "stop" | "clean" | "delete" }
+  | { readonly kind: "stop" | "clean" | "erase" }
   | { readonly kind: "tags" }
   | { readonly kind: "budget" };
 
@@ -28,7 +28,7 @@ export function DialogsProvider({ children }: { readonly children: ReactNode }):
     <DialogsContext value={dialogs}>
       {children}
       {asked?.kind === "fork" && <ForkDialog turn={asked.turn} onClose={close} />}
-      {(asked?.kind === "stop" || asked?.kind === "clean" || asked?.kind === "delete") && (
+      {(asked?.kind === "stop" || asked?.kind === "clean" || asked?.kind === "erase") && (
         <EndDialog kind={asked.kind} onClose={close} />
       )}
       {asked?.kind === "tags" && <TagsDialog onClose={close} />}

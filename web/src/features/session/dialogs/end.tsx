@@ -19,11 +19,11 @@ import style from "./dialogs.module.css";
 const KINDS = {
   stop: { title: "Stop the session", act: "Stop", query: {} },
   clean: {
-    title: "Stop and remove the workspace",
+    title: "Stop the session and remove its workspace",
     act: "Stop and remove",
     query: { cleanupWorkspace: "true" },
   },
-  delete: { title: "Delete the session for good", act: "Delete for good", query: { permanent: "true" } },
+  erase: { title: "Erase the session", act: "Erase", query: { permanent: "true" } },
 } as const;
 
 type EndProps = { readonly kind: keyof typeof KINDS; readonly onClose: () => void };
@@ -66,22 +66,22 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
       onClose();
       if (!body.erased) void queries.invalidateQueries({ queryKey: ["session", item.id] });
       if (body.erased) {
-        say(`${plain(item.title)} is deleted${keptAt(body)}`);
+        say(`${plain(item.title)} is erased${keptAt(body)}`);
         void navigate({ to: "/" });
       } else if (body.workspace?.removed) {
         const { id } = body.workspace;
-        say(`Stopped, and the workspace is removed${keptAt(body)}`, {
-          label: "Bring the workspace back",
-          run: () => void wayBack.act("The workspace is back", "POST", `/api/workspaces/${id}/restore`),
+        say(`The session is stopped, and its workspace is removed${keptAt(body)}`, {
+          label: "Restore the workspace",
+          run: () => void wayBack.act("The workspace is restored", "POST", `/api/workspaces/${id}/restore`),
         });
       } else {
-        say("Stopped", {
+        say("The session is stopped", {
           label: "Resume",
-          run: () => void wayBack.carryOut("The session is back", () => resume(command, item.id)),
+          run: () => void wayBack.carryOut("The session is resumed", () => resume(command, item.id)),
         });
       }
     } catch (error) {
-      sayError("The session was not ended", line(error));
+      sayError(kind === "erase" ? "The session was not erased" : "The session was not stopped", line(error));
     } finally {
       setBusy(false);
     }
@@ -112,17 +112,17 @@ export function EndDialog({ kind, onClose }: EndProps): ReactNode {
 
 function keptAt(ended: Ended): string {
   const ref = ended.workspace?.kept?.ref;
-  return ref ? `; what was only there is kept at ${ref}` : "";
+  return ref ? `; work that existed only there is kept as ${ref}` : "";
 }
 
 function sentence(kind: keyof typeof KINDS): string {
   switch (kind) {
     case "stop":
-      return "What runs is aborted, and the process is given back. The conversation and the workspace stay; the session can be resumed.";
+      return "The running turn is aborted. The conversation and the workspace stay; the session can be resumed.";
     case "clean":
-      return "What runs is aborted, the process is given back, and the work tree or clone is removed. The conversation stays.";
-    case "delete":
-      return "Everything that Fleet holds of the session is erased: what was said, the diffs, the notifications. This cannot be undone.";
+      return "The running turn is aborted, and the worktree or clone is removed. The conversation stays.";
+    case "erase":
+      return "Fleet erases everything that it has of the session: the conversation, the diffs, the notifications. This cannot be undone.";
   }
 }
 
@@ -142,11 +142,11 @@ function Preview({ preview, wantsRemoval }: PreviewProps): ReactNode {
             <dd>{plain(workspace.branch)}</dd>
           </>
         )}
-        <dt>{workspace.removed ? "Is removed" : "Stays"}</dt>
+        <dt>{workspace.removed ? "Will be removed" : "Stays"}</dt>
         <dd>{workspace.removed ? "yes" : plain(workspace.reason ?? "it was not requested")}</dd>
         {workspace.keptRef !== null && (
           <>
-            <dt>Kept at</dt>
+            <dt>Kept as</dt>
             <dd>
               <code>{plain(workspace.keptRef)}</code>
             </dd>
@@ -154,12 +154,12 @@ function Preview({ preview, wantsRemoval }: PreviewProps): ReactNode {
         )}
       </dl>
       {wantsRemoval && workspace.removed && workspace.dirty === true && (
-        <p className={style.warning}>There is work that is not committed. It is kept as a commit first.</p>
+        <p className={style.warning}>There is work that is not committed. Fleet commits it first.</p>
       )}
       {wantsRemoval && workspace.ignored.length > 0 && (
         <div>
           <p className={style.warning}>
-            {counted(workspace.ignored.length + workspace.ignoredMore, "ignored file")} would be lost: git does not keep
+            {counted(workspace.ignored.length + workspace.ignoredMore, "ignored file")} will be lost: git does not keep
             what it ignores.
           </p>
           <pre className={style.ignored}>

@@ -20,7 +20,7 @@ export function SidePanel({ detail }: { readonly detail: SessionDetail | undefin
       <Outline />
       <Todos />
       <SubAgents />
-      {detail && <Relatives title="Reports to" relatives={detail.ancestors} />}
+      {detail && <Relatives title="Parents" relatives={detail.ancestors} />}
       {detail && <Relatives title="Children" relatives={detail.children} />}
       <Workspace />
     </aside>
@@ -101,7 +101,7 @@ function Workspace(): ReactNode {
         )}
         {item.returned.length > 0 && (
           <>
-            <dt>Came back</dt>
+            <dt>Returned work</dt>
             {item.returned.map(each => (
               <dd key={each.ref}>{plain(returnedWords(each))}</dd>
             ))}
