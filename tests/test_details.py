@@ -1,18 +1,26 @@
 """The details of problems are written in one way: they are shown after a colon and before a hint."""
 
 import ast
+import re
 from collections.abc import Generator
+from functools import cache
 
-from tests.repository import modules, text
+from tests.repository import modules, text, tracked
 
 PROBLEM_CLASSES = ("Problem", "Rejected", "Unavailable")
 NAMES = ("Fleet", "OpenCode", "OpenCode's", "HEAD", "Fleet-Session", "Last-Event-ID")
 """Words of a detail that are written with a capital letter wherever they stand."""
 
 
+@cache
+def walked(source: str) -> tuple[ast.AST, ...]:
+    """Return all nodes of a module, which several tests read."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
 def details(source: str) -> Generator[str]:
     """Yield the details of problems, where they are literals; `…` stands for a value."""
-    for node in ast.walk(ast.parse(source)):
+    for node in walked(source):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in PROBLEM_CLASSES and len(node.args) > 1:
             detail = node.args[1]
             parts = detail.values if isinstance(detail, ast.JoinedStr) else [detail]
@@ -48,7 +56,7 @@ def literals(node: ast.AST | None) -> Generator[str]:
 
 def hints(source: str) -> Generator[str]:
     """Yield what is given as a hint: by name, or by a constant or variable whose name says so."""
-    for node in ast.walk(ast.parse(source)):
+    for node in walked(source):
         if isinstance(node, ast.keyword) and node.arg == "hint":
             yield from literals(node.value)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -75,7 +83,7 @@ def test_errors_at_the_start_of_a_command_end_with_a_period() -> None:
     found = {
         name: [
             said
-            for node in ast.walk(ast.parse(text(name)))
+            for node in walked(text(name))
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "StartupError" and node.args
             for said in literals(node.args[0])
             if not said.endswith((".", "…"))
@@ -83,3 +91,33 @@ def test_errors_at_the_start_of_a_command_end_with_a_period() -> None:
         for name in modules("fleet")
     }
     assert {name: said for name, said in found.items() if said} == {}
+
+
+ACTIONS = {
+    "terminat": "stop",
+    "take back": "withdraw",
+    "taken back": "withdrawn",
+    "bring back": "restore, resume",
+    "brought back": "restored, resumed",
+}
+"""Words for actions that have another one in the API and on the command line."""
+
+
+def messages(source: str) -> Generator[str]:
+    """Yield the literals of a module that are not docstrings."""
+    alone = {id(node.value) for node in walked(source) if isinstance(node, ast.Expr)}
+    for node in walked(source):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            yield node.value
+
+
+def test_an_action_has_one_word_in_messages_and_on_the_page() -> None:
+    """The palette of the page also finds an action by another word, given in `words`."""
+    page = [name for name in tracked() if name.startswith("web/src/") and not name.startswith("web/src/wire/")]
+    said = {name: [re.sub(r'words: "[^"]*"', "", text(name))] for name in page if name.endswith((".ts", ".tsx"))}
+    said |= {name: list(messages(text(name))) for name in modules("fleet")}
+    found = {
+        name: {f"{word}: {ACTIONS[word]}" for each in texts for word in ACTIONS if word in each.lower()}
+        for name, texts in said.items()
+    }
+    assert {name: words for name, words in found.items() if words} == {}
