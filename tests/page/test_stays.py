@@ -43,10 +43,10 @@ def test_entries_of_an_open_menu_keep_their_places(page: Page, fleet: Server, sh
     expect(page.get_by_role("button", name="Rename")).to_be_visible()
     page.get_by_role("button", name="More of this session").click()
     entries = page.get_by_role("menuitem")
-    expect(entries.filter(has_text="Terminate…")).to_be_enabled()
+    expect(entries.filter(has_text="Stop…")).to_be_enabled()
     before = entries.all_inner_texts()
     fleet.call("DELETE", f"/sessions/{item['id']}")
-    expect(entries.filter(has_text="Terminate…")).to_be_disabled()
+    expect(entries.filter(has_text="Stop…")).to_be_disabled()
     assert entries.all_inner_texts() == before
     page.keyboard.press("Escape")
     choose(page, "Resume")
