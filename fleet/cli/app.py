@@ -57,6 +57,7 @@ _COMMANDS = (
     _Command(_FLEET, "inbox", "inbox.inbox", "inbox"),
     _Command(_FLEET, "answer", "inbox.answer", "answer 0198c0de once"),
     _Command(_FLEET, "hosts", "hosts.hosts", "hosts drain node1"),
+    _Command(_FLEET, "cluster", "cluster.cluster", "cluster release 0198c0de"),
     _Command(_FLEET, "workspaces", "workspaces.workspaces", "workspaces restore 0198c0de"),
     _Command(_FLEET, "trust", "trust.trust", "trust ~/my-project"),
     _Command(_FLEET, "history", "ls.history", 'history "error handling" --from 2026-01-01'),

@@ -18,11 +18,11 @@ import trio
 
 from fleet.adapters.files import LocalFiles
 from fleet.adapters.git import GitRemovals, GitTransfer, GitTrees, GitWorkspaces
-from fleet.adapters.opencode.detached import Lease
 from fleet.adapters.opencode.process import LocalOpenCodeHost
 from fleet.adapters.opencode.shells import LocalShells
 from fleet.adapters.ray.calls import Served
 from fleet.adapters.ray.machine import PORTS, Options
+from fleet.adapters.ray.presence import directory_of, hosts_root, lease_of
 from fleet.adapters.ray.served import OwnMachine, OwnScripts, OwnTunnels, inherited_from_engine
 from fleet.adapters.scripts import LocalScripts
 from fleet.adapters.self_description import SelfDescription
@@ -31,7 +31,6 @@ from fleet.limits import MIRROR_SWEEP_S
 from fleet.private_files import make_private_directory
 from fleet.rehearsal.offer import Offer
 
-ROOT: Final = "FLEET_HOST_ROOT"
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -39,12 +38,12 @@ _LOOPBACK: Final = "127.0.0.1"
 async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
     """Open the ports of this machine, whose address in the cluster is `address`."""
     options = msgspec.msgpack.decode(encoded, type=Options)
-    root = _root(options)
+    root = directory_of(hosts_root(os.environ), options.data_id, options.host)
     make_private_directory(root)
     # A home directory may be on a file system that hosts share, where SQLite's locks of two machines do not meet.
     environment = {"OPENCODE_DB": str(root / "opencode.db"), **passed_on(inherited_from_engine(os.environ))}
     shells = LocalShells(root, environment)
-    lease = Lease(root / "lease", options.lease_s)
+    lease = lease_of(root, options.lease_s)
     opencode = LocalOpenCodeHost(
         root,
         os.environ.get("FLEET_OPENCODE"),
@@ -96,11 +95,6 @@ async def _tidied(root: Path, trees: GitTrees, *, task_status: trio.TaskStatus[G
     while True:
         await transfer.tidy()
         await trio.sleep(MIRROR_SWEEP_S)
-
-
-def _root(options: Options) -> Path:
-    base = Path(os.environ.get(ROOT) or Path.home() / ".local" / "share" / "fleet-host")
-    return Path(os.path.realpath(base)) / (options.data_id or "fleet") / options.host
 
 
 class _Rehearsal:

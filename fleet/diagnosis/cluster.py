@@ -13,8 +13,8 @@ import msgspec
 from fleet import __version__
 from fleet.adapters.opencode.binary import KNOWN_VERSIONS, release
 from fleet.adapters.ray.authentication import AuthenticationError, own_token, require_token, token_file
-from fleet.adapters.ray.frames import HOST_LABEL, namespace_of
-from fleet.adapters.ray.survey import Survey, Surveyed, survey
+from fleet.adapters.ray.frames import HOST_LABEL, namespace_of, server_of
+from fleet.adapters.ray.survey import Server, Survey, Surveyed, survey
 from fleet.config import Config
 from fleet.diagnosis.checks import DISK_FREE_BYTES_COMFORTABLE, Check
 from fleet.diagnosis.process_report import is_serving
@@ -29,14 +29,19 @@ from fleet.wire.hosts import HostItem
 
 async def examine_cluster(config: Config, environment: Mapping[str, str]) -> tuple[Check, ...]:
     """Return all checks of the cluster, the first that fail on the way to it alone."""
+    if (failed := obstacle(config, environment)) is not None:
+        return (failed,)
+    found = await survey(config.ray_address or "", environment)
+    return (check_token(environment), *check_survey(found, config), *await _check_server(config))
+
+
+def obstacle(config: Config, environment: Mapping[str, str]) -> Check | None:
+    """Return the failed check without which nothing can be asked of a cluster, None if there is none."""
     if config.hosts != "ray" or config.ray_address is None:
         advice = "Give --hosts ray and --ray-address HOST:6379, or set them in the configuration."
-        return (Check("cluster", "failed", "Fleet is configured for this machine alone", advice),)
+        return Check("cluster", "failed", "Fleet is configured for this machine alone", advice)
     token = check_token(environment)
-    if token.state == "failed":
-        return (token,)
-    found = await survey(config.ray_address, environment)
-    return (token, *check_survey(found, config), *await _check_server(config))
+    return token if token.state == "failed" else None
 
 
 def check_token(environment: Mapping[str, str]) -> Check:
@@ -62,9 +67,9 @@ def check_survey(found: Survey, config: Config) -> Iterator[Check]:
         return
     detail = f"{config.ray_address}, {len(found.machines)} machines, Ray {found.engine_version}, with a token"
     yield Check("cluster", "ok", detail)
-    names = Counter(each.labels.get(HOST_LABEL) for each in found.machines)
+    names = Counter(each.host for each in found.machines)
     for machine in found.machines:
-        name = machine.labels.get(HOST_LABEL)
+        name = machine.host
         if name is None:
             yield from _without_label(machine)
             continue
@@ -77,14 +82,50 @@ def check_survey(found: Survey, config: Config) -> Iterator[Check]:
 
 
 def _other_servers(found: Survey, config: Config) -> Iterator[Check]:
-    """Say which other servers have agents: they and this one see nothing of each other but the room that is taken."""
+    """Say which other servers hold something: they and this one see nothing of each other but the room that is taken.
+
+    One that is not heard any more may have been deleted: its agents and reservations do not end by themselves.
+    """
     identity = read_identity(config.data_dir)
-    own = namespace_of(None if identity is None else identity.id)
-    for namespace, hosts in sorted(found.agents.items()):
-        if namespace != own:
-            whose = f"the Fleet whose data directory has the id {namespace.removeprefix('fleet-')}"
-            detail = f"{whose} has agents on {', '.join(hosts)}: its sessions take cores and memory there"
-            yield Check("other server", "ok", detail)
+    own = server_of(namespace_of(None if identity is None else identity.id))
+    for server in found.servers:
+        if server.id == own or not (server.agents or server.reservations):
+            continue
+        whose = f"the Fleet whose data directory has the id {server.id} has {held_by(server)}"
+        sign = found.sign_of_life(server, config.host_grace_s)
+        if sign is not None:
+            yield Check("other server", "ok", f"{whose}; {sign}")
+        else:
+            detail = f"{whose}; {last_heard(found, server.id)}"
+            advice = f"If it does not come back, free what it holds: fleet cluster release {server.id}"
+            yield Check("other server", "warning", detail, advice)
+
+
+def held_by(server: Server) -> str:
+    """Return in words what a server holds: `an agent on n1 and n2, and 1 reservation (2 cores, 100 MiB) on n1`."""
+    words: list[str] = []
+    if server.agents:
+        words.append(f"an agent on {_listed(server.agents)}")
+    if server.reservations:
+        count = f"{server.reservations} reservation{'' if server.reservations == 1 else 's'}"
+        where = _listed(tuple(host or "a machine that is to be started" for host in server.reserved_on))
+        words.append(f"{count} ({server.cpus:.3g} cores, {server.memory_mb} MiB) on {where}")
+    return ", and ".join(words) or "neither agents nor reservations"
+
+
+def last_heard(found: Survey, server: str) -> str:
+    """Return in words when a server was last heard."""
+    heard_ago_s = found.heard_ago_s(server)
+    if heard_ago_s is None:
+        return "no machine that is in the cluster now has heard it"
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if heard_ago_s >= 2 * size:
+            return f"it was last heard {heard_ago_s // size:.0f} {unit} ago"
+    return f"it was last heard {heard_ago_s:.0f} s ago"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _without_label(machine: Surveyed) -> Iterator[Check]:

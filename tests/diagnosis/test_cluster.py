@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from fleet import __version__
-from fleet.adapters.ray.survey import Survey, Surveyed
+from fleet.adapters.ray.presence import Presence
+from fleet.adapters.ray.survey import Server, Survey, Surveyed
 from fleet.config import Config, load_config
 from fleet.diagnosis.checks import Check
 from fleet.diagnosis.cluster import check_served, check_survey, check_token, examine_cluster
@@ -156,10 +157,57 @@ def test_hosts_that_the_server_does_not_hear_are_named_with_evidence() -> None:
     assert (server.state, server.detail) == ("ok", "it hears 1 of 2 hosts")
 
 
-def test_other_servers_on_the_cluster_are_named(tmp_path: Path) -> None:
+def presence(host: str = "n1", heard_ago_s: float | None = None, opencode: int = 0) -> Presence:
+    return Presence("d2", host, f"/home/me/{host}", 1, heard_ago_s, processes=opencode, opencode=opencode)
+
+
+D2 = Server("d2", agents=("n1", "n2", "n3"), reserved_on=("", "n1"), reservations=2, cpus=1.5, memory_mb=512)
+
+
+def others(tmp_path: Path, server: Server, *presences: Presence) -> list[Check]:
+    """Return the checks of other servers on a cluster whose own server has the id d1."""
     write_identity(tmp_path, "d1")
-    survey = Survey((HEAD, N1), agents={"fleet-d1": ("n1",), "fleet-d2": ("n1", "n2")})
-    found = check_survey(survey, configure(data_dir=str(tmp_path)))
-    (another,) = (each for each in found if each.name == "other server")
-    assert another.state == "ok"
-    assert "data directory has the id d2 has agents on n1, n2" in another.detail
+    machine = msgspec.structs.replace(N1, presences=presences)
+    survey = Survey((HEAD, machine), servers=(Server("d1", agents=("n1",)), server))
+    found = check_survey(survey, configure(data_dir=str(tmp_path), host_grace_s="60"))
+    return [each for each in found if each.name == "other server"]
+
+
+@pytest.mark.parametrize(
+    ("server", "presences", "sign"),
+    [
+        (msgspec.structs.replace(D2, connected_from="10.0.0.9"), (), "it is connected to the cluster from 10.0.0.9"),
+        (D2, (presence(heard_ago_s=59.0),), "it was heard 59 s ago"),
+        (D2, (presence(heard_ago_s=900.0, opencode=1),), "its OpenCode runs on n1, until its lease there ends"),
+    ],
+)
+def test_other_servers_on_the_cluster_are_named_with_what_they_hold(
+    tmp_path: Path, server: Server, presences: tuple[Presence, ...], sign: str
+) -> None:
+    (another,) = others(tmp_path, server, *presences)
+    assert (another.state, another.advice) == ("ok", "")
+    assert another.detail == (
+        "the Fleet whose data directory has the id d2 has an agent on n1, n2 and n3, and 2 reservations (1.5 cores, "
+        f"512 MiB) on a machine that is to be started and n1; {sign}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("presences", "heard"),
+    [
+        ((), "no machine that is in the cluster now has heard it"),
+        ((presence("n1", 61.0), presence("n2")), "it was last heard 61 s ago"),
+        ((presence("n1", 86400 * 9.0), presence("n2", 7300.0)), "it was last heard 2 hours ago"),
+    ],
+)
+def test_server_that_is_not_heard_any_more_is_a_warning_with_the_command_that_helps(
+    tmp_path: Path, presences: tuple[Presence, ...], heard: str
+) -> None:
+    (another,) = others(tmp_path, D2, *presences)
+    assert another.state == "warning"
+    assert another.detail.endswith(f"; {heard}")
+    assert another.advice.endswith("fleet cluster release d2")
+
+
+def test_server_that_has_only_files_on_the_cluster_is_not_named(tmp_path: Path) -> None:
+    assert others(tmp_path, Server("d2"), presence(heard_ago_s=900.0)) == []

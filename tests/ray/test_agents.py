@@ -24,10 +24,12 @@ OPENER = "tests.ray.opener:open_echo"
 
 
 @asynccontextmanager
-async def connected(cluster: RayCluster) -> AsyncGenerator[tuple[Engine, Remote, list[EngineUp | EngineDown]]]:
+async def connected(
+    cluster: RayCluster, namespace: str = "echo"
+) -> AsyncGenerator[tuple[Engine, Remote, list[EngineUp | EngineDown]]]:
     """Run an engine; return it, the echo on n1, and what the engine reports."""
     reports: list[EngineUp | EngineDown] = []
-    engine = Engine(sidecar(cluster.address, cluster.environment, "echo", OPENER), reports.append)
+    engine = Engine(sidecar(cluster.address, cluster.environment, namespace, OPENER), reports.append)
 
     async def send(name: str, body: bytes, limit_s: float | None) -> bytes:
         return await engine.order(PortCall("n1", "echo", name, body, limit_s))
@@ -88,6 +90,22 @@ async def test_room_is_reserved_on_the_named_host_and_given_back(cluster: RayClu
         await engine.order(Release("s1@n2"))
         await engine.order(Release("s1@n2"))
         assert decode_cluster(await engine.order(Nodes(with_slots=True))).slots == {}
+
+
+async def test_copy_of_a_server_has_reservations_of_its_own_for_the_same_sessions(cluster: RayCluster) -> None:
+    reserve = Reserve("s1@n2", 1.0, 100, {"fleet-host": "n2"}, 10.0)
+    async with connected(cluster) as (engine, _, _), connected(cluster, "copy") as (copy, _, _):
+        for each in (engine, copy):
+            assert decode_slot(await each.order(reserve)).is_placed
+        for each in (engine, copy):
+            held = decode_cluster(await each.order(Nodes(with_slots=True))).slots
+            assert sorted(slot.is_own for slot in held.values()) == [False, True]
+            assert held["s1@n2"].is_own
+            assert {(slot.host, slot.cpus) for slot in held.values()} == {("n2", 1.0)}
+        await copy.order(Release("s1@n2"))
+        (left,) = decode_cluster(await copy.order(Nodes(with_slots=True))).slots.values()
+        assert not left.is_own
+        await engine.order(Release("s1@n2"))
 
 
 async def test_an_agent_that_is_killed_starts_again_by_itself(cluster: RayCluster) -> None:

@@ -17,12 +17,20 @@ HOST_LABEL: Final = "fleet-host"
 AGENT: Final = "fleet-host-"
 """What the name of an agent in the cluster begins with; the name of its host follows."""
 
+SLOT: Final = "fleet-slot-"
+"""What the name of a reservation in the cluster begins with; its slot, `@` and the name of its host follow."""
+
 _LENGTH_BYTES: Final = 4
 
 
 def namespace_of(data_id: str | None) -> str:
     """Return where the agents and reservations of a server are in the cluster: its own, by its data directory's id."""
     return "fleet" if data_id is None else f"fleet-{data_id}"
+
+
+def server_of(namespace: str) -> str:
+    """Return the id of the server with this namespace, which is that of its data directory; `fleet` if it has none."""
+    return namespace.removeprefix("fleet-")
 
 
 class FilePart(msgspec.Struct, frozen=True):
@@ -129,7 +137,10 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class Cluster(msgspec.Struct, frozen=True):
-    """The machines of the cluster, whether it can start more of them, and the reservations by name if asked for."""
+    """The machines of the cluster, whether it can start more of them, and the reservations by name if asked for.
+
+    Those of other servers have names that no reservation of this one has.
+    """
 
     nodes: tuple[Node, ...]
     has_autoscaler: bool

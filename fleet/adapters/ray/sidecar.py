@@ -22,6 +22,7 @@ from fleet.adapters.ray.calls import with_last_argument
 from fleet.adapters.ray.frames import (
     AGENT,
     HOST_LABEL,
+    SLOT,
     Adopt,
     Cluster,
     Connected,
@@ -38,7 +39,6 @@ from fleet.adapters.ray.refusals import not_connected
 from fleet.adapters.ray.relay import BackendError, Finish, Relay
 from fleet.limits import AGENT_CALLS_MAX
 
-_SLOT: Final = "fleet-slot-"
 _MONITOR_STATUS: Final = b"__autoscaling_status"
 _KIND_LABEL: Final = "ray.io/node-group"
 _MADE_UP_KIND: Final = "node_"  # and the id of the machine
@@ -125,13 +125,21 @@ class RayBackend:
 
     def _slots(self, hosts: Mapping[str, str | None]) -> dict[str, Slot]:
         groups: dict[str, Any] = self._ray.util.placement_group_table()  # of all servers on the cluster
-        return {
-            group["name"].removeprefix(_SLOT): msgspec.structs.replace(
-                _slot_of(group, hosts), is_own=self._group(group["name"]) is not None
-            )
+        return dict(
+            self._named_slot(group, hosts)
             for group in groups.values()
-            if group["name"].startswith(_SLOT) and group["state"] != "REMOVED"
-        }
+            if group["name"].startswith(SLOT) and group["state"] != "REMOVED"
+        )
+
+    def _named_slot(self, group: Any, hosts: Mapping[str, str | None]) -> tuple[str, Slot]:
+        """Return the name of a reservation, and its slot. The copy of a server has the same sessions: names are equal.
+
+        So one of another server is named by its id.
+        """
+        name, found = group["name"].removeprefix(SLOT), self._group(group["name"])
+        is_own = found is not None and found.id.hex() == group["placement_group_id"]
+        slot = msgspec.structs.replace(_slot_of(group, hosts), is_own=is_own)
+        return name if is_own else f"{group['placement_group_id']}@{name.rpartition('@')[2]}", slot
 
     def _group(self, name: str) -> Any:
         """Return the placement group of this name in the namespace of this server, None if it has none."""
@@ -149,11 +157,11 @@ class RayBackend:
     def reserve(self, order: Reserve) -> Slot:
         """Find the placement group of the slot, or create it, and wait for its machine."""
         groups = self._ray.util
-        if (group := self._group(_SLOT + order.slot)) is None:
+        if (group := self._group(SLOT + order.slot)) is None:
             room = {"CPU": max(order.cpus, _CPUS_MIN), "memory": order.memory_mb << 20}
             group = groups.placement_group(
                 [{name: amount for name, amount in room.items() if amount}],
-                name=_SLOT + order.slot,
+                name=SLOT + order.slot,
                 lifetime="detached",
                 bundle_label_selector=[dict(order.selector)],
             )
@@ -162,7 +170,7 @@ class RayBackend:
 
     def release(self, order: Release) -> None:
         """Remove the placement group of the slot, if it exists."""
-        if (group := self._group(_SLOT + order.slot)) is not None:
+        if (group := self._group(SLOT + order.slot)) is not None:
             self._ray.util.remove_placement_group(group)
 
 

@@ -42,6 +42,7 @@ def doctor(
 
     With --cluster, ask every machine of the cluster for its versions, clock, disk and memory, and whether this machine
     reaches it. It starts a short process on each, and needs no server; a server that runs says how it sees its hosts.
+    Other servers on the cluster are named with what they hold there (`fleet cluster release` frees it).
 
     With both, the cluster is checked first.
 
