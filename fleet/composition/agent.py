@@ -29,7 +29,7 @@ from fleet.adapters.self_description import SelfDescription
 from fleet.environment import passed_on
 from fleet.limits import MIRROR_SWEEP_S
 from fleet.private_files import make_private_directory
-from fleet.rehearsal.offer import Offer
+from fleet.rehearsal.offer import Offer, OfferOnDemand
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -68,7 +68,7 @@ async def open_node(encoded: bytes, address: str) -> AsyncGenerator[Served]:
             address=address,
             engine_version=version("ray"),
         )
-        offer = _Rehearsal(Offer(root / "rehearsal.port"), opencode, nursery).offer
+        offer = OfferOnDemand(Offer(root / "rehearsal.port"), opencode.configure, nursery).offer
         machine = OwnMachine(described.look, opencode, scripts, lease, offer)
         yield Served(
             PORTS,
@@ -95,25 +95,3 @@ async def _tidied(root: Path, trees: GitTrees, *, task_status: trio.TaskStatus[G
     while True:
         await transfer.tidy()
         await trio.sleep(MIRROR_SWEEP_S)
-
-
-class _Rehearsal:
-    """Offers the rehearsal model to the OpenCode processes of this machine."""
-
-    def __init__(self, offer: Offer, opencode: LocalOpenCodeHost, nursery: trio.Nursery) -> None:
-        self._offer = offer
-        self._opencode = opencode
-        self._nursery = nursery
-        self._changing = trio.Lock()
-        self._stopping: trio.Event | None = None
-
-    async def offer(self, offered: bool) -> None:
-        """Serve the model, or end it, and configure OpenCode so."""
-        async with self._changing:
-            if offered and self._stopping is None:
-                self._stopping = trio.Event()
-                await self._nursery.start(self._offer.run, self._stopping)
-            elif not offered and self._stopping is not None:
-                self._stopping.set()
-                self._stopping = None
-            self._opencode.configure(self._offer.config() if offered else {})

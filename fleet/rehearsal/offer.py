@@ -1,5 +1,6 @@
 """The rehearsal model as part of a server, at one address in every run: OpenCode processes outlive the server."""
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,3 +50,26 @@ class Offer:
 
         url: str = await nursery.start(serve_rehearsal, _HOST, port)
         return url
+
+
+class OfferOnDemand:
+    """Serves the model in `nursery` while it is wanted, and gives OpenCode its configuration by `configure`."""
+
+    def __init__(self, offer: Offer, configure: Callable[[Mapping[str, Any]], None], nursery: trio.Nursery) -> None:
+        self._offer = offer
+        self._configure = configure
+        self._nursery = nursery
+        self._changing = trio.Lock()
+        self._stopping: trio.Event | None = None
+
+    async def offer(self, offered: bool) -> None:
+        """Serve the model, or end it, and configure OpenCode so. A call that is cancelled can be repeated."""
+        async with self._changing:
+            if offered and self._stopping is None:
+                stopping = trio.Event()
+                await self._nursery.start(self._offer.run, stopping)
+                self._stopping = stopping
+            elif not offered and self._stopping is not None:
+                self._stopping.set()
+                self._stopping = None
+            self._configure(self._offer.config() if offered else {})
