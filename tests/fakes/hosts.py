@@ -235,7 +235,7 @@ class FakeHosts:
             heard.standing, heard.since_s = None, now_s  # it was heard until now
         silent_at_s = heard.since_s + SILENT_S
         lost_at_s = heard.since_s + self.cluster.lease_s + self.cluster.margin_s
-        evidence = f"it was last heard {now_s - heard.since_s:.0f} s ago"
+        evidence = f"it had not been heard for {now_s - heard.since_s:.0f} s"
         if now_s >= lost_at_s and heard.standing != "lost":
             heard.standing = "lost"
             self._note(heard, HostLost(machine.name, evidence))

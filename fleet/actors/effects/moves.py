@@ -94,7 +94,7 @@ class Moves:
     async def _left(self, workspace_id: str, host: str, delayed: OnDelay) -> None:
         """Wait until no process of this host works for a session of the workspace."""
         while self._runs(workspace_id, host):
-            await delayed(f"the sessions that still work in its workspace on {host}, which is drained")
+            await delayed(f"the end of what still runs in its workspace on {host}, which is drained")
             await trio.sleep(TURN_RECHECK_S)
 
     def _runs(self, workspace_id: str, host: str) -> bool:

@@ -300,7 +300,7 @@ class RayHosts:
         if known.event is None:
             return
         silent_s = trio.current_time() - known.last_s
-        evidence = f"it was last heard {silent_s:.0f} s ago: {reason}"
+        evidence = f"it had not been heard for {silent_s:.0f} s: {reason}"
         if silent_s >= self._grace_s(known):
             if not isinstance(known.event, HostLost):
                 known.link.is_lost = True
