@@ -19,7 +19,7 @@ async def test_what_a_server_holds_is_released_without_it_and_its_work_stays(
     cluster: RayCluster, tmp_path: Path
 ) -> None:
     place = tmp_path.resolve()
-    async with ray_hosts(cluster, place, "gone") as setting:
+    async with ray_hosts(cluster, place, "gone", lease_s=600.0) as setting:
         host = setting.hosts.host("n1")
         assert await setting.hosts.reserve("s1", NEED, (), _nothing) == "n1"
         source = await host.workspaces.inspect(str(repository(place)))
@@ -30,13 +30,10 @@ async def test_what_a_server_holds_is_released_without_it_and_its_work_stays(
         work.write_text("only here\n")
         identity = await host.opencode.spawn("i1", prepared.directory)
         await host.opencode.wait_ready("i1", identity)
-        connected = await survey(cluster.address, cluster.environment)
-    assert _server(connected, "gone").connected_from != ""
 
     with trio.fail_after(PATIENCE_S):  # Ray has to notice the end of the sidecar
-        found = connected
-        while _server(found, "gone").connected_from:
-            found = await survey(cluster.address, cluster.environment)
+        while _server(found := await survey(cluster.address, cluster.environment), "gone").connected_from:
+            pass
     assert _server(found, "gone") == Server("gone", HOSTS, ("n1",), reservations=1, cpus=1.0, memory_mb=100)
     there = {each.host: each for each in found.presences_of("gone")}
     assert (there["n1"].opencode, there["n1"].workspaces, there["n2"].processes) == (1, 1, 0)
@@ -50,6 +47,7 @@ async def test_what_a_server_holds_is_released_without_it_and_its_work_stays(
         assert [(each.host, each.processes) for each in after.presences_of("gone")] == [("n1", 0), ("n2", 0)]
         assert work.read_text() == "only here\n"
         assert _server(after, "other").reservations == 1
+        assert _server(after, "other").connected_from != ""
         assert await other.hosts.slots() == {"s1": "n1"}
         assert await answered(other.hosts.host("n1").opencode.find) == ()
         await other.hosts.release("s1")
