@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from fleet.adapters.ray.presence import Presence
 from fleet.adapters.ray.survey import Server, Survey, Surveyed
 from fleet.cli.app import command_line
-from fleet.cli.failures import told_at_the_edge
+from fleet.cli.failures import sentence_and_code
 from tests.cli.terminal import Done
 
 HELD = Server("d2aa", agents=("n1", "n9"), reserved_on=("n1",), reservations=2, cpus=2.0, memory_mb=100)
@@ -50,7 +50,7 @@ def release(tmp_path: Path, *arguments: str, mode: str = "token") -> Done:
     place = ("--hosts", "ray", "--ray-address", "10.0.0.1:6379", "--data-dir", str(tmp_path / "data"))
     line = ("cluster", "release", *arguments, *place)
     result = CliRunner().invoke(command_line(line), line, env={**unset, **variables})
-    told = None if result.exception is None else told_at_the_edge(result.exception)
+    told = None if result.exception is None else sentence_and_code(result.exception)
     if told is not None:
         return Done(told[1], result.stdout, told[0])
     return Done(result.exit_code, result.stdout, result.stderr)

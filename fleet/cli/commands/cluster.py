@@ -58,7 +58,7 @@ def release(
     if sign is not None and not force:
         raise StartupError(
             f"The server {holder.id} may be at work: {sign}. Stop it, or wait until nothing of it is left; "
-            "--force releases all the same, and its turns end"
+            "--force releases all the same, and its turns end."
         )
     if not json:
         _say(_plan(found, holder, sign))
