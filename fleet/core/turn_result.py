@@ -73,6 +73,8 @@ def turn_result(
         return None
     if aborting:
         return TurnResult("aborted", "OpenCode is idle and left its last message unfinished")
+    if error is not None and error[0] != ABORTED:  # the message that names it may come later still
+        return _failed(error)
     return TurnResult("interrupted", "OpenCode is idle and left its last message unfinished")
 
 
@@ -80,8 +82,12 @@ def _unanswered(idle_s: float, aborting: bool, error: tuple[str, str] | None) ->
     if aborting and idle_s >= TURN_INCOMPLETE_GRACE_S:
         return TurnResult("aborted", "aborted before OpenCode had begun to answer")
     if error is not None and idle_s >= TURN_INCOMPLETE_GRACE_S:
-        name, message = error
-        return TurnResult("failed", message or name, name)
+        return _failed(error)
     if idle_s >= TURN_START_GRACE_S:
         return TurnResult("interrupted", "OpenCode is idle and has not answered")
     return None
+
+
+def _failed(error: tuple[str, str]) -> TurnResult:
+    name, message = error
+    return TurnResult("failed", message or name, name)

@@ -68,6 +68,13 @@ def test_an_error_fails_the_turn(message: str | None, detail: str) -> None:
     assert judged([broken("APIError", message)]) == TurnResult("failed", detail, "APIError")
 
 
+def test_known_error_fails_a_turn_whose_last_message_stays_unfinished() -> None:
+    error = ("APIError", "no credit")
+    turn = [step(None, completed_ms=None)]
+    assert judged(turn, idle_s=TURN_INCOMPLETE_GRACE_S - 0.1, error=error) is None
+    assert judged(turn, idle_s=TURN_INCOMPLETE_GRACE_S, error=error) == TurnResult("failed", "no credit", "APIError")
+
+
 def test_last_message_decides_the_outcome_of_a_turn() -> None:
     result = judged([broken("APIError"), step("stop")])
     assert result is not None
