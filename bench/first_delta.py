@@ -107,10 +107,13 @@ def _straight(server: Server, data_dir: Path, made: Any) -> Generator[Side]:
     """Open the same for a session of our own in the same directory of the same process."""
     instance_id, directory = made["session"]["instanceId"], made["session"]["directory"]
     instance = server.http.get(f"/api/instances/{instance_id}").raise_for_status().json()
-    (door,) = (each for each in psutil.Process(instance["pid"]).net_connections("tcp4") if each.status == "LISTEN")
+    (listener,) = (each for each in psutil.Process(instance["pid"]).net_connections("tcp4") if each.status == "LISTEN")
     password = (data_dir / "instances" / instance_id / "password").read_text("ascii").strip()
     with httpx.Client(
-        base_url=f"http://127.0.0.1:{door.laddr.port}", auth=("opencode", password), timeout=_TIMEOUT_S, trust_env=False
+        base_url=f"http://127.0.0.1:{listener.laddr.port}",
+        auth=("opencode", password),
+        timeout=_TIMEOUT_S,
+        trust_env=False,
     ) as http:
         where = {"directory": directory}
         opencode_id = http.post("/session", params=where, json={"title": "Bench"}).raise_for_status().json()["id"]
@@ -123,7 +126,7 @@ def _straight(server: Server, data_dir: Path, made: Any) -> Generator[Side]:
             return opencode_id not in http.get("/session/status", params=where).raise_for_status().json()
 
         credentials = base64.b64encode(f"opencode:{password}".encode()).decode()
-        with _following(door.laddr.port, "/global/event", f"Authorization: Basic {credentials}") as stream:
+        with _following(listener.laddr.port, "/global/event", f"Authorization: Basic {credentials}") as stream:
             yield Side(stream, b'"message.part.delta"', prompt, is_over)
 
 

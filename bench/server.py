@@ -91,8 +91,8 @@ def _await_ready(process: "subprocess.Popen[bytes]", http: httpx.Client, path: s
 
 def free_port() -> int:
     """Return a port that no process listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port: int = door.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
         return port
 
 

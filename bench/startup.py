@@ -1,6 +1,6 @@
 """How long does a start take with a million events? From the process's start to the first good answer of /api/readyz.
 
-The whole server as a user starts it, with its interpreter, imports, recovery and door, against the same on an empty
+The whole server as a user starts it, with its interpreter, imports, recovery and gateway, against the same on an empty
 data directory. Both do without the rehearsal model: nothing asks OpenCode for its providers.
 
 Run: python -m bench startup

@@ -1,7 +1,7 @@
 """A server whose one session records parts at a steady rate, each with the moment it was made: what streams.py reads.
 
 Run by streams.py as a process of its own: python -m bench.stream_source MODE DATA_DIR. It prints port and session, and
-begins when it is sent a line. In the mode `fleet` it is the whole server; `naive` adds a door that does what comes
+begins when it is sent a line. In the mode `fleet` it is the whole server; `naive` adds a server that does what comes
 first to mind: each reader encodes each event for itself, and writes it by itself.
 """
 

@@ -31,7 +31,7 @@ Lags = tuple[float, float, float]
 
 
 class Load(NamedTuple):
-    """What a door did: by kind of reader deliveries per second and lags in ms, its processor time and memory."""
+    """What a server did: by kind of reader deliveries per second and lags in ms, its processor time and memory."""
 
     sse: Lags
     ws: Lags | None

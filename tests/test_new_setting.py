@@ -32,16 +32,16 @@ CREATION = """\
 import trio
 
 from tests.fakes.opencode import FakeOpenCodeWorld
-from tests.gateway.door import Machine
+from tests.gateway.machine import Machine
 
 
 async def main() -> None:
     async with trio.open_nursery() as nursery:
         machine = Machine(FakeOpenCodeWorld(nursery))
-        async with machine.fleet() as door:
-            item = await door.session(color="blue")
-        async with machine.fleet() as door:  # from the log
-            print((await door.settled(item["id"]))["color"])
+        async with machine.fleet() as api:
+            item = await api.session(color="blue")
+        async with machine.fleet() as api:  # from the log
+            print((await api.settled(item["id"]))["color"])
         nursery.cancel_scope.cancel()
 
 

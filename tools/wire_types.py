@@ -68,12 +68,12 @@ def served_document() -> dict[str, Any]:
     import trio
 
     from tests.fakes.opencode import FakeOpenCodeWorld
-    from tests.gateway.door import Machine
+    from tests.gateway.machine import Machine
 
     async def asked() -> dict[str, Any]:
         async with trio.open_nursery() as nursery:
-            async with Machine(FakeOpenCodeWorld(nursery)).fleet() as door:
-                document: dict[str, Any] = (await door.knock("GET", "/api/openapi.json")).json
+            async with Machine(FakeOpenCodeWorld(nursery)).fleet() as api:
+                document: dict[str, Any] = (await api.send("GET", "/api/openapi.json")).json
             nursery.cancel_scope.cancel()
         return document
 

@@ -173,8 +173,8 @@ def _serve(app: FleetApp, parts: Mapping[type, Any]) -> None:
 class Gateway:
     """The gateway of one Fleet, on a socket that listens already. `run` fits a `ChildSpec`."""
 
-    def __init__(self, door: socket.socket, fleet: Fleet, guard: Guard, build: Build) -> None:
-        self._door = door
+    def __init__(self, listener: socket.socket, fleet: Fleet, guard: Guard, build: Build) -> None:
+        self._listener = listener
         self._fleet = fleet
         self._guard = guard
         self._build = build
@@ -182,9 +182,9 @@ class Gateway:
 
     async def run(self, stopping: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stopping`; running requests get a moment to end, streams end at once."""
-        _cut_off_slow_readers(self._door)
+        _cut_off_slow_readers(self._listener)
         config = ServerConfig()
-        config.bind = [f"fd://{os.dup(self._door.fileno())}"]  # the server closes it at its end
+        config.bind = [f"fd://{os.dup(self._listener.fileno())}"]  # the server closes it at its end
         config.accesslog = None
         config.errorlog = logging.getLogger("hypercorn.error")  # through fleet/logs.py, as everything
         config.graceful_timeout = HTTP_GRACE_S
@@ -210,10 +210,10 @@ class Gateway:
             nursery.cancel_scope.cancel()
 
 
-def _cut_off_slow_readers(door: socket.socket) -> None:
-    """Have the kernel end connections whose reader takes nothing; those that `door` accepts inherit it.
+def _cut_off_slow_readers(listener: socket.socket) -> None:
+    """Have the kernel end connections whose reader takes nothing; those that `listener` accepts inherit it.
 
     Fleet cannot: the server shields its writes from cancellation, so that even a shutdown would wait for the reader.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STREAM_WRITE_TIMEOUT_S * 1000))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STREAM_WRITE_TIMEOUT_S * 1000))

@@ -23,7 +23,7 @@ from fleet.events.lmdb_blobs import LmdbBlobs
 from tests.fakes.clock import EPOCH_MS, FakeClock
 from tests.fakes.memory_log import KEY, MemoryDisk, MemoryLog
 from tests.fakes.opencode import FakeOpenCodeWorld
-from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
+from tests.gateway.machine import PLAIN, REPOSITORY, Api, Machine
 
 ALICE, BOB, CAROL = "token:alice", "token:bob", "token:carol"
 
@@ -70,38 +70,38 @@ async def _happen() -> tuple[Machine, tuple[str, str]]:
     async with trio.open_nursery() as nursery:
         machine = Machine(FakeOpenCodeWorld(nursery, lost_idle_chance=0, swallowed_term_chance=0))
         machine.world.disk = machine.files
-        async with machine.fleet() as door:
-            sessions = await _ask_twice(door), await _abort(door)
+        async with machine.fleet() as api:
+            sessions = await _ask_twice(api), await _abort(api)
         nursery.cancel_scope.cancel()
     return machine, sessions
 
 
-async def _create(door: Door, directory: str, title: str, actor: str) -> str:
+async def _create(api: Api, directory: str, title: str, actor: str) -> str:
     settings = SessionSettings(title=title, strategy="existing")
-    made = await door.fleet.sessions.create(NewSession(directory, settings), Caller(actor, f"create-{title}"))
+    made = await api.fleet.sessions.create(NewSession(directory, settings), Caller(actor, f"create-{title}"))
     return made.session.id
 
 
-async def _prompt(door: Door, session_id: str, text: str, actor: str) -> None:
+async def _prompt(api: Api, session_id: str, text: str, actor: str) -> None:
     caller = Caller(actor, f"request-of-{actor}")
-    await door.fleet.sessions.prompt(session_id, NewPrompt(text), resume=False, caller=caller)
+    await api.fleet.sessions.prompt(session_id, NewPrompt(text), resume=False, caller=caller)
 
 
-async def _ask_twice(door: Door) -> str:
-    session_id = await _create(door, REPOSITORY, "Rate limit the login", ALICE)
-    await _prompt(door, session_id, "Add a limit: ask write", ALICE)
-    waiting = await door.fleet.views.sessions.wait(session_id, lambda state: bool(state.requests))
-    await _prompt(door, session_id, "Also document it: write", CAROL)
+async def _ask_twice(api: Api) -> str:
+    session_id = await _create(api, REPOSITORY, "Rate limit the login", ALICE)
+    await _prompt(api, session_id, "Add a limit: ask write", ALICE)
+    waiting = await api.fleet.views.sessions.wait(session_id, lambda state: bool(state.requests))
+    await _prompt(api, session_id, "Also document it: write", CAROL)
     answer = Answer(reply="always")
-    await door.fleet.sessions.answer(session_id, waiting.requests[0].id, answer, Caller(ALICE, "answer"))
-    await door.settled(session_id)
+    await api.fleet.sessions.answer(session_id, waiting.requests[0].id, answer, Caller(ALICE, "answer"))
+    await api.settled(session_id)
     return session_id
 
 
-async def _abort(door: Door) -> str:
-    session_id = await _create(door, PLAIN, "Long build", ALICE)
-    await _prompt(door, session_id, "bash:60", ALICE)
-    await door.fleet.views.sessions.wait(session_id, lambda state: state.turn is not None and state.turn.delivered)
-    await door.fleet.sessions.abort(session_id, Caller(BOB, "abort"))
-    await door.settled(session_id)
+async def _abort(api: Api) -> str:
+    session_id = await _create(api, PLAIN, "Long build", ALICE)
+    await _prompt(api, session_id, "bash:60", ALICE)
+    await api.fleet.views.sessions.wait(session_id, lambda state: state.turn is not None and state.turn.delivered)
+    await api.fleet.sessions.abort(session_id, Caller(BOB, "abort"))
+    await api.settled(session_id)
     return session_id

@@ -18,7 +18,7 @@ from fleet.cli.commands.diff import patch
 from fleet.wire.items import DiffItem
 from tests.cli.terminal import fleet, on_terminal
 from tests.client.line import Line
-from tests.gateway.door import REPOSITORY, Machine
+from tests.gateway.machine import REPOSITORY, Machine
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 
@@ -128,10 +128,10 @@ async def changed(line: Line, machine: Machine, files: dict[str, bytes]) -> str:
     """Return a session that has made these files."""
     session_id = (await fleet(line, "new", REPOSITORY, "-i", "worktree")).out.strip()
     await trio.sleep(1)
-    await line.door.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": "bash:5"})
-    state = await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+    await line.api.send("POST", f"/api/sessions/{session_id}/prompt", {"text": "bash:5"})
+    state = await line.api.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
     machine.files.contents.setdefault(state.directory, {}).update(files)
-    await line.door.settled(session_id)
+    await line.api.settled(session_id)
     return session_id
 
 

@@ -13,7 +13,7 @@ from fleet.cli.failures import sentence_and_code
 from fleet.errors import StartupError
 from tests.cli.terminal import fleet
 from tests.client.line import Line
-from tests.gateway.door import PLAIN
+from tests.gateway.machine import PLAIN
 
 PROGRAM = [sys.executable, "-c", "from fleet.cli import main; main()"]
 ROOT = Path(__file__).parents[2]

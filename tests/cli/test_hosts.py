@@ -10,7 +10,7 @@ import trio
 from tests.cli.terminal import fleet
 from tests.client.line import Line
 from tests.fakes.cluster import LEASE_S, MARGIN_S, SILENT_S, FakeCluster
-from tests.gateway.door import REPOSITORY, Machine
+from tests.gateway.machine import REPOSITORY, Machine
 
 
 @asynccontextmanager
@@ -78,7 +78,7 @@ async def test_show_names_newer_work_that_came_back_from_a_host(machine: Machine
             await fleet(line, "new", REPOSITORY, "--isolation", "worktree", "--prompt", "write", "--wait")
         ).out
         session_id = session_id.split()[0]
-        state = line.door.fleet.views.sessions.get(session_id)
+        state = line.api.fleet.views.sessions.get(session_id)
         assert state is not None
         node = cluster.machines["node1"]
         node.cut()
@@ -86,7 +86,7 @@ async def test_show_names_newer_work_that_came_back_from_a_host(machine: Machine
         await trio.sleep(LEASE_S + MARGIN_S + 10)
         cluster.add("node2")
         await fleet(line, "resume", session_id)
-        await line.door.fleet.views.sessions.wait(session_id, lambda s: s.phase == "idle")
+        await line.api.fleet.views.sessions.wait(session_id, lambda s: s.phase == "idle")
         node.mend()
         await trio.sleep(20)
         ref = f"refs/fleet/returned/{state.workspace_id}-node1"

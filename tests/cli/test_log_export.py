@@ -176,7 +176,7 @@ def test_reader_of_an_export_may_end_early(history: History) -> None:
 
 
 async def test_server_signs_a_part_of_its_log(line: Line, tmp_path: Path) -> None:
-    await line.door.session(title="Exported")
+    await line.api.session(title="Exported")
     done = await fleet(line, "log", "export", "-o", str(tmp_path / "part"), "--to", "3")
     assert done.code == 0, done.err
     proof = json.loads((await fleet(line, "log", "verify", "--json", "--export", str(tmp_path / "part"))).out)
@@ -185,9 +185,9 @@ async def test_server_signs_a_part_of_its_log(line: Line, tmp_path: Path) -> Non
 
 
 async def test_part_of_a_log_with_an_erased_session_proves_itself(line: Line, tmp_path: Path) -> None:
-    kept, erased = [(await line.door.session(title=title))["id"] for title in ("Kept", "Erased")]
-    await line.door.knock("PATCH", f"/api/sessions/{kept}", {"title": "Kept on"})
-    await line.door.knock("DELETE", f"/api/sessions/{erased}?permanent=true")
+    kept, erased = [(await line.api.session(title=title))["id"] for title in ("Kept", "Erased")]
+    await line.api.send("PATCH", f"/api/sessions/{kept}", {"title": "Kept on"})
+    await line.api.send("DELETE", f"/api/sessions/{erased}?permanent=true")
     for name, *options in (("session", "--session", kept), ("whole",)):
         done = await fleet(line, "log", "export", "-o", str(tmp_path / name), *options)
         assert done.code == 0, done.err

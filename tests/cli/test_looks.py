@@ -8,7 +8,7 @@ from fleet.cli.commands.ls import Named
 from fleet.core.session.transitions import STATUSES
 from tests.cli.terminal import fleet, on_terminal
 from tests.client.line import Line
-from tests.gateway.door import PLAIN
+from tests.gateway.machine import PLAIN
 
 LONG = "A title as it comes from a prompt, which is as long as whoever wrote it had patience for, and 日本語"
 
@@ -22,7 +22,7 @@ def lines_of(shown: str) -> list[str]:
 async def test_important_columns_are_complete_on_a_narrow_terminal(line: Line, columns: int) -> None:
     made = await fleet(line, "new", PLAIN, "--title", LONG, "--prompt", "Say something")
     session_id = made.out.strip()
-    await line.door.settled(session_id)
+    await line.api.settled(session_id)
     head, row = lines_of((await on_terminal(line, "ls", columns=columns)).out)
     assert {"ID", "STATUS", "TITLE", "COST", "AGE"} <= set(head.split())
     assert row.split()[:3] == [session_id[:13], "idle", "A"]

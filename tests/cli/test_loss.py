@@ -13,7 +13,7 @@ import trio
 
 from tests.cli.terminal import PROGRAM, environment, fleet
 from tests.client.line import Line
-from tests.gateway.door import PLAIN
+from tests.gateway.machine import PLAIN
 
 
 class Running:
@@ -64,15 +64,15 @@ AWAY = r"fleet: waiting for the server: there is no response from \S+ .*\.\n"
 @pytest.mark.parametrize("more", [[], ["--json"]])
 async def test_tail_says_that_the_server_is_away_and_that_it_is_back(line: Line, more: list[str]) -> None:
     session_id = (await fleet(line, "new", PLAIN, "--prompt", "First")).out.strip()
-    await line.door.settled(session_id)
+    await line.api.settled(session_id)
     async with running(line, "tail", session_id, "--after", "0", *more) as tail:
         await tail.until(lambda: "First" in tail.out)
         await line.stop()
         await tail.until(lambda: "waiting" in tail.err)
         await line.start()
         await tail.until(lambda: "again" in tail.err)
-        await line.door.knock("POST", f"/api/sessions/{session_id}/resume")
-        await line.door.prompt(session_id, "Second")
+        await line.api.send("POST", f"/api/sessions/{session_id}/resume")
+        await line.api.prompt(session_id, "Second")
         await tail.until(lambda: "Second" in tail.out)
     assert re.fullmatch(AWAY + r"fleet: the server responds again\.\n", tail.err)
 

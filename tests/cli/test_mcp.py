@@ -14,7 +14,7 @@ from mcp import Client
 from fleet.cli.commands.mcp import tools
 from fleet.client import FleetClient
 from tests.client.line import Line
-from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY
+from tests.gateway.machine import NOWHERE, PLAIN, REPOSITORY
 
 INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 HERE: dict[str, Any] = {"directory": PLAIN, "isolation": "existing"}
@@ -63,7 +63,7 @@ async def test_agent_creates_waits_for_reads_and_prompts_a_session(line: Line) -
 async def test_working_session_is_the_maker_and_gets_a_message_with_the_outcome(line: Line) -> None:
     async with FleetClient(line.url) as fleet:
         maker = await fleet.create(PLAIN, title="Maker", prompt="bash:90")
-        await line.door.fleet.views.sessions.wait(maker.id, lambda s: s.turn is not None)
+        await line.api.fleet.views.sessions.wait(maker.id, lambda s: s.turn is not None)
         instance_id = (await maker.read()).instance_id
         made = await call(
             fleet, instance_id, "create_session", prompt="Say something", directory=PLAIN, isolation="existing"
@@ -87,7 +87,7 @@ async def test_agent_must_name_its_session_if_several_could_be_it(line: Line) ->
     async with FleetClient(line.url) as fleet:
         both = [await fleet.create(PLAIN, prompt=f"bash:{seconds}") for seconds in (600, 601)]
         for session in both:
-            await line.door.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None)
+            await line.api.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None)
         instance_id = (await both[0].read()).instance_id
         asked = await refused(fleet, instance_id, "create_session", prompt="Who am I?", directory=PLAIN)
         assert all(session.id in asked for session in both)
@@ -167,5 +167,5 @@ def test_mcp_server_starts_without_a_running_fleet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("session_id", ["no such", "x" * 65, "a:b"])
 async def test_fleet_session_header_must_be_the_id_of_a_session(line: Line, session_id: str) -> None:
-    answer = await line.door.knock("POST", "/api/sessions", {"directory": PLAIN}, Fleet_Session=session_id)
+    answer = await line.api.send("POST", "/api/sessions", {"directory": PLAIN}, Fleet_Session=session_id)
     answer.problem(422, "invalid")

@@ -10,7 +10,7 @@ from fleet.client import Conflict
 from fleet.core.session.transitions import STATUSES
 from tests.cli.terminal import fleet, on_terminal
 from tests.client.line import Line
-from tests.gateway.door import PLAIN
+from tests.gateway.machine import PLAIN
 
 
 @pytest.mark.parametrize(

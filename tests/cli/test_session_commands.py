@@ -11,7 +11,7 @@ from fleet.client import FleetClient
 from fleet.ports import NotCarried
 from tests.cli.terminal import PROGRAM, environment, fleet, on_terminal
 from tests.client.line import Line
-from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Machine
+from tests.gateway.machine import NOWHERE, PLAIN, REPOSITORY, Machine
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 
@@ -101,8 +101,8 @@ async def test_exit_code_of_an_aborted_turn_is_not_0(line: Line) -> None:
     async with trio.open_nursery() as nursery:
 
         async def abort() -> None:
-            await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None)
-            await line.door.knock("POST", f"/api/sessions/{session_id}/abort")
+            await line.api.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None)
+            await line.api.send("POST", f"/api/sessions/{session_id}/abort")
 
         nursery.start_soon(abort)
         assert (await fleet(line, "prompt", session_id, "hang", "--wait")).code == 4
@@ -110,7 +110,7 @@ async def test_exit_code_of_an_aborted_turn_is_not_0(line: Line) -> None:
 
 async def test_show_says_why_prompts_wait(line: Line) -> None:
     session_id = await make(line, "--prompt", "hang")
-    await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
+    await line.api.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None and s.turn.delivered)
     assert (await fleet(line, "prompt", session_id, "and then that")).code == 0
     assert (await fleet(line, "abort", session_id)).code == 0
     shown = (await fleet(line, "show", session_id)).out
@@ -120,7 +120,7 @@ async def test_show_says_why_prompts_wait(line: Line) -> None:
 async def test_open_requests_are_shown_and_answered(line: Line) -> None:
     permission, question = await make(line, "--prompt", "ask"), await make(line, "--prompt", "question")
     for session_id in (permission, question):
-        await line.door.fleet.views.sessions.wait(session_id, lambda s: bool(s.requests))
+        await line.api.fleet.views.sessions.wait(session_id, lambda s: bool(s.requests))
     shown = (await fleet(line, "inbox")).out
     assert "permission" in shown
     assert "question" in shown
@@ -129,14 +129,14 @@ async def test_open_requests_are_shown_and_answered(line: Line) -> None:
     assert (await fleet(line, "answer", permission, "once")).code == 0
     assert (await fleet(line, "answer", question, "Blue")).code == 0
     for session_id in (permission, question):
-        await line.door.settled(session_id)
+        await line.api.settled(session_id)
     assert (await fleet(line, "inbox")).out == "Nothing waits for you.\n"
     assert "no open request" in (await fleet(line, "answer", question, "Blue")).err
 
 
 async def test_a_session_is_named_by_the_beginning_of_its_id(line: Line) -> None:
     one, two = await make(line), await make(line)
-    opencode_id = line.door.fleet.sessions.session(one).opencode.session_id
+    opencode_id = line.api.fleet.sessions.session(one).opencode.session_id
     for name in (one, opencode_id, opencode_id[:-3], one[: _apart(one, two)]):
         done = await fleet(line, "show", name, "--json")
         assert (done.code, json.loads(done.out)["id"]) == (0, one), name
@@ -155,10 +155,10 @@ def _apart(one: str, two: str) -> int:
 
 async def test_log_history_and_top_show_a_session(line: Line) -> None:
     session_id = await make(line, "--title", "Searched", "--prompt", "Something rare")
-    await line.door.settled(session_id)
+    await line.api.settled(session_id)
     events = [json.loads(each) for each in (await fleet(line, "log", "show", "--json", "-n", "5")).out.splitlines()]
     assert [event["position"] for event in events] == list(
-        range(line.door.fleet.log.head() - 4, line.door.fleet.log.head() + 1)
+        range(line.api.fleet.log.head() - 4, line.api.fleet.log.head() + 1)
     )
     assert json.loads((await fleet(line, "log", "show", "1")).out)["type"] == "session.created"
     assert "are intact" in (await fleet(line, "log", "verify")).out
@@ -184,8 +184,8 @@ async def test_log_history_and_top_show_a_session(line: Line) -> None:
 
 async def test_tail_shows_one_or_all_and_the_json_is_the_log(line: Line) -> None:
     one, two = await make(line, "--title", "First"), await make(line, "--title", "Second")
-    await line.door.prompt(one, "Only here")
-    await line.door.prompt(two, "Only there")
+    await line.api.prompt(one, "Only here")
+    await line.api.prompt(two, "Only there")
     everything = (await fleet(line, "tail", "--once")).out
     assert "First" in everything
     assert "> Only there" in everything
@@ -193,12 +193,12 @@ async def test_tail_shows_one_or_all_and_the_json_is_the_log(line: Line) -> None
     assert "> Only here" in alone
     assert "Only there" not in alone
     told = [json.loads(each) for each in (await fleet(line, "tail", "--once", "--json")).out.splitlines()]
-    assert [event["position"] for event in told] == list(range(1, line.door.fleet.log.head() + 1))
+    assert [event["position"] for event in told] == list(range(1, line.api.fleet.log.head() + 1))
 
 
 async def test_tail_ends_with_130_at_ctrl_c(line: Line) -> None:
     session_id = await make(line, "--prompt", "Say something")
-    await line.door.settled(session_id)
+    await line.api.settled(session_id)
     done = await on_terminal(line, "tail", session_id, "--after", "0", interrupt_at=b"finished")
     assert done.code == 130
     assert "Traceback" not in done.out
@@ -221,7 +221,7 @@ async def test_closed_output_pipe_is_no_error(line: Line) -> None:
 @pytest.mark.parametrize("more", [["--json"], []])
 async def test_tail_ends_with_its_reader_without_further_events(line: Line, more: list[str]) -> None:
     session_id = await make(line, "--prompt", "Say something")
-    await line.door.settled(session_id)
+    await line.api.settled(session_id)
     process = await trio.lowlevel.open_process(
         [*PROGRAM, "tail", "--after", "0", *more],
         env=environment(line),
@@ -231,7 +231,7 @@ async def test_tail_ends_with_its_reader_without_further_events(line: Line, more
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    head = line.door.fleet.log.head()
+    head = line.api.fleet.log.head()
     said = b""
     while said.count(b"\n") < (head if more else 1):
         said += await process.stdout.receive_some()
@@ -243,7 +243,7 @@ async def test_tail_ends_with_its_reader_without_further_events(line: Line, more
     ended = process.returncode
     process.kill()
     await process.wait()
-    assert (ended, await process.stderr.receive_some(), line.door.fleet.log.head()) == (141, b"", head)
+    assert (ended, await process.stderr.receive_some(), line.api.fleet.log.head()) == (141, b"", head)
 
 
 async def test_no_server_says_how_to_start_one(line: Line) -> None:
@@ -298,8 +298,8 @@ async def test_invalid_token_is_reported_from_every_source(line: Line, tmp_path:
 
 
 async def test_hostile_titles_and_prompts_reach_no_terminal(line: Line) -> None:
-    session_id = (await line.door.session(title=f"Bad{ESCAPE}title"))["id"]
-    await line.door.prompt(session_id, f"say {ESCAPE}it")
+    session_id = (await line.api.session(title=f"Bad{ESCAPE}title"))["id"]
+    await line.api.prompt(session_id, f"say {ESCAPE}it")
     for command in (
         ["ls"],
         ["show", session_id, "-c"],
@@ -316,7 +316,7 @@ async def test_hostile_titles_and_prompts_reach_no_terminal(line: Line) -> None:
 
 async def test_characters_that_the_locale_lacks_are_shown_as_escapes(line: Line) -> None:
     session_id = await make(line, "--title", "日本 🙂", "--prompt", "Say naïve")
-    await line.door.settled(session_id)
+    await line.api.settled(session_id)
     around = environment(line, LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
 
     async def run(*command: str) -> str:
@@ -337,7 +337,7 @@ async def test_empty_prompts_wrong_models_and_wait_without_a_prompt_are_refused(
     ):
         done = await fleet(line, *arguments)
         assert done.code == 2, done.err
-    assert list(line.door.fleet.views.sessions) == []
+    assert list(line.api.fleet.views.sessions) == []
 
 
 async def test_the_shell_completes_commands_and_sessions(line: Line) -> None:

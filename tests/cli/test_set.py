@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.terminal import fleet
 from tests.client.line import Line
-from tests.gateway.door import PLAIN
+from tests.gateway.machine import PLAIN
 
 
 async def test_command_in_the_inbox_continues_a_session_paused_for_its_budget(line: Line) -> None:
@@ -20,7 +20,7 @@ async def test_command_in_the_inbox_continues_a_session_paused_for_its_budget(li
     assert command == f"    fleet set {session_id[:13]} --no-budget, or with a higher --usd, --tokens or --minutes"
     done = await fleet(line, "set", session_id, "--usd", "5")
     assert (done.code, done.out) == (0, "One; tags: none; budget: 5 USD or 9000 tokens\n")
-    assert (await line.door.settled(session_id))["outcome"] == "finished"
+    assert (await line.api.settled(session_id))["outcome"] == "finished"
     assert (await fleet(line, "inbox")).out == "Nothing waits for you.\n"
 
 
@@ -42,7 +42,7 @@ async def test_a_session_gets_another_title_other_tags_and_no_budget(line: Line)
 
 async def test_waiting_prompt_is_withdrawn_by_the_id_that_show_prints(line: Line) -> None:
     session_id = (await fleet(line, "new", PLAIN, "--prompt", "hang")).out.strip()
-    await line.door.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None)
+    await line.api.fleet.views.sessions.wait(session_id, lambda s: s.turn is not None)
     for text in ("First\nof two lines", "Second"):
         assert (await fleet(line, "prompt", session_id, text)).code == 0
     first, second = [each for each in (await fleet(line, "show", session_id)).out.splitlines() if "waits" in each[:6]]

@@ -5,7 +5,7 @@ import json
 from fleet.ports import Recipe
 from tests.cli.terminal import fleet
 from tests.client.line import Line
-from tests.gateway.door import PLAIN, REPOSITORY, Machine
+from tests.gateway.machine import PLAIN, REPOSITORY, Machine
 
 RECIPE = Recipe("d1", "npm ci\nnpm run build\x1b]0;; evil \x07", "docker compose down", submodules=True)
 
@@ -40,11 +40,11 @@ async def test_session_with_a_waiting_set_up_continues_with_it_or_without_it(mac
     session_id = first.out.strip()
     assert f"fleet trust --session {session_id[:8]}" in (await fleet(line, "inbox")).out
     assert (await fleet(line, "trust", "--session", session_id, "--skip")).out == "skipped\n"
-    await line.door.settled(session_id)
+    await line.api.settled(session_id)
     assert machine.scripts.ran == []
     second = (await fleet(line, "new", REPOSITORY, "-i", "worktree")).out.strip()
     assert (await fleet(line, "trust", "--session", second, "--yes")).out == "allowed\n"
-    await line.door.fleet.views.sessions.wait(second, lambda s: s.phase == "idle")
+    await line.api.fleet.views.sessions.wait(second, lambda s: s.phase == "idle")
     assert [script.text for script in machine.scripts.ran] == [RECIPE.script]
     for wrong in (["--skip"], ["--revoke"], [REPOSITORY, "--session", second]):
         assert (await fleet(line, "trust", *wrong)).code == 2
@@ -54,5 +54,5 @@ async def test_show_says_what_a_session_is_not_asked_for_and_who_was(line: Line)
     first, second = [(await fleet(line, "new", PLAIN)).out.strip() for _ in range(2)]
     await fleet(line, "prompt", first, "ask", "--wait")
     assert (await fleet(line, "answer", first, "always")).code == 0
-    await line.door.fleet.views.sessions.wait(first, lambda s: s.turn is None)
+    await line.api.fleet.views.sessions.wait(first, lambda s: s.turn is None)
     assert f"allowed    bash *: `always` in session {first}" in (await fleet(line, "show", second)).out

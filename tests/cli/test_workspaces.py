@@ -4,7 +4,7 @@ import json
 
 from tests.cli.terminal import fleet
 from tests.client.line import Line
-from tests.gateway.door import REPOSITORY
+from tests.gateway.machine import REPOSITORY
 
 
 async def test_a_removed_workspace_is_listed_and_restored_by_the_beginning_of_its_id(line: Line) -> None:

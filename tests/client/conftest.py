@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from fleet.client import FleetClient
 from tests.client.line import Line
 from tests.fakes.opencode import FakeOpenCodeWorld
-from tests.gateway.door import Machine
+from tests.gateway.machine import Machine
 
 RATE = 5.0  # faster, and deadlines of the fakes pass while a loaded machine is still busy
 

@@ -7,7 +7,7 @@ from typing import Self
 
 import trio
 
-from tests.gateway.door import Door, Machine
+from tests.gateway.machine import Api, Machine
 
 
 class Line:
@@ -19,7 +19,7 @@ class Line:
 
     def __init__(self, machine: Machine, nursery: trio.Nursery, url: str) -> None:
         self.url = url
-        self.door: Door
+        self.api: Api
         self.cut_after: int | None = None
         self.mute = False
         self.connections = 0
@@ -60,8 +60,8 @@ class Line:
         self.cut_after = None
 
     async def _serve(self, stopping: trio.Event, stopped: trio.Event, *, task_status: trio.TaskStatus[None]) -> None:
-        async with self._machine.fleet() as door, door.listen() as port:
-            self.door, self._port = door, port
+        async with self._machine.fleet() as api, api.listen() as port:
+            self.api, self._port = api, port
             task_status.started()
             await stopping.wait()
             self._port = None
@@ -83,7 +83,7 @@ class Line:
     async def silence(self, session_id: str) -> None:
         """Wait until a session is described, and pass nothing on until a client has connected again."""
         connections, self.mute = self.connections, True
-        await self.door.knock("PATCH", f"/api/sessions/{session_id}", {"title": "Unheard"})
+        await self.api.send("PATCH", f"/api/sessions/{session_id}", {"title": "Unheard"})
         while self.connections == connections:  # noqa: ASYNC110 - nothing tells
             await trio.sleep(0.5)
         self.mute = False

@@ -1,4 +1,4 @@
-"""The examples in the client's docstrings, run against a real door; they await as `python -m asyncio` does."""
+"""The examples in the client's docstrings, run against a real API; they await as `python -m asyncio` does."""
 
 import ast
 import doctest

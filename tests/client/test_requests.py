@@ -17,7 +17,7 @@ from fleet.client import Conflict, FleetClient, FleetError, Invalid, NotFound, U
 from fleet.limits import MIB
 from fleet.wire.bodies import AttachmentBody, BudgetBody, ModelBody
 from tests.client.line import Line
-from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY
+from tests.gateway.machine import NOWHERE, PLAIN, REPOSITORY
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def test_client_drives_a_session_from_creation_to_end(fleet: FleetClient, 
     assert not ended.workspace.removed or ended.workspace.kept
     assert (await forked.end(permanent=True)).erased
     assert (await session.read()).status == "stopped"
-    assert line.door.fleet.views.sessions.get(forked.id) is None
+    assert line.api.fleet.views.sessions.get(forked.id) is None
 
 
 async def test_client_reads_what_concerns_the_whole_fleet(fleet: FleetClient) -> None:
@@ -154,7 +154,7 @@ async def test_create_whose_response_is_lost_returns_the_session_on_retry(fleet:
             made.append((await fleet.create(PLAIN, title="Over")).id)
 
         nursery.start_soon(create)
-        while not list(line.door.fleet.views.sessions):  # noqa: ASYNC110
+        while not list(line.api.fleet.views.sessions):  # noqa: ASYNC110
             await trio.sleep(0.1)
         await line.unplug(5)
     assert [each.id for each in await fleet.sessions()] == made

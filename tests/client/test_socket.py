@@ -12,8 +12,8 @@ from fleet.limits import SOCKET_SUBSCRIPTIONS_MAX
 from fleet.wire.frames import Delta, Event, Frame, Snapshot
 from tests.client.line import Line
 from tests.client.test_requests import answering
-from tests.gateway.door import NOWHERE, PLAIN, Door, Machine
 from tests.gateway.keys import Keys
+from tests.gateway.machine import NOWHERE, PLAIN, Api, Machine
 
 
 async def events_until(stream: Stream[Frame], kind: str) -> list[Event]:
@@ -40,7 +40,7 @@ def logged(line: Line, session_id: str | None = None) -> list[tuple[int, str]]:
     """Return the log's positions and types, of one session or of all."""
     return [
         (event.position, event.type)
-        for event in line.door.fleet.log.read_all(0, 10_000)
+        for event in line.api.fleet.log.read_all(0, 10_000)
         if session_id is None or event.stream == f"session-{session_id}"
     ]
 
@@ -51,7 +51,7 @@ def told(seen: list[Event]) -> list[tuple[int, str]]:
 
 async def test_many_streams_share_one_websocket(fleet: FleetClient, line: Line) -> None:
     sessions = [await fleet.create(PLAIN, title=str(number)) for number in range(30)]
-    begin = line.door.fleet.log.head()
+    begin = line.api.fleet.log.head()
     connections = line.connections
     seen: dict[str, list[Event]] = {}
 
@@ -68,14 +68,14 @@ async def test_many_streams_share_one_websocket(fleet: FleetClient, line: Line) 
             for session in sessions:
                 await session.prompt("Say something")
         all_of_them: list[Event] = []
-        await read_to(everything, all_of_them, line.door.fleet.log.head())
+        await read_to(everything, all_of_them, line.api.fleet.log.head())
     assert line.connections <= connections + 2  # that, and one more for requests
     for session in sessions:
         mine = [each for each in logged(line, session.id) if each[0] > begin]
         assert told(seen[session.id]) == mine[: len(seen[session.id])]
     assert told(all_of_them) == logged(line)[begin:]
     await trio.sleep(1)
-    assert line.door.fleet.inflight.readers() == 0
+    assert line.api.fleet.inflight.readers() == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -143,7 +143,7 @@ async def test_stream_that_the_server_ended_for_lag_continues_from_its_cursor(
         snapshots, seen = 0, list[Event]()
         await session.prompt("some words to stream")
         await session.wait()
-        while (events.position or 0) < line.door.fleet.log.head():
+        while (events.position or 0) < line.api.fleet.log.head():
             frame = await anext(events)
             snapshots += isinstance(frame, Snapshot)
             if isinstance(frame, Event):
@@ -163,7 +163,7 @@ async def test_slow_reader_delays_no_other_stream_and_misses_no_event(
             await events_until(fast, "session.turn-ended")  # while the other one reads nothing
         assert len(slow._waiting) <= 8
         seen: list[Event] = []
-        await read_to(slow, seen, line.door.fleet.log.head())
+        await read_to(slow, seen, line.api.fleet.log.head())
     assert told(seen) == logged(line)
 
 
@@ -175,7 +175,7 @@ async def test_frame_larger_than_the_buffer_is_received(
     await session.wait()
     async with fleet.socket() as socket, socket.events(after=0) as events:
         seen: list[Event] = []
-        await read_to(events, seen, line.door.fleet.log.head())
+        await read_to(events, seen, line.api.fleet.log.head())
     assert told(seen) == logged(line)
 
 
@@ -237,7 +237,7 @@ async def test_closed_socket_ends_its_streams(fleet: FleetClient, line: Line) ->
         async with fleet.socket() as socket:
             stream = socket.events()
             nursery.start_soon(follow, stream)
-            while line.door.fleet.inflight.readers() == 0:  # noqa: ASYNC110 - nothing tells
+            while line.api.fleet.inflight.readers() == 0:  # noqa: ASYNC110 - nothing tells
                 await trio.sleep(0.1)
         with trio.fail_after(60):
             await ended.wait()
@@ -245,11 +245,11 @@ async def test_closed_socket_ends_its_streams(fleet: FleetClient, line: Line) ->
     with pytest.raises(trio.ClosedResourceError):
         await anext(socket.events())
     await trio.sleep(1)
-    assert line.door.fleet.inflight.readers() == 0
+    assert line.api.fleet.inflight.readers() == 0
 
 
 async def test_closed_stream_is_unsubscribed_at_the_server(fleet: FleetClient, line: Line) -> None:
-    readers = line.door.fleet.inflight.readers
+    readers = line.api.fleet.inflight.readers
     async with fleet.socket() as socket, socket.events():
         async with socket.events():
             assert readers() == 2
@@ -315,8 +315,8 @@ async def test_missing_or_revoked_token_is_an_error(machine: Machine, tmp_path: 
     keys = Keys(tmp_path / "data", machine)
     token = keys.new("eyes", "viewer")
     async with machine.fleet() as tree_only:
-        door = Door(tree_only.fleet, Guard(machine.clock, keys.file))
-        async with door.listen() as port:
+        api = Api(tree_only.fleet, Guard(machine.clock, keys.file))
+        async with api.listen() as port:
             url = f"http://127.0.0.1:{port}"
             async with FleetClient(url) as nobody, nobody.socket() as socket:
                 with pytest.raises(Denied) as denied:

@@ -13,7 +13,7 @@ from fleet.client.stream import RawFrame, frame_of
 from fleet.limits import CLIENT_FRAME_BYTES_MAX, MIB
 from fleet.wire.frames import Delta, Event, Frame, Snapshot
 from tests.client.line import Line
-from tests.gateway.door import PLAIN
+from tests.gateway.machine import PLAIN
 
 
 async def read(stream: Stream[Frame], seen: list[Event], until: int) -> None:
@@ -44,8 +44,8 @@ async def test_sse_stream_has_no_gap_and_no_repeat_over_cuts_and_restarts(
             line.cut_after = None
     await session.wait()
     async with stream:
-        await read(stream, seen, line.door.fleet.log.head())
-    log = line.door.fleet.log.read_all(0, 10_000)
+        await read(stream, seen, line.api.fleet.log.head())
+    log = line.api.fleet.log.read_all(0, 10_000)
     assert [event.position for event in seen] == [recorded.position for recorded in log][: len(seen)]
     assert [event.type for event in seen] == [recorded.type for recorded in log][: len(seen)]
     assert line.connections > 6

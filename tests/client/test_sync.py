@@ -6,7 +6,7 @@ import sys
 import trio
 
 from tests.client.line import Line
-from tests.gateway.door import PLAIN
+from tests.gateway.machine import PLAIN
 
 SCRIPT = """
 import os, signal, sys, threading

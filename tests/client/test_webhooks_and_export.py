@@ -10,7 +10,7 @@ import trio.lowlevel
 from fleet.client import FleetClient, Invalid, NotFound, sync_client
 from fleet.events.export import verify_export
 from tests.client.line import Line
-from tests.gateway.door import PLAIN
+from tests.gateway.machine import PLAIN
 
 
 async def test_client_creates_tests_and_deletes_a_webhook(fleet: FleetClient, line: Line) -> None:
@@ -19,7 +19,7 @@ async def test_client_creates_tests_and_deletes_a_webhook(fleet: FleetClient, li
     webhook = fleet.webhook(made.webhook.id)
     session = await fleet.create(PLAIN, prompt="Say something")
     await session.wait()
-    await line.door.fleet.views.webhooks.wait(webhook.id, lambda state: bool(state.over))
+    await line.api.fleet.views.webhooks.wait(webhook.id, lambda state: bool(state.over))
     (delivery,) = await webhook.deliveries()
     assert (delivery.type, delivery.session_id, delivery.outcome) == ("session.finished", session.id, "delivered")
     assert (await webhook.test()).type == "webhook.test"
@@ -42,7 +42,7 @@ async def test_an_export_verifies_after_any_number_of_interruptions(fleet: Fleet
     for number in range(3):
         await session.prompt(f"turn {number}")
         await session.wait()
-    head = line.door.fleet.log.head()
+    head = line.api.fleet.log.head()
 
     async def disturb() -> None:
         while True:

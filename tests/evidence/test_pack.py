@@ -26,7 +26,7 @@ from fleet.evidence.zipped import zipped
 from fleet.limits import PACK_ZIP_SLICE_BYTES
 from tests.core.sessions import ACTIVE
 from tests.evidence.test_policy_trial import asked, call
-from tests.gateway.door import REPOSITORY, Door, Machine
+from tests.gateway.machine import REPOSITORY, Api, Machine
 from tests.gateway.test_diffs import changed
 from tests.gateway.test_requests import asking
 from tests.histories.golden import DIRECTORY, REGISTRY, read
@@ -34,30 +34,30 @@ from tests.histories.golden import DIRECTORY, REGISTRY, read
 HOSTILE = "<script>alert(1)</script><img src=x onerror=y>\x1b[2J\u202e\"'&"
 
 
-async def unpacked(door: Door, session_id: str, folder: Path) -> Path:
+async def unpacked(api: Api, session_id: str, folder: Path) -> Path:
     """Download the pack of a session, and return the folder that is in it."""
-    answer = await door.knock("GET", f"/api/sessions/{session_id}/pack")
+    answer = await api.send("GET", f"/api/sessions/{session_id}/pack")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/zip")
     with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
         archive.extractall(folder)
     return folder / f"evidence-{session_id}"
 
 
-async def recorded(machine: Machine, door: Door, folder: Path) -> Path:
+async def recorded(machine: Machine, api: Api, folder: Path) -> Path:
     """Record a session with a decision and a change, between events of another one, and return its pack."""
-    await door.session(title="Not yours", initialPrompt="a secret of others")
-    item, request = await asking(door, directory=REPOSITORY, isolationStrategy="worktree", title=HOSTILE)
-    await door.session(title="Not yours either", initialPrompt="another secret")
+    await api.session(title="Not yours", initialPrompt="a secret of others")
+    item, request = await asking(api, directory=REPOSITORY, isolationStrategy="worktree", title=HOSTILE)
+    await api.session(title="Not yours either", initialPrompt="another secret")
     body = {"reply": "always", "message": HOSTILE}
     path = f"/api/sessions/{item['id']}"
-    assert (await door.knock("POST", f"{path}/requests/{request['id']}", body)).status == 204
-    await door.settled(item["id"])
-    await changed(machine, door, item, a_txt=b"1\n2\n", b_bin=b"\0")
-    return await unpacked(door, item["id"], folder)
+    assert (await api.send("POST", f"{path}/requests/{request['id']}", body)).status == 204
+    await api.settled(item["id"])
+    await changed(machine, api, item, a_txt=b"1\n2\n", b_bin=b"\0")
+    return await unpacked(api, item["id"], folder)
 
 
-async def test_pack_says_who_asked_who_decided_and_what_changed(machine: Machine, door: Door, tmp_path: Path) -> None:
-    folder = await recorded(machine, door, tmp_path)
+async def test_pack_says_who_asked_who_decided_and_what_changed(machine: Machine, api: Api, tmp_path: Path) -> None:
+    folder = await recorded(machine, api, tmp_path)
     document = json.loads((folder / "pack.json").read_text())
     assert document["title"] == HOSTILE
     assert [(each["text"], each["by"]["actor"], each["turns"]) for each in document["prompts"]] == [
@@ -75,17 +75,17 @@ async def test_pack_says_who_asked_who_decided_and_what_changed(machine: Machine
     assert sum(used["costUsd"] for used in document["used"]) == pytest.approx(document["costUsd"])
 
 
-async def test_pack_is_verified_by_a_bare_python(machine: Machine, door: Door, tmp_path: Path) -> None:
-    folder = await recorded(machine, door, tmp_path)
+async def test_pack_is_verified_by_a_bare_python(machine: Machine, api: Api, tmp_path: Path) -> None:
+    folder = await recorded(machine, api, tmp_path)
     command = [sys.executable, "-I", "-S", str(folder / "verify.py")]
     done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"Everything that can be verified here is right." in done.stdout
-    assert door.fleet.log.heads().key.encode() in done.stdout
+    assert api.fleet.log.heads().key.encode() in done.stdout
 
 
-async def test_pack_has_no_payload_of_another_session(machine: Machine, door: Door, tmp_path: Path) -> None:
-    folder = await recorded(machine, door, tmp_path)
+async def test_pack_has_no_payload_of_another_session(machine: Machine, api: Api, tmp_path: Path) -> None:
+    folder = await recorded(machine, api, tmp_path)
     everything = b"".join(file.read_bytes() for file in folder.iterdir())
     assert b"secret" not in everything
     assert b"Not yours" not in everything
@@ -163,8 +163,8 @@ FORGERIES: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-async def test_forged_pack_is_found(machine: Machine, door: Door, tmp_path: Path) -> None:
-    folder = await recorded(machine, door, tmp_path)
+async def test_forged_pack_is_found(machine: Machine, api: Api, tmp_path: Path) -> None:
+    folder = await recorded(machine, api, tmp_path)
     kept = {file: file.read_bytes() for file in folder.iterdir()}
     verify(folder)
     for forge, words in FORGERIES:
@@ -208,8 +208,8 @@ def check_harmless(text: str) -> None:
     assert not set(text) & {"\x1b", "\u202e"}
 
 
-async def test_page_shows_hostile_text_as_text(machine: Machine, door: Door, tmp_path: Path) -> None:
-    folder = await recorded(machine, door, tmp_path)
+async def test_page_shows_hostile_text_as_text(machine: Machine, api: Api, tmp_path: Path) -> None:
+    folder = await recorded(machine, api, tmp_path)
     text = (folder / "index.html").read_text()
     check_harmless(text)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
@@ -236,10 +236,10 @@ def test_every_golden_history_makes_a_page(file: Path) -> None:
     check_harmless("".join(render(document, trio.run(steps_of, document), [], gathering.people)))
 
 
-async def test_erased_or_unknown_session_has_no_pack(door: Door) -> None:
-    item = await door.session()
-    assert (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).status == 200
-    answer = await door.knock("GET", f"/api/sessions/{item['id']}/pack")
+async def test_erased_or_unknown_session_has_no_pack(api: Api) -> None:
+    item = await api.session()
+    assert (await api.send("DELETE", f"/api/sessions/{item['id']}?permanent=true")).status == 200
+    answer = await api.send("GET", f"/api/sessions/{item['id']}/pack")
     assert answer.status in (404, 410)
 
 

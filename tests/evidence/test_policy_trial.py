@@ -15,7 +15,7 @@ from fleet.wire.policy import PolicyBody, SessionTrial
 from tests.core.sessions import ACTIVE, AT, accepted, ended, paid, started
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_log import MemoryDisk, MemoryLog
-from tests.gateway.door import Door
+from tests.gateway.machine import Api
 
 
 def call(name: str, tool: str, **given: str) -> PartRecorded:
@@ -110,17 +110,17 @@ async def test_trial_finds_the_turn_after_which_the_budget_is_used_up() -> None:
     assert (found.calls, (await tried(paid(0.5), *more, budget={"usd": 9})).budget) == (0, None)
 
 
-async def test_rules_are_tried_over_http(door: Door) -> None:
-    item = await door.session(initialPrompt="write:1")
-    await door.settled(item["id"])
-    await door.session()
-    answer = await door.knock("POST", "/api/policy/try", {"permission": "deny"})
+async def test_rules_are_tried_over_http(api: Api) -> None:
+    item = await api.session(initialPrompt="write:1")
+    await api.settled(item["id"])
+    await api.session()
+    answer = await api.send("POST", "/api/policy/try", {"permission": "deny"})
     assert answer.status == 200, answer
     (found,) = answer.json["sessions"]
     assert (found["sessionId"], found["calls"], found["newlyBlocked"]) == (item["id"], 1, 1)
-    chosen = await door.knock("POST", "/api/policy/try", {"permission": "ask", "sessions": []})
+    chosen = await api.send("POST", "/api/policy/try", {"permission": "ask", "sessions": []})
     assert chosen.json["sessions"] == []
-    (await door.knock("POST", "/api/policy/try", {"permission": {"bash": "maybe"}})).problem(422, "invalid")
+    (await api.send("POST", "/api/policy/try", {"permission": {"bash": "maybe"}})).problem(422, "invalid")
 
 
 async def test_call_that_a_fork_has_copied_is_not_tried_and_one_that_failed_did_not_run() -> None:

@@ -15,7 +15,7 @@ from trio.abc import Clock, Instrument
 from trio.testing import MockClock
 
 from tests.fakes.opencode import FakeOpenCodeWorld
-from tests.gateway.door import Door, Machine
+from tests.gateway.machine import Api, Machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,6 +43,6 @@ async def machine() -> AsyncGenerator[Machine]:
 
 
 @pytest.fixture
-async def door(machine: Machine) -> AsyncGenerator[Door]:
-    async with machine.fleet() as door:
-        yield door
+async def api(machine: Machine) -> AsyncGenerator[Api]:
+    async with machine.fleet() as api:
+        yield api

@@ -10,11 +10,11 @@ from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.tokens import TokenFile, issue, link, revoke
 from fleet.limits import LINK_LIFETIME_S
 from fleet.wire.enums import Role
-from tests.gateway.door import Answer, Door, Machine
+from tests.gateway.machine import Answer, Api, Machine
 
 
 class Keys:
-    """The tokens of a door, changed as `fleet token` does."""
+    """The tokens of an API, changed as `fleet token` does."""
 
     def __init__(self, directory: Path, machine: Machine) -> None:
         self.file = TokenFile(directory, threads=False)
@@ -37,24 +37,24 @@ def keys(tmp_path: Path, machine: Machine) -> Keys:
 
 
 @pytest.fixture
-async def locked(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
-    """A door on loopback whose tokens are `keys`."""
-    async with machine.fleet() as door:
-        yield Door(door.fleet, Guard(machine.clock, keys.file))
+async def locked(machine: Machine, keys: Keys) -> AsyncGenerator[Api]:
+    """An API on loopback whose tokens are `keys`."""
+    async with machine.fleet() as api:
+        yield Api(api.fleet, Guard(machine.clock, keys.file))
 
 
 @pytest.fixture
-async def public(machine: Machine, keys: Keys) -> AsyncGenerator[Door]:
-    """A door that others can reach."""
-    async with machine.fleet() as door:
-        yield Door(door.fleet, Guard(machine.clock, keys.file, loopback=False))
+async def public(machine: Machine, keys: Keys) -> AsyncGenerator[Api]:
+    """An API that others can reach."""
+    async with machine.fleet() as api:
+        yield Api(api.fleet, Guard(machine.clock, keys.file, loopback=False))
 
 
 def bearer(text: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {text}"}
 
 
-async def browse(door: Door, code: str, **headers: str) -> tuple[Answer, str]:
+async def browse(api: Api, code: str, **headers: str) -> tuple[Answer, str]:
     """Follow a link as a browser does; return the answer and the cookie to send from then on."""
-    answer = await door.knock("GET", f"/login?code={code}", Sec_Fetch_Site="none", **headers)
+    answer = await api.send("GET", f"/login?code={code}", Sec_Fetch_Site="none", **headers)
     return answer, answer.headers.get("set-cookie", "").partition(";")[0]

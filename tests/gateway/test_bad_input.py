@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleet.limits import BODY_BYTES_MAX
-from tests.gateway.door import PLAIN, Door
+from tests.gateway.machine import PLAIN, Api
 
 ROUTES_WITH_BODY = (
     ("POST", "/api/sessions", b"directory"),
@@ -39,13 +39,13 @@ ROUTES_WITH_BODY = (
 )
 @pytest.mark.parametrize(("method", "path", "field"), ROUTES_WITH_BODY)
 async def test_a_body_that_is_no_json_object(
-    door: Door, method: str, path: str, field: bytes, raw: bytes, status: int, code: str
+    api: Api, method: str, path: str, field: bytes, raw: bytes, status: int, code: str
 ) -> None:
-    item = await door.session()
-    head = door.fleet.log.head()
-    answer = await door.knock(method, path.format(id=item["id"]), raw.replace(b"FIELD", field))
+    item = await api.session()
+    head = api.fleet.log.head()
+    answer = await api.send(method, path.format(id=item["id"]), raw.replace(b"FIELD", field))
     answer.problem(status, code)
-    assert door.fleet.log.head() == head
+    assert api.fleet.log.head() == head
 
 
 @pytest.mark.parametrize(
@@ -71,28 +71,28 @@ async def test_a_body_that_is_no_json_object(
         ("/{id}/prompt", {"text": "x", "model": {"modelID": "x"}}, "model.providerID"),
     ],
 )
-async def test_a_wrong_field_is_named(door: Door, path: str, body: dict[str, Any], field: str) -> None:
-    item = await door.session()
-    head = door.fleet.log.head()
-    problem = (await door.knock("POST", "/api/sessions" + path.format(id=item["id"]), body)).problem(422, "invalid")
+async def test_a_wrong_field_is_named(api: Api, path: str, body: dict[str, Any], field: str) -> None:
+    item = await api.session()
+    head = api.fleet.log.head()
+    problem = (await api.send("POST", "/api/sessions" + path.format(id=item["id"]), body)).problem(422, "invalid")
     assert problem["field"] == field
     assert problem["detail"]
-    assert door.fleet.log.head() == head
+    assert api.fleet.log.head() == head
 
 
-async def test_texts_that_no_file_system_or_event_can_hold(door: Door) -> None:
+async def test_texts_that_no_file_system_or_event_can_hold(api: Api) -> None:
     for body in ({"directory": "/home\0user"}, {"directory": "relative/path"}, {"directory": "/" + "x" * 100_000}):
-        answer = await door.knock("POST", "/api/sessions", body)
+        answer = await api.send("POST", "/api/sessions", body)
         answer.problem(422, answer.json["code"])
     lone_surrogate = b'{"directory": "%s", "title": "\\ud800"}' % PLAIN.encode()
-    answer = await door.knock("POST", "/api/sessions", lone_surrogate)
+    answer = await api.send("POST", "/api/sessions", lone_surrogate)
     answer.problem(answer.status, answer.json["code"])
     assert answer.status in (400, 422)
-    assert door.fleet.log.head() == 0
+    assert api.fleet.log.head() == 0
 
 
-async def test_a_prompt_needs_text_or_attachments(door: Door) -> None:
-    item = await door.session()
+async def test_a_prompt_needs_text_or_attachments(api: Api) -> None:
+    item = await api.session()
     bodies: tuple[dict[str, Any], ...] = (
         {},
         {"text": ""},
@@ -101,19 +101,19 @@ async def test_a_prompt_needs_text_or_attachments(door: Door) -> None:
         {"text": "", "attachments": []},
     )
     for body in bodies:
-        problem = (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", body)).problem(422, "prompt_empty")
+        problem = (await api.send("POST", f"/api/sessions/{item['id']}/prompt", body)).problem(422, "prompt_empty")
         assert problem["field"] == "text"
 
 
-async def test_a_body_of_20_mb_is_the_limit(door: Door) -> None:
-    item = await door.session()
+async def test_a_body_of_20_mb_is_the_limit(api: Api) -> None:
+    item = await api.session()
     path = f"/api/sessions/{item['id']}/prompt"
     too_large = json.dumps({"text": "x" * BODY_BYTES_MAX}).encode()
-    problem = (await door.knock("POST", path, too_large)).problem(413, "too_large")
+    problem = (await api.send("POST", path, too_large)).problem(413, "too_large")
     assert str(BODY_BYTES_MAX) in problem["detail"]
     data = "A" * (BODY_BYTES_MAX // 4 * 4 - 400)
     body = {"text": "x", "attachments": [{"mime": "image/png", "filename": "a.png", "data": data}]}
-    assert (await door.knock("POST", path, body)).status == 204
+    assert (await api.send("POST", path, body)).status == 204
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ async def test_a_body_of_20_mb_is_the_limit(door: Door) -> None:
         ("DELETE", "/api/sessions/{id}/queue/{id}"),
     ],
 )
-async def test_routes_without_a_body_take_none_but_an_empty_one(door: Door, method: str, path: str) -> None:
-    item = await door.session()
+async def test_routes_without_a_body_take_none_but_an_empty_one(api: Api, method: str, path: str) -> None:
+    item = await api.session()
     path = path.format(id=item["id"], workspace=item["workspaceId"])
-    head = door.fleet.log.head()
-    assert (await door.knock(method, path, {"nonsense": 1})).problem(422, "invalid")["field"] == "nonsense"
-    (await door.knock(method, path, b"nonsense")).problem(400, "bad_json")
-    assert door.fleet.log.head() == head
-    without, empty = await door.knock(method, path), await door.knock(method, path, {})
+    head = api.fleet.log.head()
+    assert (await api.send(method, path, {"nonsense": 1})).problem(422, "invalid")["field"] == "nonsense"
+    (await api.send(method, path, b"nonsense")).problem(400, "bad_json")
+    assert api.fleet.log.head() == head
+    without, empty = await api.send(method, path), await api.send(method, path, {})
     assert without.status == empty.status
 
 
@@ -155,9 +155,9 @@ async def test_routes_without_a_body_take_none_but_an_empty_one(door: Door, meth
         "/api/workspaces?x=y",
     ],
 )
-async def test_wrong_query_parameters_are_named(door: Door, path: str) -> None:
-    item = await door.session()
-    problem = (await door.knock("GET", path.format(id=item["id"]))).problem(422, "invalid")
+async def test_wrong_query_parameters_are_named(api: Api, path: str) -> None:
+    item = await api.session()
+    problem = (await api.send("GET", path.format(id=item["id"]))).problem(422, "invalid")
     assert problem["field"] in path
 
 
@@ -173,11 +173,11 @@ async def test_wrong_query_parameters_are_named(door: Door, path: str) -> None:
         ("DELETE", "/api/sessions/{id}/queue/x?force=true"),
     ],
 )
-async def test_an_order_with_an_unknown_parameter_is_not_carried_out(door: Door, method: str, path: str) -> None:
-    item = await door.session()
-    head = door.fleet.log.head()
+async def test_an_order_with_an_unknown_parameter_is_not_carried_out(api: Api, method: str, path: str) -> None:
+    item = await api.session()
+    head = api.fleet.log.head()
     body = {"directory": PLAIN} if path.startswith("/api/sessions?") else {"text": "x"} if "prompt" in path else None
     body = {"title": "x"} if method == "PATCH" else body
-    problem = (await door.knock(method, path.format(id=item["id"]), body)).problem(422, "invalid")
+    problem = (await api.send(method, path.format(id=item["id"]), body)).problem(422, "invalid")
     assert problem["field"] in path
-    assert door.fleet.log.head() == head
+    assert api.fleet.log.head() == head

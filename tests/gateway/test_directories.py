@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
+from tests.gateway.machine import PLAIN, REPOSITORY, Api, Machine
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def root(tmp_path: Path, machine: Machine) -> Path:
     return root
 
 
-async def test_directories_are_browsed_and_made(door: Door, root: Path) -> None:
+async def test_directories_are_browsed_and_made(api: Api, root: Path) -> None:
     (root / "one" / ".git").mkdir()
-    answer = await door.knock("GET", f"/api/directories?path={root}")
+    answer = await api.send("GET", f"/api/directories?path={root}")
     assert answer.json == {
         "path": str(root),
         "parent": str(root.parent),
@@ -32,97 +32,95 @@ async def test_directories_are_browsed_and_made(door: Door, root: Path) -> None:
         "total": 2,
         "isTruncated": False,
     }
-    page = await door.knock("GET", f"/api/directories?path={root}&limit=1&offset=1")
+    page = await api.send("GET", f"/api/directories?path={root}&limit=1&offset=1")
     assert [entry["name"] for entry in page.json["entries"]] == ["two"]
     assert page.headers["x-total-count"] == "2"
-    made = await door.knock("POST", "/api/directories", {"path": f"{root}/three"})
+    made = await api.send("POST", "/api/directories", {"path": f"{root}/three"})
     assert (made.status, made.json["path"]) == (200, f"{root}/three")
     assert (root / "three").is_dir()
-    (await door.knock("POST", "/api/directories", {"path": f"{root}/three"})).problem(409, "directory_exists")
+    (await api.send("POST", "/api/directories", {"path": f"{root}/three"})).problem(409, "directory_exists")
 
 
-async def test_who_says_for_whom_a_directory_is_made_has_to_say_it_well(door: Door, root: Path) -> None:
-    answer = await door.knock("POST", "/api/directories", {"path": str(root / "x")}, Fleet_Session="no id")
+async def test_who_says_for_whom_a_directory_is_made_has_to_say_it_well(api: Api, root: Path) -> None:
+    answer = await api.send("POST", "/api/directories", {"path": str(root / "x")}, Fleet_Session="no id")
     assert answer.problem(422, "invalid")["field"] == "Fleet-Session"
     assert not (root / "x").exists()
 
 
 async def test_directory_browser_begins_at_home_or_the_first_root(
-    door: Door, monkeypatch: pytest.MonkeyPatch, root: Path
+    api: Api, monkeypatch: pytest.MonkeyPatch, root: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(root / "one"))
-    assert (await door.knock("GET", "/api/directories")).json["path"] == f"{root}/one"
-    await door.knock("POST", "/api/workspace-roots", {"path": f"{root}/two"})
-    assert (await door.knock("GET", "/api/directories")).json["path"] == f"{root}/two"
+    assert (await api.send("GET", "/api/directories")).json["path"] == f"{root}/one"
+    await api.send("POST", "/api/workspace-roots", {"path": f"{root}/two"})
+    assert (await api.send("GET", "/api/directories")).json["path"] == f"{root}/two"
 
 
-async def test_a_client_narrows_the_roots_at_once(door: Door, root: Path) -> None:
-    chosen = await door.knock("POST", "/api/workspace-roots", {"path": f"{root}/one"})
+async def test_a_client_narrows_the_roots_at_once(api: Api, root: Path) -> None:
+    chosen = await api.send("POST", "/api/workspace-roots", {"path": f"{root}/one"})
     assert chosen.json == [
         {"path": "/", "source": "configuration", "allowed": False},
         {"path": f"{root}/one", "source": "client", "allowed": True},
     ]
-    assert int(chosen.headers["fleet-position"]) == door.fleet.log.head()
+    assert int(chosen.headers["fleet-position"]) == api.fleet.log.head()
     for path in (f"{root}/two", str(root), PLAIN):
-        problem = (await door.knock("POST", "/api/sessions", {"directory": path})).problem(
-            422, "directory_outside_roots"
-        )
+        problem = (await api.send("POST", "/api/sessions", {"directory": path})).problem(422, "directory_outside_roots")
         assert problem["field"] == "directory"
-        (await door.knock("GET", f"/api/directories?path={path}")).problem(422, "directory_outside_roots")
-        (await door.knock("POST", "/api/directories", {"path": f"{path}/new"})).problem(422, "directory_outside_roots")
-    assert await door.session(f"{root}/one")
-    assert (await door.knock("GET", f"/api/directories?path={root}/one")).json["parent"] is None
+        (await api.send("GET", f"/api/directories?path={path}")).problem(422, "directory_outside_roots")
+        (await api.send("POST", "/api/directories", {"path": f"{path}/new"})).problem(422, "directory_outside_roots")
+    assert await api.session(f"{root}/one")
+    assert (await api.send("GET", f"/api/directories?path={root}/one")).json["parent"] is None
 
-    withdrawn = await door.knock("DELETE", f"/api/workspace-roots?path={root}/one")
+    withdrawn = await api.send("DELETE", f"/api/workspace-roots?path={root}/one")
     assert withdrawn.json == [{"path": "/", "source": "configuration", "allowed": True}]
-    assert await door.session(f"{root}/two")
+    assert await api.session(f"{root}/two")
 
 
-async def test_a_worktree_needs_its_repository_inside(machine: Machine, door: Door) -> None:
+async def test_a_worktree_needs_its_repository_inside(machine: Machine, api: Api) -> None:
     below = f"{REPOSITORY}/src"
     machine.files.directories.add(below)
-    await door.knock("POST", "/api/workspace-roots", {"path": below})
-    assert await door.session(below)
+    await api.send("POST", "/api/workspace-roots", {"path": below})
+    assert await api.session(below)
     body = {"directory": below, "isolationStrategy": "worktree"}
-    (await door.knock("POST", "/api/sessions", body)).problem(422, "directory_outside_roots")
+    (await api.send("POST", "/api/sessions", body)).problem(422, "directory_outside_roots")
 
 
-async def test_fleet_s_own_copies_follow_their_source(door: Door) -> None:
-    worktree = (await door.session(REPOSITORY, isolationStrategy="worktree"))["directory"]
-    await door.knock("POST", "/api/workspace-roots", {"path": REPOSITORY})
-    assert await door.session(worktree)
-    await door.knock("POST", "/api/workspace-roots", {"path": PLAIN})
-    await door.knock("DELETE", f"/api/workspace-roots?path={REPOSITORY}")
-    (await door.knock("POST", "/api/sessions", {"directory": worktree})).problem(422, "directory_outside_roots")
+async def test_fleet_s_own_copies_follow_their_source(api: Api) -> None:
+    worktree = (await api.session(REPOSITORY, isolationStrategy="worktree"))["directory"]
+    await api.send("POST", "/api/workspace-roots", {"path": REPOSITORY})
+    assert await api.session(worktree)
+    await api.send("POST", "/api/workspace-roots", {"path": PLAIN})
+    await api.send("DELETE", f"/api/workspace-roots?path={REPOSITORY}")
+    (await api.send("POST", "/api/sessions", {"directory": worktree})).problem(422, "directory_outside_roots")
 
 
-async def test_an_existing_session_continues_outside_of_the_roots(door: Door) -> None:
-    item = await door.session(PLAIN)
-    await door.knock("POST", "/api/workspace-roots", {"path": REPOSITORY})
-    assert (await door.prompt(item["id"], "Go on"))["turns"] == 1
-    assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).status == 200
-    assert (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).status == 200
+async def test_an_existing_session_continues_outside_of_the_roots(api: Api) -> None:
+    item = await api.session(PLAIN)
+    await api.send("POST", "/api/workspace-roots", {"path": REPOSITORY})
+    assert (await api.prompt(item["id"], "Go on"))["turns"] == 1
+    assert (await api.send("DELETE", f"/api/sessions/{item['id']}")).status == 200
+    assert (await api.send("POST", f"/api/sessions/{item['id']}/resume")).status == 200
 
 
 async def test_choices_outlive_a_restart(machine: Machine) -> None:
-    async with machine.fleet() as door:
-        await door.knock("POST", "/api/workspace-roots", {"path": PLAIN}, Idempotency_Key="k")
-        head = door.fleet.log.head()
-        await door.knock("POST", "/api/workspace-roots", {"path": PLAIN}, Idempotency_Key="k")
-        await door.knock("POST", "/api/workspace-roots", {"path": PLAIN})
-        assert door.fleet.log.head() == head
-    async with machine.fleet() as door:
-        roots = (await door.knock("GET", "/api/workspace-roots")).json
+    async with machine.fleet() as api:
+        await api.send("POST", "/api/workspace-roots", {"path": PLAIN}, Idempotency_Key="k")
+        head = api.fleet.log.head()
+        await api.send("POST", "/api/workspace-roots", {"path": PLAIN}, Idempotency_Key="k")
+        await api.send("POST", "/api/workspace-roots", {"path": PLAIN})
+        assert api.fleet.log.head() == head
+    async with machine.fleet() as api:
+        roots = (await api.send("GET", "/api/workspace-roots")).json
         assert [root["path"] for root in roots if root["allowed"]] == [PLAIN]
-        (await door.knock("POST", "/api/sessions", {"directory": REPOSITORY})).problem(422, "directory_outside_roots")
+        (await api.send("POST", "/api/sessions", {"directory": REPOSITORY})).problem(422, "directory_outside_roots")
 
 
-async def test_invalid_roots_and_paths_are_refused(door: Door) -> None:
-    answer = await door.knock("POST", "/api/workspace-roots", {"path": "/missing"})
+async def test_invalid_roots_and_paths_are_refused(api: Api) -> None:
+    answer = await api.send("POST", "/api/workspace-roots", {"path": "/missing"})
     assert answer.problem(422, "directory_missing")["field"] == "path"
-    (await door.knock("DELETE", f"/api/workspace-roots?path={PLAIN}")).problem(404, "root_not_found")
-    (await door.knock("DELETE", "/api/workspace-roots")).problem(422, "invalid")
-    (await door.knock("POST", "/api/workspace-roots", {"directory": PLAIN})).problem(422, "invalid")
-    (await door.knock("GET", "/api/directories?path=")).problem(422, "invalid")
-    (await door.knock("GET", f"/api/directories?path=/{'x' * 5000}")).problem(422, "invalid")
-    assert door.fleet.log.head() == 0
+    (await api.send("DELETE", f"/api/workspace-roots?path={PLAIN}")).problem(404, "root_not_found")
+    (await api.send("DELETE", "/api/workspace-roots")).problem(422, "invalid")
+    (await api.send("POST", "/api/workspace-roots", {"directory": PLAIN})).problem(422, "invalid")
+    (await api.send("GET", "/api/directories?path=")).problem(422, "invalid")
+    (await api.send("GET", f"/api/directories?path=/{'x' * 5000}")).problem(422, "invalid")
+    assert api.fleet.log.head() == 0

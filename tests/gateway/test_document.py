@@ -12,14 +12,14 @@ from openapi_spec_validator import validate
 from fleet.core.webhook.payloads import MESSAGE_TYPES, TEST
 from fleet.errors import PROBLEMS
 from fleet.events.catalog import NAMES
-from tests.gateway.door import Door, Machine
+from tests.gateway.machine import Api, Machine
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 @pytest.fixture
-async def document(door: Door) -> dict[str, Any]:
-    answer = await door.knock("GET", "/api/openapi.json")
+async def document(api: Api) -> dict[str, Any]:
+    answer = await api.send("GET", "/api/openapi.json")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     document: dict[str, Any] = answer.json
     return document
@@ -29,10 +29,10 @@ async def test_document_is_valid_openapi(document: dict[str, Any]) -> None:
     validate(document)
 
 
-async def test_document_has_every_route(door: Door, document: dict[str, Any]) -> None:
+async def test_document_has_every_route(api: Api, document: dict[str, Any]) -> None:
     served = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
-        for rule in door.app.url_map.iter_rules()
+        for rule in api.app.url_map.iter_rules()
         for method in rule.methods or ()
         if method.lower() in METHODS and rule.endpoint != "static" and not rule.endpoint.startswith("page.")
     }
@@ -142,28 +142,28 @@ async def test_document_has_the_websocket(document: dict[str, Any]) -> None:
     assert {"101", "426"} <= operation["responses"].keys()
 
 
-async def test_examples_of_texts_are_true(door: Door, document: dict[str, Any]) -> None:
+async def test_examples_of_texts_are_true(api: Api, document: dict[str, Any]) -> None:
     for path, media_type in (
         ("/api/docs", "text/html"),
         ("/api/docs.css", "text/css"),
         ("/api/metrics", "text/plain"),
     ):
         example = document["paths"][path]["get"]["responses"]["200"]["content"][media_type]["example"]
-        lines = (await door.knock("GET", path)).body.decode().splitlines()
+        lines = (await api.send("GET", path)).body.decode().splitlines()
         assert {re.sub(r"[\d.]+$", "", line) for line in example.splitlines()} <= {
             re.sub(r"[\d.]+$", "", line) for line in lines
         }
 
 
-async def test_what_webhooks_are_sent_is_described(machine: Machine, door: Door, document: dict[str, Any]) -> None:
+async def test_what_webhooks_are_sent_is_described(machine: Machine, api: Api, document: dict[str, Any]) -> None:
     assert document["webhooks"].keys() == {*MESSAGE_TYPES, TEST}
     for kind, each in document["webhooks"].items():
         body = each["post"]["requestBody"]["content"]["application/json"]
         assert body["example"]["type"] == kind
         jsonschema_rs.validate({"components": document["components"], **body["schema"]}, body["example"])
-    registered = (await door.knock("POST", "/api/webhooks", {"url": "https://hooks.example/x"})).json
-    await door.knock("POST", f"/api/webhooks/{registered['webhook']['id']}/test")
-    await door.session(initialPrompt="hello")
+    registered = (await api.send("POST", "/api/webhooks", {"url": "https://hooks.example/x"})).json
+    await api.send("POST", f"/api/webhooks/{registered['webhook']['id']}/test")
+    await api.session(initialPrompt="hello")
     got = await machine.sender.received(2)
     assert [each.json["type"] for each in got] == [TEST, "session.finished"]
     for each in got:
@@ -173,8 +173,8 @@ async def test_what_webhooks_are_sent_is_described(machine: Machine, door: Door,
         assert {parameter["name"] for parameter in told["parameters"]} <= each.headers.keys()
 
 
-async def test_the_page_has_every_route_and_nothing_from_elsewhere(door: Door, document: dict[str, Any]) -> None:
-    page = await door.knock("GET", "/api/docs")
+async def test_the_page_has_every_route_and_nothing_from_elsewhere(api: Api, document: dict[str, Any]) -> None:
+    page = await api.send("GET", "/api/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     text = page.body.decode()
     for _, path, operation in operations(document):
@@ -185,14 +185,14 @@ async def test_the_page_has_every_route_and_nothing_from_elsewhere(door: Door, d
     assert all(f"<code>{event_type}</code>" in text for event_type in NAMES)
     assert re.findall(r"(?:src|href)=\"(?!#|/api/)", text) == []
     assert not re.search(r"<script|<style|style=|\son\w+=|@import", text)
-    style = await door.knock("GET", "/api/docs.css")
+    style = await api.send("GET", "/api/docs.css")
     assert (style.status, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
     assert "url(" not in style.body.decode()
 
 
 @pytest.mark.parametrize("path", ["/api/docs", "/api/docs.css"])
-async def test_docs_page_cannot_be_framed_and_loads_its_own_style_only(door: Door, path: str) -> None:
-    headers = (await door.knock("GET", path)).headers
+async def test_docs_page_cannot_be_framed_and_loads_its_own_style_only(api: Api, path: str) -> None:
+    headers = (await api.send("GET", path)).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
     assert policy == {
         "default-src": "'none'",

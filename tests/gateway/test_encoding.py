@@ -13,7 +13,7 @@ from fleet.gateway.server import encoding
 from fleet.gateway.server.encoding import best_encoding, gzipped
 from fleet.wire import sockets as wire
 from tests.gateway.builds import unzipped
-from tests.gateway.door import PLAIN, Door
+from tests.gateway.machine import PLAIN, Api
 
 ELSEWHERE = ("192.0.2.7", 50_000)
 REAL_TIME = pytest.mark.trio(run=trio.run)  # gzip works in a thread, which virtual time does not wait for
@@ -57,16 +57,16 @@ def test_preferred_encoding_is_chosen(accepted: str, chosen: str) -> None:
     assert best_encoding(accepted, ("br", "gzip", "identity")) == chosen
 
 
-async def ask(door: Door, path: str, accepted: str = "gzip, br", client: tuple[str, int] = ELSEWHERE) -> Any:
-    send = cast("Any", door.app.test_client().open)  # as in door.py
+async def ask(api: Api, path: str, accepted: str = "gzip, br", client: tuple[str, int] = ELSEWHERE) -> Any:
+    send = cast("Any", api.app.test_client().open)  # as in machine.py
     headers = {"Accept-Encoding": accepted, "Host": "localhost"}
     return await send(path, method="GET", headers=headers, scope_base={"client": client})
 
 
 @REAL_TIME
-async def test_large_json_is_compressed_for_other_machines(door: Door) -> None:
-    plain = await ask(door, "/api/openapi.json", "identity")
-    packed = await ask(door, "/api/openapi.json")
+async def test_large_json_is_compressed_for_other_machines(api: Api) -> None:
+    plain = await ask(api, "/api/openapi.json", "identity")
+    packed = await ask(api, "/api/openapi.json")
     body = await packed.get_data(as_text=False)
     assert (packed.status_code, packed.headers["Content-Encoding"]) == (200, "gzip")
     assert int(packed.headers["Content-Length"]) == len(body) < 0.2 * int(plain.headers["Content-Length"])
@@ -76,18 +76,18 @@ async def test_large_json_is_compressed_for_other_machines(door: Door) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.0.1", "::1"])
-async def test_json_is_not_compressed_on_loopback(door: Door, address: str) -> None:
-    answer = await ask(door, "/api/openapi.json", client=(address, 50_000))
+async def test_json_is_not_compressed_on_loopback(api: Api, address: str) -> None:
+    answer = await ask(api, "/api/openapi.json", client=(address, 50_000))
     assert {"Content-Encoding", "Vary"} & set(answer.headers.keys()) == set()
 
 
-async def test_small_responses_and_other_types_are_not_compressed(door: Door) -> None:
+async def test_small_responses_and_other_types_are_not_compressed(api: Api) -> None:
     for path in ("/api/healthz", "/api/nothing", "/api/docs", "/api/metrics"):
-        answer = await ask(door, path)
+        answer = await ask(api, path)
         assert "Content-Encoding" not in answer.headers, path
 
 
-async def test_replies_over_a_websocket_are_not_compressed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replies_over_a_websocket_are_not_compressed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Browsers say at the handshake what they accept; a frame holds JSON as it is."""
     monkeypatch.setattr(encoding, "GZIP_BYTES_MIN", 0)
     headers = [(b"host", b"localhost"), (b"accept-encoding", b"gzip, deflate, br")]
@@ -100,7 +100,7 @@ async def test_replies_over_a_websocket_are_not_compressed(door: Door, monkeypat
     }
     handshake |= {"root_path": "", "server": ("localhost", 3000), "asgi": {}}
     body = msgspec.Raw(b'{"directory": "%s"}' % PLAIN.encode())
-    answer = await carry_out(door.app, handshake, wire.Command(id="a", method="POST", path="/api/sessions", body=body))
+    answer = await carry_out(api.app, handshake, wire.Command(id="a", method="POST", path="/api/sessions", body=body))
     assert msgspec.json.decode(answer.body)["session"]["id"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gateway.door import PLAIN, Door
+from tests.gateway.machine import PLAIN, Api
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,9 @@ from tests.gateway.door import PLAIN, Door
         {"User_Agent": "curl/8.5.0", "Accept": "*/*"},
     ],
 )
-async def test_local_programs_and_own_pages_are_admitted(door: Door, headers: dict[str, str]) -> None:
-    assert (await door.knock("GET", "/api/sessions", **headers)).status == 200
-    created = await door.knock("POST", "/api/sessions", {"directory": PLAIN}, **headers)
+async def test_local_programs_and_own_pages_are_admitted(api: Api, headers: dict[str, str]) -> None:
+    assert (await api.send("GET", "/api/sessions", **headers)).status == 200
+    created = await api.send("POST", "/api/sessions", {"directory": PLAIN}, **headers)
     assert created.status == 200
 
 
@@ -58,7 +58,7 @@ async def test_local_programs_and_own_pages_are_admitted(door: Door, headers: di
         {"Via": "1.1 proxy"},
     ],
 )
-async def test_foreign_pages_and_proxied_requests_are_refused(door: Door, headers: dict[str, str]) -> None:
+async def test_foreign_pages_and_proxied_requests_are_refused(api: Api, headers: dict[str, str]) -> None:
     for method, path, body in (
         ("GET", "/api/sessions", None),
         ("GET", "/api/events", None),
@@ -68,40 +68,40 @@ async def test_foreign_pages_and_proxied_requests_are_refused(door: Door, header
         ("DELETE", "/api/sessions/x", None),
         ("OPTIONS", "/api/sessions", None),
     ):
-        problem = (await door.knock(method, path, body, **headers)).problem(403, "forbidden_origin")
+        problem = (await api.send(method, path, body, **headers)).problem(403, "forbidden_origin")
         assert problem["hint"]
-    assert door.fleet.log.head() == 0
+    assert api.fleet.log.head() == 0
 
 
 @pytest.mark.parametrize(
     "media_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json", "x"],
 )
-async def test_write_in_a_media_type_that_html_forms_can_send_is_refused(door: Door, media_type: str) -> None:
+async def test_write_in_a_media_type_that_html_forms_can_send_is_refused(api: Api, media_type: str) -> None:
     raw = b'{"directory": "%s"}' % PLAIN.encode()
-    problem = (await door.knock("POST", "/api/sessions", raw, Content_Type=media_type)).problem(
+    problem = (await api.send("POST", "/api/sessions", raw, Content_Type=media_type)).problem(
         415, "unsupported_media_type"
     )
     assert "application/json" in problem["hint"]
-    assert door.fleet.log.head() == 0
+    assert api.fleet.log.head() == 0
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-async def test_write_in_json_is_accepted(door: Door, media_type: str) -> None:
+async def test_write_in_json_is_accepted(api: Api, media_type: str) -> None:
     raw = b'{"directory": "%s"}' % PLAIN.encode()
-    assert (await door.knock("POST", "/api/sessions", raw, Content_Type=media_type)).status == 200
+    assert (await api.send("POST", "/api/sessions", raw, Content_Type=media_type)).status == 200
 
 
-async def test_write_without_a_body_needs_no_media_type(door: Door) -> None:
+async def test_write_without_a_body_needs_no_media_type(api: Api) -> None:
     """As `curl -X POST …/abort` sends them."""
-    item = await door.session()
+    item = await api.session()
     path = f"/api/sessions/{item['id']}"
-    assert (await door.knock("POST", f"{path}/abort")).status == 200
-    assert (await door.knock("DELETE", path)).status == 200
-    assert (await door.knock("POST", f"{path}/resume")).status == 200
+    assert (await api.send("POST", f"{path}/abort")).status == 200
+    assert (await api.send("DELETE", path)).status == 200
+    assert (await api.send("POST", f"{path}/resume")).status == 200
 
 
-async def test_no_foreign_page_gets_cors_headers(door: Door) -> None:
+async def test_no_foreign_page_gets_cors_headers(api: Api) -> None:
     for method in ("GET", "OPTIONS"):
-        answer = await door.knock(method, "/api/sessions")
+        answer = await api.send(method, "/api/sessions")
         assert [name for name in answer.headers if name.startswith("access-control-")] == []

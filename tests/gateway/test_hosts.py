@@ -9,22 +9,22 @@ import trio
 
 from tests.fakes.cluster import LEASE_S, MARGIN_S, SILENT_S, FakeCluster
 from tests.fakes.opencode import FakeOpenCodeWorld
-from tests.gateway.door import REPOSITORY, Door, Machine
+from tests.gateway.machine import REPOSITORY, Api, Machine
 
 
 class Cluster(NamedTuple):
     """A running Fleet on `local` and two nodes."""
 
     machines: FakeCluster
-    door: Door
+    api: Api
 
     async def hosts(self) -> dict[str, dict[str, Any]]:
-        answer = await self.door.knock("GET", "/api/hosts")
+        answer = await self.api.send("GET", "/api/hosts")
         assert answer.headers["x-total-count"] == str(len(answer.json))
         return {each["name"]: each for each in answer.json}
 
     async def reasons(self) -> list[str]:
-        reasons: list[str] = (await self.door.knock("GET", "/api/readyz")).json["reasons"]
+        reasons: list[str] = (await self.api.send("GET", "/api/readyz")).json["reasons"]
         return reasons
 
 
@@ -35,18 +35,18 @@ async def running() -> AsyncGenerator[Cluster]:
         machine.cluster = FakeCluster(nursery, disk=machine.files)
         machine.cluster.add("node1", cpus=4, memory_mb=8192, labels={"gpu": "true"})
         machine.cluster.add("node2", cpus=2)
-        async with machine.fleet() as door:
+        async with machine.fleet() as api:
             await trio.sleep(1)
-            yield Cluster(machine.cluster, door)
+            yield Cluster(machine.cluster, api)
         nursery.cancel_scope.cancel()
 
 
-async def test_a_fleet_without_a_cluster_has_its_own_machine(door: Door) -> None:
-    await door.session()
-    (local,) = (await door.knock("GET", "/api/hosts")).json
+async def test_a_fleet_without_a_cluster_has_its_own_machine(api: Api) -> None:
+    await api.session()
+    (local,) = (await api.send("GET", "/api/hosts")).json
     assert (local["name"], local["status"], local["draining"]) == ("local", "up", False)
     assert (local["sessions"], local["processes"]) == (1, 1)
-    assert (await door.knock("GET", "/api/readyz")).json["status"] == "ok"
+    assert (await api.send("GET", "/api/readyz")).json["status"] == "ok"
 
 
 async def test_each_host_is_listed_with_what_it_is() -> None:
@@ -63,23 +63,23 @@ async def test_each_host_is_listed_with_what_it_is() -> None:
 
 async def test_a_host_is_drained_and_undrained() -> None:
     async with running() as fleet:
-        drained = (await fleet.door.knock("POST", "/api/hosts/node1/drain")).json
+        drained = (await fleet.api.send("POST", "/api/hosts/node1/drain")).json
         assert (drained["status"], drained["draining"]) == ("draining", True)
         assert (await fleet.hosts())["node2"]["status"] == "up"
-        back = (await fleet.door.knock("DELETE", "/api/hosts/node1/drain")).json
+        back = (await fleet.api.send("DELETE", "/api/hosts/node1/drain")).json
         assert (back["status"], back["draining"]) == ("up", False)
-        (await fleet.door.knock("POST", "/api/hosts/node9/drain")).problem(404, "host_not_found")
-        (await fleet.door.knock("POST", "/api/hosts/local/drain")).problem(409, "host_local")
+        (await fleet.api.send("POST", "/api/hosts/node9/drain")).problem(404, "host_not_found")
+        (await fleet.api.send("POST", "/api/hosts/local/drain")).problem(409, "host_local")
 
 
-async def test_a_session_says_where_it_works_and_what_it_asked_for(door: Door) -> None:
-    plain = await door.session()
+async def test_a_session_says_where_it_works_and_what_it_asked_for(api: Api) -> None:
+    plain = await api.session()
     assert (plain["host"], plain["need"]) == ("local", None)
     asked = {"host": "local", "cpus": 2, "memoryMb": 4096, "onHostLoss": "resume"}
-    item = await door.session(REPOSITORY, isolationStrategy="worktree", **asked)
+    item = await api.session(REPOSITORY, isolationStrategy="worktree", **asked)
     assert item["host"] == "local"
     assert item["need"] == {**asked, "labels": {}}
-    then = (await door.knock("GET", f"/api/sessions/{item['id']}?at={door.fleet.log.head()}")).json
+    then = (await api.send("GET", f"/api/sessions/{item['id']}?at={api.fleet.log.head()}")).json
     assert (then["host"], then["need"]) == (item["host"], item["need"])
 
 
@@ -87,19 +87,17 @@ async def test_a_session_says_where_it_works_and_what_it_asked_for(door: Door) -
     ("field", "value"),
     [("host", ""), ("host", {}), ("host", {"gpu": 1}), ("cpus", -1), ("memoryMb", 0.5), ("onHostLoss", "move")],
 )
-async def test_a_wrong_wish_for_a_host_names_its_field(door: Door, field: str, value: Any) -> None:
-    refused = (await door.knock("POST", "/api/sessions", {"directory": REPOSITORY, field: value})).problem(
-        422, "invalid"
-    )
+async def test_a_wrong_wish_for_a_host_names_its_field(api: Api, field: str, value: Any) -> None:
+    refused = (await api.send("POST", "/api/sessions", {"directory": REPOSITORY, field: value})).problem(422, "invalid")
     assert refused["field"].startswith(field)
 
 
 async def test_a_session_on_a_node_is_counted_there_and_its_item_names_it() -> None:
     async with running() as fleet:
-        item = await fleet.door.session(REPOSITORY, isolationStrategy="worktree", host={"gpu": "true"}, cpus=1)
+        item = await fleet.api.session(REPOSITORY, isolationStrategy="worktree", host={"gpu": "true"}, cpus=1)
         assert (item["host"], item["need"]["labels"]) == ("node1", {"gpu": "true"})
-        assert (await fleet.door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json["host"] == "node1"
-        assert [each["host"] for each in (await fleet.door.knock("GET", "/api/instances")).json] == ["node1"]
+        assert (await fleet.api.send("GET", f"/api/workspaces/{item['workspaceId']}")).json["host"] == "node1"
+        assert [each["host"] for each in (await fleet.api.send("GET", "/api/instances")).json] == ["node1"]
         hosts = await fleet.hosts()
         assert [(hosts[name]["sessions"], hosts[name]["processes"]) for name in hosts] == [(0, 0), (1, 1), (0, 0)]
         fleet.machines.machines["node1"].cut()
@@ -113,17 +111,17 @@ async def test_a_session_for_a_host_that_is_not_there_is_refused_with_the_field(
     async with running() as fleet:
         for host, code in (("node9", "host_unknown"), ({"gpu": "false"}, "host_unsuitable")):
             body = {"directory": REPOSITORY, "isolationStrategy": "worktree", "host": host}
-            refused = (await fleet.door.knock("POST", "/api/sessions", body)).problem(422, code)
+            refused = (await fleet.api.send("POST", "/api/sessions", body)).problem(422, code)
             assert refused["field"] == "host"
 
 
 async def test_a_silent_host_limits_fleet_and_a_lost_one_does_not() -> None:
     async with running() as fleet:
-        await fleet.door.knock("POST", "/api/hosts/node1/drain")
+        await fleet.api.send("POST", "/api/hosts/node1/drain")
         fleet.machines.machines["node1"].cut()
         await trio.sleep(SILENT_S + 1)
         silent = (await fleet.hosts())["node1"]
-        assert b'fleet_hosts{phase="silent"} 1.0' in (await fleet.door.knock("GET", "/api/metrics")).body
+        assert b'fleet_hosts{phase="silent"} 1.0' in (await fleet.api.send("GET", "/api/metrics")).body
         assert (silent["status"], silent["draining"]) == ("silent", True)
         assert "not been heard" in silent["evidence"]
         (reason,) = await fleet.reasons()
@@ -138,9 +136,9 @@ async def test_a_lost_engine_limits_fleet() -> None:
         fleet.machines.engine_down()
         await trio.sleep(1)
         assert "the engine of the hosts has not answered since" in (await fleet.reasons())[0]
-        engine = (await fleet.door.knock("GET", "/api/hosts/engine")).json
+        engine = (await fleet.api.send("GET", "/api/hosts/engine")).json
         assert (engine["answers"], engine["evidence"]) == (False, "the engine's process has ended")
         fleet.machines.engine_back()
         await trio.sleep(1)
-        assert (await fleet.door.knock("GET", "/api/hosts/engine")).json["answers"]
+        assert (await fleet.api.send("GET", "/api/hosts/engine")).json["answers"]
         assert await fleet.reasons() == []

@@ -6,7 +6,7 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from fleet.limits import HISTORY_LAG_S
-from tests.gateway.door import NOWHERE, REPOSITORY, Door, Machine
+from tests.gateway.machine import NOWHERE, REPOSITORY, Api, Machine
 from tests.gateway.test_webhooks import URL, registered_id
 
 
@@ -27,21 +27,21 @@ class Sample:
         return self.values.get((name, tuple(sorted(labels.items()))), 0.0)
 
 
-async def sample(door: Door) -> Sample:
-    answer = await door.knock("GET", "/api/metrics")
+async def sample(api: Api) -> Sample:
+    answer = await api.send("GET", "/api/metrics")
     assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
     return Sample(answer.body.decode())
 
 
-async def test_metrics_follow_sessions_events_and_requests(machine: Machine, door: Door) -> None:
-    before = await sample(door)
+async def test_metrics_follow_sessions_events_and_requests(machine: Machine, api: Api) -> None:
+    before = await sample(api)
     assert before.of("fleet_sessions", status="idle") == 0
-    item = await door.session(REPOSITORY, title="SECRETTITLE")
-    await door.prompt(item["id"], "hello")
-    asks = await door.session(initialPrompt="question")
-    await door.fleet.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
-    after = await sample(door)
-    head = door.fleet.log.head()
+    item = await api.session(REPOSITORY, title="SECRETTITLE")
+    await api.prompt(item["id"], "hello")
+    asks = await api.session(initialPrompt="question")
+    await api.fleet.views.sessions.wait(asks["id"], lambda s: bool(s.requests))
+    after = await sample(api)
+    head = api.fleet.log.head()
     assert after.of("fleet_log_position") == head
     assert sum(value for (name, _), value in after.values.items() if name == "fleet_events_total") == head
     assert after.of("fleet_events_total", type="session.turn-ended") == 1
@@ -50,7 +50,7 @@ async def test_metrics_follow_sessions_events_and_requests(machine: Machine, doo
     assert after.of("fleet_log_appends_total") >= after.of("fleet_log_commits_total")
     assert after.of("fleet_sessions", status="idle") == after.of("fleet_sessions", status="waiting_input") == 1
     assert after.of("fleet_requests_open") == 1
-    state = door.fleet.views.sessions.get(item["id"])
+    state = api.fleet.views.sessions.get(item["id"])
     assert state is not None
     assert after.of("fleet_tokens", kind="output") >= state.usage.tokens.output > 0
     assert after.of("fleet_cost_usd") >= state.usage.cost_usd > 0
@@ -66,17 +66,17 @@ async def test_metrics_follow_sessions_events_and_requests(machine: Machine, doo
     assert after.of("fleet_blobs_stored_bytes") > 0
     assert after.of("process_resident_memory_bytes") > 0
     await trio.sleep(10)
-    assert (await sample(door)).of("fleet_view_lag_events", view="rows") == 0
-    assert (await sample(door)).of("fleet_view_lag_events", view="history") == 0
+    assert (await sample(api)).of("fleet_view_lag_events", view="rows") == 0
+    assert (await sample(api)).of("fleet_view_lag_events", view="history") == 0
 
 
-async def test_refusals_are_counted_and_labels_hold_no_ids(door: Door) -> None:
-    item = await door.session(title="SECRETTITLE")
-    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": ""})
-    await door.knock("GET", f"/api/sessions/{NOWHERE}")
-    await door.knock("GET", "/api/nothing/here")
-    await door.knock("GET", "/api/sessions", Host="evil.example")
-    answer = await door.knock("GET", "/api/metrics")
+async def test_refusals_are_counted_and_labels_hold_no_ids(api: Api) -> None:
+    item = await api.session(title="SECRETTITLE")
+    await api.send("POST", f"/api/sessions/{item['id']}/prompt", {"text": ""})
+    await api.send("GET", f"/api/sessions/{NOWHERE}")
+    await api.send("GET", "/api/nothing/here")
+    await api.send("GET", "/api/sessions", Host="evil.example")
+    answer = await api.send("GET", "/api/metrics")
     found = Sample(answer.body.decode())
     route = {"method": "GET", "route": "/api/sessions/<session_id>", "status": "404"}
     assert found.of("fleet_http_request_seconds_count", **route) == 1
@@ -91,28 +91,28 @@ async def test_refusals_are_counted_and_labels_hold_no_ids(door: Door) -> None:
     assert len(found.values) < 1000
 
 
-async def test_when_a_series_began_is_no_series(door: Door) -> None:
-    await door.session()
-    assert [name for name, _ in (await sample(door)).values if name.endswith("_created")] == []
+async def test_when_a_series_began_is_no_series(api: Api) -> None:
+    await api.session()
+    assert [name for name, _ in (await sample(api)).values if name.endswith("_created")] == []
 
 
-async def test_metrics_count_refused_commands_apart_from_done_ones(door: Door) -> None:
-    item = await door.session()
-    await door.knock("DELETE", f"/api/sessions/{item['id']}")
-    (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x"})).problem(409, "session_stopped")
-    assert (await sample(door)).of("fleet_command_seconds_count", aggregate="session", outcome="rejected") == 1
+async def test_metrics_count_refused_commands_apart_from_done_ones(api: Api) -> None:
+    item = await api.session()
+    await api.send("DELETE", f"/api/sessions/{item['id']}")
+    (await api.send("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x"})).problem(409, "session_stopped")
+    assert (await sample(api)).of("fleet_command_seconds_count", aggregate="session", outcome="rejected") == 1
 
 
-async def test_readers_and_webhooks_are_counted(machine: Machine, door: Door) -> None:
-    webhook_id = await registered_id(door)
+async def test_readers_and_webhooks_are_counted(machine: Machine, api: Api) -> None:
+    webhook_id = await registered_id(api)
     machine.sender.script[URL] = ["absent"]
-    before = await sample(door)
-    await door.prompt((await door.session())["id"], "hello")
-    await door.fleet.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts > 0)
-    async with door.listen() as port, door.follow(port, "/api/events") as stream:
+    before = await sample(api)
+    await api.prompt((await api.session())["id"], "hello")
+    await api.fleet.views.webhooks.wait(webhook_id, lambda s: bool(s.open) and s.open[0].attempts > 0)
+    async with api.listen() as port, api.follow(port, "/api/events") as stream:
         await stream.frame()
         await trio.sleep(2 * HISTORY_LAG_S)
-        found = await sample(door)
+        found = await sample(api)
         assert found.of("fleet_feed_readers", phase="live") == before.of("fleet_feed_readers", phase="live") + 1
         assert found.of("fleet_signal_readers") == 1
         assert found.of("fleet_feed_lag_events") == 0
@@ -121,22 +121,22 @@ async def test_readers_and_webhooks_are_counted(machine: Machine, door: Door) ->
     assert found.of("fleet_events_total", type="webhook.delivery-failed") >= 1
 
 
-async def test_restarts_are_counted(door: Door) -> None:
+async def test_restarts_are_counted(api: Api) -> None:
     async def crash() -> None:
         raise RuntimeError("spoilt")
 
-    assert (await sample(door)).of("fleet_child_restarts_total", child="views") == 0
-    door.fleet.runner.save = crash  # type: ignore[method-assign]  # a store that breaks
+    assert (await sample(api)).of("fleet_child_restarts_total", child="views") == 0
+    api.fleet.runner.save = crash  # type: ignore[method-assign]  # a store that breaks
     await trio.sleep(3)
-    del door.fleet.runner.save
-    assert (await sample(door)).of("fleet_child_restarts_total", child="views") >= 1
+    del api.fleet.runner.save
+    assert (await sample(api)).of("fleet_child_restarts_total", child="views") >= 1
 
 
-async def test_a_slow_reader_is_seen(door: Door) -> None:
-    async with door.fleet.feed.subscribe(after=0, buffer=1):
-        item = await door.session()
-        await door.prompt(item["id"], "hello")
-        slow = await sample(door)
-        assert slow.of("fleet_feed_lag_events") == door.fleet.log.head()
+async def test_a_slow_reader_is_seen(api: Api) -> None:
+    async with api.fleet.feed.subscribe(after=0, buffer=1):
+        item = await api.session()
+        await api.prompt(item["id"], "hello")
+        slow = await sample(api)
+        assert slow.of("fleet_feed_lag_events") == api.fleet.log.head()
         assert slow.of("fleet_feed_saturations_total") == 1
-    assert (await sample(door)).of("fleet_feed_saturations_total") == 1
+    assert (await sample(api)).of("fleet_feed_saturations_total") == 1

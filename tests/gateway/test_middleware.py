@@ -12,8 +12,8 @@ from fleet.gateway.server import client_limits
 from fleet.gateway.server.guard import Guard
 from fleet.gateway.server.middleware import Message, Middleware
 from fleet.limits import BODY_READ_S, CLIENT_ADDRESSES_REMEMBERED_MAX, KEEP_ALIVE_S
-from tests.gateway.door import PLAIN, Answer, Door, Machine
 from tests.gateway.keys import Keys, bearer, keys, locked
+from tests.gateway.machine import PLAIN, Answer, Api, Machine
 from tests.gateway.test_problems import answer_of, raw
 
 __all__ = ["keys", "locked"]  # fixtures
@@ -49,29 +49,29 @@ def protected(answer: Answer) -> bool:
     ],
 )
 async def test_every_answer_is_protected(
-    door: Door, method: str, path: str, headers: dict[str, str], status: int
+    api: Api, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    answer = await door.knock(method, path, **headers)
+    answer = await api.send(method, path, **headers)
     assert answer.status == status
     assert protected(answer), answer.headers
 
 
-async def test_response_to_a_bug_has_the_security_headers(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_response_to_a_bug_has_the_security_headers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(door.fleet.sessions, "session", broken)
+    monkeypatch.setattr(api.fleet.sessions, "session", broken)
     with capture_logs() as logs:
-        answer = await door.knock("GET", "/api/sessions/x", Authorization="Basic a-secret", Cookie="a=a-secret")
+        answer = await api.send("GET", "/api/sessions/x", Authorization="Basic a-secret", Cookie="a=a-secret")
     assert (answer.status, protected(answer)) == (500, True)
     assert "a-secret" not in str(logs)
 
 
-async def test_streams_and_refused_websockets_have_the_security_headers(door: Door) -> None:
-    async with door.listen() as port, door.follow(port, "/api/events") as stream:
+async def test_streams_and_refused_websockets_have_the_security_headers(api: Api) -> None:
+    async with api.listen() as port, api.follow(port, "/api/events") as stream:
         assert stream.headers.items() >= ALWAYS.items()
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
-    refused = await raw(door, b"GET /api/ws HTTP/1.1\r\nHost: evil.example\r\n" + upgrade + b"\r\n")
+    refused = await raw(api, b"GET /api/ws HTTP/1.1\r\nHost: evil.example\r\n" + upgrade + b"\r\n")
     assert refused.status == 403
     assert refused.headers["x-content-type-options"] == "nosniff"
 
@@ -103,7 +103,7 @@ async def test_pages_may_load_nothing_from_other_servers(machine: Machine) -> No
     assert b"unsafe" not in headers[b"content-security-policy"]
 
 
-async def test_open_requests_of_a_client_are_limited(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_open_requests_of_a_client_are_limited(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_limits, "REQUESTS_PER_CLIENT_MAX", 2)
     free = trio.Event()
 
@@ -111,21 +111,21 @@ async def test_open_requests_of_a_client_are_limited(door: Door, monkeypatch: py
         await free.wait()
         raise ZeroDivisionError
 
-    monkeypatch.setattr(door.fleet.sessions, "create", slow)
+    monkeypatch.setattr(api.fleet.sessions, "create", slow)
     with capture_logs():
         async with trio.open_nursery() as nursery:
             for _ in range(2):
-                nursery.start_soon(door.knock, "POST", "/api/sessions", {"directory": PLAIN})
+                nursery.start_soon(api.send, "POST", "/api/sessions", {"directory": PLAIN})
             await trio.testing.wait_all_tasks_blocked()
-            answer = await door.knock("GET", "/api/sessions")
+            answer = await api.send("GET", "/api/sessions")
             answer.problem(429, "too_many_requests")
             assert answer.headers["retry-after"] == "1"
             free.set()
-    assert (await door.knock("GET", "/api/sessions")).status == 200
+    assert (await api.send("GET", "/api/sessions")).status == 200
 
 
 async def test_a_request_that_is_ended_with_its_token_is_refused(
-    locked: Door, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    locked: Api, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def slow(*_: Any) -> Any:
         keys.revoke("stolen")
@@ -143,19 +143,19 @@ async def test_a_request_that_is_ended_with_its_token_is_refused(
 
 
 async def test_open_streams_of_a_client_are_limited_apart_from_its_requests(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_limits, "REQUESTS_PER_CLIENT_MAX", 1)
     monkeypatch.setattr(client_limits, "STREAMS_PER_CLIENT_MAX", 2)
     ask = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    async with door.listen() as port:
-        async with door.follow(port, "/api/events") as first, door.follow(port, "/api/events") as second:
+    async with api.listen() as port:
+        async with api.follow(port, "/api/events") as first, api.follow(port, "/api/events") as second:
             await first.frame()
             await second.frame()
             (await answer_of(port, ask)).problem(429, "too_many_streams")
             assert (await answer_of(port, ask.replace(b"/events", b"/sessions"))).status == 200
         await trio.testing.wait_all_tasks_blocked()
-        async with door.follow(port, "/api/events") as third:
+        async with api.follow(port, "/api/events") as third:
             assert (await third.frame()).event == "snapshot"
 
 
@@ -166,15 +166,15 @@ async def test_peers_are_forgotten() -> None:
     assert len(known._peers) == CLIENT_ADDRESSES_REMEMBERED_MAX
 
 
-async def test_requests_that_are_refused_do_not_fill_the_log(door: Door) -> None:
+async def test_requests_that_are_refused_do_not_fill_the_log(api: Api) -> None:
     with capture_logs() as logs:
         for headers in ({"Host": "evil.example"}, {"Sec_Fetch_Site": "cross-site"}, {}, {"X_Forwarded_For": "1.1.1.1"}):
             for path in ("/api/sessions/x", "/api/nothing", "/api/sessions?limit=x"):
-                assert (await door.knock("GET", path, **headers)).status in (403, 404, 422)
+                assert (await api.send("GET", path, **headers)).status in (403, 404, 422)
         for headers in ({"Host": "evil.example"}, {"Sec_Fetch_Site": "cross-site"}, {"X_Forwarded_For": "1.1.1.1"}):
-            (await door.knock("POST", "/api/sessions", {}, **headers)).problem(403, "forbidden_origin")
+            (await api.send("POST", "/api/sessions", {}, **headers)).problem(403, "forbidden_origin")
     assert [log for log in logs if log["log_level"] != "debug"] == []
-    assert door.fleet.log.head() == 0
+    assert api.fleet.log.head() == 0
 
 
 # ----------------------------------------------------------------------------------------------------- slow and silent
@@ -187,8 +187,8 @@ async def _until_closed(stream: trio.SocketStream) -> None:
 
 
 @pytest.mark.parametrize("begin", [b"", b"G", b"GET /api/sessions HTTP/1.1\r\nHost: loc", HTTP_2])
-async def test_connection_without_a_request_is_closed(door: Door, begin: bytes) -> None:
-    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+async def test_connection_without_a_request_is_closed(api: Api, begin: bytes) -> None:
+    async with api.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
         began = trio.current_time()
         if begin:
             await stream.send_all(begin)
@@ -207,9 +207,9 @@ async def test_connection_without_a_request_is_closed(door: Door, begin: bytes) 
     ],
 )
 async def test_idle_connection_is_closed_after_a_response(
-    door: Door, host: str, version: str, field: str, then: bytes, within_s: float
+    api: Api, host: str, version: str, field: str, then: bytes, within_s: float
 ) -> None:
-    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+    async with api.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
         await stream.send_all(f"GET /api/caller HTTP/{version}\r\nHost: {host}\r\n{field}\r\n\r\n".encode())
         assert (await stream.receive_some(65536)).startswith(b"HTTP/1.1 ")
         began = trio.current_time()
@@ -219,9 +219,9 @@ async def test_idle_connection_is_closed_after_a_response(
         assert trio.current_time() - began <= within_s + 1
 
 
-async def test_slow_headers_do_not_hold_a_connection(door: Door) -> None:
+async def test_slow_headers_do_not_hold_a_connection(api: Api) -> None:
     head = b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\nX-Padding: " + b"x" * 100
-    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+    async with api.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
         began = trio.current_time()
         with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - which byte it is, is not known
             for byte in head:
@@ -230,11 +230,11 @@ async def test_slow_headers_do_not_hold_a_connection(door: Door) -> None:
         assert trio.current_time() - began <= KEEP_ALIVE_S + 2
 
 
-async def test_slow_body_does_not_hold_a_connection(door: Door) -> None:
+async def test_slow_body_does_not_hold_a_connection(api: Api) -> None:
     head = (
         b"POST /api/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n"
     )
-    async with door.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
+    async with api.listen() as port, await trio.open_tcp_stream("127.0.0.1", port) as stream:
         began = trio.current_time()
         await stream.send_all(head + b"Content-Length: 9999\r\n\r\n")
         async with trio.open_nursery() as nursery:
@@ -250,8 +250,8 @@ async def test_slow_body_does_not_hold_a_connection(door: Door) -> None:
         assert trio.current_time() - began <= BODY_READ_S + 1
 
 
-async def test_slow_clients_do_not_keep_others_out(door: Door) -> None:
-    async with door.listen() as port:
+async def test_slow_clients_do_not_keep_others_out(api: Api) -> None:
+    async with api.listen() as port:
         slow = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(200)]
         for stream in slow:
             await stream.send_all(b"GET /api/sessions HTTP/1.1\r\nX-Slow: ")
@@ -262,9 +262,9 @@ async def test_slow_clients_do_not_keep_others_out(door: Door) -> None:
             await stream.aclose()
 
 
-async def test_upgrade_to_http_2_is_ignored(door: Door) -> None:
+async def test_upgrade_to_http_2_is_ignored(api: Api) -> None:
     """The server would hold such a connection without end, and limits there are others."""
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n"
-    answer = await raw(door, b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")
+    answer = await raw(api, b"GET /api/sessions HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")
     assert (answer.status, answer.json) == (200, [])
-    assert (await raw(door, HTTP_2)).status in (403, 404)
+    assert (await raw(api, HTTP_2)).status in (403, 404)

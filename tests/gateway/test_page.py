@@ -11,7 +11,7 @@ from fleet.gateway.server import page_files as build_module
 from fleet.gateway.server.middleware import PAGE_POLICY
 from fleet.gateway.server.page_files import Build, read_build
 from tests.gateway.builds import APP, BROTLI, FILES, MEMBERS, SHELL, WORKER, unzipped, write_build
-from tests.gateway.door import NOWHERE, Door
+from tests.gateway.machine import NOWHERE, Api
 from tests.gateway.test_problems import raw
 
 ADDRESSES = ["/", "/inbox", f"/s/{NOWHERE}", f"/s/{NOWHERE}/a/ses_x", "/new", "/history", "/log"]
@@ -20,14 +20,14 @@ FOR_GOOD = "public, max-age=31536000, immutable"
 
 
 @pytest.fixture
-def built(door: Door, tmp_path: Path) -> Door:
-    """A door whose page is built."""
-    return Door(door.fleet, build=read_build(write_build(tmp_path / "dashboard")))
+def built(api: Api, tmp_path: Path) -> Api:
+    """An API whose page is built."""
+    return Api(api.fleet, build=read_build(write_build(tmp_path / "dashboard")))
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-async def test_each_address_of_the_page_gets_the_shell(built: Door, address: str) -> None:
-    answer = await built.knock("GET", address)
+async def test_each_address_of_the_page_gets_the_shell(built: Api, address: str) -> None:
+    answer = await built.send("GET", address)
     assert (answer.status, answer.body) == (200, SHELL)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache"
@@ -51,8 +51,8 @@ def test_these_are_all_addresses_of_the_page() -> None:
         ("assets/mono-7a8b.woff2", "font/woff2", FOR_GOOD),
     ],
 )
-async def test_each_file_has_its_type_and_time_to_live(built: Door, name: str, content_type: str, cache: str) -> None:
-    answer = await built.knock("GET", f"/{name}")
+async def test_each_file_has_its_type_and_time_to_live(built: Api, name: str, content_type: str, cache: str) -> None:
+    answer = await built.send("GET", f"/{name}")
     assert (answer.status, answer.body) == (200, FILES[name])
     assert answer.headers["content-type"] == content_type
     assert answer.headers["cache-control"] == cache
@@ -60,24 +60,24 @@ async def test_each_file_has_its_type_and_time_to_live(built: Door, name: str, c
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_a_worker_gets_the_policy_of_the_page(built: Door) -> None:
+async def test_a_worker_gets_the_policy_of_the_page(built: Api) -> None:
     """A worker's policy is that of its own script: without one it could load no part of itself."""
-    answer = await built.knock("GET", "/assets/worker-5e6f.js")
+    answer = await built.send("GET", "/assets/worker-5e6f.js")
     assert answer.headers["content-security-policy"] == PAGE_POLICY
 
 
 @pytest.mark.parametrize("name", sorted(MEMBERS))
-async def test_what_the_browser_has_is_not_sent_again(built: Door, name: str) -> None:
+async def test_what_the_browser_has_is_not_sent_again(built: Api, name: str) -> None:
     address = "/" if name == "index.html" else f"/{name}"
-    first = await built.knock("GET", address)
+    first = await built.send("GET", address)
     tag = first.headers["etag"]
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
-        again = await built.knock("GET", address, If_None_Match=known)
+        again = await built.send("GET", address, If_None_Match=known)
         assert (again.status, again.body) == (304, b"")
         for header in ("etag", "cache-control", "content-security-policy", "vary"):
             assert again.headers.get(header) == first.headers.get(header)
         assert "content-encoding" not in again.headers
-    assert (await built.knock("GET", address, If_None_Match='"other"')).status == 200
+    assert (await built.send("GET", address, If_None_Match='"other"')).status == 200
 
 
 @pytest.mark.parametrize(
@@ -95,42 +95,42 @@ async def test_what_the_browser_has_is_not_sent_again(built: Door, name: str) ->
     ],
 )
 async def test_an_asset_comes_in_the_encoding_that_the_browser_prefers(
-    built: Door, accepted: str, encoding: str | None
+    built: Api, accepted: str, encoding: str | None
 ) -> None:
-    answer = await built.knock("GET", "/assets/app-1a2b.js", Accept_Encoding=accepted)
+    answer = await built.send("GET", "/assets/app-1a2b.js", Accept_Encoding=accepted)
     assert answer.headers.get("content-encoding") == encoding
     assert answer.headers["vary"] == "Accept-Encoding"
     assert (unzipped(answer.body) if encoding == "gzip" else answer.body) == (BROTLI if encoding == "br" else APP)
 
 
-async def test_an_encoding_that_was_not_made_is_not_given(built: Door) -> None:
-    worker = await built.knock("GET", "/assets/worker-5e6f.js", Accept_Encoding="br, gzip;q=0.1")
+async def test_an_encoding_that_was_not_made_is_not_given(built: Api) -> None:
+    worker = await built.send("GET", "/assets/worker-5e6f.js", Accept_Encoding="br, gzip;q=0.1")
     assert (worker.headers["content-encoding"], unzipped(worker.body)) == ("gzip", WORKER)
-    style = await built.knock("GET", "/assets/app-3c4d.css", Accept_Encoding="br, gzip")
+    style = await built.send("GET", "/assets/app-3c4d.css", Accept_Encoding="br, gzip")
     assert {"content-encoding", "vary"} & style.headers.keys() == set()
 
 
-async def test_each_encoding_has_a_tag_of_its_own(built: Door) -> None:
+async def test_each_encoding_has_a_tag_of_its_own(built: Api) -> None:
     tags = {
-        accepted: (await built.knock("GET", "/assets/app-1a2b.js", Accept_Encoding=accepted)).headers["etag"]
+        accepted: (await built.send("GET", "/assets/app-1a2b.js", Accept_Encoding=accepted)).headers["etag"]
         for accepted in ("identity", "gzip", "br")
     }
     assert len(set(tags.values())) == 3
-    other = await built.knock("GET", "/assets/app-1a2b.js", Accept_Encoding="gzip", If_None_Match=tags["br"])
+    other = await built.send("GET", "/assets/app-1a2b.js", Accept_Encoding="gzip", If_None_Match=tags["br"])
     assert other.status == 200
 
 
 @pytest.mark.parametrize("address", ["/", "/assets/app-1a2b.js", "/theme.js"])
-async def test_a_head_request_gets_the_size_and_no_body(built: Door, address: str) -> None:
-    whole = await built.knock("GET", address)
+async def test_a_head_request_gets_the_size_and_no_body(built: Api, address: str) -> None:
+    whole = await built.send("GET", address)
     head = await raw(built, f"HEAD {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert (head.status, head.body) == (200, b"")
     assert int(head.headers["content-length"]) == len(whole.body)
     assert head.headers["etag"] == whole.headers["etag"]
 
 
-async def test_a_304_ends_with_its_head(built: Door) -> None:
-    tag = (await built.knock("GET", "/")).headers["etag"]
+async def test_a_304_ends_with_its_head(built: Api) -> None:
+    tag = (await built.send("GET", "/")).headers["etag"]
     ask = f"GET / HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {tag}\r\n\r\n"
     async with built.listen() as port:
         answers = await _both(port, ask + ask.replace(f"If-None-Match: {tag}\r\n", "Connection: close\r\n"))
@@ -171,7 +171,7 @@ async def _both(port: int, asked: str) -> list[bytes]:
         "/nothing",
     ],
 )
-async def test_no_other_address_gives_a_file(built: Door, address: str) -> None:
+async def test_no_other_address_gives_a_file(built: Api, address: str) -> None:
     answer = await raw(built, f"GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     answer.problem(404, "not_found")
     assert answer.headers["cache-control"] == "no-store"
@@ -179,16 +179,16 @@ async def test_no_other_address_gives_a_file(built: Door, address: str) -> None:
 
 @pytest.mark.parametrize("address", ["/", "/assets/app-1a2b.js", "/theme.js"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_nothing_can_be_sent_to_the_page(built: Door, method: str, address: str) -> None:
-    (await built.knock(method, address)).problem(405, "method_not_allowed")
+async def test_nothing_can_be_sent_to_the_page(built: Api, method: str, address: str) -> None:
+    (await built.send(method, address)).problem(405, "method_not_allowed")
 
 
 # ------------------------------------------------------------------------------------------------------ without a build
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-async def test_without_a_build_the_page_says_how_to_make_one(door: Door, address: str) -> None:
-    answer = await door.knock("GET", address)
+async def test_without_a_build_the_page_says_how_to_make_one(api: Api, address: str) -> None:
+    answer = await api.send("GET", address)
     assert (answer.status, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
     text = answer.body.decode()
     assert "make web" in text
@@ -197,9 +197,9 @@ async def test_without_a_build_the_page_says_how_to_make_one(door: Door, address
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_without_a_build_the_api_works(door: Door) -> None:
-    assert (await door.knock("GET", "/api/sessions")).status == 200
-    (await door.knock("GET", "/theme.js")).problem(404, "not_found")
+async def test_without_a_build_the_api_works(api: Api) -> None:
+    assert (await api.send("GET", "/api/sessions")).status == 200
+    (await api.send("GET", "/theme.js")).problem(404, "not_found")
 
 
 # ----------------------------------------------------------------------------------------------------------- the index

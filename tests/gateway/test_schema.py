@@ -16,7 +16,7 @@ import trio
 from fleet.actors.context import Policy
 from fleet.gateway.server.page_files import read_build
 from tests.gateway.builds import write_build
-from tests.gateway.door import PLAIN, Door, Machine
+from tests.gateway.machine import PLAIN, Api, Machine
 
 pytestmark = pytest.mark.long
 
@@ -52,7 +52,7 @@ parameters = {{ "path.session_id" = "{doomed}" }}
 """Ids that exist, and another one for what ends it: the rest of the run needs its session."""
 
 
-async def _knock(url: str, directory: Path, settings: str) -> None:
+async def _send_requests(url: str, directory: Path, settings: str) -> None:
     """Run schemathesis; fail with what it found."""
     (directory / "schemathesis.toml").write_text(settings)
     options = ["--seed", SEED, "--max-examples", EXAMPLES, "--checks", CHECKS, "--continue-on-failure"]
@@ -76,8 +76,8 @@ async def test_responses_are_as_the_document_says(machine: Machine, tmp_path: Pa
     machine.policy = Policy(workspace_roots=(str(tmp_path.resolve()),))
     machine.files.add_repository("/home/dev/my-project")  # the one of the examples
     build = read_build(write_build(tmp_path / "dashboard"))
-    async with machine.fleet() as unbuilt, (door := Door(unbuilt.fleet, build=build)).listen() as port:
-        item, doomed = await door.session(PLAIN), await door.session(PLAIN)
+    async with machine.fleet() as unbuilt, (api := Api(unbuilt.fleet, build=build)).listen() as port:
+        item, doomed = await api.session(PLAIN), await api.session(PLAIN)
         ids = {"session": item["id"], "instance": item["instanceId"], "workspace": item["workspaceId"]}
         settings = SETTINGS + (THINGS.format(**ids, doomed=doomed["id"]) if known else "")
-        await _knock(f"http://127.0.0.1:{port}", tmp_path, settings)
+        await _send_requests(f"http://127.0.0.1:{port}", tmp_path, settings)

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
+from tests.gateway.machine import NOWHERE, PLAIN, REPOSITORY, Api, Machine
 
 
-async def test_create_answers_as_the_product_page_says(door: Door) -> None:
-    answer = await door.knock(
+async def test_create_answers_as_the_product_page_says(api: Api) -> None:
+    answer = await api.send(
         "POST",
         "/api/sessions",
         {"directory": REPOSITORY, "title": "Implement auth module", "isolationStrategy": "worktree"},
@@ -23,11 +23,11 @@ async def test_create_answers_as_the_product_page_says(door: Door) -> None:
     assert created["session"]["opencodeId"].startswith("ses_")
     assert created["session"]["directory"] != REPOSITORY
     assert created["session"]["branch"].startswith("fleet/implement-auth-module-")
-    assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
+    assert int(answer.headers["fleet-position"]) == api.fleet.log.head()
 
 
-async def test_create_takes_every_field_of_the_contract(door: Door) -> None:
-    item = await door.session(
+async def test_create_takes_every_field_of_the_contract(api: Api) -> None:
+    item = await api.session(
         REPOSITORY,
         title="T",
         isolationStrategy="clone",
@@ -39,7 +39,7 @@ async def test_create_takes_every_field_of_the_contract(door: Door) -> None:
         tags=["one", "two"],
     )
     assert (item["isolationStrategy"], item["branch"], item["tags"]) == ("clone", "topic", ["one", "two"])
-    assert (await door.settled(item["id"]))["turns"] == 1
+    assert (await api.settled(item["id"]))["turns"] == 1
 
 
 @pytest.mark.parametrize(
@@ -51,17 +51,17 @@ async def test_create_takes_every_field_of_the_contract(door: Door) -> None:
         ({"title": "  kept  "}, "  kept  "),
     ],
 )
-async def test_a_session_always_has_a_title(door: Door, fields: dict[str, Any], title: str) -> None:
-    assert (await door.session(**fields))["title"] == title
+async def test_a_session_always_has_a_title(api: Api, fields: dict[str, Any], title: str) -> None:
+    assert (await api.session(**fields))["title"] == title
 
 
 @pytest.mark.parametrize("title", ["", "   ", "x" * 201])
-async def test_titles_have_rules(door: Door, title: str) -> None:
-    problem = (await door.knock("POST", "/api/sessions", {"directory": PLAIN, "title": title})).problem(422, "invalid")
+async def test_titles_have_rules(api: Api, title: str) -> None:
+    problem = (await api.send("POST", "/api/sessions", {"directory": PLAIN, "title": title})).problem(422, "invalid")
     assert problem["field"] == "title"
-    assert door.fleet.log.head() == 0
-    item = await door.session()
-    refused = await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": title})
+    assert api.fleet.log.head() == 0
+    item = await api.session()
+    refused = await api.send("PATCH", f"/api/sessions/{item['id']}", {"title": title})
     assert refused.problem(422, "invalid")["field"] == "title"
 
 
@@ -88,69 +88,69 @@ async def test_titles_have_rules(door: Door, title: str) -> None:
     ],
 )
 async def test_what_create_refuses_has_changed_nothing(
-    machine: Machine, door: Door, fields: dict[str, Any], code: str, field: str
+    machine: Machine, api: Api, fields: dict[str, Any], code: str, field: str
 ) -> None:
     machine.files.files.add("/home/user/file")
     machine.files.directories.add("/home/user/locked")
     machine.files.unreadable.add("/home/user/locked")
     machine.files.add_repository("/home/user/empty").branches.clear()
     machine.files.repositories["/home/user/empty"].names.clear()
-    problem = (await door.knock("POST", "/api/sessions", fields)).problem(422, code)
+    problem = (await api.send("POST", "/api/sessions", fields)).problem(422, code)
     assert problem.get("field") == field
-    assert door.fleet.log.head() == 0
+    assert api.fleet.log.head() == 0
     assert machine.world.living() == ()
 
 
-async def test_a_session_is_found_by_either_id(door: Door) -> None:
-    item = await door.session()
+async def test_a_session_is_found_by_either_id(api: Api) -> None:
+    item = await api.session()
     for any_id in (item["id"], item["opencodeId"]):
         for path in ("", "/queue", "/messages"):
-            assert (await door.knock("GET", f"/api/sessions/{any_id}{path}")).status == 200
+            assert (await api.send("GET", f"/api/sessions/{any_id}{path}")).status == 200
 
 
-async def test_a_session_as_it_was(door: Door) -> None:
-    item = await door.session(title="Before")
-    before = door.fleet.log.head()
-    await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "After"})
+async def test_a_session_as_it_was(api: Api) -> None:
+    item = await api.session(title="Before")
+    before = api.fleet.log.head()
+    await api.send("PATCH", f"/api/sessions/{item['id']}", {"title": "After"})
     path = f"/api/sessions/{item['id']}"
-    assert (await door.knock("GET", path)).json["title"] == "After"
-    assert (await door.knock("GET", f"{path}?at={before}")).json["title"] == "Before"
-    (await door.knock("GET", f"{path}?at=0")).problem(404, "session_not_found")
-    assert (await door.knock("GET", f"{path}?at=-1")).problem(422, "invalid")["field"] == "at"
+    assert (await api.send("GET", path)).json["title"] == "After"
+    assert (await api.send("GET", f"{path}?at={before}")).json["title"] == "Before"
+    (await api.send("GET", f"{path}?at=0")).problem(404, "session_not_found")
+    assert (await api.send("GET", f"{path}?at=-1")).problem(422, "invalid")["field"] == "at"
 
 
-async def test_a_session_as_it_was_has_the_relatives_of_then(door: Door) -> None:
-    parent = await door.session(title="Parent")
-    alone = door.fleet.log.head()
-    child = await door.session(title="Child", onComplete={"notifySessionId": parent["id"]})
-    both = door.fleet.log.head()
+async def test_a_session_as_it_was_has_the_relatives_of_then(api: Api) -> None:
+    parent = await api.session(title="Parent")
+    alone = api.fleet.log.head()
+    child = await api.session(title="Child", onComplete={"notifySessionId": parent["id"]})
+    both = api.fleet.log.head()
     for item in (parent, child):
-        await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Later"})
-        await door.knock("DELETE", f"/api/sessions/{item['id']}")
+        await api.send("PATCH", f"/api/sessions/{item['id']}", {"title": "Later"})
+        await api.send("DELETE", f"/api/sessions/{item['id']}")
     path = f"/api/sessions/{parent['id']}"
-    assert (await door.knock("GET", f"{path}?at={alone}")).json["children"] == []
-    (then,) = (await door.knock("GET", f"{path}?at={both}")).json["children"]
+    assert (await api.send("GET", f"{path}?at={alone}")).json["children"] == []
+    (then,) = (await api.send("GET", f"{path}?at={both}")).json["children"]
     assert (then["id"], then["title"], then["status"]) == (child["id"], "Child", "idle")
-    (then,) = (await door.knock("GET", f"/api/sessions/{child['id']}?at={both}")).json["ancestors"]
+    (then,) = (await api.send("GET", f"/api/sessions/{child['id']}?at={both}")).json["ancestors"]
     assert (then["title"], then["status"]) == ("Parent", "idle")
-    assert (await door.knock("GET", path)).json["children"][0]["title"] == "Later"
+    assert (await api.send("GET", path)).json["children"][0]["title"] == "Later"
 
 
 @pytest.mark.parametrize("path", ["", "/messages", "/diffs"])
-async def test_a_position_ahead_of_the_log_is_refused(door: Door, path: str) -> None:
-    item = await door.session()
-    head = door.fleet.log.head()
-    refused = await door.knock("GET", f"/api/sessions/{item['id']}{path}?at={head + 1}")
+async def test_a_position_ahead_of_the_log_is_refused(api: Api, path: str) -> None:
+    item = await api.session()
+    head = api.fleet.log.head()
+    refused = await api.send("GET", f"/api/sessions/{item['id']}{path}?at={head + 1}")
     assert refused.problem(422, "invalid")["field"] == "at"
-    assert (await door.knock("GET", f"/api/sessions/{item['id']}{path}?at={head}")).status == 200
+    assert (await api.send("GET", f"/api/sessions/{item['id']}{path}?at={head}")).status == 200
 
 
-async def test_lists_have_pages_filters_and_a_total(door: Door) -> None:
-    made = [await door.session(title=f"Session {n}", tags=["even"] if n % 2 == 0 else []) for n in range(5)]
+async def test_lists_have_pages_filters_and_a_total(api: Api) -> None:
+    made = [await api.session(title=f"Session {n}", tags=["even"] if n % 2 == 0 else []) for n in range(5)]
     newest_first = [item["id"] for item in reversed(made)]
 
     async def ids(query: str) -> tuple[list[str], str]:
-        answer = await door.knock("GET", f"/api/sessions{query}")
+        answer = await api.send("GET", f"/api/sessions{query}")
         return [item["id"] for item in answer.json], answer.headers["x-total-count"]
 
     assert await ids("") == (newest_first, "5")
@@ -178,143 +178,143 @@ async def test_lists_have_pages_filters_and_a_total(door: Door) -> None:
         ("limit=1&limit=2", "limit"),
     ],
 )
-async def test_a_wrong_filter_is_no_filter(door: Door, query: str, field: str) -> None:
-    assert (await door.knock("GET", f"/api/sessions?{query}")).problem(422, "invalid")["field"] == field
+async def test_a_wrong_filter_is_no_filter(api: Api, query: str, field: str) -> None:
+    assert (await api.send("GET", f"/api/sessions?{query}")).problem(422, "invalid")["field"] == field
 
 
-async def test_title_and_tags_of_a_session_are_changed(door: Door) -> None:
-    item = await door.session(tags=["old"])
+async def test_title_and_tags_of_a_session_are_changed(api: Api) -> None:
+    item = await api.session(tags=["old"])
     path = f"/api/sessions/{item['id']}"
-    answer = await door.knock("PATCH", path, {"title": "New", "tags": ["a", "b"]})
+    answer = await api.send("PATCH", path, {"title": "New", "tags": ["a", "b"]})
     assert (answer.status, answer.json["title"], answer.json["tags"]) == (200, "New", ["a", "b"])
-    assert (await door.knock("PATCH", path, {})).json["title"] == "New"
-    refused = await door.knock("PATCH", path, {"tags": ["x"] * 51})
+    assert (await api.send("PATCH", path, {})).json["title"] == "New"
+    refused = await api.send("PATCH", path, {"tags": ["x"] * 51})
     assert refused.problem(422, "invalid")["field"] == "tags"
-    assert (await door.knock("GET", path)).json["tags"] == ["a", "b"]
+    assert (await api.send("GET", path)).json["tags"] == ["a", "b"]
 
 
-async def test_prompt_runs_a_turn_whose_messages_can_be_read(door: Door) -> None:
-    item = await door.session()
-    answer = await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "Hello there"})
+async def test_prompt_runs_a_turn_whose_messages_can_be_read(api: Api) -> None:
+    item = await api.session()
+    answer = await api.send("POST", f"/api/sessions/{item['id']}/prompt", {"text": "Hello there"})
     assert (answer.status, answer.body) == (204, b"")
     assert int(answer.headers["fleet-position"]) > 0
-    done = await door.settled(item["id"])
+    done = await api.settled(item["id"])
     assert (done["status"], done["outcome"], done["turns"]) == ("idle", "finished", 1)
-    read = (await door.knock("GET", f"/api/sessions/{item['id']}/messages")).json
+    read = (await api.send("GET", f"/api/sessions/{item['id']}/messages")).json
     assert [message["info"]["role"] for message in read["messages"]] == ["user", "assistant"]
     assert "Hello there" in read["messages"][0]["parts"][0]["text"]
     assert read["pagination"] == {"before": None, "after": None, "total": 2}
 
 
-async def test_messages_have_pages(door: Door) -> None:
-    item = await door.session()
+async def test_messages_have_pages(api: Api) -> None:
+    item = await api.session()
     for text in ("one", "two", "three"):
-        await door.prompt(item["id"], text)
+        await api.prompt(item["id"], text)
     path = f"/api/sessions/{item['id']}/messages"
-    all_ids = [message["info"]["id"] for message in (await door.knock("GET", path)).json["messages"]]
+    all_ids = [message["info"]["id"] for message in (await api.send("GET", path)).json["messages"]]
     assert len(all_ids) == 6
-    newest = (await door.knock("GET", f"{path}?limit=2")).json
+    newest = (await api.send("GET", f"{path}?limit=2")).json
     assert [message["info"]["id"] for message in newest["messages"]] == all_ids[4:]
-    older = (await door.knock("GET", f"{path}?limit=2&before={newest['pagination']['before']}")).json
+    older = (await api.send("GET", f"{path}?limit=2&before={newest['pagination']['before']}")).json
     assert [message["info"]["id"] for message in older["messages"]] == all_ids[2:4]
-    after = (await door.knock("GET", f"{path}?after={all_ids[0]}")).json
+    after = (await api.send("GET", f"{path}?after={all_ids[0]}")).json
     assert [message["info"]["id"] for message in after["messages"]] == all_ids[1:]
     for query, field in (("before=msg_none", "before"), ("after=x", "after"), ("before=a&after=b", "before")):
-        assert (await door.knock("GET", f"{path}?{query}")).problem(422, "invalid")["field"] == field
+        assert (await api.send("GET", f"{path}?{query}")).problem(422, "invalid")["field"] == field
 
 
-async def test_waiting_prompts_are_shown_and_can_be_withdrawn(door: Door) -> None:
-    item = await door.session(initialPrompt="hang")
+async def test_waiting_prompts_are_shown_and_can_be_withdrawn(api: Api) -> None:
+    item = await api.session(initialPrompt="hang")
     path = f"/api/sessions/{item['id']}"
     for text in ("second", "third"):
-        assert (await door.knock("POST", f"{path}/prompt", {"text": text})).status == 204
-    queue = await door.knock("GET", f"{path}/queue")
+        assert (await api.send("POST", f"{path}/prompt", {"text": text})).status == 204
+    queue = await api.send("GET", f"{path}/queue")
     assert [prompt["text"] for prompt in queue.json] == ["second", "third"]
     assert queue.headers["x-total-count"] == "2"
-    assert (await door.knock("DELETE", f"{path}/queue/{queue.json[0]['id']}")).status == 204
-    (await door.knock("DELETE", f"{path}/queue/{queue.json[0]['id']}")).problem(404, "prompt_not_found")
-    assert [prompt["text"] for prompt in (await door.knock("GET", f"{path}/queue")).json] == ["third"]
+    assert (await api.send("DELETE", f"{path}/queue/{queue.json[0]['id']}")).status == 204
+    (await api.send("DELETE", f"{path}/queue/{queue.json[0]['id']}")).problem(404, "prompt_not_found")
+    assert [prompt["text"] for prompt in (await api.send("GET", f"{path}/queue")).json] == ["third"]
 
 
-async def test_abort_ends_the_turn_and_leaves_the_session_idle(door: Door) -> None:
-    item = await door.session(initialPrompt="hang")
+async def test_abort_ends_the_turn_and_leaves_the_session_idle(api: Api) -> None:
+    item = await api.session(initialPrompt="hang")
     path = f"/api/sessions/{item['id']}"
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
-    answer = await door.knock("POST", f"{path}/abort")
+    await api.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    answer = await api.send("POST", f"{path}/abort")
     assert (answer.status, answer.json["outcome"]) == (200, "aborted")
     assert (answer.json["session"]["status"], answer.json["session"]["outcome"]) == ("idle", "aborted")
-    assert (await door.knock("POST", f"{path}/abort")).json["outcome"] == "nothing_to_abort"
-    assert (await door.prompt(item["id"], "again"))["outcome"] == "finished"
+    assert (await api.send("POST", f"{path}/abort")).json["outcome"] == "nothing_to_abort"
+    assert (await api.prompt(item["id"], "again"))["outcome"] == "finished"
 
 
 @pytest.mark.parametrize("end", ["stopped", "disconnected", "completed"])
 async def test_a_session_that_ended_takes_no_prompt_and_says_resume(machine: Machine, end: str) -> None:
-    async with machine.fleet() as door:
-        item = await door.session()
+    async with machine.fleet() as api:
+        item = await api.session()
         path = f"/api/sessions/{item['id']}"
         if end == "stopped":
-            ended = await door.knock("DELETE", path)
+            ended = await api.send("DELETE", path)
             assert (ended.status, ended.json["session"]["status"]) == (200, "stopped")
         elif end == "disconnected":
             machine.world.kill(item["instanceId"])
-            await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
-    async with machine.fleet() as door:
-        assert (await door.knock("GET", path)).json["status"] == end
-        refused = (await door.knock("POST", f"{path}/prompt", {"text": "Go on"})).problem(409, f"session_{end}")
+            await api.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "disconnected")
+    async with machine.fleet() as api:
+        assert (await api.send("GET", path)).json["status"] == end
+        refused = (await api.send("POST", f"{path}/prompt", {"text": "Go on"})).problem(409, f"session_{end}")
         assert f"/api/sessions/{item['id']}/resume" in refused["hint"]
-        (await door.knock("POST", f"{path}/prompt", {"text": " "})).problem(422, "prompt_empty")
-        resumed = await door.knock("POST", f"{path}/resume")
+        (await api.send("POST", f"{path}/prompt", {"text": " "})).problem(422, "prompt_empty")
+        resumed = await api.send("POST", f"{path}/resume")
         assert resumed.status == 200, resumed
         assert resumed.json["session"]["instanceId"] == resumed.json["instanceId"] != item["instanceId"]
-        assert (await door.prompt(item["id"], "Go on"))["outcome"] == "finished"
+        assert (await api.prompt(item["id"], "Go on"))["outcome"] == "finished"
 
 
-async def test_a_prompt_can_ask_for_the_resume(door: Door) -> None:
-    item = await door.session()
+async def test_a_prompt_can_ask_for_the_resume(api: Api) -> None:
+    item = await api.session()
     path = f"/api/sessions/{item['id']}"
-    await door.knock("DELETE", path)
-    assert (await door.knock("POST", f"{path}/prompt", {"text": "Wake up", "resume": True})).status == 204
-    assert (await door.settled(item["id"]))["outcome"] == "finished"
+    await api.send("DELETE", path)
+    assert (await api.send("POST", f"{path}/prompt", {"text": "Wake up", "resume": True})).status == 204
+    assert (await api.settled(item["id"]))["outcome"] == "finished"
 
 
-async def test_resume_of_an_active_session_is_refused(door: Door) -> None:
-    item = await door.session(initialPrompt="hang")
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "active")
-    (await door.knock("POST", f"/api/sessions/{item['id']}/resume")).problem(409, "session_active")
+async def test_resume_of_an_active_session_is_refused(api: Api) -> None:
+    item = await api.session(initialPrompt="hang")
+    await api.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "active")
+    (await api.send("POST", f"/api/sessions/{item['id']}/resume")).problem(409, "session_active")
 
 
-async def test_resume_says_what_is_gone_for_good(machine: Machine, door: Door) -> None:
-    item = await door.session()
+async def test_resume_says_what_is_gone_for_good(machine: Machine, api: Api) -> None:
+    item = await api.session()
     path = f"/api/sessions/{item['id']}"
-    await door.knock("DELETE", path)
+    await api.send("DELETE", path)
     machine.files.directories.discard(PLAIN)
-    (await door.knock("POST", f"{path}/resume")).problem(410, "workspace_gone")
+    (await api.send("POST", f"{path}/resume")).problem(410, "workspace_gone")
     machine.files.directories.add(PLAIN)
     machine.world.store.sessions.clear()
-    gone = (await door.knock("POST", f"{path}/resume")).problem(410, "session_gone")
+    gone = (await api.send("POST", f"{path}/resume")).problem(410, "session_gone")
     assert gone["sessionId"] == item["id"]
 
 
-async def test_an_instance_of_any_time_is_fine_and_no_other(door: Door) -> None:
-    item = await door.session()
-    other = await door.session(REPOSITORY)
+async def test_an_instance_of_any_time_is_fine_and_no_other(api: Api) -> None:
+    item = await api.session()
+    other = await api.session(REPOSITORY)
     path, before = f"/api/sessions/{item['id']}", item["instanceId"]
-    await door.knock("DELETE", path)
-    await door.knock("POST", f"{path}/resume")
-    assert (await door.knock("POST", f"{path}/prompt", {"text": "Hi", "instanceId": before})).status == 204
-    await door.settled(item["id"])
+    await api.send("DELETE", path)
+    await api.send("POST", f"{path}/resume")
+    assert (await api.send("POST", f"{path}/prompt", {"text": "Hi", "instanceId": before})).status == 204
+    await api.settled(item["id"])
     for instance in (other["instanceId"], NOWHERE, "x"):
-        refused = await door.knock("POST", f"{path}/prompt", {"text": "Hi", "instanceId": instance})
+        refused = await api.send("POST", f"{path}/prompt", {"text": "Hi", "instanceId": instance})
         refused.problem(404, "instance_not_found")
         for method, action in (("POST", "/abort"), ("POST", "/resume"), ("DELETE", ""), ("GET", "/messages")):
-            refused = await door.knock(method, f"{path}{action}?instanceId={instance}")
+            refused = await api.send(method, f"{path}{action}?instanceId={instance}")
             refused.problem(404, "instance_not_found")
     for method, action in (("POST", "/abort"), ("GET", "/messages"), ("DELETE", "")):
-        assert (await door.knock(method, f"{path}{action}?instanceId={before}")).status == 200
+        assert (await api.send(method, f"{path}{action}?instanceId={before}")).status == 200
 
 
 @pytest.mark.parametrize("any_id", [NOWHERE, "ses_none", "%20", "..%2f..%2fetc", "x" * 2000])
-async def test_an_unknown_session_is_404_everywhere(door: Door, any_id: str) -> None:
+async def test_an_unknown_session_is_404_everywhere(api: Api, any_id: str) -> None:
     path = f"/api/sessions/{any_id}"
     for method, action, body in (
         ("GET", "", None),
@@ -328,17 +328,17 @@ async def test_an_unknown_session_is_404_everywhere(door: Door, any_id: str) -> 
         ("DELETE", "", None),
         ("DELETE", "/queue/x", None),
     ):
-        answer = await door.knock(method, path + action, body)
+        answer = await api.send(method, path + action, body)
         assert answer.problem(404, answer.json["code"])["code"] in ("session_not_found", "not_found")
-    assert door.fleet.log.head() == 0
+    assert api.fleet.log.head() == 0
 
 
-async def test_prompt_has_attachments_of_some_types_only(door: Door) -> None:
-    item = await door.session()
+async def test_prompt_has_attachments_of_some_types_only(api: Api) -> None:
+    item = await api.session()
     path = f"/api/sessions/{item['id']}/prompt"
     png = {"mime": "image/png", "filename": "a.png", "data": "aGVsbG8="}
-    assert (await door.knock("POST", path, {"attachments": [png]})).status == 204
-    assert (await door.settled(item["id"]))["outcome"] == "finished"
+    assert (await api.send("POST", path, {"attachments": [png]})).status == 204
+    assert (await api.settled(item["id"]))["outcome"] == "finished"
     for wrong, field in (
         ([{**png, "mime": "application/zip"}], "attachments"),
         ([{**png, "data": "no base64!"}], "attachments[0].data"),
@@ -347,46 +347,46 @@ async def test_prompt_has_attachments_of_some_types_only(door: Door) -> None:
         ([png] * 51, "attachments"),
         ("a.png", "attachments"),
     ):
-        refused = (await door.knock("POST", path, {"text": "x", "attachments": wrong})).problem(422, "invalid")
+        refused = (await api.send("POST", path, {"text": "x", "attachments": wrong})).problem(422, "invalid")
         assert refused["field"] == field
 
 
-async def test_a_text_that_is_too_long_belongs_in_a_file(door: Door) -> None:
-    item = await door.session()
-    refused = await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x" * (1024 * 1024 + 1)})
+async def test_a_text_that_is_too_long_belongs_in_a_file(api: Api) -> None:
+    item = await api.session()
+    refused = await api.send("POST", f"/api/sessions/{item['id']}/prompt", {"text": "x" * (1024 * 1024 + 1)})
     assert "1048576" in refused.problem(413, "too_large")["detail"]
 
 
-async def test_a_full_queue_says_when_to_come_again(door: Door) -> None:
-    item = await door.session(initialPrompt="hang")
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "active")
+async def test_a_full_queue_says_when_to_come_again(api: Api) -> None:
+    item = await api.session(initialPrompt="hang")
+    await api.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "active")
     path = f"/api/sessions/{item['id']}/prompt"
     for _ in range(100):
-        assert (await door.knock("POST", path, {"text": "x"})).status == 204
-    refused = await door.knock("POST", path, {"text": "x"})
+        assert (await api.send("POST", path, {"text": "x"})).status == 204
+    refused = await api.send("POST", path, {"text": "x"})
     refused.problem(429, "queue_full")
     assert int(refused.headers["retry-after"]) > 0
 
 
 async def test_pages_and_children_are_right_when_sessions_are_erased_and_after_a_restart(machine: Machine) -> None:
-    async def shown(door: Door) -> tuple[list[str], list[str], list[str]]:
-        pages = [(await door.knock("GET", f"/api/sessions?limit=2&offset={offset}")).json for offset in (0, 2, 4)]
-        children = (await door.knock("GET", f"/api/sessions/{parent}/children")).json
-        detail = (await door.knock("GET", f"/api/sessions/{parent}")).json
+    async def shown(api: Api) -> tuple[list[str], list[str], list[str]]:
+        pages = [(await api.send("GET", f"/api/sessions?limit=2&offset={offset}")).json for offset in (0, 2, 4)]
+        children = (await api.send("GET", f"/api/sessions/{parent}/children")).json
+        detail = (await api.send("GET", f"/api/sessions/{parent}")).json
         ids = [item["id"] for page in pages for item in page]
         return ids, [item["id"] for item in children], [item["title"] for item in detail["children"]]
 
-    async with machine.fleet() as door:
-        parent = (await door.session(title="parent"))["id"]
+    async with machine.fleet() as api:
+        parent = (await api.session(title="parent"))["id"]
         made = [
-            (await door.session(title=f"child {number}", onComplete={"notifySessionId": parent}))["id"]
+            (await api.session(title=f"child {number}", onComplete={"notifySessionId": parent}))["id"]
             for number in range(4)
         ]
-        assert await shown(door) == ([*reversed(made), parent], made, [f"child {number}" for number in range(4)])
-        await door.knock("DELETE", f"/api/sessions/{made.pop(1)}?permanent=true")
+        assert await shown(api) == ([*reversed(made), parent], made, [f"child {number}" for number in range(4)])
+        await api.send("DELETE", f"/api/sessions/{made.pop(1)}?permanent=true")
         left = ([*reversed(made), parent], made, ["child 0", "child 2", "child 3"])
-        assert await shown(door) == left
-    async with machine.fleet() as door:
-        assert await shown(door) == left
-        await door.knock("PATCH", f"/api/sessions/{made[0]}", {"title": "another"})
-        assert (await shown(door))[2] == ["another", "child 2", "child 3"]
+        assert await shown(api) == left
+    async with machine.fleet() as api:
+        assert await shown(api) == left
+        await api.send("PATCH", f"/api/sessions/{made[0]}", {"title": "another"})
+        assert (await shown(api))[2] == ["another", "child 2", "child 3"]

@@ -5,8 +5,8 @@ import trio
 
 from fleet.gateway.server import client_limits, middleware
 from fleet.limits import TOKEN_POLL_S
-from tests.gateway.door import PLAIN, Door
 from tests.gateway.keys import Keys, bearer, browse, keys, locked
+from tests.gateway.machine import PLAIN, Api
 from tests.gateway.raw_socket import CLOSE, TEXT, raw_socket
 from tests.gateway.sockets import connected
 from tests.gateway.test_problems import answer_of, raw
@@ -18,7 +18,7 @@ def shown(text: str) -> list[tuple[bytes, bytes]]:
     return [(b"authorization", f"Bearer {text}".encode())]
 
 
-async def test_commands_are_those_of_the_token(locked: Door, keys: Keys) -> None:
+async def test_commands_are_those_of_the_token(locked: Api, keys: Keys) -> None:
     operator, viewer = keys.new("me"), keys.new("wall", "viewer")
     async with locked.listen() as port:
         async with connected(port, shown(viewer)) as client:
@@ -27,7 +27,7 @@ async def test_commands_are_those_of_the_token(locked: Door, keys: Keys) -> None
         assert locked.fleet.log.head() == 0
         async with connected(port, shown(operator)) as client:
             assert (await client.command("POST", "/api/sessions", {"directory": PLAIN}))["type"] == "reply"
-    (first, *_) = (await locked.knock("GET", "/api/log", **bearer(operator))).json
+    (first, *_) = (await locked.send("GET", "/api/log", **bearer(operator))).json
     assert first["actor"] == "token:me"
 
 
@@ -46,13 +46,13 @@ HANDSHAKE = (
         (b"Sec-Fetch-Site: same-site\r\n", "forbidden_origin"),
     ],
 )
-async def test_handshake_without_a_valid_token_is_refused(locked: Door, keys: Keys, headers: bytes, code: str) -> None:
+async def test_handshake_without_a_valid_token_is_refused(locked: Api, keys: Keys, headers: bytes, code: str) -> None:
     keys.new("me")
     refused = await raw(locked, HANDSHAKE + b"Host: localhost\r\n" + headers + b"\r\n")
     assert refused.json["code"] == code
 
 
-async def test_a_browser_is_admitted_by_its_cookie_from_its_own_page(locked: Door, keys: Keys) -> None:
+async def test_a_browser_is_admitted_by_its_cookie_from_its_own_page(locked: Api, keys: Keys) -> None:
     keys.new("me")
     async with locked.listen() as port:
         host = f"127.0.0.1:{port}"
@@ -64,7 +64,7 @@ async def test_a_browser_is_admitted_by_its_cookie_from_its_own_page(locked: Doo
         (await answer_of(port, HANDSHAKE + foreign)).problem(403, "forbidden_origin")
 
 
-async def test_a_socket_ends_with_its_token(locked: Door, keys: Keys) -> None:
+async def test_a_socket_ends_with_its_token(locked: Api, keys: Keys) -> None:
     token = keys.new("stolen")
     keys.new("me")
     headers = [("Authorization", f"Bearer {token}")]
@@ -80,7 +80,7 @@ async def test_a_socket_ends_with_its_token(locked: Door, keys: Keys) -> None:
 
 
 async def test_a_command_of_a_revoked_token_is_refused_at_once(
-    locked: Door, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    locked: Api, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(middleware, "TOKEN_POLL_S", 1e9)  # before the socket itself is ended
     token = keys.new("stolen")
@@ -91,7 +91,7 @@ async def test_a_command_of_a_revoked_token_is_refused_at_once(
     assert locked.fleet.log.head() == 0
 
 
-async def test_a_socket_is_a_stream_and_no_request(locked: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_socket_is_a_stream_and_no_request(locked: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_limits, "REQUESTS_PER_CLIENT_MAX", 1)
     monkeypatch.setattr(client_limits, "STREAMS_PER_CLIENT_MAX", 2)
     async with locked.listen() as port, connected(port) as first, connected(port):

@@ -19,8 +19,8 @@ from fleet.limits import (
     TOKEN_POLL_S,
 )
 from fleet.ports import PartDelta
-from tests.gateway.door import PLAIN, Door, Machine
 from tests.gateway.keys import Keys
+from tests.gateway.machine import PLAIN, Api, Machine
 from tests.gateway.raw_socket import CLOSE, PING, PONG, TEXT, frame, raw_socket, refusal
 from tests.gateway.sockets import connected
 
@@ -31,21 +31,21 @@ def positions(frames: list[dict[str, Any]], frame_id: str) -> list[int]:
     return [frame["position"] for frame in frames if frame["type"] == "event" and frame["id"] == frame_id]
 
 
-async def test_subscriptions_are_bounded(door: Door) -> None:
-    async with door.listen() as port, connected(port) as client:
+async def test_subscriptions_are_bounded(api: Api) -> None:
+    async with api.listen() as port, connected(port) as client:
         for number in range(SOCKET_SUBSCRIPTIONS_MAX):
             await client.send("subscribe", str(number), sessions="*")
         await client.send("subscribe", "more", sessions="*")
         frames = await client.until("error")
         assert (frames[-1]["id"], frames[-1]["code"]) == ("more", "invalid")
         assert "the limit is" in frames[-1]["problem"]["detail"]
-        assert door.fleet.inflight.readers() == SOCKET_SUBSCRIPTIONS_MAX
+        assert api.fleet.inflight.readers() == SOCKET_SUBSCRIPTIONS_MAX
 
 
-async def test_commands_at_a_time_are_bounded(door: Door) -> None:
-    item = await door.session(initialPrompt="bash:600")
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
-    async with door.listen() as port, connected(port) as client:
+async def test_commands_at_a_time_are_bounded(api: Api) -> None:
+    item = await api.session(initialPrompt="bash:600")
+    await api.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    async with api.listen() as port, connected(port) as client:
         path = f"/api/sessions/{item['id']}/abort"
         for number in range(SOCKET_COMMANDS_MAX + 1):
             await client.send("command", str(number), method="POST", path=path)
@@ -56,10 +56,10 @@ async def test_commands_at_a_time_are_bounded(door: Door) -> None:
         assert (await client.command("POST", path))["type"] == "reply"
 
 
-async def test_streams_are_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_streams_are_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.gateway.live.reader.STREAMS_OPEN_MAX", 2)
-    async with door.listen() as port, connected(port) as client:
-        async with door.follow(port, "/api/events") as stream:
+    async with api.listen() as port, connected(port) as client:
+        async with api.follow(port, "/api/events") as stream:
             await stream.frame()
             status, said = await refusal(port)
             assert status == 503
@@ -95,8 +95,8 @@ async def test_streams_are_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) 
         ({"Padding": "x" * HEADER_BYTES_MAX}, 431),
     ],
 )
-async def test_the_handshake_passes_the_same_gate_as_requests(door: Door, headers: dict[str, str], status: int) -> None:
-    async with door.listen() as port:
+async def test_the_handshake_passes_the_same_gate_as_requests(api: Api, headers: dict[str, str], status: int) -> None:
+    async with api.listen() as port:
         sent = [(name, value.replace("{port}", str(port))) for name, value in headers.items()]
         got, said = await refusal(port, sent)
         assert got == status
@@ -105,49 +105,49 @@ async def test_the_handshake_passes_the_same_gate_as_requests(door: Door, header
             assert '"code":' in said
 
 
-async def test_commands_carry_what_the_handshake_said_of_the_client(door: Door) -> None:
-    async with door.listen() as port:
+async def test_commands_carry_what_the_handshake_said_of_the_client(api: Api) -> None:
+    async with api.listen() as port:
         own = [(b"Origin", b"http://127.0.0.1:%d" % port), (b"Sec-Fetch-Site", b"same-origin")]
         async with connected(port, own) as client:
             assert (await client.command("POST", "/api/sessions", {"directory": PLAIN}))["status"] == 200
 
 
-async def test_a_plain_request_is_asked_to_upgrade(door: Door) -> None:
-    (await door.knock("GET", "/api/ws")).problem(426, "upgrade_required")
+async def test_a_plain_request_is_asked_to_upgrade(api: Api) -> None:
+    (await api.send("GET", "/api/ws")).problem(426, "upgrade_required")
 
 
 async def test_a_reader_that_falls_behind_gets_its_cursor_and_misses_nothing(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    item = await door.session()
-    async with door.listen() as port, connected(port) as client:
+    item = await api.session()
+    async with api.listen() as port, connected(port) as client:
         with monkeypatch.context() as patch:
             patch.setattr("fleet.events.feed.FEED_BUFFER_BYTES_MAX", 1)
             await client.send("subscribe", "a", sessions="*")
             await client.until("live")
-        before = door.fleet.log.head()
-        await door.prompt(item["id"], "Hello")
+        before = api.fleet.log.head()
+        await api.prompt(item["id"], "Hello")
         frames = await client.until("lagging")
         seen = [before, *positions(frames, "a")]
         assert frames[-1] == {"type": "lagging", "id": "a", "after": seen[-1]}
-        assert door.fleet.inflight.readers() == 0
+        assert api.fleet.inflight.readers() == 0
         await client.send("subscribe", "a", sessions="*", after=seen[-1])
         seen += positions(await client.until("live"), "a")
-        assert seen == list(range(before, door.fleet.log.head() + 1))
+        assert seen == list(range(before, api.fleet.log.head() + 1))
 
 
-async def test_dropped_signals_are_followed_by_a_snapshot(door: Door) -> None:
-    item = await door.session()
-    async with door.listen() as port, connected(port) as client:
+async def test_dropped_signals_are_followed_by_a_snapshot(api: Api) -> None:
+    item = await api.session()
+    async with api.listen() as port, connected(port) as client:
         await client.send("subscribe", "a", sessions=[item["id"]])
         await client.until("live")
         for n in range(SIGNAL_BUFFER_MAX + 1):
-            door.fleet.inflight.delta(item["id"], PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", str(n)))
+            api.fleet.inflight.delta(item["id"], PartDelta(item["opencodeId"], "msg_x", "prt_x", "text", str(n)))
         assert (await client.frame())["type"] == "snapshot"
 
 
-async def test_a_quiet_socket_is_pinged(door: Door) -> None:
-    async with door.listen() as port, raw_socket(port) as (socket, _):
+async def test_a_quiet_socket_is_pinged(api: Api) -> None:
+    async with api.listen() as port, raw_socket(port) as (socket, _):
         began = trio.current_time()
         for _ in range(10):
             assert await socket.receive() == (PING, b"")
@@ -155,8 +155,8 @@ async def test_a_quiet_socket_is_pinged(door: Door) -> None:
         assert 10 * HEARTBEAT_S <= trio.current_time() - began < 11 * HEARTBEAT_S
 
 
-async def test_client_that_disconnects_leaves_nothing_behind(door: Door) -> None:
-    async with door.listen() as port:
+async def test_client_that_disconnects_leaves_nothing_behind(api: Api) -> None:
+    async with api.listen() as port:
         async with connected(port) as client:
             await client.send("subscribe", "a", sessions="*")
             await client.until("live")
@@ -164,16 +164,16 @@ async def test_client_that_disconnects_leaves_nothing_behind(door: Door) -> None
             await socket.send(TEXT, FOLLOW)
             assert await socket.receive()  # and goes without a word
         await trio.sleep(1)
-        assert door.fleet.inflight.readers() == 0
-        assert len(door.fleet.feed.statistics()) == 1
+        assert api.fleet.inflight.readers() == 0
+        assert len(api.fleet.feed.statistics()) == 1
 
 
-async def test_shutdown_closes_the_websocket(door: Door) -> None:
-    async with door.listen() as port, raw_socket(port) as (socket, _):
+async def test_shutdown_closes_the_websocket(api: Api) -> None:
+    async with api.listen() as port, raw_socket(port) as (socket, _):
         await socket.send(TEXT, FOLLOW)
         assert await socket.receive()
         began = trio.current_time()
-        door.closing.set()
+        api.closing.set()
         while (received := await socket.receive()) is not None and received.opcode == TEXT:
             pass
         assert received is not None
@@ -181,13 +181,13 @@ async def test_shutdown_closes_the_websocket(door: Door) -> None:
         assert trio.current_time() - began < 1
         await socket.send(CLOSE, received.payload)
         assert await socket.receive() is None
-    assert door.fleet.inflight.readers() == 0
+    assert api.fleet.inflight.readers() == 0
 
 
-async def test_client_that_does_not_read_replies_is_not_read_either(door: Door) -> None:
+async def test_client_that_does_not_read_replies_is_not_read_either(api: Api) -> None:
     """What it is owed is bounded, and so is what it can send: in the end its own writes wait."""
     many = frame(TEXT, b'{"type":"ping","id":"%s"}' % (b"x" * 64)) * 1000
-    async with door.listen() as port, raw_socket(port) as (socket, _):
+    async with api.listen() as port, raw_socket(port) as (socket, _):
         with trio.move_on_after(STREAM_WRITE_TIMEOUT_S / 2) as waited:
             for _ in range(1000):
                 await socket.stream.send_all(many)
@@ -195,14 +195,14 @@ async def test_client_that_does_not_read_replies_is_not_read_either(door: Door) 
 
 
 @pytest.mark.trio(run=trio.run)
-async def test_a_message_that_is_too_large_is_refused(door: Door) -> None:
-    async with door.listen() as port, raw_socket(port) as (socket, _):
+async def test_a_message_that_is_too_large_is_refused(api: Api) -> None:
+    async with api.listen() as port, raw_socket(port) as (socket, _):
         await socket.send(TEXT, b"x" * (SOCKET_FRAME_BYTES_MAX + 1))
         received = await socket.receive()
         assert received is not None
         assert received.close_code == 1009
         assert await socket.receive() is None
-    async with door.listen() as port, connected(port) as client:
+    async with api.listen() as port, connected(port) as client:
         body = {"directory": PLAIN, "title": "x" * (BODY_BYTES_MAX - 100)}
         assert (await client.command("POST", "/api/sessions", body))["code"] == "invalid"
         body["title"] += "x" * 200
@@ -215,15 +215,15 @@ async def test_a_viewer_reads_and_orders_nothing_and_a_revoked_token_reads_no_mo
     keys = Keys(tmp_path / "data", machine)
     operator, viewer = keys.new("ci"), keys.new("eyes", "viewer")
     async with machine.fleet() as tree_only:
-        door = Door(tree_only.fleet, Guard(machine.clock, keys.file))
+        api = Api(tree_only.fleet, Guard(machine.clock, keys.file))
         create = {"directory": PLAIN}
-        async with door.listen() as port:
+        async with api.listen() as port:
             assert (await refusal(port))[0] == 401
             async with connected(port, [(b"Authorization", b"Bearer %s" % operator.encode())]) as client:
                 assert (await client.command("POST", "/api/sessions", create))["status"] == 200
-            events = door.fleet.log.read_all()
+            events = api.fleet.log.read_all()
             assert {e.cause.actor for e in events if e.type == "session.created"} == {"token:ci"}
-            head = door.fleet.log.head()
+            head = api.fleet.log.head()
             async with raw_socket(port, [("Authorization", f"Bearer {viewer}")]) as (socket, _):
                 await socket.send(TEXT, FOLLOW)
                 received = await socket.receive()
@@ -236,10 +236,10 @@ async def test_a_viewer_reads_and_orders_nothing_and_a_revoked_token_reads_no_mo
                     received = await socket.receive()
                 assert received is not None
                 assert b'"read_only"' in received.payload
-                assert door.fleet.log.head() == head
+                assert api.fleet.log.head() == head
                 keys.revoke("eyes")
                 began = trio.current_time()
                 while received is not None:
                     received = await socket.receive()
                 assert trio.current_time() - began <= 2 * TOKEN_POLL_S
-        assert door.fleet.inflight.readers() == 0
+        assert api.fleet.inflight.readers() == 0

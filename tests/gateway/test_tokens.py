@@ -14,37 +14,37 @@ from fleet.limits import (
     LOGIN_FAILURES_MAX,
     TOKEN_POLL_S,
 )
-from tests.gateway.door import PLAIN, Door, Machine
 from tests.gateway.keys import Keys, bearer, browse, keys, locked, public
+from tests.gateway.machine import PLAIN, Api, Machine
 from tests.gateway.test_problems import raw
 
 __all__ = ["keys", "locked", "public"]  # fixtures
 
 
-async def test_token_is_required_once_one_exists(locked: Door, keys: Keys) -> None:
-    assert (await locked.knock("GET", "/api/sessions")).status == 200
+async def test_token_is_required_once_one_exists(locked: Api, keys: Keys) -> None:
+    assert (await locked.send("GET", "/api/sessions")).status == 200
     token = keys.new("ci")
-    answer = await locked.knock("GET", "/api/sessions")
+    answer = await locked.send("GET", "/api/sessions")
     assert "fleet token" in answer.problem(401, "token_required")["hint"]
     assert answer.headers["www-authenticate"] == "Bearer"
-    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
+    assert (await locked.send("GET", "/api/sessions", **bearer(token))).status == 200
 
 
-async def test_token_is_required_after_all_have_expired_or_were_revoked(locked: Door, keys: Keys) -> None:
+async def test_token_is_required_after_all_have_expired_or_were_revoked(locked: Api, keys: Keys) -> None:
     keys.new("ci")
     keys.new("short", lifetime_s=1)
     keys.revoke("ci")
     await trio.sleep(2)
-    (await locked.knock("GET", "/api/sessions")).problem(401, "token_required")
+    (await locked.send("GET", "/api/sessions")).problem(401, "token_required")
 
 
-async def test_the_log_names_the_token_of_each_caller(locked: Door, keys: Keys) -> None:
+async def test_the_log_names_the_token_of_each_caller(locked: Api, keys: Keys) -> None:
     token = keys.new("ci")
-    answer = await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **bearer(token))
+    answer = await locked.send("POST", "/api/sessions", {"directory": PLAIN}, **bearer(token))
     assert answer.status == 200
-    (event, *_) = (await locked.knock("GET", "/api/log", **bearer(token))).json
+    (event, *_) = (await locked.send("GET", "/api/log", **bearer(token))).json
     assert event["actor"] == "token:ci"
-    assert (await locked.knock("GET", "/api/caller", **bearer(token))).json == {"actor": "token:ci", "role": "operator"}
+    assert (await locked.send("GET", "/api/caller", **bearer(token))).json == {"actor": "token:ci", "role": "operator"}
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ async def test_the_log_names_the_token_of_each_caller(locked: Door, keys: Keys) 
         ("POST", "/api/nothing", None),
     ],
 )
-async def test_a_viewer_can_change_nothing(locked: Door, keys: Keys, method: str, path: str, body: object) -> None:
+async def test_a_viewer_can_change_nothing(locked: Api, keys: Keys, method: str, path: str, body: object) -> None:
     operator, viewer = keys.new("me"), keys.new("wall", "viewer")
-    created = await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **bearer(operator))
+    created = await locked.send("POST", "/api/sessions", {"directory": PLAIN}, **bearer(operator))
     path, head = path.format(id=created.json["session"]["id"]), locked.fleet.log.head()
-    (await locked.knock(method, path, body, **bearer(viewer))).problem(403, "read_only")
+    (await locked.send(method, path, body, **bearer(viewer))).problem(403, "read_only")
     assert locked.fleet.log.head() == head
 
 
-async def test_every_write_refuses_a_viewer(locked: Door, keys: Keys) -> None:
+async def test_every_write_refuses_a_viewer(locked: Api, keys: Keys) -> None:
     """Also those that are still to be written: what the application has is asked."""
     viewer = keys.new("wall", "viewer")
     changing = [
@@ -82,13 +82,13 @@ async def test_every_write_refuses_a_viewer(locked: Door, keys: Keys) -> None:
     ]
     assert len(changing) > 10
     for method, path in changing:
-        (await locked.knock(method, path, **bearer(viewer))).problem(403, "read_only")
+        (await locked.send(method, path, **bearer(viewer))).problem(403, "read_only")
 
 
-async def test_a_viewer_can_read_everything(locked: Door, keys: Keys) -> None:
+async def test_a_viewer_can_read_everything(locked: Api, keys: Keys) -> None:
     viewer = keys.new("wall", "viewer")
     for path in ("/api/sessions", "/api/log", "/api/inbox", "/api/openapi.json"):
-        assert (await locked.knock("GET", path, **bearer(viewer))).status == 200
+        assert (await locked.send("GET", path, **bearer(viewer))).status == 200
 
 
 @pytest.mark.parametrize(
@@ -105,35 +105,35 @@ async def test_a_viewer_can_read_everything(locked: Door, keys: Keys) -> None:
         "Bearer {token} {token}",
     ],
 )
-async def test_malformed_or_unknown_token_is_refused(locked: Door, keys: Keys, shown: str) -> None:
+async def test_malformed_or_unknown_token_is_refused(locked: Api, keys: Keys, shown: str) -> None:
     token = keys.new("ci")
     text = shown.format(token=token, id="_".join(token.split("_", 2)[:2]) + "_")
-    answer = await locked.knock("GET", "/api/sessions", Authorization=text)
+    answer = await locked.send("GET", "/api/sessions", Authorization=text)
     answer.problem(401, "token_invalid")
     assert token.encode() not in answer.body
 
 
-async def test_revoked_token_is_refused_at_once(locked: Door, keys: Keys) -> None:
+async def test_revoked_token_is_refused_at_once(locked: Api, keys: Keys) -> None:
     token, other = keys.new("stolen"), keys.new("me")
-    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
+    assert (await locked.send("GET", "/api/sessions", **bearer(token))).status == 200
     keys.revoke("stolen")
-    problem = (await locked.knock("GET", "/api/sessions", **bearer(token))).problem(401, "token_invalid")
+    problem = (await locked.send("GET", "/api/sessions", **bearer(token))).problem(401, "token_invalid")
     assert "revoked" in problem["detail"]
-    assert (await locked.knock("GET", "/api/sessions", **bearer(other))).status == 200
+    assert (await locked.send("GET", "/api/sessions", **bearer(other))).status == 200
 
 
-async def test_an_expired_token_is_refused(locked: Door, keys: Keys) -> None:
+async def test_an_expired_token_is_refused(locked: Api, keys: Keys) -> None:
     token = keys.new("ci", lifetime_s=60)
-    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
+    assert (await locked.send("GET", "/api/sessions", **bearer(token))).status == 200
     await trio.sleep(60)
     assert (
         "expired"
-        in (await locked.knock("GET", "/api/sessions", **bearer(token))).problem(401, "token_invalid")["detail"]
+        in (await locked.send("GET", "/api/sessions", **bearer(token))).problem(401, "token_invalid")["detail"]
     )
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired"])
-async def test_an_open_stream_ends_with_its_token(locked: Door, keys: Keys, end: str) -> None:
+async def test_an_open_stream_ends_with_its_token(locked: Api, keys: Keys, end: str) -> None:
     token, other = keys.new("ci", lifetime_s=100), keys.new("me")
     async with (
         locked.listen() as port,
@@ -148,56 +148,56 @@ async def test_an_open_stream_ends_with_its_token(locked: Door, keys: Keys, end:
             await stream.frame()
         assert trio.current_time() - began <= (0 if end == "revoked" else 100) + 2 * TOKEN_POLL_S
         assert (await stays.frame()).event == "snapshot"
-        await locked.knock("POST", "/api/sessions", {"directory": PLAIN}, **bearer(other))
+        await locked.send("POST", "/api/sessions", {"directory": PLAIN}, **bearer(other))
         assert (await stays.frame()).id == 1
 
 
-async def test_failed_logins_of_each_client_are_limited(locked: Door, keys: Keys) -> None:
+async def test_failed_logins_of_each_client_are_limited(locked: Api, keys: Keys) -> None:
     token = keys.new("ci")
     with capture_logs() as logs:
         for _ in range(LOGIN_FAILURES_MAX):
-            (await locked.knock("GET", "/api/sessions", **bearer("wrong"))).problem(401, "token_invalid")
-        answers = [await locked.knock("GET", "/api/sessions", **bearer("wrong")) for _ in range(50)]
+            (await locked.send("GET", "/api/sessions", **bearer("wrong"))).problem(401, "token_invalid")
+        answers = [await locked.send("GET", "/api/sessions", **bearer("wrong")) for _ in range(50)]
     for answer in answers:
         answer.problem(429, "too_many_attempts")
     assert int(answers[0].headers["retry-after"]) == LOGIN_FAILURE_REFILL_S
     assert len([log for log in logs if log["event"] == "token_refused"]) == LOGIN_FAILURES_MAX
     assert "wrong" not in str(logs)
     # A valid token is not a guess, and other clients may have the same address.
-    assert (await locked.knock("GET", "/api/sessions", **bearer(token))).status == 200
+    assert (await locked.send("GET", "/api/sessions", **bearer(token))).status == 200
     await trio.sleep(LOGIN_FAILURE_REFILL_S)
-    (await locked.knock("GET", "/api/sessions", **bearer("wrong"))).problem(401, "token_invalid")
+    (await locked.send("GET", "/api/sessions", **bearer("wrong"))).problem(401, "token_invalid")
 
 
-async def test_one_kind_of_secret_is_not_accepted_for_another(locked: Door, keys: Keys) -> None:
+async def test_one_kind_of_secret_is_not_accepted_for_another(locked: Api, keys: Keys) -> None:
     token = keys.new("me")
     code = keys.link("me")
-    (await locked.knock("GET", "/api/sessions", **bearer(code))).problem(401, "token_invalid")
-    (await locked.knock("GET", "/api/sessions", Cookie=f"fleet={token}")).problem(401, "token_invalid")
-    (await locked.knock("GET", f"/login?code={token}")).problem(403, "link_invalid")
+    (await locked.send("GET", "/api/sessions", **bearer(code))).problem(401, "token_invalid")
+    (await locked.send("GET", "/api/sessions", Cookie=f"fleet={token}")).problem(401, "token_invalid")
+    (await locked.send("GET", f"/login?code={token}")).problem(403, "link_invalid")
     _, cookie = await browse(locked, code)
-    (await locked.knock("GET", "/api/sessions", **bearer(cookie.partition("=")[2]))).problem(401, "token_invalid")
+    (await locked.send("GET", "/api/sessions", **bearer(cookie.partition("=")[2]))).problem(401, "token_invalid")
 
 
-async def test_server_that_other_machines_can_reach_needs_a_token(public: Door, keys: Keys) -> None:
-    (await public.knock("GET", "/api/sessions")).problem(401, "token_required")
+async def test_server_that_other_machines_can_reach_needs_a_token(public: Api, keys: Keys) -> None:
+    (await public.send("GET", "/api/sessions")).problem(401, "token_required")
     token = keys.new("me")
-    (await public.knock("GET", "/api/sessions", Host="192.168.1.7:3000")).problem(401, "token_required")
-    (await public.knock("GET", "/api/sessions", X_Forwarded_For="10.0.0.1")).problem(403, "forbidden_origin")
+    (await public.send("GET", "/api/sessions", Host="192.168.1.7:3000")).problem(401, "token_required")
+    (await public.send("GET", "/api/sessions", X_Forwarded_For="10.0.0.1")).problem(403, "forbidden_origin")
     there = {"Host": "192.168.1.7:3000", **bearer(token)}
-    assert (await public.knock("GET", "/api/sessions", **there)).status == 200
-    assert (await public.knock("GET", "/api/sessions", X_Forwarded_For="10.0.0.1", **there)).status == 200
+    assert (await public.send("GET", "/api/sessions", **there)).status == 200
+    assert (await public.send("GET", "/api/sessions", X_Forwarded_For="10.0.0.1", **there)).status == 200
     keys.file.change(lambda register: (type(register)(), None))
-    (await public.knock("GET", "/api/sessions", **there)).problem(401, "token_invalid")
-    (await public.knock("GET", "/api/sessions")).problem(401, "token_required")
+    (await public.send("GET", "/api/sessions", **there)).problem(401, "token_invalid")
+    (await public.send("GET", "/api/sessions")).problem(401, "token_required")
 
 
-async def test_damaged_tokens_admit_no_client(locked: Door, keys: Keys, tmp_path: Path) -> None:
+async def test_damaged_tokens_admit_no_client(locked: Api, keys: Keys, tmp_path: Path) -> None:
     token = keys.new("me")
     (tmp_path / "data" / "tokens.json").write_text("{")
     for headers in ({}, bearer(token), {"Cookie": "fleet=x"}):
-        (await locked.knock("GET", "/api/sessions", **headers)).problem(503, "tokens_unreadable")
-    (await locked.knock("GET", "/login?code=x")).problem(503, "tokens_unreadable")
+        (await locked.send("GET", "/api/sessions", **headers)).problem(503, "tokens_unreadable")
+    (await locked.send("GET", "/login?code=x")).problem(503, "tokens_unreadable")
 
 
 async def test_this_machines_user_is_admitted_by_the_data_directory(
@@ -206,10 +206,10 @@ async def test_this_machines_user_is_admitted_by_the_data_directory(
     keys.new("me")
     with local_token(tmp_path) as text:
         async with machine.fleet() as running:
-            door = Door(running.fleet, Guard(machine.clock, keys.file, local=text))
-            shown = await door.knock("GET", "/api/caller", **bearer(text))
+            api = Api(running.fleet, Guard(machine.clock, keys.file, local=text))
+            shown = await api.send("GET", "/api/caller", **bearer(text))
             assert shown.json == {"actor": "local", "role": "operator"}
-            (await door.knock("GET", "/api/caller", **bearer(text + "x"))).problem(401, "token_invalid")
+            (await api.send("GET", "/api/caller", **bearer(text + "x"))).problem(401, "token_invalid")
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ async def test_this_machines_user_is_admitted_by_the_data_directory(
         ("X-Forwarded-For: 10.0.0.1\r\n", 403),
     ],
 )
-async def test_websockets_follow_the_same_rules_of_access(locked: Door, keys: Keys, headers: str, status: int) -> None:
+async def test_websockets_follow_the_same_rules_of_access(locked: Api, keys: Keys, headers: str, status: int) -> None:
     """An address without a WebSocket: a client that may pass gets that response."""
     token = keys.new("me")
     host = "" if headers.startswith("Host") else "Host: localhost\r\n"

@@ -23,7 +23,7 @@ from fleet.gateway.openapi.stream_schemas import payload_name
 from fleet.ports import NotCarriedKind, Strategy, TurnStatus
 from fleet.projections.history_text import Kind
 from fleet.wire import enums
-from tests.gateway.door import Door, Machine
+from tests.gateway.machine import Api, Machine
 from tests.gateway.sockets import connected
 from tools import wire_types
 
@@ -31,8 +31,8 @@ WIRE_MODULES = [importlib.import_module(each.name) for each in pkgutil.iter_modu
 
 
 @pytest.fixture
-async def document(door: Door) -> dict[str, Any]:
-    document: dict[str, Any] = (await door.knock("GET", "/api/openapi.json")).json
+async def document(api: Api) -> dict[str, Any]:
+    document: dict[str, Any] = (await api.send("GET", "/api/openapi.json")).json
     return document
 
 
@@ -121,14 +121,14 @@ def validator(document: dict[str, Any], name: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft202012Validator({**schemas, "$ref": f"#/components/schemas/{name}"})
 
 
-async def test_frames_are_as_their_schemas_say(machine: Machine, door: Door, document: dict[str, Any]) -> None:
-    session = await door.session(initialPrompt="hello", title="One")
-    await door.settled(session["id"])
-    gone = await door.session(initialPrompt="bye", title="Two")
-    await door.settled(gone["id"])
-    assert (await door.knock("DELETE", f"/api/sessions/{gone['id']}?permanent=true")).status == 200
+async def test_frames_are_as_their_schemas_say(machine: Machine, api: Api, document: dict[str, Any]) -> None:
+    session = await api.session(initialPrompt="hello", title="One")
+    await api.settled(session["id"])
+    gone = await api.session(initialPrompt="bye", title="Two")
+    await api.settled(gone["id"])
+    assert (await api.send("DELETE", f"/api/sessions/{gone['id']}?permanent=true")).status == 200
     allowed = validator(document, "ServerFrame")
-    async with door.listen() as port, connected(port) as client:
+    async with api.listen() as port, connected(port) as client:
         await client.send("subscribe", "all", sessions="*", after=0)
         frames = await client.until("live")
         await client.send(
@@ -146,13 +146,13 @@ async def test_frames_are_as_their_schemas_say(machine: Machine, door: Door, doc
     assert all(event["data"] == {} for event in erased)
 
 
-async def test_logged_payloads_are_as_their_schemas_say(door: Door, document: dict[str, Any]) -> None:
-    parent = await door.session(initialPrompt="hello")
-    child = await door.session(initialPrompt="hello", onComplete={"notifySessionId": parent["id"]}, budget={"usd": 1})
-    await door.settled(child["id"])
-    await door.settled(parent["id"])
-    await door.knock("DELETE", f"/api/sessions/{child['id']}")
-    events = door.fleet.log.read_all()
+async def test_logged_payloads_are_as_their_schemas_say(api: Api, document: dict[str, Any]) -> None:
+    parent = await api.session(initialPrompt="hello")
+    child = await api.session(initialPrompt="hello", onComplete={"notifySessionId": parent["id"]}, budget={"usd": 1})
+    await api.settled(child["id"])
+    await api.settled(parent["id"])
+    await api.send("DELETE", f"/api/sessions/{child['id']}")
+    events = api.fleet.log.read_all()
     allowed = {kind: validator(document, payload_name(kind)) for kind in {event.type for event in events}}
     for event in events:
         errors = [each.message for each in allowed[event.type].iter_errors(msgspec.json.decode(event.payload))]

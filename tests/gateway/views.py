@@ -5,7 +5,7 @@ from typing import Any
 import trio
 
 from fleet.limits import FLEET_ITEM_INTERVAL_S
-from tests.gateway.door import Door
+from tests.gateway.machine import Api
 from tests.gateway.sockets import Client
 
 
@@ -55,6 +55,6 @@ class Reader:
         return self.frames[before:]
 
 
-async def listed(door: Door) -> dict[str, Any]:
+async def listed(api: Api) -> dict[str, Any]:
     """Return what REST lists."""
-    return {item["id"]: item for item in (await door.knock("GET", "/api/sessions?limit=200")).json}
+    return {item["id"]: item for item in (await api.send("GET", "/api/sessions?limit=200")).json}

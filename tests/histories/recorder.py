@@ -19,7 +19,7 @@ import trio
 
 from fleet.gateway.hypercorn.websocket import PING
 from tests.fakes.opencode import FakeOpenCodeWorld
-from tests.gateway.door import PLAIN, Door, Machine
+from tests.gateway.machine import PLAIN, Api, Machine
 
 Json = dict[str, Any]
 
@@ -50,20 +50,20 @@ class Recorder:
         self._began_s = trio.current_time()
 
     @asynccontextmanager
-    async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Door]:
+    async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Api]:
         """Run a Fleet, which at its end is shut down in order, or `killed`."""
-        async with self.machine.fleet(killed=killed) as door, trio.open_nursery() as nursery:
-            nursery.start_soon(door.streams.run)
-            nursery.start_soon(door.app.live_views.run)
-            yield door
+        async with self.machine.fleet(killed=killed) as api, trio.open_nursery() as nursery:
+            nursery.start_soon(api.streams.run)
+            nursery.start_soon(api.app.live_views.run)
+            yield api
             nursery.cancel_scope.cancel()
 
     @asynccontextmanager
-    async def page(self, door: Door, *, lost: bool = False) -> AsyncGenerator["Page"]:
+    async def page(self, api: Api, *, lost: bool = False) -> AsyncGenerator["Page"]:
         """Connect the page; `lost`: it is not over when the connection is."""
-        async with door.app.test_client().websocket("/api/ws") as socket, trio.open_nursery() as nursery:
+        async with api.app.test_client().websocket("/api/ws") as socket, trio.open_nursery() as nursery:
             nursery.start_soon(self._listen, socket)
-            yield Page(self, door, socket)
+            yield Page(self, api, socket)
             nursery.cancel_scope.cancel()
         if lost:
             self.write("lost", True)
@@ -102,8 +102,8 @@ class Recorder:
 class Page:
     """The page, as long as it is connected to this Fleet."""
 
-    def __init__(self, recorder: Recorder, door: Door, socket: Any) -> None:
-        self.door = door
+    def __init__(self, recorder: Recorder, api: Api, socket: Any) -> None:
+        self.api = api
         self._recorder = recorder
         self._socket = socket
 
@@ -135,7 +135,7 @@ class Page:
 
     async def waits(self, session_id: str) -> str:
         """Wait until the session has an open request, and return its id."""
-        state = await self.door.fleet.views.sessions.wait(session_id, lambda s: bool(s.requests))
+        state = await self.api.fleet.views.sessions.wait(session_id, lambda s: bool(s.requests))
         return state.requests[0].id
 
     async def prompt(self, session_id: str, text: str, frame_id: str = "prompt") -> None:
@@ -144,16 +144,16 @@ class Page:
 
     async def session(self, **fields: Any) -> str:
         """Create a session, which the page then follows, and return its id."""
-        session_id: str = (await self.door.session(PLAIN, **fields))["id"]
+        session_id: str = (await self.api.session(PLAIN, **fields))["id"]
         self._recorder.begin(session_id)
         await self.follow(session_id)
         return session_id
 
     async def end(self, session_id: str) -> None:
         """Wait until nothing happens any more, and write what REST says then."""
-        state = self.door.fleet.views.sessions.get(session_id)
+        state = self.api.fleet.views.sessions.get(session_id)
         if state is not None and not state.requests:
-            await self.door.settled(session_id)
+            await self.api.settled(session_id)
         await trio.sleep(QUIET_S)
         own = f"/api/sessions/{session_id}"
         answers = [await self._rest(own + path) for path in PATHS]
@@ -165,7 +165,7 @@ class Page:
             await self._rest(path)
 
     async def _rest(self, path: str) -> Any:
-        answer = await self.door.knock("GET", path)
+        answer = await self.api.send("GET", path)
         self._recorder.write("rest", path, status=answer.status, body=answer.json)
         return answer.json
 

@@ -16,7 +16,7 @@ def is_tool(signal: Json) -> bool:
 
 async def finished(recorder: Recorder) -> None:
     """Two turns, the first one with a tool and a file; a prompt that waits in the queue meanwhile."""
-    async with recorder.fleet() as door, recorder.page(door) as page:
+    async with recorder.fleet() as api, recorder.page(api) as page:
         session_id = await page.session(title="Two turns")
         await page.prompt(session_id, "turn:2 write", "first")
         await page.prompt(session_id, "hello", "second")
@@ -25,7 +25,7 @@ async def finished(recorder: Recorder) -> None:
 
 async def aborted(recorder: Recorder) -> None:
     """A turn that a person aborts while its tool runs, and the next one."""
-    async with recorder.fleet() as door, recorder.page(door) as page:
+    async with recorder.fleet() as api, recorder.page(api) as page:
         session_id = await page.session(title="Aborted")
         await page.prompt(session_id, "bash:60", "first")
         await page.signal(is_tool)
@@ -36,7 +36,7 @@ async def aborted(recorder: Recorder) -> None:
 
 async def error(recorder: Recorder) -> None:
     """A turn that the model fails, after it was tried again."""
-    async with recorder.fleet() as door, recorder.page(door) as page:
+    async with recorder.fleet() as api, recorder.page(api) as page:
         session_id = await page.session(title="Failed")
         await page.prompt(session_id, "retry:2 fail")
         await page.end(session_id)
@@ -44,13 +44,13 @@ async def error(recorder: Recorder) -> None:
 
 async def request(recorder: Recorder) -> None:
     """A permission that is given, a question that is answered, and one that is left open."""
-    async with recorder.fleet() as door, recorder.page(door) as page:
+    async with recorder.fleet() as api, recorder.page(api) as page:
         session_id = await page.session(title="Asks")
         for number, (text, answer) in enumerate((("ask", {"reply": "once"}), ("question", {"answers": [["Blue"]]}))):
             await page.prompt(session_id, text, f"prompt-{number}")
             opened = await page.waits(session_id)
             await page.command(f"answer-{number}", "POST", f"/api/sessions/{session_id}/requests/{opened}", answer)
-            await page.door.settled(session_id)
+            await page.api.settled(session_id)
         await page.prompt(session_id, "ask", "prompt-open")
         await page.waits(session_id)
         await page.end(session_id)
@@ -58,7 +58,7 @@ async def request(recorder: Recorder) -> None:
 
 async def subagent(recorder: Recorder) -> None:
     """A sub-agent that works and reports back."""
-    async with recorder.fleet() as door, recorder.page(door) as page:
+    async with recorder.fleet() as api, recorder.page(api) as page:
         session_id = await page.session(title="Delegates")
         await page.prompt(session_id, "task turn:2 look around")
         await page.end(session_id)
@@ -66,35 +66,35 @@ async def subagent(recorder: Recorder) -> None:
 
 async def restart(recorder: Recorder) -> None:
     """The server is killed in the middle of a turn and comes back; the page continues from where it was."""
-    async with recorder.fleet(killed=True) as door, recorder.page(door, lost=True) as page:
+    async with recorder.fleet(killed=True) as api, recorder.page(api, lost=True) as page:
         session_id = await page.session(title="Outlives its server")
         await page.prompt(session_id, "bash:20")
         await page.signal(is_tool)
-    async with recorder.fleet() as door, recorder.page(door) as page:
+    async with recorder.fleet() as api, recorder.page(api) as page:
         await page.follow(session_id)
         await page.end(session_id)
 
 
 async def reconnect(recorder: Recorder) -> None:
     """The connection is lost while the answer is being written; the page is back before it is finished."""
-    async with recorder.fleet() as door:
-        async with recorder.page(door, lost=True) as page:
+    async with recorder.fleet() as api:
+        async with recorder.page(api, lost=True) as page:
             session_id = await page.session(title="Outlives its connection")
             await page.prompt(session_id, " ".join(f"word {number}" for number in range(20)))
             await page.signal(lambda signal: signal["type"] == "delta" and "3" in signal["delta"])
         await trio.sleep(0.05)
-        async with recorder.page(door) as page:
+        async with recorder.page(api) as page:
             await page.follow(session_id)
             await page.end(session_id)
 
 
 async def erased(recorder: Recorder) -> None:
     """A session that is erased for good, and another that stays."""
-    async with recorder.fleet() as door, recorder.page(door) as page:
-        await page.door.session(title="Stays")
+    async with recorder.fleet() as api, recorder.page(api) as page:
+        await page.api.session(title="Stays")
         session_id = await page.session(title="Erased")
         await page.prompt(session_id, "hello")
-        await page.door.settled(session_id)
+        await page.api.settled(session_id)
         await page.command("erase", "DELETE", f"/api/sessions/{session_id}?permanent=true")
         await page.end(session_id)
 

@@ -28,7 +28,7 @@ from fleet.projections.projections import Stores
 from fleet.projections.store import LmdbViewStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.opencode import FakeOpenCodeWorld
-from tests.gateway.door import REPOSITORY, Door, Machine
+from tests.gateway.machine import REPOSITORY, Api, Machine
 
 HOOK = "https://hook.example/"
 WORDS = ("Xylophone", "xylophone", "unspeakable", "forbidden", "hidden-tag")
@@ -36,7 +36,7 @@ WORDS = ("Xylophone", "xylophone", "unspeakable", "forbidden", "hidden-tag")
 
 
 @asynccontextmanager
-async def fleet_on(directory: Path) -> AsyncGenerator[tuple[Machine, Door]]:
+async def fleet_on(directory: Path) -> AsyncGenerator[tuple[Machine, Api]]:
     """Run a Fleet on fakes whose log, blobs and views are real files."""
     async with trio.open_nursery() as nursery:
         machine = Machine(FakeOpenCodeWorld(nursery, lost_idle_chance=0, swallowed_term_chance=0))
@@ -51,7 +51,7 @@ async def fleet_on(directory: Path) -> AsyncGenerator[tuple[Machine, Door]]:
             supervision, stopping = machine.supervision(stores), trio.Event()
             async with trio.open_nursery() as running:
                 await running.start(supervision.run, stopping)
-                yield machine, Door(supervision.fleet)
+                yield machine, Api(supervision.fleet)
                 stopping.set()
             log.stop()
         nursery.cancel_scope.cancel()
@@ -107,11 +107,11 @@ def in_a_hurry(main: Callable[[], Awaitable[Any]], *, clock: Any, instruments: S
 
 @pytest.mark.trio(run=in_a_hurry)
 async def test_erased_session_is_nowhere_in_a_compacted_data_directory(tmp_path: Path) -> None:
-    async with fleet_on(tmp_path) as (machine, door):
-        other = await door.session(REPOSITORY, title="Another", initialPrompt="Hello")
+    async with fleet_on(tmp_path) as (machine, api):
+        other = await api.session(REPOSITORY, title="Another", initialPrompt="Hello")
         machine.sender.script[HOOK] = ["silent"]
-        assert (await door.knock("POST", "/api/webhooks", {"url": HOOK})).status == 200
-        item = await door.session(
+        assert (await api.send("POST", "/api/webhooks", {"url": HOOK})).status == 200
+        item = await api.session(
             REPOSITORY,
             isolationStrategy="worktree",
             title="Xylophone",
@@ -120,17 +120,17 @@ async def test_erased_session_is_nowhere_in_a_compacted_data_directory(tmp_path:
             onComplete={"notifySessionId": other["id"]},
         )
         machine.files.contents[item["directory"]] = {"a.txt": b"forbidden\n" * 200}
-        await door.prompt(item["id"], "again unspeakable write")
-        await door.knock("PATCH", f"/api/sessions/{item['id']}", {"title": "Xylophone 2"}, Idempotency_Key="k")
-        assert (await door.knock("GET", "/api/sessions/history?search=unspeakable")).json
+        await api.prompt(item["id"], "again unspeakable write")
+        await api.send("PATCH", f"/api/sessions/{item['id']}", {"title": "Xylophone 2"}, Idempotency_Key="k")
+        assert (await api.send("GET", "/api/sessions/history?search=unspeakable")).json
         with trio.fail_after(60):
-            await door.fleet.views.sessions.wait(other["id"], lambda s: s.turns >= 2 and s.turn is None)
-        await door.knock("PATCH", f"/api/sessions/{other['id']}", {"tags": ["a"]}, Idempotency_Key="p")
-        assert (await door.knock("POST", f"/api/sessions/{other['id']}/fork", {}, Idempotency_Key="f")).status == 200
+            await api.fleet.views.sessions.wait(other["id"], lambda s: s.turns >= 2 and s.turn is None)
+        await api.send("PATCH", f"/api/sessions/{other['id']}", {"tags": ["a"]}, Idempotency_Key="p")
+        assert (await api.send("POST", f"/api/sessions/{other['id']}/fork", {}, Idempotency_Key="f")).status == 200
         for each in (other, item):
-            assert (await door.knock("GET", f"/api/sessions/{each['id']}/pack")).status == 200
+            assert (await api.send("GET", f"/api/sessions/{each['id']}/pack")).status == 200
         before = found(tmp_path)
-        answer = await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true", Idempotency_Key="d")
+        answer = await api.send("DELETE", f"/api/sessions/{item['id']}?permanent=true", Idempotency_Key="d")
         assert answer.json["erased"]
     assert before == set(WORDS)
     assert found(tmp_path), "the pages that were freed hold the words until they are used again"
@@ -143,10 +143,10 @@ async def test_erased_session_is_nowhere_in_a_compacted_data_directory(tmp_path:
         "views/index.sqlite",
     ]
     assert found(tmp_path) == set()
-    async with fleet_on(tmp_path) as (_, door):
-        assert verify(door.fleet.log).first_break is None
-        assert (await door.knock("GET", f"/api/sessions/{other['id']}")).json["title"] == "Another"
-        (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(410, "erased")
+    async with fleet_on(tmp_path) as (_, api):
+        assert verify(api.fleet.log).first_break is None
+        assert (await api.send("GET", f"/api/sessions/{other['id']}")).json["title"] == "Another"
+        (await api.send("GET", f"/api/sessions/{item['id']}")).problem(410, "erased")
 
 
 def test_data_directory_of_a_running_server_is_not_compacted(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.adapters.opencode.test_events import CONNECTED, HEAD, idle
 from tests.cli.test_ps import GONE, ps, started, write_log
 from tests.fakes.opencode import FakeOpenCodeWorld
 from tests.fakes.opencode_turn import Turn
-from tests.gateway.door import PLAIN, Machine
+from tests.gateway.machine import PLAIN, Machine
 
 EVIL = "\x1b]0;title\x07\x1b[2J\x1b[31mred\x9b5n\x08\u202edesrever\r hidden"
 ORDERS = ("\x1b", "\x07", "\x9b", "\x08", "\u202e", "\r")
@@ -68,12 +68,12 @@ async def test_a_part_that_is_too_large_for_the_log_does_not_hold_the_turn(
         await speak(turn, answer, "x" * 10_000 if "shout" in text else text)
 
     monkeypatch.setattr(Turn, "_speak", shout)
-    async with Machine(FakeOpenCodeWorld(nursery, lost_idle_chance=0, swallowed_term_chance=0)).fleet() as door:
-        item = await door.session(PLAIN)
+    async with Machine(FakeOpenCodeWorld(nursery, lost_idle_chance=0, swallowed_term_chance=0)).fleet() as api:
+        item = await api.session(PLAIN)
         with trio.fail_after(30):
-            assert (await door.prompt(item["id"], "shout"))["outcome"] == "finished"
-            assert (await door.prompt(item["id"], "quietly"))["outcome"] == "finished"
-        messages = (await door.knock("GET", f"/api/sessions/{item['id']}/messages")).body
+            assert (await api.prompt(item["id"], "shout"))["outcome"] == "finished"
+            assert (await api.prompt(item["id"], "quietly"))["outcome"] == "finished"
+        messages = (await api.send("GET", f"/api/sessions/{item['id']}/messages")).body
         assert b"quietly" in messages
         assert len(messages) < 10_000
 
@@ -84,11 +84,11 @@ async def test_pages_that_an_agent_writes_are_no_pages_of_fleet(nursery: trio.Nu
     root.mkdir()
     (root / "evil.html").write_text("<script>alert(1)</script>")
     machine.files.directories.add(str(root))
-    async with machine.fleet() as door:
-        item = await door.session(str(root), title="<script>alert(2)</script>")
-        await door.prompt(item["id"], "<script>alert(3)</script>")
+    async with machine.fleet() as api:
+        item = await api.session(str(root), title="<script>alert(2)</script>")
+        await api.prompt(item["id"], "<script>alert(3)</script>")
         for path in ("/files/evil.html", "/files/evil.html?x=%3Cscript%3E", "/messages", "", "/%3Cscript%3E"):
-            answer = await door.knock("GET", f"/api/sessions/{item['id']}{path}")
+            answer = await api.send("GET", f"/api/sessions/{item['id']}{path}")
             assert answer.headers["content-type"] in ("application/json", "application/problem+json")
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert answer.headers["content-security-policy"].startswith("default-src 'none'")

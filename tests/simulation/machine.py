@@ -1,7 +1,7 @@
 """The machine that one simulated Fleet after the other runs on: disks, OpenCode's world, and the crashes between.
 
 `Machine` is what a crash leaves; `Incarnation` is one run of Fleet, from its start to its crash or orderly end. Callers
-come in through `Machine.call`, like requests through a door: a crash loses their answers.
+come in through `Machine.call`, like requests through an API: a crash loses their answers.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Sequence

@@ -66,7 +66,7 @@ class StreamWriter:
 
 
 class Streams:
-    """The open streams of a door: how many there are, whose turn it is to write, and that they end when it closes.
+    """The open streams of a listener: how many there are, whose turn it is to write, and that they end when it closes.
 
     Everything runs on one event loop. A thousand readers that all write at one pass of it would delay everything else,
     the log's writer first: so they take turns, a few at a pass, in the order in which they came. Where many wait, the

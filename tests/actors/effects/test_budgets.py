@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from fleet.wire.bodies import BudgetBody
-from tests.gateway.door import PLAIN, Door
+from tests.gateway.machine import PLAIN, Api
 
 
-async def waiting_for_budget(door: Door) -> list[dict[str, Any]]:
-    return [item for item in (await door.knock("GET", "/api/inbox")).json if item["kind"] == "budget"]
+async def waiting_for_budget(api: Api) -> list[dict[str, Any]]:
+    return [item for item in (await api.send("GET", "/api/inbox")).json if item["kind"] == "budget"]
 
 
 @pytest.mark.parametrize(
@@ -22,42 +22,42 @@ async def waiting_for_budget(door: Door) -> list[dict[str, Any]]:
     ],
 )
 async def test_a_used_up_budget_pauses_the_queue_until_it_is_raised(
-    door: Door, budget: dict[str, Any], more: dict[str, Any] | None, what: str
+    api: Api, budget: dict[str, Any], more: dict[str, Any] | None, what: str
 ) -> None:
-    item = await door.session(initialPrompt="turn:2 bash:60", budget=budget)
+    item = await api.session(initialPrompt="turn:2 bash:60", budget=budget)
     path = f"/api/sessions/{item['id']}"
     whole = {"usd": None, "tokens": None, "minutes": None}
     assert item["budget"] == {**whole, **budget}
-    await door.knock("POST", f"{path}/prompt", {"text": "second"})
-    paused = await door.fleet.views.sessions.wait(item["id"], lambda s: s.usage.exceeded is not None)
+    await api.send("POST", f"{path}/prompt", {"text": "second"})
+    paused = await api.fleet.views.sessions.wait(item["id"], lambda s: s.usage.exceeded is not None)
     assert (paused.phase, paused.last_outcome, paused.turns) == ("idle", "finished", 1)
-    assert len((await door.knock("GET", f"{path}/queue")).json) == 1
-    (entry,) = await waiting_for_budget(door)
+    assert len((await api.send("GET", f"{path}/queue")).json) == 1
+    (entry,) = await waiting_for_budget(api)
     assert (entry["sessionId"], what in entry["detail"]) == (item["id"], True)
-    kinds = [each["kind"] for each in (await door.knock("GET", "/api/notifications")).json]
+    kinds = [each["kind"] for each in (await api.send("GET", "/api/notifications")).json]
     assert kinds.count("budget") == 1
-    assert (await door.knock("POST", f"{path}/prompt", {"text": "third"})).status == 204
-    assert len((await door.knock("GET", f"{path}/queue")).json) == 2
+    assert (await api.send("POST", f"{path}/prompt", {"text": "third"})).status == 204
+    assert len((await api.send("GET", f"{path}/queue")).json) == 2
 
-    answer = await door.knock("PATCH", path, {"budget": more})
+    answer = await api.send("PATCH", path, {"budget": more})
     assert answer.json["budget"] == (None if more is None else {**whole, **more})
-    assert await waiting_for_budget(door) == []
-    done = await door.settled(item["id"])
+    assert await waiting_for_budget(api) == []
+    done = await api.settled(item["id"])
     assert (done["turns"], done["status"]) == (3, "idle")
 
 
-async def test_a_budget_that_is_set_later_holds_from_then_on(door: Door) -> None:
-    item = await door.session(initialPrompt="first")
-    await door.settled(item["id"])
+async def test_a_budget_that_is_set_later_holds_from_then_on(api: Api) -> None:
+    item = await api.session(initialPrompt="first")
+    await api.settled(item["id"])
     path = f"/api/sessions/{item['id']}"
-    assert (await door.knock("PATCH", path, {"budget": {"tokens": 1}})).status == 200
-    assert len(await waiting_for_budget(door)) == 1
-    await door.knock("POST", f"{path}/prompt", {"text": "second"})
-    held = (await door.knock("GET", path)).json
+    assert (await api.send("PATCH", path, {"budget": {"tokens": 1}})).status == 200
+    assert len(await waiting_for_budget(api)) == 1
+    await api.send("POST", f"{path}/prompt", {"text": "second"})
+    held = (await api.send("GET", path)).json
     assert (held["status"], held["turns"], held["queued"]) == ("idle", 1, 1)
-    assert (await door.knock("PATCH", path, {"title": "Other"})).json["budget"]["tokens"] == 1
-    assert (await door.knock("PATCH", path, {"budget": None})).json["budget"] is None
-    assert (await door.settled(item["id"]))["turns"] == 2
+    assert (await api.send("PATCH", path, {"title": "Other"})).json["budget"]["tokens"] == 1
+    assert (await api.send("PATCH", path, {"budget": None})).json["budget"] is None
+    assert (await api.settled(item["id"]))["turns"] == 2
 
 
 @pytest.mark.parametrize(
@@ -70,35 +70,35 @@ async def test_a_budget_that_is_set_later_holds_from_then_on(door: Door) -> None
         ([], "budget"),
     ],
 )
-async def test_what_is_no_budget(door: Door, budget: Any, field: str) -> None:
-    refused = await door.knock("POST", "/api/sessions", {"directory": "/home/user/plain", "budget": budget})
+async def test_what_is_no_budget(api: Api, budget: Any, field: str) -> None:
+    refused = await api.send("POST", "/api/sessions", {"directory": "/home/user/plain", "budget": budget})
     assert refused.problem(422, "invalid")["field"] == field
-    item = await door.session()
-    refused = await door.knock("PATCH", f"/api/sessions/{item['id']}", {"budget": budget})
+    item = await api.session()
+    refused = await api.send("PATCH", f"/api/sessions/{item['id']}", {"budget": budget})
     assert refused.problem(422, "invalid")["field"] == field
 
 
-async def test_a_repeated_patch_does_not_bring_an_old_budget_back(door: Door) -> None:
-    item = await door.session()
+async def test_a_repeated_patch_does_not_bring_an_old_budget_back(api: Api) -> None:
+    item = await api.session()
     path = f"/api/sessions/{item['id']}"
     first = {"title": "First", "budget": {"usd": 1.0}}
-    assert (await door.knock("PATCH", path, first, Idempotency_Key="k")).json["budget"]["usd"] == 1.0
-    assert (await door.knock("PATCH", path, {"budget": {"usd": 5.0}}, Idempotency_Key="m")).json["budget"]["usd"] == 5.0
-    again = await door.knock("PATCH", path, first, Idempotency_Key="k")
+    assert (await api.send("PATCH", path, first, Idempotency_Key="k")).json["budget"]["usd"] == 1.0
+    assert (await api.send("PATCH", path, {"budget": {"usd": 5.0}}, Idempotency_Key="m")).json["budget"]["usd"] == 5.0
+    again = await api.send("PATCH", path, first, Idempotency_Key="k")
     assert (again.status, again.json["budget"]["usd"]) == (200, 1.0)  # the first answer, and no change
-    assert (await door.knock("GET", path)).json["budget"]["usd"] == 5.0
-    refused = await door.knock("PATCH", path, {"budget": {"usd": 6.0}}, Idempotency_Key="m")
+    assert (await api.send("GET", path)).json["budget"]["usd"] == 5.0
+    refused = await api.send("PATCH", path, {"budget": {"usd": 6.0}}, Idempotency_Key="m")
     refused.problem(422, "idempotency_conflict")
-    assert (await door.knock("GET", path)).json["budget"]["usd"] == 5.0
+    assert (await api.send("GET", path)).json["budget"]["usd"] == 5.0
 
 
 @pytest.mark.parametrize("budget", [{"tokens": 10**20}, {"usd": 1e13}, {"minutes": 1e300}, {"tokens": -1}])
-async def test_a_budget_that_is_no_bound_is_refused(door: Door, budget: dict[str, Any]) -> None:
+async def test_a_budget_that_is_no_bound_is_refused(api: Api, budget: dict[str, Any]) -> None:
     (name,) = budget
-    refused = await door.knock("POST", "/api/sessions", {"directory": PLAIN, "budget": budget})
+    refused = await api.send("POST", "/api/sessions", {"directory": PLAIN, "budget": budget})
     assert refused.problem(422, "invalid")["field"] == f"budget.{name}"
-    item = await door.session()
-    refused = await door.knock("PATCH", f"/api/sessions/{item['id']}", {"budget": budget})
+    item = await api.session()
+    refused = await api.send("PATCH", f"/api/sessions/{item['id']}", {"budget": budget})
     assert refused.problem(422, "invalid")["field"] == f"budget.{name}"
 
 

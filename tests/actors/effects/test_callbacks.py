@@ -9,53 +9,53 @@ import trio
 from fleet.actors.effects.callbacks import last_words
 from fleet.limits import CALLBACK_DEPTH_MAX, CALLBACK_MESSAGE_BYTES_MAX
 from fleet.projections.transcripts import MessageView
-from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
+from tests.gateway.machine import NOWHERE, PLAIN, REPOSITORY, Api, Machine
 
 
-async def child_of(door: Door, parent: dict[str, Any], **fields: Any) -> dict[str, Any]:
+async def child_of(api: Api, parent: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """Create a session that reports to `parent`, by its Fleet id."""
-    return await door.session(onComplete={"notifySessionId": parent["id"]}, **fields)
+    return await api.session(onComplete={"notifySessionId": parent["id"]}, **fields)
 
 
-async def told(door: Door, session_id: str) -> list[str]:
+async def told(api: Api, session_id: str) -> list[str]:
     """Return the first lines of what the session was told, as its transcript has it."""
-    answer = await door.knock("GET", f"/api/sessions/{session_id}/messages?limit=200")
+    answer = await api.send("GET", f"/api/sessions/{session_id}/messages?limit=200")
     messages = [message for message in answer.json["messages"] if message["info"]["role"] == "user"]
     return [part["text"].splitlines()[0] for message in messages for part in message["parts"]]
 
 
-async def callbacks(door: Door, status: str | None = None) -> list[dict[str, Any]]:
+async def callbacks(api: Api, status: str | None = None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (
-        await door.knock("GET", "/api/callbacks" + (f"?status={status}" if status else ""))
+        await api.send("GET", "/api/callbacks" + (f"?status={status}" if status else ""))
     ).json
     return found
 
 
-async def over(door: Door, session_id: str, count: int) -> None:
+async def over(api: Api, session_id: str, count: int) -> None:
     """Wait until so many callbacks of the session are over."""
-    await door.fleet.views.sessions.wait(
+    await api.fleet.views.sessions.wait(
         session_id, lambda s: sum(c.status in ("delivered", "dropped") for c in s.callbacks.sent) == count
     )
 
 
 @pytest.mark.parametrize("which", ["id", "opencodeId"])
-async def test_the_parent_gets_one_callback_for_each_outcome(door: Door, which: str) -> None:
-    parent = await door.session(title="Parent")
+async def test_the_parent_gets_one_callback_for_each_outcome(api: Api, which: str) -> None:
+    parent = await api.session(title="Parent")
     notify = {"notifySessionId": parent[which], "notifyInstanceId": parent["instanceId"]}
-    child = await door.session(title="Child", initialPrompt="one", onComplete=notify)
+    child = await api.session(title="Child", initialPrompt="one", onComplete=notify)
     assert child["parentId"] == parent["id"]
-    await over(door, child["id"], 1)
-    await door.prompt(child["id"], "fail")
-    await over(door, child["id"], 2)
-    await door.knock("POST", f"/api/sessions/{child['id']}/prompt", {"text": "hang"})
-    await door.fleet.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
-    await door.knock("POST", f"/api/sessions/{child['id']}/abort")
-    await over(door, child["id"], 3)
-    await door.settled(parent["id"])
-    assert await told(door, parent["id"]) == [
+    await over(api, child["id"], 1)
+    await api.prompt(child["id"], "fail")
+    await over(api, child["id"], 2)
+    await api.send("POST", f"/api/sessions/{child['id']}/prompt", {"text": "hang"})
+    await api.fleet.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await api.send("POST", f"/api/sessions/{child['id']}/abort")
+    await over(api, child["id"], 3)
+    await api.settled(parent["id"])
+    assert await told(api, parent["id"]) == [
         f'Session "Child" ({child["id"]}) has ended: {outcome}.' for outcome in ("finished", "error", "aborted")
     ]
-    items = await callbacks(door)
+    items = await callbacks(api)
     assert [(item["outcome"], item["status"], item["number"]) for item in items] == [
         ("finished", "delivered", 1),
         ("error", "delivered", 2),
@@ -63,61 +63,61 @@ async def test_the_parent_gets_one_callback_for_each_outcome(door: Door, which: 
     ]
     assert {(item["sessionId"], item["parentId"]) for item in items} == {(child["id"], parent["id"])}
     assert "Cost: 0.001" in items[0]["text"]
-    assert await callbacks(door, "undelivered") == await callbacks(door, "pending") == []
+    assert await callbacks(api, "undelivered") == await callbacks(api, "pending") == []
 
 
-async def words_to(door: Door, session_id: str) -> list[str]:
+async def words_to(api: Api, session_id: str) -> list[str]:
     """Return what the session was told, as its transcript has it."""
-    answer = await door.knock("GET", f"/api/sessions/{session_id}/messages?limit=200")
+    answer = await api.send("GET", f"/api/sessions/{session_id}/messages?limit=200")
     messages = [message for message in answer.json["messages"] if message["info"]["role"] == "user"]
     return [part["text"] for message in messages for part in message["parts"]]
 
 
-async def test_the_parent_reads_which_files_have_changed_and_what_was_said_last(machine: Machine, door: Door) -> None:
-    parent = await door.session(title="Parent")
-    child = await child_of(door, parent, directory=REPOSITORY, isolationStrategy="worktree")
+async def test_the_parent_reads_which_files_have_changed_and_what_was_said_last(machine: Machine, api: Api) -> None:
+    parent = await api.session(title="Parent")
+    child = await child_of(api, parent, directory=REPOSITORY, isolationStrategy="worktree")
     contents = machine.files.contents[child["directory"]] = {f"f{n:02}.py": b"1\n2\n" for n in range(25)}
     contents["a b\nc"] = b"1\n"
-    await door.prompt(child["id"], "work")
-    await over(door, child["id"], 1)
-    await door.settled(parent["id"])
-    (words,) = await words_to(door, parent["id"])
+    await api.prompt(child["id"], "work")
+    await over(api, child["id"], 1)
+    await api.settled(parent["id"])
+    (words,) = await words_to(api, parent["id"])
     listed = [line for line in words.splitlines() if line.startswith("- ")]
     assert listed[:2] == ['- "a b\\nc" (added, +1 -0)', "- f00.py (added, +2 -0)"]
     assert listed[20:] == ["- and 6 more"]
-    answer = await door.knock("GET", f"/api/sessions/{child['id']}/messages")
+    answer = await api.send("GET", f"/api/sessions/{child['id']}/messages")
     (said,) = [part["text"] for part in answer.json["messages"][-1]["parts"] if part["type"] == "text"]
     assert words.endswith(f"\n\nIts last message:\n{said}")
 
 
-async def test_a_late_callback_has_the_details_of_its_own_outcome(machine: Machine, door: Door) -> None:
+async def test_a_late_callback_has_the_details_of_its_own_outcome(machine: Machine, api: Api) -> None:
     """A parent that has stopped hears later, when the child has changed and said more."""
-    parent = await door.session(title="Parent")
-    await door.knock("DELETE", f"/api/sessions/{parent['id']}")
-    child = await child_of(door, parent, directory=REPOSITORY, isolationStrategy="worktree")
+    parent = await api.session(title="Parent")
+    await api.send("DELETE", f"/api/sessions/{parent['id']}")
+    child = await child_of(api, parent, directory=REPOSITORY, isolationStrategy="worktree")
     for n in (1, 2):
         machine.files.contents[child["directory"]] = {f"f{each}": b"1\n" for each in range(n)}
-        await door.prompt(child["id"], f"work {n}")
-    assert (await door.knock("POST", f"/api/sessions/{parent['id']}/resume")).status == 200
-    await over(door, child["id"], 2)
-    await door.settled(parent["id"])
-    words = await words_to(door, parent["id"])
+        await api.prompt(child["id"], f"work {n}")
+    assert (await api.send("POST", f"/api/sessions/{parent['id']}/resume")).status == 200
+    await over(api, child["id"], 2)
+    await api.settled(parent["id"])
+    words = await words_to(api, parent["id"])
     told_of = [[line for line in each.splitlines() if line.startswith("- ")] for each in words]
     assert told_of == [["- f0 (added, +1 -0)"], ["- f0 (added, +1 -0)", "- f1 (added, +1 -0)"]]
 
 
-async def test_a_damaged_list_of_files_does_not_prevent_the_callback(machine: Machine, door: Door) -> None:
-    parent = await door.session(title="Parent")
-    await door.knock("DELETE", f"/api/sessions/{parent['id']}")
-    child = await child_of(door, parent, directory=REPOSITORY, isolationStrategy="worktree")
+async def test_a_damaged_list_of_files_does_not_prevent_the_callback(machine: Machine, api: Api) -> None:
+    parent = await api.session(title="Parent")
+    await api.send("DELETE", f"/api/sessions/{parent['id']}")
+    child = await child_of(api, parent, directory=REPOSITORY, isolationStrategy="worktree")
     machine.files.contents[child["directory"]] = {"f0": b"1\n"}
-    await door.prompt(child["id"], "work")
+    await api.prompt(child["id"], "work")
     machine.disk.blobs = dict.fromkeys(machine.disk.blobs, b"damaged")
-    assert (await door.knock("POST", f"/api/sessions/{parent['id']}/resume")).status == 200
+    assert (await api.send("POST", f"/api/sessions/{parent['id']}/resume")).status == 200
     with trio.fail_after(60):
-        await over(door, child["id"], 1)
-    await door.settled(parent["id"])
-    (words,) = await words_to(door, parent["id"])
+        await over(api, child["id"], 1)
+    await api.settled(parent["id"])
+    (words,) = await words_to(api, parent["id"])
     assert "Files changed: 1 (+1 -0)" in words
     assert [line for line in words.splitlines() if line.startswith("- ")] == ["- their names cannot be read"]
     assert "\n\nIts last message:\n" in words
@@ -139,15 +139,15 @@ def test_the_last_message_is_that_of_the_last_turn_and_has_a_limit() -> None:
     assert last_words([broken]) == ""
 
 
-async def test_a_child_that_is_stopped_twice_sends_one_callback(door: Door) -> None:
-    parent = await door.session()
-    child = await child_of(door, parent, initialPrompt="hang", title="Child")
-    await door.fleet.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
+async def test_a_child_that_is_stopped_twice_sends_one_callback(api: Api) -> None:
+    parent = await api.session()
+    child = await child_of(api, parent, initialPrompt="hang", title="Child")
+    await api.fleet.views.sessions.wait(child["id"], lambda s: s.turn is not None and s.turn.delivered)
     for _ in range(2):
-        assert (await door.knock("DELETE", f"/api/sessions/{child['id']}")).status == 200
-    await over(door, child["id"], 1)
-    await door.settled(parent["id"])
-    assert await told(door, parent["id"]) == [f'Session "Child" ({child["id"]}) has ended: stopped.']
+        assert (await api.send("DELETE", f"/api/sessions/{child['id']}")).status == 200
+    await over(api, child["id"], 1)
+    await api.settled(parent["id"])
+    assert await told(api, parent["id"]) == [f'Session "Child" ({child["id"]}) has ended: stopped.']
 
 
 @pytest.mark.parametrize(
@@ -160,124 +160,120 @@ async def test_a_child_that_is_stopped_twice_sends_one_callback(door: Door) -> N
         ({"notifySessionId": NOWHERE, "url": "http://x"}, 422, "invalid"),
     ],
 )
-async def test_a_parent_that_is_none(door: Door, on_complete: dict[str, Any], status: int, code: str) -> None:
+async def test_a_parent_that_is_none(api: Api, on_complete: dict[str, Any], status: int, code: str) -> None:
     body = {"directory": PLAIN, "onComplete": on_complete}
-    (await door.knock("POST", "/api/sessions", body)).problem(status, code)
-    assert door.fleet.log.head() == 0
+    (await api.send("POST", "/api/sessions", body)).problem(status, code)
+    assert api.fleet.log.head() == 0
 
 
-async def test_a_parent_s_instance_must_be_one_of_its_own(door: Door) -> None:
-    parent = await door.session()
+async def test_a_parent_s_instance_must_be_one_of_its_own(api: Api) -> None:
+    parent = await api.session()
     body = {"directory": PLAIN, "onComplete": {"notifySessionId": parent["id"], "notifyInstanceId": NOWHERE}}
-    (await door.knock("POST", "/api/sessions", body)).problem(404, "instance_not_found")
+    (await api.send("POST", "/api/sessions", body)).problem(404, "instance_not_found")
 
 
-async def test_trees_are_shown_from_both_ends_and_chains_have_a_length(door: Door) -> None:
-    chain = [await door.session(title="0")]
+async def test_trees_are_shown_from_both_ends_and_chains_have_a_length(api: Api) -> None:
+    chain = [await api.session(title="0")]
     for depth in range(1, CALLBACK_DEPTH_MAX + 1):
-        chain.append(await child_of(door, chain[-1], title=str(depth)))
+        chain.append(await child_of(api, chain[-1], title=str(depth)))
     body = {"directory": PLAIN, "onComplete": {"notifySessionId": chain[-1]["opencodeId"]}}
-    refused = (await door.knock("POST", "/api/sessions", body)).problem(422, "callback_too_deep")
+    refused = (await api.send("POST", "/api/sessions", body)).problem(422, "callback_too_deep")
     assert (refused["field"], str(CALLBACK_DEPTH_MAX) in refused["hint"]) == ("onComplete", True)
-    assert len((await door.knock("GET", "/api/sessions")).json) == len(chain)
+    assert len((await api.send("GET", "/api/sessions")).json) == len(chain)
 
-    twin = await child_of(door, chain[0], title="twin")
-    last = (await door.knock("GET", f"/api/sessions/{chain[-1]['id']}")).json
+    twin = await child_of(api, chain[0], title="twin")
+    last = (await api.send("GET", f"/api/sessions/{chain[-1]['id']}")).json
     assert [relative["title"] for relative in last["ancestors"]] == [str(n) for n in range(CALLBACK_DEPTH_MAX)]
-    root = (await door.knock("GET", f"/api/sessions/{chain[0]['id']}")).json
+    root = (await api.send("GET", f"/api/sessions/{chain[0]['id']}")).json
     assert (root["ancestors"], {each["title"] for each in root["children"]}) == ([], {"1", "twin"})
-    children = await door.knock("GET", f"/api/sessions/{chain[0]['opencodeId']}/children")
+    children = await api.send("GET", f"/api/sessions/{chain[0]['opencodeId']}/children")
     assert {each["id"] for each in children.json} == {chain[1]["id"], twin["id"]}
     assert children.headers["x-total-count"] == "2"
     for parent in (chain[0]["id"], chain[0]["opencodeId"]):
-        listed = await door.knock("GET", f"/api/sessions?parent={parent}")
+        listed = await api.send("GET", f"/api/sessions?parent={parent}")
         assert {each["id"] for each in listed.json} == {chain[1]["id"], twin["id"]}
-    assert (await door.knock("GET", f"/api/sessions?parent={NOWHERE}")).json == []
+    assert (await api.send("GET", f"/api/sessions?parent={NOWHERE}")).json == []
 
 
-async def test_a_callback_that_waits_for_its_parent_is_dropped_when_that_is_erased(door: Door) -> None:
-    parent = await door.session()
-    child = await child_of(door, parent)
-    await door.knock("DELETE", f"/api/sessions/{parent['id']}")
-    await door.prompt(child["id"], "one")
-    await door.fleet.views.sessions.wait(
-        child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks.sent)
-    )
-    assert (await door.knock("DELETE", f"/api/sessions/{parent['id']}?permanent=true")).json["erased"] is True
+async def test_a_callback_that_waits_for_its_parent_is_dropped_when_that_is_erased(api: Api) -> None:
+    parent = await api.session()
+    child = await child_of(api, parent)
+    await api.send("DELETE", f"/api/sessions/{parent['id']}")
+    await api.prompt(child["id"], "one")
+    await api.fleet.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks.sent))
+    assert (await api.send("DELETE", f"/api/sessions/{parent['id']}?permanent=true")).json["erased"] is True
     with trio.fail_after(1):
-        await over(door, child["id"], 1)
-    (dropped,) = await callbacks(door, "dropped")
+        await over(api, child["id"], 1)
+    (dropped,) = await callbacks(api, "dropped")
     assert "erased" in dropped["reason"]
 
 
-async def test_a_stopped_parent_gets_the_callback_when_it_is_resumed(door: Door) -> None:
-    parent = await door.session(title="Parent")
-    child = await child_of(door, parent, title="Child")
-    await door.knock("DELETE", f"/api/sessions/{parent['id']}")
-    await door.prompt(child["id"], "one")
-    await door.fleet.views.sessions.wait(
-        child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks.sent)
-    )
-    (waiting,) = await callbacks(door, "undelivered")
+async def test_a_stopped_parent_gets_the_callback_when_it_is_resumed(api: Api) -> None:
+    parent = await api.session(title="Parent")
+    child = await child_of(api, parent, title="Child")
+    await api.send("DELETE", f"/api/sessions/{parent['id']}")
+    await api.prompt(child["id"], "one")
+    await api.fleet.views.sessions.wait(child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks.sent))
+    (waiting,) = await callbacks(api, "undelivered")
     assert (waiting["sessionId"], waiting["outcome"], "stopped" in waiting["reason"]) == (child["id"], "finished", True)
-    assert [item["kind"] for item in (await door.knock("GET", "/api/inbox")).json] == ["callback"]
-    assert await told(door, parent["id"]) == []
+    assert [item["kind"] for item in (await api.send("GET", "/api/inbox")).json] == ["callback"]
+    assert await told(api, parent["id"]) == []
 
-    assert (await door.knock("POST", f"/api/sessions/{parent['id']}/resume")).status == 200
-    await over(door, child["id"], 1)
-    await door.settled(parent["id"])
-    assert await told(door, parent["id"]) == [f'Session "Child" ({child["id"]}) has ended: finished.']
-    assert await callbacks(door, "undelivered") == []
-    assert (await door.knock("GET", "/api/inbox")).json == []
+    assert (await api.send("POST", f"/api/sessions/{parent['id']}/resume")).status == 200
+    await over(api, child["id"], 1)
+    await api.settled(parent["id"])
+    assert await told(api, parent["id"]) == [f'Session "Child" ({child["id"]}) has ended: finished.']
+    assert await callbacks(api, "undelivered") == []
+    assert (await api.send("GET", "/api/inbox")).json == []
 
 
 async def test_an_undelivered_callback_is_delivered_once_after_a_restart(machine: Machine) -> None:
-    async with machine.fleet() as door:
-        parent = await door.session()
-        child = await child_of(door, parent, title="Child")
-        await door.knock("DELETE", f"/api/sessions/{parent['id']}")
-        await door.prompt(child["id"], "one")
-        await door.fleet.views.sessions.wait(
+    async with machine.fleet() as api:
+        parent = await api.session()
+        child = await child_of(api, parent, title="Child")
+        await api.send("DELETE", f"/api/sessions/{parent['id']}")
+        await api.prompt(child["id"], "one")
+        await api.fleet.views.sessions.wait(
             child["id"], lambda s: any(c.status == "undelivered" for c in s.callbacks.sent)
         )
-    async with machine.fleet() as door:
-        assert len(await callbacks(door, "undelivered")) == 1
-        await door.knock("POST", f"/api/sessions/{parent['id']}/resume")
-        await over(door, child["id"], 1)
-        await door.settled(parent["id"])
-        assert len(await told(door, parent["id"])) == 1
-    async with machine.fleet() as door:
-        await door.knock("POST", f"/api/sessions/{parent['id']}/resume")
-        await door.prompt(parent["id"], "go on")
-        assert await told(door, parent["id"]) == [
+    async with machine.fleet() as api:
+        assert len(await callbacks(api, "undelivered")) == 1
+        await api.send("POST", f"/api/sessions/{parent['id']}/resume")
+        await over(api, child["id"], 1)
+        await api.settled(parent["id"])
+        assert len(await told(api, parent["id"])) == 1
+    async with machine.fleet() as api:
+        await api.send("POST", f"/api/sessions/{parent['id']}/resume")
+        await api.prompt(parent["id"], "go on")
+        assert await told(api, parent["id"]) == [
             f'Session "Child" ({child["id"]}) has ended: finished.',
             "go on",
         ]
-        assert [item["status"] for item in await callbacks(door)] == ["delivered"]
+        assert [item["status"] for item in await callbacks(api)] == ["delivered"]
 
 
 async def test_a_completed_parent_is_woken(machine: Machine) -> None:
-    async with machine.fleet() as door:
-        parent, other = await door.session(), None
-        child = await child_of(door, parent, title="Child")
-        other = await door.session()
-    async with machine.fleet() as door:
-        assert (await door.knock("GET", f"/api/sessions/{parent['id']}")).json["status"] == "completed"
+    async with machine.fleet() as api:
+        parent, other = await api.session(), None
+        child = await child_of(api, parent, title="Child")
+        other = await api.session()
+    async with machine.fleet() as api:
+        assert (await api.send("GET", f"/api/sessions/{parent['id']}")).json["status"] == "completed"
         body = {"text": "one", "resume": True}
-        assert (await door.knock("POST", f"/api/sessions/{child['id']}/prompt", body)).status == 204
-        await over(door, child["id"], 1)
-        assert len(await told(door, (await door.settled(parent["id"]))["id"])) == 1
-        assert (await door.knock("GET", f"/api/sessions/{other['id']}")).json["status"] == "completed"
+        assert (await api.send("POST", f"/api/sessions/{child['id']}/prompt", body)).status == 204
+        await over(api, child["id"], 1)
+        assert len(await told(api, (await api.settled(parent["id"]))["id"])) == 1
+        assert (await api.send("GET", f"/api/sessions/{other['id']}")).json["status"] == "completed"
 
 
-async def test_a_parent_that_was_erased_is_dropped(door: Door) -> None:
-    parent = await door.session()
-    child = await child_of(door, parent)
-    assert (await door.knock("DELETE", f"/api/sessions/{parent['id']}?permanent=true")).json["erased"] is True
-    await door.prompt(child["id"], "one")
-    await over(door, child["id"], 1)
-    (dropped,) = await callbacks(door, "dropped")
+async def test_a_parent_that_was_erased_is_dropped(api: Api) -> None:
+    parent = await api.session()
+    child = await child_of(api, parent)
+    assert (await api.send("DELETE", f"/api/sessions/{parent['id']}?permanent=true")).json["erased"] is True
+    await api.prompt(child["id"], "one")
+    await over(api, child["id"], 1)
+    (dropped,) = await callbacks(api, "dropped")
     assert "erased" in dropped["reason"]
-    shown = (await door.knock("GET", f"/api/sessions/{child['id']}")).json
+    shown = (await api.send("GET", f"/api/sessions/{child['id']}")).json
     assert (shown["ancestors"], shown["status"]) == ([], "idle")
-    (await door.knock("GET", f"/api/sessions/{parent['id']}/children")).problem(410, "erased")
+    (await api.send("GET", f"/api/sessions/{parent['id']}/children")).problem(410, "erased")

@@ -13,7 +13,7 @@ from fleet.errors import Problem, Rejected
 from fleet.limits import HOST_TRIES_S
 from fleet.ports import LOCAL
 from tests.fakes.cluster import FakeCluster
-from tests.gateway.door import PLAIN, REPOSITORY, Door, Machine
+from tests.gateway.machine import PLAIN, REPOSITORY, Api, Machine
 
 
 @pytest.fixture
@@ -29,27 +29,27 @@ async def cluster(machine: Machine) -> AsyncGenerator[FakeCluster]:
 
 
 @pytest.fixture
-async def wide(machine: Machine, cluster: FakeCluster) -> AsyncGenerator[Door]:
+async def wide(machine: Machine, cluster: FakeCluster) -> AsyncGenerator[Api]:
     """A Fleet on these hosts."""
     assert machine.cluster is cluster
-    async with machine.fleet() as door:
-        yield door
+    async with machine.fleet() as api:
+        yield api
 
 
 def worktree(**settings: object) -> NewSession:
     return NewSession(REPOSITORY, SessionSettings(title="", strategy="worktree", **settings))  # type: ignore[arg-type] # any field
 
 
-async def create(door: Door, new: NewSession) -> State:
-    return (await door.fleet.sessions.create(new, Caller("local"))).session
+async def create(api: Api, new: NewSession) -> State:
+    return (await api.fleet.sessions.create(new, Caller("local"))).session
 
 
-def host_of(door: Door, session: State) -> str:
-    return door.fleet.context.host_of(session.workspace_id).name
+def host_of(api: Api, session: State) -> str:
+    return api.fleet.context.host_of(session.workspace_id).name
 
 
 async def test_sessions_of_a_repository_share_a_process_on_its_host_and_overflow_to_the_next(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     first, second, third = [await create(wide, worktree()) for _ in range(3)]
     hosts = [host_of(wide, each) for each in (first, second, third)]
@@ -59,7 +59,7 @@ async def test_sessions_of_a_repository_share_a_process_on_its_host_and_overflow
     assert sorted(len(node.world.living()) for node in cluster.nodes) == [1, 1]
 
 
-async def test_a_session_waits_for_room_and_says_so(wide: Door) -> None:
+async def test_a_session_waits_for_room_and_says_so(wide: Api) -> None:
     sessions = [await create(wide, worktree()) for _ in range(4)]
     async with trio.open_nursery() as nursery:
         late: list[State] = []
@@ -75,17 +75,17 @@ async def test_a_session_waits_for_room_and_says_so(wide: Door) -> None:
                 wide.fleet.views.sessions.ids()[-1], lambda s: "waits for" in s.evidence
             )
         assert waiting.phase == "created"
-        await wide.knock("DELETE", f"/api/sessions/{sessions[2].id}")
+        await wide.send("DELETE", f"/api/sessions/{sessions[2].id}")
     assert host_of(wide, late[0]) == host_of(wide, sessions[2])
 
 
-async def test_session_that_waits_for_room_gets_none_on_a_host_that_is_drained_meanwhile(wide: Door) -> None:
+async def test_session_that_waits_for_room_gets_none_on_a_host_that_is_drained_meanwhile(wide: Api) -> None:
     first = await create(wide, worktree(host="n1", cpus=2.0))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(create, wide, worktree(host="n1", cpus=1.0))
         await trio.sleep(1)
         await wide.fleet.hosts.drain("n1", Caller("local"))
-        await wide.knock("DELETE", f"/api/sessions/{first.id}")
+        await wide.send("DELETE", f"/api/sessions/{first.id}")
         await trio.sleep(60)
         waiting = wide.fleet.views.sessions.get(wide.fleet.views.sessions.ids()[-1])
         assert waiting is not None
@@ -94,7 +94,7 @@ async def test_session_that_waits_for_room_gets_none_on_a_host_that_is_drained_m
     assert host_of(wide, waiting) == "n1"
 
 
-async def test_a_host_can_be_named_and_what_cannot_be_is_refused_at_once(wide: Door) -> None:
+async def test_a_host_can_be_named_and_what_cannot_be_is_refused_at_once(wide: Api) -> None:
     assert host_of(wide, await create(wide, worktree(host="n2"))) == "n2"
     assert host_of(wide, await create(wide, worktree(host_labels={"gpu": "true"}))) == "n1"
     assert host_of(wide, await create(wide, worktree(host=LOCAL))) == LOCAL
@@ -111,13 +111,13 @@ async def test_a_host_can_be_named_and_what_cannot_be_is_refused_at_once(wide: D
     assert wide.fleet.log.head() == before
 
 
-async def test_an_existing_directory_is_worked_in_where_it_is(machine: Machine, wide: Door) -> None:
+async def test_an_existing_directory_is_worked_in_where_it_is(machine: Machine, wide: Api) -> None:
     item = await wide.session(PLAIN)
     assert len(machine.world.living()) == 1
     assert wide.fleet.context.host_of(item["workspaceId"]).name == LOCAL
 
 
-async def test_work_is_saved_here_before_a_turn_is_reported_as_over(machine: Machine, wide: Door) -> None:
+async def test_work_is_saved_here_before_a_turn_is_reported_as_over(machine: Machine, wide: Api) -> None:
     session = await create(wide, worktree())
     item = await wide.prompt(session.id, "write")
     assert item["turns"] == 1
@@ -127,10 +127,10 @@ async def test_work_is_saved_here_before_a_turn_is_reported_as_over(machine: Mac
     assert machine.files.kept[session.workspace_id].commit == workspace.saved.commit
 
 
-async def test_diff_of_a_turn_waits_for_a_host_that_is_silent_for_a_moment(cluster: FakeCluster, wide: Door) -> None:
+async def test_diff_of_a_turn_waits_for_a_host_that_is_silent_for_a_moment(cluster: FakeCluster, wide: Api) -> None:
     session = await create(wide, worktree())
     node = cluster.machines[host_of(wide, session)]
-    await wide.knock("POST", f"/api/sessions/{session.id}/prompt", {"text": "turn:2 write"})
+    await wide.send("POST", f"/api/sessions/{session.id}/prompt", {"text": "turn:2 write"})
     await wide.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None and s.turn.delivered)
     node.lost_calls = 1.0
     await trio.sleep(20)
@@ -140,26 +140,26 @@ async def test_diff_of_a_turn_waits_for_a_host_that_is_silent_for_a_moment(clust
     assert ended.snapshots.totals.files == 2
 
 
-async def test_a_fork_works_on_the_host_of_its_origin(wide: Door) -> None:
+async def test_a_fork_works_on_the_host_of_its_origin(wide: Api) -> None:
     session = await create(wide, worktree(host_labels={"gpu": "true"}))
     await wide.prompt(session.id, "hello")
-    fork = (await wide.knock("POST", f"/api/sessions/{session.id}/fork", {})).json["session"]
+    fork = (await wide.send("POST", f"/api/sessions/{session.id}/fork", {})).json["session"]
     assert wide.fleet.context.host_of(fork["workspaceId"]).name == "n1"
 
 
-async def test_room_that_no_session_needs_is_released(cluster: FakeCluster, wide: Door) -> None:
+async def test_room_that_no_session_needs_is_released(cluster: FakeCluster, wide: Api) -> None:
     session = await create(wide, worktree())
     assert list(cluster.slots) == [session.id]
-    await wide.knock("DELETE", f"/api/sessions/{session.id}")
+    await wide.send("DELETE", f"/api/sessions/{session.id}")
     await trio.sleep(10)
     assert not cluster.slots
 
 
-async def test_work_of_a_turn_that_is_stopped_is_saved_too(wide: Door) -> None:
+async def test_work_of_a_turn_that_is_stopped_is_saved_too(wide: Api) -> None:
     session = await create(wide, worktree())
-    await wide.knock("POST", f"/api/sessions/{session.id}/prompt", {"text": "bash:600"})
+    await wide.send("POST", f"/api/sessions/{session.id}/prompt", {"text": "bash:600"})
     await wide.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None and s.turn.delivered)
-    await wide.knock("DELETE", f"/api/sessions/{session.id}")
+    await wide.send("DELETE", f"/api/sessions/{session.id}")
     workspace = wide.fleet.views.workspaces.get(session.workspace_id)
     assert workspace is not None
     assert workspace.saved is not None
@@ -167,7 +167,7 @@ async def test_work_of_a_turn_that_is_stopped_is_saved_too(wide: Door) -> None:
 
 
 async def test_workspace_is_made_on_another_host_when_the_chosen_one_does_not_answer(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     cluster.machines["n1"].lost_calls = 1.0
     session = await create(wide, worktree())
@@ -182,7 +182,7 @@ async def test_workspace_is_made_on_another_host_when_the_chosen_one_does_not_an
     assert (workspace.left, cluster.machines["n1"].disk.checkouts) == ((), {})
 
 
-async def test_session_waits_for_a_host_that_was_chosen_by_name_and_says_so(cluster: FakeCluster, wide: Door) -> None:
+async def test_session_waits_for_a_host_that_was_chosen_by_name_and_says_so(cluster: FakeCluster, wide: Api) -> None:
     node = cluster.machines["n1"]
     node.lost_calls = 1.0
     async with trio.open_nursery() as nursery:
@@ -197,7 +197,7 @@ async def test_session_waits_for_a_host_that_was_chosen_by_name_and_says_so(clus
     assert (ready.phase, host_of(wide, ready)) == ("idle", "n1")
 
 
-async def test_creation_fails_with_the_reason_when_no_host_answers_for_long(cluster: FakeCluster, wide: Door) -> None:
+async def test_creation_fails_with_the_reason_when_no_host_answers_for_long(cluster: FakeCluster, wide: Api) -> None:
     for node in cluster.nodes:
         node.lost_calls = 1.0
     with pytest.raises(Problem):  # the request ends, and the creation continues
@@ -210,9 +210,9 @@ async def test_creation_fails_with_the_reason_when_no_host_answers_for_long(clus
 
 async def test_a_turn_that_fails_on_a_host_with_a_full_disk_says_so(machine: Machine, cluster: FakeCluster) -> None:
     cluster.machines["n1"].disk_free_bytes = 1
-    async with machine.fleet() as door:
-        session = await create(door, worktree(host="n1"))
-        failed = await door.prompt(session.id, "fail")
+    async with machine.fleet() as api:
+        session = await create(api, worktree(host="n1"))
+        failed = await api.prompt(session.id, "fail")
     assert failed["status"] == "error"
     assert failed["failure"]["code"] == "disk_full"
     assert failed["failure"]["detail"].startswith("the disk of the host n1 is full: ")

@@ -16,7 +16,7 @@ from fleet.core.session.values import OnHostLoss, SessionSettings
 from fleet.errors import Problem
 from tests.fakes.cluster import LEASE_S, MARGIN_S, SILENT_S, FakeCluster
 from tests.fakes.machine import FakeMachine
-from tests.gateway.door import REPOSITORY, Door, Machine
+from tests.gateway.machine import REPOSITORY, Api, Machine
 
 LOSS_S = LEASE_S + MARGIN_S + 10
 CALLER = Caller("local")
@@ -34,43 +34,43 @@ async def cluster(machine: Machine) -> AsyncGenerator[FakeCluster]:
 
 
 @pytest.fixture
-async def wide(machine: Machine, cluster: FakeCluster) -> AsyncGenerator[Door]:
+async def wide(machine: Machine, cluster: FakeCluster) -> AsyncGenerator[Api]:
     """A Fleet on these hosts."""
     assert machine.cluster is cluster
-    async with machine.fleet() as door:
-        yield door
+    async with machine.fleet() as api:
+        yield api
 
 
-async def create(door: Door, **settings: object) -> State:
+async def create(api: Api, **settings: object) -> State:
     new = NewSession(REPOSITORY, SessionSettings(title="", strategy="worktree", **settings))  # type: ignore[arg-type]  # the fields by name
-    return (await door.fleet.sessions.create(new, CALLER)).session
+    return (await api.fleet.sessions.create(new, CALLER)).session
 
 
-async def prompt(door: Door, session: State, text: str) -> None:
-    await door.fleet.sessions.prompt(session.id, NewPrompt(text), resume=False, caller=CALLER)
+async def prompt(api: Api, session: State, text: str) -> None:
+    await api.fleet.sessions.prompt(session.id, NewPrompt(text), resume=False, caller=CALLER)
 
 
-def now(door: Door, session: State) -> State:
-    state = door.fleet.views.sessions.get(session.id)
+def now(api: Api, session: State) -> State:
+    state = api.fleet.views.sessions.get(session.id)
     assert state is not None
     return state
 
 
-def instance_of(door: Door, session: State) -> Instance:
-    state = door.fleet.views.instances.get(now(door, session).opencode.instance_ids[-1])
+def instance_of(api: Api, session: State) -> Instance:
+    state = api.fleet.views.instances.get(now(api, session).opencode.instance_ids[-1])
     assert state is not None
     return state
 
 
-def host_of(door: Door, session: State) -> str:
-    return door.fleet.context.host_of(session.workspace_id).name
+def host_of(api: Api, session: State) -> str:
+    return api.fleet.context.host_of(session.workspace_id).name
 
 
-def machine_of(cluster: FakeCluster, door: Door, session: State) -> FakeMachine:
-    return cluster.machines[host_of(door, session)]
+def machine_of(cluster: FakeCluster, api: Api, session: State) -> FakeMachine:
+    return cluster.machines[host_of(api, session)]
 
 
-async def test_a_silent_host_makes_its_sessions_unreachable_until_it_answers(cluster: FakeCluster, wide: Door) -> None:
+async def test_a_silent_host_makes_its_sessions_unreachable_until_it_answers(cluster: FakeCluster, wide: Api) -> None:
     session = await create(wide)
     node = machine_of(cluster, wide, session)
     node.cut()
@@ -86,7 +86,7 @@ async def test_a_silent_host_makes_its_sessions_unreachable_until_it_answers(clu
 
 
 async def test_a_lost_host_disconnects_its_sessions_and_leaves_a_turn_to_be_sent_again(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     idle, busy = await create(wide), await create(wide)
     await prompt(wide, busy, "bash:1000")
@@ -105,7 +105,7 @@ async def test_a_lost_host_disconnects_its_sessions_and_leaves_a_turn_to_be_sent
 @pytest.mark.parametrize("step", ["instance", "conversation"])
 @pytest.mark.parametrize("on_loss", ["ask", "resume"])
 async def test_a_session_whose_host_is_lost_during_its_creation_waits_for_a_person_or_begins_elsewhere(
-    cluster: FakeCluster, wide: Door, step: str, on_loss: OnHostLoss
+    cluster: FakeCluster, wide: Api, step: str, on_loss: OnHostLoss
 ) -> None:
     node = cluster.machines["n1"]
     settings = SessionSettings(title="", strategy="worktree", host="n1", on_host_loss=on_loss)
@@ -130,38 +130,38 @@ async def test_a_session_whose_host_is_lost_during_its_creation_waits_for_a_pers
     assert (ended.last_outcome, ended.phase, host_of(wide, session)) == ("finished", "idle", "n2")
 
 
-async def reached(door: Door, step: str) -> State:
+async def reached(api: Api, step: str) -> State:
     """Wait until a session is in this step of its creation."""
     while True:
-        for session in door.fleet.views.sessions:
+        for session in api.fleet.views.sessions:
             if session.provisioning == step:
                 return session
         await trio.sleep(0.001)
 
 
 async def test_a_start_does_not_wait_for_a_host_that_is_away(machine: Machine, cluster: FakeCluster) -> None:
-    async with machine.fleet(killed=True) as door:
+    async with machine.fleet(killed=True) as api:
         await trio.sleep(1)
-        here, there = await create(door, host="n1"), await create(door, host="n2")
+        here, there = await create(api, host="n1"), await create(api, host="n2")
     cluster.machines["n2"].cut()
-    async with machine.fleet() as door:
-        await door.fleet.views.instances.wait(instance_of(door, here).id, lambda s: s.phase == "ready")
+    async with machine.fleet() as api:
+        await api.fleet.views.instances.wait(instance_of(api, here).id, lambda s: s.phase == "ready")
         await trio.sleep(5)
-        assert door.fleet.context.connections.current(instance_of(door, here).id) is not None
+        assert api.fleet.context.connections.current(instance_of(api, here).id) is not None
         await trio.sleep(2 * SILENT_S)
-        assert instance_of(door, there).phase == "unreachable"
+        assert instance_of(api, there).phase == "unreachable"
         cluster.machines["n2"].mend()
         await trio.sleep(20)
-        assert (instance_of(door, there).phase, now(door, there).phase) == ("ready", "idle")
+        assert (instance_of(api, there).phase, now(api, there).phase) == ("ready", "idle")
 
 
-def transcript(door: Door, session: State) -> Any:
-    return door.knock("GET", f"/api/sessions/{session.id}/messages?limit=100")
+def transcript(api: Api, session: State) -> Any:
+    return api.send("GET", f"/api/sessions/{session.id}/messages?limit=100")
 
 
-async def resume(door: Door, session: State) -> State:
-    await door.fleet.sessions.resume(session.id, CALLER)
-    return await door.fleet.views.sessions.wait(session.id, lambda s: s.phase == "idle")
+async def resume(api: Api, session: State) -> State:
+    await api.fleet.sessions.resume(session.id, CALLER)
+    return await api.fleet.views.sessions.wait(session.id, lambda s: s.phase == "idle")
 
 
 async def lose(node: FakeMachine) -> None:
@@ -170,7 +170,7 @@ async def lose(node: FakeMachine) -> None:
 
 
 async def test_a_session_of_a_lost_host_is_resumed_on_another_with_its_work_and_conversation(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     session = await create(wide)
     for text in ("write", "turn:3"):
@@ -197,7 +197,7 @@ async def test_a_session_of_a_lost_host_is_resumed_on_another_with_its_work_and_
 
 @pytest.mark.parametrize("named", [None, "n1"])
 async def test_session_of_a_host_that_is_away_is_forked_on_another_from_what_the_log_has(
-    cluster: FakeCluster, wide: Door, named: str | None
+    cluster: FakeCluster, wide: Api, named: str | None
 ) -> None:
     session = await create(wide, host=named)
     for text in ("write", "turn:3"):
@@ -206,7 +206,7 @@ async def test_session_of_a_host_that_is_away_is_forked_on_another_from_what_the
     node = machine_of(cluster, wide, session)
     node.power_off()
     await trio.sleep(SILENT_S + 2 if named is None else LOSS_S)
-    forked = (await wide.knock("POST", f"/api/sessions/{session.id}/fork", {})).json["session"]
+    forked = (await wide.send("POST", f"/api/sessions/{session.id}/fork", {})).json["session"]
     fork = now(wide, await wide.fleet.views.sessions.wait(forked["id"], lambda s: s.phase == "idle"))
     other = machine_of(cluster, wide, fork)
     assert other is not node
@@ -216,7 +216,7 @@ async def test_session_of_a_host_that_is_away_is_forked_on_another_from_what_the
     assert (await wide.prompt(fork.id, "hello"))["status"] == "idle"
 
 
-async def test_a_session_may_be_resumed_by_itself(cluster: FakeCluster, wide: Door) -> None:
+async def test_a_session_may_be_resumed_by_itself(cluster: FakeCluster, wide: Api) -> None:
     session = await create(wide, on_host_loss="resume")
     node = machine_of(cluster, wide, session)
     await lose(node)
@@ -225,12 +225,12 @@ async def test_a_session_may_be_resumed_by_itself(cluster: FakeCluster, wide: Do
     assert (state.phase, host_of(wide, session) == node.name) == ("idle", False)
 
 
-async def lost_with_newer_work(cluster: FakeCluster, door: Door) -> tuple[State, FakeMachine]:
+async def lost_with_newer_work(cluster: FakeCluster, api: Api) -> tuple[State, FakeMachine]:
     """Return a session whose host is lost, and the host, which has a file that was never saved."""
-    session = await create(door)
-    await prompt(door, session, "write")
-    await door.settled(session.id)
-    node = machine_of(cluster, door, session)
+    session = await create(api)
+    await prompt(api, session, "write")
+    await api.settled(session.id)
+    node = machine_of(cluster, api, session)
     node.cut()
     node.disk.contents[session.directory]["unsaved.txt"] = b"newer"
     await trio.sleep(LOSS_S)
@@ -238,7 +238,7 @@ async def lost_with_newer_work(cluster: FakeCluster, door: Door) -> tuple[State,
 
 
 async def test_newer_work_on_a_host_that_comes_back_is_kept_and_the_directory_removed(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     session, node = await lost_with_newer_work(cluster, wide)
     moved = await resume(wide, session)
@@ -246,39 +246,39 @@ async def test_newer_work_on_a_host_that_comes_back_is_kept_and_the_directory_re
     await trio.sleep(20)
     assert session.directory not in node.disk.directories
     assert moved.directory in machine_of(cluster, wide, session).disk.directories
-    item = (await wide.knock("GET", f"/api/workspaces/{session.workspace_id}")).json
+    item = (await wide.send("GET", f"/api/workspaces/{session.workspace_id}")).json
     assert item["returned"] == [{"host": node.name, "ref": f"refs/fleet/returned/{session.workspace_id}-{node.name}"}]
-    shown = (await wide.knock("GET", f"/api/sessions/{session.id}")).json
+    shown = (await wide.send("GET", f"/api/sessions/{session.id}")).json
     assert shown["returned"] == item["returned"]
     kept = cluster.local.disk.kept[f"{session.workspace_id}-{node.name}"]
     assert kept.contents["unsaved.txt"] == b"newer"
 
 
 async def test_workspace_on_a_lost_host_can_be_removed_and_is_cleared_when_the_host_is_back(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     session, node = await lost_with_newer_work(cluster, wide)
-    cleaned = await wide.knock("DELETE", f"/api/sessions/{session.id}?cleanupWorkspace=true&force=true")
+    cleaned = await wide.send("DELETE", f"/api/sessions/{session.id}?cleanupWorkspace=true&force=true")
     assert (cleaned.status, cleaned.json["workspace"]["removed"]) == (200, True), cleaned
     assert session.directory in node.disk.directories
     node.mend()
     await trio.sleep(20)
     assert session.directory not in node.disk.directories
     assert cluster.local.disk.kept[session.workspace_id].contents["unsaved.txt"] == b"newer"
-    assert (await wide.knock("POST", f"/api/workspaces/{session.workspace_id}/restore")).status == 200
+    assert (await wide.send("POST", f"/api/workspaces/{session.workspace_id}/restore")).status == 200
     assert node.disk.contents[session.directory]["unsaved.txt"] == b"newer"
 
 
 async def test_workspace_that_was_removed_on_a_lost_host_is_restored_on_another(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     session = await create(wide)
     await prompt(wide, session, "write")
     await wide.settled(session.id)
     node = machine_of(cluster, wide, session)
     await lose(node)
-    await wide.knock("DELETE", f"/api/sessions/{session.id}?cleanupWorkspace=true")
-    assert (await wide.knock("POST", f"/api/workspaces/{session.workspace_id}/restore")).status == 200
+    await wide.send("DELETE", f"/api/sessions/{session.id}?cleanupWorkspace=true")
+    assert (await wide.send("POST", f"/api/workspaces/{session.workspace_id}/restore")).status == 200
     other = machine_of(cluster, wide, session)
     assert other is not node
     back = await resume(wide, session)
@@ -286,13 +286,13 @@ async def test_workspace_that_was_removed_on_a_lost_host_is_restored_on_another(
 
 
 async def test_erased_workspace_on_a_lost_host_is_erased_from_the_log_when_its_directory_is_gone(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     session = await create(wide)
     node = machine_of(cluster, wide, session)
     node.cut()
     await trio.sleep(LOSS_S)
-    erased = (await wide.knock("DELETE", f"/api/sessions/{session.id}?permanent=true")).json
+    erased = (await wide.send("DELETE", f"/api/sessions/{session.id}?permanent=true")).json
     assert any(node.name in trace for trace in erased["left"]), erased
     assert wide.fleet.views.workspaces.get(session.workspace_id) is not None
     node.mend()
@@ -301,7 +301,7 @@ async def test_erased_workspace_on_a_lost_host_is_erased_from_the_log_when_its_d
     assert wide.fleet.views.workspaces.get(session.workspace_id) is None
 
 
-async def test_a_workspace_that_did_not_move_continues_where_it_is(cluster: FakeCluster, wide: Door) -> None:
+async def test_a_workspace_that_did_not_move_continues_where_it_is(cluster: FakeCluster, wide: Api) -> None:
     session = await create(wide)
     node = machine_of(cluster, wide, session)
     node.cut()
@@ -313,7 +313,7 @@ async def test_a_workspace_that_did_not_move_continues_where_it_is(cluster: Fake
     assert (back.directory, host_of(wide, session)) == (session.directory, node.name)
 
 
-async def test_processes_that_the_log_does_not_place_on_a_host_are_stopped(cluster: FakeCluster, wide: Door) -> None:
+async def test_processes_that_the_log_does_not_place_on_a_host_are_stopped(cluster: FakeCluster, wide: Api) -> None:
     node = cluster.machines["n1"]
     node.disk.directories.add("/hosts/n1/workspaces/w1/shop")
     await node.opencode.spawn("stranger", "/hosts/n1/workspaces/w1/shop")
@@ -322,7 +322,7 @@ async def test_processes_that_the_log_does_not_place_on_a_host_are_stopped(clust
     assert node.world.living() == ()
 
 
-async def test_sessions_leave_a_drained_host_when_their_turns_are_over(cluster: FakeCluster, wide: Door) -> None:
+async def test_sessions_leave_a_drained_host_when_their_turns_are_over(cluster: FakeCluster, wide: Api) -> None:
     idle, busy = await create(wide), await create(wide)
     await prompt(wide, idle, "write")
     await wide.settled(idle.id)
@@ -344,7 +344,7 @@ async def test_sessions_leave_a_drained_host_when_their_turns_are_over(cluster: 
     assert not node.world.living()
 
 
-async def test_prompts_that_wait_on_a_drained_host_run_on_the_next_one(cluster: FakeCluster, wide: Door) -> None:
+async def test_prompts_that_wait_on_a_drained_host_run_on_the_next_one(cluster: FakeCluster, wide: Api) -> None:
     session = await create(wide)
     for text in ("bash:60", "turn:3 write", "write"):
         await prompt(wide, session, text)
@@ -357,7 +357,7 @@ async def test_prompts_that_wait_on_a_drained_host_run_on_the_next_one(cluster: 
     assert not node.world.living()
 
 
-async def test_a_turn_continues_while_the_engine_is_down_for_a_short_time(cluster: FakeCluster, wide: Door) -> None:
+async def test_a_turn_continues_while_the_engine_is_down_for_a_short_time(cluster: FakeCluster, wide: Api) -> None:
     session = await create(wide)
     await prompt(wide, session, "bash:30")
     await wide.fleet.views.sessions.wait(session.id, lambda s: s.turn is not None and s.turn.delivered)
@@ -371,7 +371,7 @@ async def test_a_turn_continues_while_the_engine_is_down_for_a_short_time(cluste
 
 
 async def test_a_session_whose_host_is_lost_while_the_engine_is_down_is_resumed_when_it_is_back(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     session = await create(wide, on_host_loss="resume")
     node = machine_of(cluster, wide, session)
@@ -380,7 +380,7 @@ async def test_a_session_whose_host_is_lost_while_the_engine_is_down_is_resumed_
     cluster.engine_down()
     await trio.sleep(LOSS_S)
     assert now(wide, session).provisioning == "workspace"
-    item = (await wide.knock("GET", f"/api/sessions/{session.id}")).json
+    item = (await wide.send("GET", f"/api/sessions/{session.id}")).json
     assert item["evidence"] == "waits for the engine of the hosts, which does not answer"
     cluster.engine_back()
     resumed = await wide.fleet.views.sessions.wait(session.id, lambda s: s.phase == "idle")
@@ -388,7 +388,7 @@ async def test_a_session_whose_host_is_lost_while_the_engine_is_down_is_resumed_
 
 
 async def test_a_session_that_finds_no_other_host_continues_when_its_own_takes_sessions_again(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     session = await create(wide)
     for name in ("n1", "n2"):

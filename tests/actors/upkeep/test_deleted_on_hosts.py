@@ -4,13 +4,13 @@ import trio
 
 from tests.actors.upkeep.test_absences import cluster, create, machine_of, prompt, wide
 from tests.fakes.cluster import FakeCluster
-from tests.gateway.door import Door
+from tests.gateway.machine import Api
 
 __all__ = ["cluster", "wide"]  # fixtures
 
 
 async def test_prompt_that_waits_on_a_host_is_not_sent_to_a_directory_that_was_deleted_meanwhile(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     session = await create(wide)
     await prompt(wide, session, "bash:5")

@@ -15,7 +15,7 @@ from fleet.events.envelope import Cause
 from fleet.limits import HOST_GRACE_MARGIN_S, HOST_GRACE_S, HOST_REPORT_S, HOST_RETRY_S
 from fleet.ports import LOCAL, EngineDown, EngineUp, HostEvent, HostLost, HostSilent, HostUp
 from tests.core.test_hosts import NODE
-from tests.gateway.door import Door, Machine
+from tests.gateway.machine import Api, Machine
 
 
 class ToldHosts(LocalHosts):
@@ -40,32 +40,32 @@ class ToldHosts(LocalHosts):
 
 
 @asynccontextmanager
-async def following(machine: Machine, *, killed: bool = False) -> AsyncGenerator[tuple[Door, ToldHosts]]:
+async def following(machine: Machine, *, killed: bool = False) -> AsyncGenerator[tuple[Api, ToldHosts]]:
     """Run a Fleet that hears what the test tells."""
     hosts = ToldHosts(machine)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "hosts", lambda: hosts)
-        async with machine.fleet(killed=killed) as door:
-            yield door, hosts
+        async with machine.fleet(killed=killed) as api:
+            yield api, hosts
 
 
-def told(door: Door) -> list[tuple[str, str]]:
+def told(api: Api) -> list[tuple[str, str]]:
     """Return type and evidence of the events about hosts."""
-    stream = cast("list[Any]", door.fleet.log.read_stream("hosts-fleet"))
+    stream = cast("list[Any]", api.fleet.log.read_stream("hosts-fleet"))
     return [(each.type, getattr(each.event, "evidence", "")) for each in stream]
 
 
 async def test_changes_are_recorded_and_heartbeats_are_kept_in_memory(machine: Machine) -> None:
     busier = HostUp(replace(NODE, memory_free_bytes=1))
-    async with following(machine) as (door, hosts):
+    async with following(machine) as (api, hosts):
         await hosts.tell(HostUp(NODE), busier, HostSilent("node1", "no answer for 10 s"), EngineDown("it ended"))
         await hosts.tell(EngineUp(), HostUp(NODE), HostUp(replace(NODE, name="local")), busier)
         await hosts.tell(HostLost("node1", "no answer for 135 s"))
         for command in (m.DrainHost(name="node1", at_ms=1), m.UndrainHost(name="node1", at_ms=2)):
-            await door.fleet.context.actors.hosts.ask(m.HOSTS_ID, Deliver(command, Cause("token:ann")))
-        live = {view.known.name: view.live for view in door.fleet.hosts.views()}
+            await api.fleet.context.actors.hosts.ask(m.HOSTS_ID, Deliver(command, Cause("token:ann")))
+        live = {view.known.name: view.live for view in api.fleet.hosts.views()}
         assert live == {"local": replace(NODE, name="local"), "node1": busier.info}
-    assert told(door) == [
+    assert told(api) == [
         ("host.seen", ""),
         ("host.silent", "no answer for 10 s"),
         ("engine.lost", "it ended"),
@@ -80,12 +80,12 @@ async def test_changes_are_recorded_and_heartbeats_are_kept_in_memory(machine: M
 async def test_a_host_that_does_not_answer_after_a_restart_is_silent_and_then_lost(machine: Machine) -> None:
     async with following(machine, killed=True) as (_, hosts):
         await hosts.tell(HostUp(NODE), HostUp(replace(NODE, name="node2")))
-    async with following(machine) as (door, hosts):
+    async with following(machine) as (api, hosts):
         await hosts.tell(HostUp(NODE))
         await trio.sleep(HOST_REPORT_S)
-        assert [kind for kind, _ in told(door)] == ["host.seen", "host.seen", "host.silent"]
+        assert [kind for kind, _ in told(api)] == ["host.seen", "host.seen", "host.silent"]
         await trio.sleep(HOST_GRACE_S + HOST_GRACE_MARGIN_S)
-        state = door.fleet.views.hosts.get(m.HOSTS_ID)
+        state = api.fleet.views.hosts.get(m.HOSTS_ID)
         assert state is not None
         assert {each.name: each.phase for each in state.hosts.values()} == {"node1": "up", "node2": "lost"}
         assert "since the server started" in state.hosts["node2"].evidence
@@ -94,28 +94,28 @@ async def test_a_host_that_does_not_answer_after_a_restart_is_silent_and_then_lo
 async def test_host_whose_agent_has_a_longer_grace_than_the_server_is_lost_later(machine: Machine) -> None:
     async with following(machine, killed=True) as (_, hosts):
         await hosts.tell(HostUp(replace(NODE, lease_s=1000.0)))
-    async with following(machine) as (door, _):
+    async with following(machine) as (api, _):
         await trio.sleep(HOST_GRACE_S + HOST_GRACE_MARGIN_S + 1)
-        assert [kind for kind, _ in told(door)] == ["host.seen", "host.silent"]
+        assert [kind for kind, _ in told(api)] == ["host.seen", "host.silent"]
         await trio.sleep(1000.0 - HOST_GRACE_S)
-        assert [kind for kind, _ in told(door)] == ["host.seen", "host.silent", "host.lost"]
+        assert [kind for kind, _ in told(api)] == ["host.seen", "host.silent", "host.lost"]
 
 
 async def test_a_full_disk_delays_what_it_refuses_and_not_a_loss(machine: Machine) -> None:
-    async with following(machine) as (door, hosts):
+    async with following(machine) as (api, hosts):
         await hosts.tell(HostUp(NODE))
         machine.disk.low = True
         await hosts.tell(HostUp(replace(NODE, name="node2")), HostLost("node1", "no answer for 135 s"))
-        assert told(door) == [("host.seen", ""), ("host.lost", "no answer for 135 s")]
+        assert told(api) == [("host.seen", ""), ("host.lost", "no answer for 135 s")]
         machine.disk.low = False
         await trio.sleep(HOST_RETRY_S)
-        assert told(door)[2:] == [("host.seen", "")]
+        assert told(api)[2:] == [("host.seen", "")]
 
 
 async def test_hosts_are_followed_again_when_they_had_more_news_than_could_be_recorded(machine: Machine) -> None:
-    async with following(machine) as (door, hosts):
+    async with following(machine) as (api, hosts):
         await hosts.tell(HostUp(NODE))
         hosts.cut()
         await trio.sleep(HOST_RETRY_S + 1)
         await hosts.tell(HostSilent("node1", "no answer for 10 s"))
-        assert [kind for kind, _ in told(door)] == ["host.seen", "host.silent"]
+        assert [kind for kind, _ in told(api)] == ["host.seen", "host.silent"]

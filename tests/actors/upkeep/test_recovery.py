@@ -11,43 +11,43 @@ from fleet.actors.usecases import removal
 from fleet.errors import Unavailable
 from fleet.limits import RECOVERY_BATCH, RECOVERY_PAUSE_S
 from tests.actors.usecases.test_removal import worked
-from tests.gateway.door import REPOSITORY, Machine
+from tests.gateway.machine import REPOSITORY, Machine
 
 
 async def test_an_orderly_stop_ends_every_process(machine: Machine) -> None:
-    async with machine.fleet() as door:
-        idle = await door.session()
-        working = await door.session(REPOSITORY, initialPrompt="bash:60")
-        await door.fleet.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
+    async with machine.fleet() as api:
+        idle = await api.session()
+        working = await api.session(REPOSITORY, initialPrompt="bash:60")
+        await api.fleet.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
     assert machine.world.living() == ()
     assert machine.world.orphans == []
-    async with machine.fleet() as door:
-        statuses = [(await door.knock("GET", f"/api/sessions/{each['id']}")).json["status"] for each in (idle, working)]
+    async with machine.fleet() as api:
+        statuses = [(await api.send("GET", f"/api/sessions/{each['id']}")).json["status"] for each in (idle, working)]
     assert statuses == ["completed", "disconnected"]
 
 
 async def test_processes_that_are_left_running_work_on_and_are_adopted(machine: Machine) -> None:
     machine.policy = replace(machine.policy, leave_running=True)
-    async with machine.fleet() as door:
-        idle = await door.session()
-        working = await door.session(REPOSITORY, initialPrompt="bash:60")
-        await door.fleet.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
+    async with machine.fleet() as api:
+        idle = await api.session()
+        working = await api.session(REPOSITORY, initialPrompt="bash:60")
+        await api.fleet.views.sessions.wait(working["id"], lambda s: s.turn is not None and s.turn.delivered)
     left = machine.world.living()
     machine.policy = replace(machine.policy, leave_running=False)
     assert {process.instance_id for process in left} == {idle["instanceId"], working["instanceId"]}
-    async with machine.fleet() as door:
-        done = await door.settled(working["id"])
+    async with machine.fleet() as api:
+        done = await api.settled(working["id"])
         assert (done["outcome"], done["instanceId"]) == ("finished", working["instanceId"])
-        assert (await door.prompt(idle["id"], "Hello"))["outcome"] == "finished"
+        assert (await api.prompt(idle["id"], "Hello"))["outcome"] == "finished"
         assert machine.world.living() == left
     assert machine.world.living() == ()
 
 
 async def test_many_sessions_are_taken_up_a_few_at_a_time(machine: Machine) -> None:
     count = RECOVERY_BATCH * 3
-    async with machine.fleet(killed=True) as door:
+    async with machine.fleet(killed=True) as api:
         for _ in range(count):
-            await door.session(initialPrompt="hang")
+            await api.session(initialPrompt="hang")
     supervision, stopping = machine.supervision(), trio.Event()
     taken_up = [0]
 
@@ -72,12 +72,12 @@ async def test_snapshots_of_an_erased_session_are_deleted_after_a_crash(
     async def lost(*_: Any) -> None:
         raise Unavailable("interrupted", "the process was killed")
 
-    async with machine.fleet(killed=True) as door:
-        item = await worked(machine, door, strategy)
+    async with machine.fleet(killed=True) as api:
+        item = await worked(machine, api, strategy)
         assert item["workspaceId"] in machine.files.trees
         with monkeypatch.context() as patched:
             patched.setattr(removal, "forget_trees", lost)
-            await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+            await api.send("DELETE", f"/api/sessions/{item['id']}?permanent=true")
         assert item["workspaceId"] in machine.files.trees
     async with machine.fleet():
         assert item["workspaceId"] not in machine.files.trees

@@ -6,13 +6,13 @@ import trio
 from fleet.errors import Problem
 from tests.actors.upkeep.test_absences import cluster, create, lose, machine_of, prompt, resume, wide
 from tests.fakes.cluster import FakeCluster
-from tests.gateway.door import Door
+from tests.gateway.machine import Api
 
 __all__ = ["cluster", "wide"]  # fixtures
 
 
 async def test_a_restored_conversation_gets_its_title_although_the_first_attempt_to_set_it_failed(
-    cluster: FakeCluster, wide: Door
+    cluster: FakeCluster, wide: Api
 ) -> None:
     session = await create(wide)
     await prompt(wide, session, "write")

@@ -22,24 +22,24 @@ from fleet.limits import (
     TOKEN_LOOK_S,
 )
 from tests.fakes.memory_log import KEY
-from tests.gateway.door import Door, Machine
 from tests.gateway.keys import Keys, bearer, browse
+from tests.gateway.machine import Api, Machine
 
 
 def facts(keys: Keys, run_id: str, version: str = "1.0") -> ServerFacts:
     return ServerFacts(run_id, version, "c0ffee", lambda: known_tokens(keys.file.read()))
 
 
-def told(door: Door, *names: str) -> list[tuple[str, str, dict[str, Any]]]:
+def told(api: Api, *names: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Return type, actor and given fields of the events of the server's stream."""
     return [
         (each.type, each.cause.actor, {name: value for name in names if (value := getattr(each.event, name, None))})
-        for each in door.fleet.log.read_stream("server-fleet")
+        for each in api.fleet.log.read_stream("server-fleet")
     ]
 
 
-def logins(door: Door) -> list[tuple[str, str, dict[str, Any]]]:
-    return [each for each in told(door, "token", "by", "count") if each[0].startswith("login.")]
+def logins(api: Api) -> list[tuple[str, str, dict[str, Any]]]:
+    return [each for each in told(api, "token", "by", "count") if each[0].startswith("login.")]
 
 
 async def test_starts_stops_and_crashes_are_recorded(machine: Machine, tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ async def test_starts_stops_and_crashes_are_recorded(machine: Machine, tmp_path:
     async with machine.fleet():
         pass
     machine.facts = facts(keys, "three", "1.1")
-    async with machine.fleet() as door:
-        first = door.fleet.log.read_all(0, 1)[0]
+    async with machine.fleet() as api:
+        first = api.fleet.log.read_all(0, 1)[0]
         assert (first.type, first.event.configuration) == ("server.started", "c0ffee")
-        assert told(door, "run_id", "version") == [
+        assert told(api, "run_id", "version") == [
             ("server.started", "local", {"run_id": "one", "version": "1.0"}),
             ("server.crashed", "local", {"run_id": "one", "version": "1.0"}),
             ("server.started", "local", {"run_id": "two", "version": "1.1"}),
@@ -70,13 +70,13 @@ async def test_token_that_was_changed_by_hand_is_recorded_again(machine: Machine
         keys.new(name, "viewer")
     keys.revoke("eve")
     machine.facts = facts(keys, "one")
-    async with machine.fleet() as door:
+    async with machine.fleet() as api:
 
         async def recorded_after(edit: Callable[[Register], Register]) -> list[tuple[str, str, dict[str, Any]]]:
-            before = len(told(door))
+            before = len(told(api))
             keys.file.change(lambda register: (edit(register), None))
             await trio.sleep(3 * TOKEN_LOOK_S)
-            return told(door, "name", "role", "again")[before:]
+            return told(api, "name", "role", "again")[before:]
 
         def of_another(register: Register) -> Register:
             _, ben, _ = register.secrets
@@ -108,8 +108,8 @@ async def test_token_that_was_changed_by_hand_is_recorded_again(machine: Machine
 async def test_start_records_a_head_that_the_log_contradicts(machine: Machine, tmp_path: Path) -> None:
     machine.facts = facts(Keys(tmp_path, machine), "one")
     machine.disk.contradicted = KEY.sign(7, bytes(32), 1)
-    async with machine.fleet() as door:
-        assert told(door, "contradicted_head") == [("server.started", "local", {"contradicted_head": 7})]
+    async with machine.fleet() as api:
+        assert told(api, "contradicted_head") == [("server.started", "local", {"contradicted_head": 7})]
 
 
 async def test_tokens_are_recorded_by_name_from_every_source(machine: Machine, tmp_path: Path) -> None:
@@ -118,12 +118,12 @@ async def test_tokens_are_recorded_by_name_from_every_source(machine: Machine, t
     ann = keys.new("ann")
     machine.facts = facts(keys, "one")
     async with machine.fleet() as running:
-        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        api = Api(running.fleet, Guard(machine.clock, keys.file))
         ben = keys.new("ben", lifetime_s=30)
         await trio.sleep(TOKEN_LOOK_S + 1)
-        await door.knock("DELETE", "/api/tokens/ann", **bearer(keys.new("eve")))
+        await api.send("DELETE", "/api/tokens/ann", **bearer(keys.new("eve")))
         await trio.sleep(60)
-        tokens = [each for each in told(door, "name", "role") if each[0].startswith("token.")]
+        tokens = [each for each in told(api, "name", "role") if each[0].startswith("token.")]
         assert tokens == [
             ("token.made", "local", {"name": "ann", "role": "operator"}),
             ("token.made", "local", {"name": "ben", "role": "operator"}),
@@ -140,15 +140,15 @@ async def test_refused_requests_are_counted_once_a_minute(machine: Machine, tmp_
     viewer = keys.new("eye", "viewer")
     machine.facts = facts(keys, "one")
     async with machine.fleet() as running:
-        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        api = Api(running.fleet, Guard(machine.clock, keys.file))
         for _ in range(3):
-            assert (await door.knock("POST", "/api/sessions", {"directory": "/"}, **bearer(viewer))).status == 403
-        assert (await door.knock("GET", "/api/sessions")).status == 401
-        assert (await door.knock("GET", "/login?code=wrong")).status == 403
+            assert (await api.send("POST", "/api/sessions", {"directory": "/"}, **bearer(viewer))).status == 403
+        assert (await api.send("GET", "/api/sessions")).status == 401
+        assert (await api.send("GET", "/login?code=wrong")).status == 403
         for n in range(RECORD_KINDS_MAX + 5):
-            door.fleet.records.refused("write", "read_only", f"token:{n}")
+            api.fleet.records.refused("write", "read_only", f"token:{n}")
         await trio.sleep(RECORDS_EVERY_S + 1)
-        refused = [each[2] for each in told(door, "request", "code", "count", "actor") if "refused" in each[0]]
+        refused = [each[2] for each in told(api, "request", "code", "count", "actor") if "refused" in each[0]]
         assert refused[:3] == [
             {"request": "write", "code": "read_only", "count": 3, "actor": "token:eye"},
             {"request": "read", "code": "token_required", "count": 1},
@@ -160,26 +160,26 @@ async def test_refused_requests_are_counted_once_a_minute(machine: Machine, tmp_
 
 async def test_a_refusal_during_the_records_does_not_change_their_beginning(machine: Machine, tmp_path: Path) -> None:
     machine.facts = facts(Keys(tmp_path, machine), "one")
-    async with machine.fleet() as door:
-        records = door.fleet.records
-        door.fleet.log.listen(lambda _: records.refused("write", "forbidden_origin", None))
+    async with machine.fleet() as api:
+        records = api.fleet.records
+        api.fleet.log.listen(lambda _: records.refused("write", "forbidden_origin", None))
         began_ms = machine.clock.now_ms()
         for request in ("login", "read"):
             records.refused(request, "forbidden_origin", None)
         await trio.sleep(RECORDS_EVERY_S + 1)
-        refused = [each[2] for each in told(door, "request", "since_ms") if "refused" in each[0]]
+        refused = [each[2] for each in told(api, "request", "since_ms") if "refused" in each[0]]
         assert refused == [{"request": each, "since_ms": began_ms} for each in ("login", "read")]
 
 
 async def test_proofs_exports_and_backups_name_their_caller(machine: Machine, tmp_path: Path) -> None:
     machine.facts = facts(Keys(tmp_path, machine), "one")
-    async with machine.fleet() as door:
-        head = door.fleet.log.head()
-        assert (await door.knock("GET", "/api/log/verify")).json["intact"]
-        assert (await door.knock("GET", f"/api/log/export?after={head}")).status == 200
+    async with machine.fleet() as api:
+        head = api.fleet.log.head()
+        assert (await api.send("GET", "/api/log/verify")).json["intact"]
+        assert (await api.send("GET", f"/api/log/export?after={head}")).status == 200
         backup = BackupMade(directory="/backup", through=head, at_ms=machine.clock.now_ms())
-        await door.fleet.records.note(backup, Cause("token:ann"))
-        assert told(door, "through", "after", "directory")[1:] == [
+        await api.fleet.records.note(backup, Cause("token:ann"))
+        assert told(api, "through", "after", "directory")[1:] == [
             ("server.log-verified", "local", {"through": head}),
             ("server.log-exported", "local", {"through": head + 1, "after": head}),
             ("server.backup-made", "token:ann", {"through": head, "directory": "/backup"}),
@@ -189,12 +189,12 @@ async def test_proofs_exports_and_backups_name_their_caller(machine: Machine, tm
 async def test_a_full_disk_holds_neither_start_nor_proof(machine: Machine, tmp_path: Path) -> None:
     machine.facts = facts(Keys(tmp_path, machine), "one")
     machine.disk.low = machine.disk.full = True
-    async with machine.fleet() as door:
-        assert (await door.knock("GET", "/api/log/verify")).json["intact"]
-        assert told(door) == []
+    async with machine.fleet() as api:
+        assert (await api.send("GET", "/api/log/verify")).json["intact"]
+        assert told(api) == []
         machine.disk.low = machine.disk.full = False
         await trio.sleep(TOKEN_LOOK_S + 1)
-        assert [each[0] for each in told(door)] == ["server.started"]
+        assert [each[0] for each in told(api)] == ["server.started"]
 
 
 async def test_logins_are_recorded_at_once_and_repeated_ones_counted_once_a_minute(
@@ -204,14 +204,14 @@ async def test_logins_are_recorded_at_once_and_repeated_ones_counted_once_a_minu
     ann, ben = keys.new("ann"), keys.new("ben", "viewer")
     machine.facts = facts(keys, "one")
     async with machine.fleet() as running:
-        door = Door(running.fleet, Guard(machine.clock, keys.file))
-        link = (await door.knock("POST", "/api/tokens/ben/link", **bearer(ann))).json["path"]
-        cookie = (await browse(door, link.partition("code=")[2]))[1]
+        api = Api(running.fleet, Guard(machine.clock, keys.file))
+        link = (await api.send("POST", "/api/tokens/ben/link", **bearer(ann))).json["path"]
+        cookie = (await browse(api, link.partition("code=")[2]))[1]
         for _ in range(5):
-            assert (await door.knock("GET", "/api/sessions", **bearer(ben))).status == 200
-        assert (await door.knock("POST", "/logout", cookie=cookie)).status == 204
+            assert (await api.send("GET", "/api/sessions", **bearer(ben))).status == 200
+        assert (await api.send("POST", "/logout", cookie=cookie)).status == 204
         for _ in range(3):
-            await browse(door, keys.link("ben"))
+            await browse(api, keys.link("ben"))
         first = [
             ("login.made", "token:ann", {"token": "ann", "by": "token", "count": 1}),
             ("login.link-made", "token:ann", {"token": "ben", "count": 1}),
@@ -219,13 +219,13 @@ async def test_logins_are_recorded_at_once_and_repeated_ones_counted_once_a_minu
             ("login.made", "token:ben", {"token": "ben", "by": "token", "count": 1}),
             ("login.ended", "token:ben", {"token": "ben", "count": 1}),
         ]
-        assert logins(door) == first
+        assert logins(api) == first
         await trio.sleep(RECORDS_EVERY_S + 1)
         repeated = ("login.made", "token:ben", {"token": "ben", "by": "link", "count": 3})
-        assert logins(door) == [*first, repeated]
+        assert logins(api) == [*first, repeated]
         await trio.sleep(TOKEN_IDLE_S)
-        assert (await door.knock("GET", "/api/sessions", **bearer(ben))).status == 200
-        assert logins(door) == [*first, repeated, first[3]]
+        assert (await api.send("GET", "/api/sessions", **bearer(ben))).status == 200
+        assert logins(api) == [*first, repeated, first[3]]
         for secret in (ann, ben, link.partition("code=")[2]):
             assert secret.encode() not in b"".join(codec.decode(record).payload for record in machine.disk.records)
 
@@ -237,14 +237,14 @@ async def test_head_of_a_login_link_is_no_refused_login_and_does_not_use_it_up(
     keys.new("ann")
     machine.facts = facts(keys, "one")
     async with machine.fleet() as running:
-        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        api = Api(running.fleet, Guard(machine.clock, keys.file))
         code = keys.link("ann")
         for _ in range(LOGIN_FAILURES_MAX + 1):  # previews and scanners of links send it, each from the same address
-            assert (await door.knock("HEAD", f"/login?code={code}")).status == 403
-        assert (await browse(door, code))[0].status == 303
+            assert (await api.send("HEAD", f"/login?code={code}")).status == 403
+        assert (await browse(api, code))[0].status == 303
         await trio.sleep(RECORDS_EVERY_S + 1)
-        assert [each for each in told(door, "code") if "refused" in each[0]] == []
-        assert [each[0] for each in logins(door)] == ["login.made"]
+        assert [each for each in told(api, "code") if "refused" in each[0]] == []
+        assert [each[0] for each in logins(api)] == ["login.made"]
 
 
 async def test_refused_logins_name_the_token_that_is_not_valid_any_more(machine: Machine, tmp_path: Path) -> None:
@@ -254,15 +254,15 @@ async def test_refused_logins_name_the_token_that_is_not_valid_any_more(machine:
     keys.revoke("eve")
     machine.facts = facts(keys, "one")
     async with machine.fleet() as running:
-        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        api = Api(running.fleet, Guard(machine.clock, keys.file))
         await trio.sleep(LINK_LIFETIME_S + 1)
         for _ in range(2):
-            assert (await browse(door, late))[0].status == 403
-        assert (await browse(door, "wrong"))[0].status == 403
+            assert (await browse(api, late))[0].status == 403
+        assert (await browse(api, "wrong"))[0].status == 403
         for secret in (ben, eve, ann + "x"):
-            assert (await door.knock("GET", "/api/sessions", **bearer(secret))).status == 401
+            assert (await api.send("GET", "/api/sessions", **bearer(secret))).status == 401
         await trio.sleep(RECORDS_EVERY_S + 1)
-        refused = [each[2] for each in told(door, "request", "count", "actor", "reason") if "refused" in each[0]]
+        refused = [each[2] for each in told(api, "request", "count", "actor", "reason") if "refused" in each[0]]
         assert refused == [
             {"request": "login", "count": 2, "actor": "token:ann", "reason": "expired"},
             {"request": "login", "count": 1, "reason": "unknown"},
@@ -279,13 +279,13 @@ async def test_a_viewer_that_verifies_and_exports_again_and_again_does_not_fill_
     eye = bearer(keys.new("eye", "viewer"))
     machine.facts = facts(keys, "one")
     async with machine.fleet() as running:
-        door = Door(running.fleet, Guard(machine.clock, keys.file))
+        api = Api(running.fleet, Guard(machine.clock, keys.file))
         for _ in range(7):
-            assert (await door.knock("GET", "/api/log/verify?scope=chain", **eye)).json["intact"]
-            assert (await door.knock("GET", "/api/log/export?after=1", **eye)).status == 200
-        head = door.fleet.log.head()
+            assert (await api.send("GET", "/api/log/verify?scope=chain", **eye)).json["intact"]
+            assert (await api.send("GET", "/api/log/export?after=1", **eye)).status == 200
+        head = api.fleet.log.head()
         await trio.sleep(RECORDS_EVERY_S + 1)
-        read = [each for each in told(door, "count", "through") if each[0].startswith("server.log-")]
+        read = [each for each in told(api, "count", "through") if each[0].startswith("server.log-")]
         assert [(kind, actor, fact["count"]) for kind, actor, fact in read] == [
             ("server.log-verified", "token:eye", 1),
             ("server.log-exported", "token:eye", 1),

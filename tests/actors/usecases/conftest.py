@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.conftest import door, machine, on_virtual_time
+from tests.gateway.conftest import api, machine, on_virtual_time
 
-__all__ = ["door", "machine"]
+__all__ = ["api", "machine"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,7 @@ import trio
 
 from fleet.errors import Unavailable
 from fleet.limits import DIRECTORY_RELEASE_S
-from tests.gateway.door import NOWHERE, PLAIN, REPOSITORY, Door, Machine
+from tests.gateway.machine import NOWHERE, PLAIN, REPOSITORY, Api, Machine
 
 FLAGS = list(itertools.product((False, True), repeat=3))
 
@@ -18,23 +18,23 @@ def query(cleanup: bool, permanent: bool, force: bool) -> str:
     return "&".join(f"{name}={'true' if value else 'false'}" for name, value in named)
 
 
-async def worked(machine: Machine, door: Door, strategy: str, **fields: Any) -> dict[str, Any]:
+async def worked(machine: Machine, api: Api, strategy: str, **fields: Any) -> dict[str, Any]:
     """Create a session that has worked in its directory."""
-    item = await door.session(REPOSITORY, isolationStrategy=strategy, **fields)
+    item = await api.session(REPOSITORY, isolationStrategy=strategy, **fields)
     machine.files.contents[item["directory"]] = {"notes.txt": b"not committed\n"}
-    return await door.prompt(item["id"], "work")
+    return await api.prompt(item["id"], "work")
 
 
 @pytest.mark.parametrize(("cleanup", "permanent", "force"), FLAGS)
 @pytest.mark.parametrize("strategy", ["worktree", "clone"])
 async def test_a_worktree_or_clone_is_removed_on_request(
-    machine: Machine, door: Door, strategy: str, cleanup: bool, permanent: bool, force: bool
+    machine: Machine, api: Api, strategy: str, cleanup: bool, permanent: bool, force: bool
 ) -> None:
-    item = await worked(machine, door, strategy)
+    item = await worked(machine, api, strategy)
     path = f"/api/sessions/{item['id']}"
-    answer = await door.knock("DELETE", f"{path}?instanceId={item['instanceId']}&{query(cleanup, permanent, force)}")
+    answer = await api.send("DELETE", f"{path}?instanceId={item['instanceId']}&{query(cleanup, permanent, force)}")
     assert answer.status == 200
-    assert int(answer.headers["fleet-position"]) == door.fleet.log.head()
+    assert int(answer.headers["fleet-position"]) == api.fleet.log.head()
     ended = answer.json
     assert ended["erased"] is permanent
     assert ended["session"] is None if permanent else ended["session"]["status"] == "stopped"
@@ -49,23 +49,23 @@ async def test_a_worktree_or_clone_is_removed_on_request(
     else:
         assert (workspace["reason"], workspace["kept"]) == ("it was not asked for", None)
         assert machine.files.contents[item["directory"]] == {"notes.txt": b"not committed\n"}
-    again = await door.knock("DELETE", f"{path}?{query(cleanup, permanent, force)}")
+    again = await api.send("DELETE", f"{path}?{query(cleanup, permanent, force)}")
     if permanent:
         again.problem(410, "erased")
-        assert (await door.knock("GET", path)).problem(410, "erased")["erasedBy"] == "local"
-        (await door.knock("POST", f"{path}/resume")).problem(410, "erased")
+        assert (await api.send("GET", path)).problem(410, "erased")["erasedBy"] == "local"
+        (await api.send("POST", f"{path}/resume")).problem(410, "erased")
     else:
         assert again.json == ended
-    await door.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
+    await api.fleet.views.instances.wait(item["instanceId"], lambda s: s.phase == "stopped")
     assert machine.world.living() == ()
 
 
 @pytest.mark.parametrize(("cleanup", "permanent", "force"), FLAGS)
 async def test_an_existing_directory_is_never_removed(
-    machine: Machine, door: Door, cleanup: bool, permanent: bool, force: bool
+    machine: Machine, api: Api, cleanup: bool, permanent: bool, force: bool
 ) -> None:
-    item = await worked(machine, door, "existing")
-    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?{query(cleanup, permanent, force)}")).json
+    item = await worked(machine, api, "existing")
+    ended = (await api.send("DELETE", f"/api/sessions/{item['id']}?{query(cleanup, permanent, force)}")).json
     assert ended["erased"] is permanent
     assert ended["session"] is None if permanent else ended["session"]["status"] == "stopped"
     assert ended["workspace"]["removed"] is False
@@ -79,9 +79,9 @@ async def test_an_existing_directory_is_never_removed(
 
 @pytest.mark.parametrize("answered", [True, False])
 async def test_a_repeated_request_removes_nothing_from_a_session_that_is_back(
-    machine: Machine, door: Door, monkeypatch: pytest.MonkeyPatch, answered: bool
+    machine: Machine, api: Api, monkeypatch: pytest.MonkeyPatch, answered: bool
 ) -> None:
-    item = await worked(machine, door, "worktree")
+    item = await worked(machine, api, "worktree")
     path = f"/api/sessions/{item['id']}"
 
     async def lost(*_: Any) -> None:
@@ -89,50 +89,50 @@ async def test_a_repeated_request_removes_nothing_from_a_session_that_is_back(
 
     with monkeypatch.context() as patched:
         if not answered:
-            patched.setattr(door.fleet.stored_responses, "keep", lost)
-        first = await door.knock("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")
-    await door.knock("POST", f"/api/workspaces/{item['workspaceId']}/restore")
-    assert (await door.knock("POST", f"{path}/resume")).status == 200
-    again = (await door.knock("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")).json
+            patched.setattr(api.fleet.stored_responses, "keep", lost)
+        first = await api.send("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")
+    await api.send("POST", f"/api/workspaces/{item['workspaceId']}/restore")
+    assert (await api.send("POST", f"{path}/resume")).status == 200
+    again = (await api.send("DELETE", f"{path}?cleanupWorkspace=true", Idempotency_Key="the same")).json
     if answered:
         assert again == first.json
     else:
         assert (again["workspace"]["removed"], again["workspace"]["reason"]) == (False, "the session was resumed since")
     assert item["directory"] in machine.files.directories
-    assert (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json["sessions"] == [item["id"]]
+    assert (await api.send("GET", f"/api/workspaces/{item['workspaceId']}")).json["sessions"] == [item["id"]]
 
 
-async def test_a_shared_directory_stays_with_the_others(machine: Machine, door: Door) -> None:
-    first, second = await door.session(), await door.session()
-    ended = (await door.knock("DELETE", f"/api/sessions/{first['id']}?permanent=true")).json
+async def test_a_shared_directory_stays_with_the_others(machine: Machine, api: Api) -> None:
+    first, second = await api.session(), await api.session()
+    ended = (await api.send("DELETE", f"/api/sessions/{first['id']}?permanent=true")).json
     assert (ended["erased"], ended["workspace"]["removed"]) == (True, False)
     assert "1 other session" in ended["workspace"]["reason"]
-    assert (await door.prompt(second["id"], "still here"))["outcome"] == "finished"
+    assert (await api.prompt(second["id"], "still here"))["outcome"] == "finished"
     assert PLAIN in machine.files.directories
 
 
 @pytest.mark.parametrize("flag", ["cleanupWorkspace", "permanent"])
-async def test_a_worktree_in_which_another_session_works_stays(machine: Machine, door: Door, flag: str) -> None:
-    owner = await worked(machine, door, "worktree")
-    guest = await door.session(owner["directory"])
+async def test_a_worktree_in_which_another_session_works_stays(machine: Machine, api: Api, flag: str) -> None:
+    owner = await worked(machine, api, "worktree")
+    guest = await api.session(owner["directory"])
     assert (guest["isolationStrategy"], guest["directory"]) == ("existing", owner["directory"])
-    ended = (await door.knock("DELETE", f"/api/sessions/{owner['id']}?{flag}=true")).json
+    ended = (await api.send("DELETE", f"/api/sessions/{owner['id']}?{flag}=true")).json
     assert ended["workspace"]["removed"] is False
     assert "other session" in ended["workspace"]["reason"]
     assert owner["directory"] in machine.files.directories
-    assert (await door.prompt(guest["id"], "still here"))["outcome"] == "finished"
-    assert (await door.knock("GET", f"/api/workspaces/{owner['workspaceId']}")).json["sessions"] == []
-    await door.knock("DELETE", f"/api/sessions/{guest['id']}?permanent=true")
+    assert (await api.prompt(guest["id"], "still here"))["outcome"] == "finished"
+    assert (await api.send("GET", f"/api/workspaces/{owner['workspaceId']}")).json["sessions"] == []
+    await api.send("DELETE", f"/api/sessions/{guest['id']}?permanent=true")
     if flag == "cleanupWorkspace":
-        ended = (await door.knock("DELETE", f"/api/sessions/{owner['id']}?{flag}=true")).json
+        ended = (await api.send("DELETE", f"/api/sessions/{owner['id']}?{flag}=true")).json
         assert ended["workspace"]["removed"] is True
         assert machine.files.kept[owner["workspaceId"]].contents == {"notes.txt": b"not committed\n"}
 
 
-async def test_a_clone_of_which_a_worktree_was_made_stays(machine: Machine, door: Door) -> None:
-    clone = await worked(machine, door, "clone")
-    await door.session(clone["directory"], isolationStrategy="worktree")
-    ended = (await door.knock("DELETE", f"/api/sessions/{clone['id']}?permanent=true")).json
+async def test_a_clone_of_which_a_worktree_was_made_stays(machine: Machine, api: Api) -> None:
+    clone = await worked(machine, api, "clone")
+    await api.session(clone["directory"], isolationStrategy="worktree")
+    ended = (await api.send("DELETE", f"/api/sessions/{clone['id']}?permanent=true")).json
     assert (ended["erased"], ended["workspace"]["removed"]) == (True, False)
     assert "1 other session" in ended["workspace"]["reason"]
     assert clone["directory"] in machine.files.directories
@@ -140,40 +140,38 @@ async def test_a_clone_of_which_a_worktree_was_made_stays(machine: Machine, door
 
 @pytest.mark.parametrize("flag", ["cleanupWorkspace", "permanent"])
 @pytest.mark.parametrize("strategy", ["worktree", "clone"])
-async def test_a_busy_workspace_stays_and_nothing_is_lost(
-    machine: Machine, door: Door, strategy: str, flag: str
-) -> None:
-    item = await worked(machine, door, strategy)
+async def test_a_busy_workspace_stays_and_nothing_is_lost(machine: Machine, api: Api, strategy: str, flag: str) -> None:
+    item = await worked(machine, api, strategy)
     path = f"/api/sessions/{item['id']}"
     machine.files.busy[item["directory"]] = [4711]
-    refused = (await door.knock("DELETE", f"{path}?{flag}=true")).problem(409, "workspace_busy")
+    refused = (await api.send("DELETE", f"{path}?{flag}=true")).problem(409, "workspace_busy")
     assert "4711" in refused["detail"]
     assert "force" in refused["hint"]
-    assert (await door.knock("GET", path)).json["status"] == "stopped"
+    assert (await api.send("GET", path)).json["status"] == "stopped"
     assert machine.files.contents[item["directory"]] == {"notes.txt": b"not committed\n"}
-    shown = (await door.knock("GET", f"/api/workspaces/{item['workspaceId']}")).json
+    shown = (await api.send("GET", f"/api/workspaces/{item['workspaceId']}")).json
     assert (shown["status"], "4711" in shown["failure"]) == ("ready", True)
-    assert len((await door.knock("GET", f"{path}/diffs")).json) == 1
+    assert len((await api.send("GET", f"{path}/diffs")).json) == 1
 
     del machine.files.busy[item["directory"]]
-    ended = (await door.knock("DELETE", f"{path}?{flag}=true")).json
+    ended = (await api.send("DELETE", f"{path}?{flag}=true")).json
     assert (ended["workspace"]["removed"], ended["erased"]) == (True, flag == "permanent")
     assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": b"not committed\n"}
 
 
 @pytest.mark.parametrize("flag", ["cleanupWorkspace", "permanent"])
-async def test_force_ends_the_session_and_leaves_the_busy_workspace(machine: Machine, door: Door, flag: str) -> None:
-    item = await worked(machine, door, "worktree")
+async def test_force_ends_the_session_and_leaves_the_busy_workspace(machine: Machine, api: Api, flag: str) -> None:
+    item = await worked(machine, api, "worktree")
     machine.files.busy[item["directory"]] = [4711]
-    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?{flag}=true&force=true")).json
+    ended = (await api.send("DELETE", f"/api/sessions/{item['id']}?{flag}=true&force=true")).json
     assert (ended["erased"], ended["workspace"]["removed"]) == (flag == "permanent", False)
     assert "4711" in ended["workspace"]["reason"]
     assert machine.files.contents[item["directory"]] == {"notes.txt": b"not committed\n"}
     assert item["directory"] in machine.files.directories
 
 
-async def test_a_workspace_that_a_process_writes_into_is_not_removed(machine: Machine, door: Door) -> None:
-    item = await worked(machine, door, "worktree")
+async def test_a_workspace_that_a_process_writes_into_is_not_removed(machine: Machine, api: Api) -> None:
+    item = await worked(machine, api, "worktree")
     written: list[bytes] = [b""]
 
     async def write() -> None:
@@ -184,104 +182,104 @@ async def test_a_workspace_that_a_process_writes_into_is_not_removed(machine: Ma
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(write)
-        refused = await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+        refused = await api.send("DELETE", f"/api/sessions/{item['id']}?permanent=true")
         nursery.cancel_scope.cancel()
     refused.problem(409, "workspace_dirty")
     assert machine.files.contents[item["directory"]] == {"notes.txt": written[0]}
-    assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "stopped"
-    assert (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).json["erased"] is True
+    assert (await api.send("GET", f"/api/sessions/{item['id']}")).json["status"] == "stopped"
+    assert (await api.send("DELETE", f"/api/sessions/{item['id']}?permanent=true")).json["erased"] is True
     assert machine.files.kept[item["workspaceId"]].contents == {"notes.txt": written[0]}
 
 
-async def test_a_shared_process_releases_a_directory_that_is_removed(machine: Machine, door: Door) -> None:
-    item, other = await worked(machine, door, "worktree"), await door.session(REPOSITORY)
+async def test_a_shared_process_releases_a_directory_that_is_removed(machine: Machine, api: Api) -> None:
+    item, other = await worked(machine, api, "worktree"), await api.session(REPOSITORY)
     assert item["instanceId"] == other["instanceId"]
-    assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "ask"})).status == 204
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "waiting_input")
+    assert (await api.send("POST", f"/api/sessions/{item['id']}/prompt", {"text": "ask"})).status == 204
+    await api.fleet.views.sessions.wait(item["id"], lambda s: s.phase == "waiting_input")
     process = machine.world.process(item["instanceId"])
     assert process.requests_in(item["directory"], "permission")
-    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
+    ended = (await api.send("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
     assert ended["workspace"]["removed"] is True
     await trio.sleep(DIRECTORY_RELEASE_S)
     assert process.requests_in(item["directory"], "permission") == []
-    assert (await door.prompt(other["id"], "still here"))["outcome"] == "finished"
+    assert (await api.prompt(other["id"], "still here"))["outcome"] == "finished"
 
 
-async def test_what_a_turn_changed_that_was_ended_in_the_middle_is_in_its_diff(machine: Machine, door: Door) -> None:
-    item = await door.session(REPOSITORY, isolationStrategy="worktree")
-    assert (await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hang"})).status == 204
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+async def test_what_a_turn_changed_that_was_ended_in_the_middle_is_in_its_diff(machine: Machine, api: Api) -> None:
+    item = await api.session(REPOSITORY, isolationStrategy="worktree")
+    assert (await api.send("POST", f"/api/sessions/{item['id']}/prompt", {"text": "hang"})).status == 204
+    await api.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     machine.files.contents[item["directory"]] = {"notes.txt": b"half\n"}
-    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
+    ended = (await api.send("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
     assert ended["session"]["changes"] == {"files": 1, "additions": 1, "deletions": 0}
     for asked in ("", "?turn=1"):
-        (change,) = (await door.knock("GET", f"/api/sessions/{item['id']}/diffs{asked}")).json
+        (change,) = (await api.send("GET", f"/api/sessions/{item['id']}/diffs{asked}")).json
         assert (change["file"], change["after"]) == ("notes.txt", "half\n")
 
 
 @pytest.mark.parametrize("strategy", ["worktree", "clone"])
 async def test_a_removed_workspace_is_restored_and_the_session_resumes(
-    machine: Machine, door: Door, strategy: str
+    machine: Machine, api: Api, strategy: str
 ) -> None:
-    item = await worked(machine, door, strategy)
+    item = await worked(machine, api, strategy)
     path, workspace = f"/api/sessions/{item['id']}", f"/api/workspaces/{item['workspaceId']}"
-    refused = await door.knock("POST", f"{workspace}/restore")
+    refused = await api.send("POST", f"{workspace}/restore")
     assert refused.json["status"] == "ready"  # it is there: nothing to do
-    await door.knock("DELETE", f"{path}?cleanupWorkspace=true")
-    assert (await door.knock("GET", workspace)).json["status"] == "removed"
-    gone = (await door.knock("POST", f"{path}/resume")).problem(410, "workspace_gone")
+    await api.send("DELETE", f"{path}?cleanupWorkspace=true")
+    assert (await api.send("GET", workspace)).json["status"] == "removed"
+    gone = (await api.send("POST", f"{path}/resume")).problem(410, "workspace_gone")
     assert gone["sessionId"] == item["id"]
     assert f"POST {workspace}/restore" in gone["hint"]
     for _ in range(2):
-        restored = await door.knock("POST", f"{workspace}/restore")
+        restored = await api.send("POST", f"{workspace}/restore")
         assert (restored.status, restored.json["status"]) == (200, "ready")
     assert machine.files.contents[item["directory"]] == {"notes.txt": b"not committed\n"}
-    resumed = (await door.knock("POST", f"{path}/resume")).json
+    resumed = (await api.send("POST", f"{path}/resume")).json
     assert resumed["session"]["opencodeId"] == item["opencodeId"]
-    assert (await door.prompt(item["id"], "again"))["turns"] == 2
+    assert (await api.prompt(item["id"], "again"))["turns"] == 2
 
 
-async def test_what_cannot_be_restored(machine: Machine, door: Door) -> None:
-    (await door.knock("POST", f"/api/workspaces/{NOWHERE}/restore")).problem(404, "workspace_not_found")
-    item = await worked(machine, door, "worktree", branch="topic")
-    await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")
+async def test_what_cannot_be_restored(machine: Machine, api: Api) -> None:
+    (await api.send("POST", f"/api/workspaces/{NOWHERE}/restore")).problem(404, "workspace_not_found")
+    item = await worked(machine, api, "worktree", branch="topic")
+    await api.send("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")
     machine.files.repositories[REPOSITORY].branches["topic"] = "f" * 40
     path = f"/api/workspaces/{item['workspaceId']}"
-    (await door.knock("POST", f"{path}/restore")).problem(422, "branch_exists")
-    assert (await door.knock("GET", path)).json["status"] == "removed"
+    (await api.send("POST", f"{path}/restore")).problem(422, "branch_exists")
+    assert (await api.send("GET", path)).json["status"] == "removed"
     del machine.files.repositories[REPOSITORY].branches["topic"]
-    assert (await door.knock("POST", f"{path}/restore")).status == 200
+    assert (await api.send("POST", f"{path}/restore")).status == 200
 
 
-async def test_a_working_session_is_aborted_first(machine: Machine, door: Door) -> None:
-    item = await door.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="bash:600")
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
-    await door.knock("POST", f"/api/sessions/{item['id']}/prompt", {"text": "never"})
-    ended = (await door.knock("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
+async def test_a_working_session_is_aborted_first(machine: Machine, api: Api) -> None:
+    item = await api.session(REPOSITORY, isolationStrategy="worktree", initialPrompt="bash:600")
+    await api.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    await api.send("POST", f"/api/sessions/{item['id']}/prompt", {"text": "never"})
+    ended = (await api.send("DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true")).json
     assert (ended["session"]["outcome"], ended["session"]["queued"]) == ("aborted", 0)
     assert ended["workspace"]["removed"] is True
     assert machine.world.orphans == []
 
 
 @pytest.mark.parametrize("name", ["permanent", "cleanupWorkspace", "force"])
-async def test_flags_are_true_or_false(door: Door, name: str) -> None:
-    item = await door.session()
+async def test_flags_are_true_or_false(api: Api, name: str) -> None:
+    item = await api.session()
     for value in ("yes", "", "2"):
-        refused = await door.knock("DELETE", f"/api/sessions/{item['id']}?{name}={value}")
+        refused = await api.send("DELETE", f"/api/sessions/{item['id']}?{name}={value}")
         assert refused.problem(422, "invalid")["field"] == name
-    assert (await door.knock("GET", f"/api/sessions/{item['id']}")).json["status"] == "idle"
+    assert (await api.send("GET", f"/api/sessions/{item['id']}")).json["status"] == "idle"
 
 
-async def test_no_reader_gets_what_was_erased(machine: Machine, door: Door) -> None:
-    item = await door.session(title="A title", initialPrompt="unspeakable")
-    await door.settled(item["id"])
-    async with door.listen() as port:
-        async with door.follow(port, "/api/events?after=0") as stream:
+async def test_no_reader_gets_what_was_erased(machine: Machine, api: Api) -> None:
+    item = await api.session(title="A title", initialPrompt="unspeakable")
+    await api.settled(item["id"])
+    async with api.listen() as port:
+        async with api.follow(port, "/api/events?after=0") as stream:
             before = await stream.until("session.turn-ended")
         assert "unspeakable" in str(before)
-        await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")
+        await api.send("DELETE", f"/api/sessions/{item['id']}?permanent=true")
         recorded = before[-1].id
-        async with door.follow(port, "/api/events?after=0") as stream:
+        async with api.follow(port, "/api/events?after=0") as stream:
             after = await stream.until("session.erased")
     assert recorded is not None
     logged = [frame for frame in after if frame.id is not None]
@@ -291,25 +289,25 @@ async def test_no_reader_gets_what_was_erased(machine: Machine, door: Door) -> N
 
 
 async def test_an_erased_session_stays_erased(machine: Machine) -> None:
-    async with machine.fleet() as door:
-        item = await worked(machine, door, "worktree")
-        assert (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).json["erased"] is True
-    async with machine.fleet() as door:
-        (await door.knock("GET", f"/api/sessions/{item['opencodeId']}/messages")).problem(404, "session_not_found")
-        said = (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(410, "erased")
-        erasure = (await door.knock("GET", f"/api/log/{said['position']}")).json
+    async with machine.fleet() as api:
+        item = await worked(machine, api, "worktree")
+        assert (await api.send("DELETE", f"/api/sessions/{item['id']}?permanent=true")).json["erased"] is True
+    async with machine.fleet() as api:
+        (await api.send("GET", f"/api/sessions/{item['opencodeId']}/messages")).problem(404, "session_not_found")
+        said = (await api.send("GET", f"/api/sessions/{item['id']}")).problem(410, "erased")
+        erasure = (await api.send("GET", f"/api/log/{said['position']}")).json
         assert (erasure["type"], erasure["actor"]) == ("session.erased", said["erasedBy"])
-        (await door.knock("DELETE", f"/api/sessions/{item['id']}?permanent=true")).problem(410, "erased")
-        assert (await door.knock("GET", "/api/sessions/history")).json == []
+        (await api.send("DELETE", f"/api/sessions/{item['id']}?permanent=true")).problem(410, "erased")
+        assert (await api.send("GET", "/api/sessions/history")).json == []
 
 
 @pytest.mark.parametrize("strategy", ["existing", "worktree"])
-async def test_deletions_at_the_same_time(machine: Machine, door: Door, strategy: str) -> None:
-    item = await worked(machine, door, strategy)
+async def test_deletions_at_the_same_time(machine: Machine, api: Api, strategy: str) -> None:
+    item = await worked(machine, api, strategy)
     answers: list[int] = []
 
     async def delete(flag: str) -> None:
-        answer = await door.knock("DELETE", f"/api/sessions/{item['id']}?{flag}=true")
+        answer = await api.send("DELETE", f"/api/sessions/{item['id']}?{flag}=true")
         if answer.status != 200:
             assert answer.json["code"] in ("erased", "session_not_found")
         answers.append(answer.status)
@@ -318,24 +316,24 @@ async def test_deletions_at_the_same_time(machine: Machine, door: Door, strategy
         for flag in ("permanent", "cleanupWorkspace", "permanent"):
             nursery.start_soon(delete, flag)
     assert 200 in answers
-    (await door.knock("GET", f"/api/sessions/{item['id']}")).problem(410, "erased")
+    (await api.send("GET", f"/api/sessions/{item['id']}")).problem(410, "erased")
     assert (item["directory"] in machine.files.directories) is (strategy == "existing")
 
 
-async def test_a_deletion_and_a_resume_at_the_same_time(machine: Machine, door: Door) -> None:
-    item = await worked(machine, door, "worktree")
+async def test_a_deletion_and_a_resume_at_the_same_time(machine: Machine, api: Api) -> None:
+    item = await worked(machine, api, "worktree")
     path = f"/api/sessions/{item['id']}"
-    await door.knock("DELETE", path)
+    await api.send("DELETE", path)
     answers: dict[str, Any] = {}
 
-    async def knock(method: str, where: str) -> None:
-        answers[method] = await door.knock(method, where)
+    async def send(method: str, where: str) -> None:
+        answers[method] = await api.send(method, where)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(knock, "DELETE", f"{path}?cleanupWorkspace=true")
-        nursery.start_soon(knock, "POST", f"{path}/resume")
+        nursery.start_soon(send, "DELETE", f"{path}?cleanupWorkspace=true")
+        nursery.start_soon(send, "POST", f"{path}/resume")
     there = item["directory"] in machine.files.directories
-    shown = (await door.knock("GET", path)).json
+    shown = (await api.send("GET", path)).json
     assert all(answer.status in (200, 409, 410) for answer in answers.values()), answers
     if shown["status"] in ("active", "idle"):  # it is looked at what OpenCode does for it, or that is over
         assert there
@@ -346,45 +344,43 @@ async def test_a_deletion_and_a_resume_at_the_same_time(machine: Machine, door: 
 
 
 async def test_a_turn_that_a_silent_opencode_works_on_is_aborted_as_soon_as_it_answers(
-    machine: Machine, door: Door
+    machine: Machine, api: Api
 ) -> None:
-    item, _ = await door.session(), await door.session()
+    item, _ = await api.session(), await api.session()
     path = f"/api/sessions/{item['id']}"
-    assert (await door.knock("POST", f"{path}/prompt", {"text": "hang"})).status == 204
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
+    assert (await api.send("POST", f"{path}/prompt", {"text": "hang"})).status == 204
+    await api.fleet.views.sessions.wait(item["id"], lambda s: s.turn is not None and s.turn.delivered)
     (process,) = machine.world.living()
     process.hang()
-    ended = (await door.knock("DELETE", path)).json["session"]
+    ended = (await api.send("DELETE", path)).json["session"]
     assert (ended["status"], ended["outcome"]) == ("stopped", "aborted")
     assert "does not answer" in ended["evidence"]
-    (await door.knock("DELETE", f"{path}?permanent=true")).problem(409, "session_not_ready")
+    (await api.send("DELETE", f"{path}?permanent=true")).problem(409, "session_not_ready")
     assert process.statuses_in(PLAIN).keys() == {item["opencodeId"]}
     process.resume()
-    await door.fleet.views.sessions.wait(item["id"], lambda s: s.opencode.detaching_from is None)
+    await api.fleet.views.sessions.wait(item["id"], lambda s: s.opencode.detaching_from is None)
     assert process.statuses_in(PLAIN) == {}
-    assert (await door.knock("DELETE", f"{path}?permanent=true")).json["erased"] is True
+    assert (await api.send("DELETE", f"{path}?permanent=true")).json["erased"] is True
     assert machine.world.living() == (process,)
 
 
-async def test_a_silent_opencode_ends_with_the_last_session_that_leaves_it(machine: Machine, door: Door) -> None:
-    first, second = await door.session(), await door.session()
-    await door.knock("POST", f"/api/sessions/{first['id']}/prompt", {"text": "hang"})
+async def test_a_silent_opencode_ends_with_the_last_session_that_leaves_it(machine: Machine, api: Api) -> None:
+    first, second = await api.session(), await api.session()
+    await api.send("POST", f"/api/sessions/{first['id']}/prompt", {"text": "hang"})
     machine.world.living()[0].hang()
     for item in (first, second):
-        assert (await door.knock("DELETE", f"/api/sessions/{item['id']}")).json["session"]["status"] == "stopped"
-    await door.fleet.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
+        assert (await api.send("DELETE", f"/api/sessions/{item['id']}")).json["session"]["status"] == "stopped"
+    await api.fleet.views.instances.wait(first["instanceId"], lambda s: s.phase == "stopped")
     assert machine.world.living() == ()
-    assert (await door.knock("DELETE", f"/api/sessions/{first['id']}?permanent=true")).json["erased"] is True
+    assert (await api.send("DELETE", f"/api/sessions/{first['id']}?permanent=true")).json["erased"] is True
 
 
 @pytest.mark.parametrize("force", [False, True])
-async def test_a_worktree_stays_while_a_silent_opencode_may_work_there(
-    machine: Machine, door: Door, force: bool
-) -> None:
-    item = await worked(machine, door, "worktree")
-    await door.session(REPOSITORY, isolationStrategy="worktree")
+async def test_a_worktree_stays_while_a_silent_opencode_may_work_there(machine: Machine, api: Api, force: bool) -> None:
+    item = await worked(machine, api, "worktree")
+    await api.session(REPOSITORY, isolationStrategy="worktree")
     machine.world.living()[0].hang()
-    ended = await door.knock(
+    ended = await api.send(
         "DELETE", f"/api/sessions/{item['id']}?cleanupWorkspace=true&force={'true' if force else 'false'}"
     )
     if force:

@@ -22,7 +22,7 @@ from tests.e2e.cluster_drill.cluster import ADDRESS, MODEL_PORT, Cluster
 from tests.e2e.cluster_drill.faults import FAULTS, GRACE_S, Stage
 from tests.e2e.cluster_drill.figures import resumed_elsewhere
 from tests.e2e.cluster_drill.machines import make_network
-from tests.e2e.cluster_drill.sessions import Client, Memory, door_of
+from tests.e2e.cluster_drill.sessions import Client, Memory, api_of
 from tests.e2e.cluster_drill.witness import Witness
 from tests.e2e.drill.drill import Victim
 from tests.e2e.server import repository
@@ -72,7 +72,7 @@ async def drill(server: ClusterServer, memory: Memory, witness: Witness, *, seed
     note("the server and all machines are up")
     clients = [
         Client(
-            door_of(lambda: server.url, memory, Random(f"{seed}:{number}")),
+            api_of(lambda: server.url, memory, Random(f"{seed}:{number}")),
             memory,
             Random(f"{seed}:{number}"),
             f"s{number}",

@@ -13,7 +13,7 @@ import trio
 
 from fleet.rehearsal.script import Bash, Speak, Write, fenced, print_script
 from tests.e2e.cluster_drill.figures import Absence
-from tests.e2e.drill.clients import BUSY, ENDED, Answer, Door
+from tests.e2e.drill.clients import BUSY, ENDED, Answer, Api
 from tests.e2e.drill.ledger import Ledger
 from tests.patience import PATIENCE_S
 
@@ -47,8 +47,8 @@ class Memory:
 class Client:
     """A person who works with one session."""
 
-    def __init__(self, door: Door, memory: Memory, random: Random, name: str, ticks: Path) -> None:
-        self._door = door
+    def __init__(self, api: Api, memory: Memory, random: Random, name: str, ticks: Path) -> None:
+        self._api = api
         self._memory = memory
         self._random = random
         self._ticks = ticks
@@ -59,7 +59,7 @@ class Client:
     async def create(self, project: Path, labels: dict[str, str], on_host_loss: str) -> None:
         """Create the session on a machine of the cluster."""
         body = {"directory": str(project), "title": self.name, "isolationStrategy": "worktree", "host": labels}
-        answer = await self._door.call(
+        answer = await self._api.call(
             "POST", "/sessions", {**body, "cpus": 0.1, "memoryMb": 64, "onHostLoss": on_host_loss}, may=_NOT_NOW
         )
         self.id = answer.body["sessionId"] if answer.code else answer.body["session"]["id"]
@@ -98,11 +98,11 @@ class Client:
 
     async def item(self) -> dict[str, Any]:
         """Return what the server says of the session."""
-        found: dict[str, Any] = (await self._door.call("GET", f"/sessions/{self.id}")).body
+        found: dict[str, Any] = (await self._api.call("GET", f"/sessions/{self.id}")).body
         return found
 
     async def _call(self, method: str, path: str, body: Any = None) -> Answer:
-        return await self._door.call(method, f"/sessions/{self.id}{path}", body, may=_NOT_NOW)
+        return await self._api.call(method, f"/sessions/{self.id}{path}", body, may=_NOT_NOW)
 
     async def rest(self) -> None:
         """Wait until nothing runs or waits; resume the session if it has ended, and prompt it if its queue waits."""
@@ -119,6 +119,6 @@ class Client:
             await trio.sleep(1)
 
 
-def door_of(url: Callable[[], str | None], memory: Memory, random: Random) -> Door:
+def api_of(url: Callable[[], str | None], memory: Memory, random: Random) -> Api:
     """Return the way to the server, wherever it listens just now."""
-    return Door(url, memory.ledger, random)
+    return Api(url, memory.ledger, random)

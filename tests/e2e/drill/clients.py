@@ -1,6 +1,6 @@
 """The drill's clients: they order over HTTP, ask again under the same key until they are answered, and remember.
 
-`Door` is the way in, which outlives servers. `Client` lives the life of one session; `answer_requests` is the person at
+`Api` is the way in, which outlives servers. `Client` lives the life of one session; `answer_requests` is the person at
 the inbox.
 """
 
@@ -60,7 +60,7 @@ def request(method: str, url: str, body: Any, headers: Mapping[str, str]) -> htt
     return httpx.Request(method, url, headers=its, stream=Content(content))
 
 
-class Door:
+class Api:
     """The way to the server, wherever it listens just now."""
 
     def __init__(self, url: Callable[[], str | None], ledger: Ledger, random: Random) -> None:
@@ -106,8 +106,8 @@ class Door:
 class Client:
     """A person who works with one session."""
 
-    def __init__(self, door: Door, ledger: Ledger, random: Random, name: str) -> None:
-        self._door = door
+    def __init__(self, api: Api, ledger: Ledger, random: Random, name: str) -> None:
+        self._api = api
         self._ledger = ledger
         self._random = random
         self.name = name
@@ -119,8 +119,8 @@ class Client:
         body: dict[str, Any] = {"directory": str(project), "title": self.name, "isolationStrategy": strategy}
         if parent is not None:
             body["onComplete"] = {"notifySessionId": parent}
-        answer = await self._door.call("POST", "/sessions", body, may=_LOST)
-        item = (await self._door.call("GET", f"/sessions/{answer.body['sessionId']}")).body if answer.code else None
+        answer = await self._api.call("POST", "/sessions", body, may=_LOST)
+        item = (await self._api.call("GET", f"/sessions/{answer.body['sessionId']}")).body if answer.code else None
         item = item or answer.body["session"]
         self.id, self.workspace = item["id"], item["workspaceId"]
         self._ledger.sessions[self.id] = self.name
@@ -139,7 +139,7 @@ class Client:
         """Wait until little waits in the queue, sometimes until nothing runs."""
         most = self._random.choice((0, 0, 1, 1, 2))
         while not stopping.is_set():
-            item = (await self._door.call("GET", f"/sessions/{self.id}")).body
+            item = (await self._api.call("GET", f"/sessions/{self.id}")).body
             if item["status"] not in BUSY or item["queued"] + 1 <= most:
                 return
             await trio.sleep(0.3)
@@ -149,7 +149,7 @@ class Client:
         asked = self._ledger.ask(kind or self._random.choices(KINDS, (30, 25, 20, 15, 10))[0], self.id)
         body = {"text": asked.text, "resume": self._random.random() < 0.5}
         while not asked.acknowledged:
-            answer = await self._door.call("POST", f"/sessions/{self.id}/prompt", body, may=_NOT_NOW)
+            answer = await self._api.call("POST", f"/sessions/{self.id}/prompt", body, may=_NOT_NOW)
             asked.acknowledged = answer.status == 204
             if answer.code:
                 await self.resume()
@@ -157,25 +157,25 @@ class Client:
 
     async def resume(self) -> None:
         """Resume the session, or find that there is nothing to resume."""
-        await self._door.call("POST", f"/sessions/{self.id}/resume", may={"session_active", *_LOST, *_NOT_NOW})
+        await self._api.call("POST", f"/sessions/{self.id}/resume", may={"session_active", *_LOST, *_NOT_NOW})
         self._ledger.count("resume")
 
     async def abort(self) -> None:
         """Abort what runs."""
-        await self._door.call("POST", f"/sessions/{self.id}/abort")
+        await self._api.call("POST", f"/sessions/{self.id}/abort")
         self._ledger.count("abort")
 
     async def stop_and_resume(self) -> None:
         """Terminate the session and bring it back."""
-        await self._door.call("DELETE", f"/sessions/{self.id}")
+        await self._api.call("DELETE", f"/sessions/{self.id}")
         await self.resume()
         self._ledger.count("stop")
 
     async def clean_up_and_restore(self) -> None:
         """Terminate the session with its workspace, and bring both back."""
-        answer = await self._door.call("DELETE", f"/sessions/{self.id}?cleanupWorkspace=true", may={"workspace_busy"})
+        answer = await self._api.call("DELETE", f"/sessions/{self.id}?cleanupWorkspace=true", may={"workspace_busy"})
         if not answer.code and answer.body["workspace"]["removed"]:
-            await self._door.call("POST", f"/workspaces/{self.workspace}/restore")
+            await self._api.call("POST", f"/workspaces/{self.workspace}/restore")
             self._ledger.count("restore")
         await self.resume()
 
@@ -183,9 +183,9 @@ class Client:
         """Delete the session for good."""
         self._ledger.erased.add(self.id)
         path = f"/sessions/{self.id}?permanent=true"
-        answer = await self._door.call("DELETE", path, may={"session_not_found", "erased", "workspace_busy"})
+        answer = await self._api.call("DELETE", path, may={"session_not_found", "erased", "workspace_busy"})
         if answer.code == "workspace_busy":
-            await self._door.call("DELETE", f"{path}&force=true", may={"session_not_found", "erased"})
+            await self._api.call("DELETE", f"{path}&force=true", may={"session_not_found", "erased"})
         self._ledger.count("erase")
 
     async def quiet(self, killing_ends: trio.Event | None = None) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class Client:
         end = trio.current_time() + PATIENCE_S
         help_at = trio.current_time() + 1.0
         while True:
-            item: dict[str, Any] = (await self._door.call("GET", f"/sessions/{self.id}")).body
+            item: dict[str, Any] = (await self._api.call("GET", f"/sessions/{self.id}")).body
             if item["status"] == "idle" and not item["queued"]:
                 return item
             if killing_ends is not None and not killing_ends.is_set():
@@ -205,7 +205,7 @@ class Client:
                 raise AssertionError(f"{self.name} has not become quiet within {PATIENCE_S:.0f} s: {item}")
             if item["status"] in ENDED:
                 await self.resume()
-                item = (await self._door.call("GET", f"/sessions/{self.id}")).body
+                item = (await self._api.call("GET", f"/sessions/{self.id}")).body
             if item["status"] in ("idle", "error") and trio.current_time() > help_at:
                 help_at = trio.current_time() + HELP_S
                 await self.prompt("write")  # prompts that an error held back wait for a person to prompt
@@ -216,11 +216,11 @@ _LOST = {"opencode_exited", "opencode_unreachable", "opencode_not_ready", "timed
 _NOT_NOW = {*(f"session_{status}" for status in ENDED), "session_not_ready", "queue_full"}
 
 
-async def answer_requests(door: Door, ledger: Ledger, random: Random) -> None:
+async def answer_requests(api: Api, ledger: Ledger, random: Random) -> None:
     """Answer everything in the inbox, without end."""
     gone = {"request_not_found", "request_answered", "session_not_found", "erased"}
     while True:
-        for item in (await door.call("GET", "/inbox")).body:
+        for item in (await api.call("GET", "/inbox")).body:
             request = item["request"]
             if request is None:
                 continue
@@ -230,6 +230,6 @@ async def answer_requests(door: Door, ledger: Ledger, random: Random) -> None:
                     asked.dismissed |= asked.session == item["sessionId"] and asked.marker in str(request)
             else:
                 body = {"reply": "once"} if item["kind"] == "permission" else {"answers": [["left"]]}
-            await door.call("POST", f"/sessions/{item['sessionId']}/requests/{request['id']}", body, may=gone)
+            await api.call("POST", f"/sessions/{item['sessionId']}/requests/{request['id']}", body, may=gone)
             ledger.count(item["kind"])
         await trio.sleep(0.25)

@@ -13,7 +13,7 @@ from random import Random
 import psutil
 import trio
 
-from tests.e2e.drill.clients import Client, Door, answer_requests
+from tests.e2e.drill.clients import Api, Client, answer_requests
 from tests.e2e.drill.ledger import Ledger
 from tests.e2e.server import Server
 from tests.patience import PATIENCE_S
@@ -69,9 +69,9 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 async def run(server: Victim, project: Path, ledger: Ledger, *, seed: int, kills: int) -> list[Client]:
     """Drill. Raises `AssertionError` where something does not come to rest. The server runs on."""
-    door = Door(lambda: server.url, ledger, Random(f"{seed}:door"))
+    api = Api(lambda: server.url, ledger, Random(f"{seed}:api"))
     stopping = trio.Event()
-    clients = {name: Client(door, ledger, Random(f"{seed}:{name}"), name) for name, _, _ in CAST}
+    clients = {name: Client(api, ledger, Random(f"{seed}:{name}"), name) for name, _, _ in CAST}
     born = {name: trio.Event() for name in clients}
 
     async def play(name: str, strategy: str, parent: str | None) -> None:
@@ -84,27 +84,27 @@ async def run(server: Victim, project: Path, ledger: Ledger, *, seed: int, kills
     try:
         await server.begin()
         async with trio.open_nursery() as inbox:
-            inbox.start_soon(answer_requests, door, ledger, Random(f"{seed}:inbox"))
+            inbox.start_soon(answer_requests, api, ledger, Random(f"{seed}:inbox"))
             async with trio.open_nursery() as playing:
                 for role in CAST:
                     playing.start_soon(play, *role)
-                playing.start_soon(_pass_by, door, ledger, Random(f"{seed}:passing"), project, stopping)
+                playing.start_soon(_pass_by, api, ledger, Random(f"{seed}:passing"), project, stopping)
                 await _kill(server, ledger, Random(f"{seed}:killer"), kills)
                 stopping.set()
-            await _come_to_rest(door, list(clients.values()))
+            await _come_to_rest(api, list(clients.values()))
             inbox.cancel_scope.cancel()
     finally:
         with trio.CancelScope(shield=True):
-            await door.close()
+            await api.close()
     return list(clients.values())
 
 
-async def _pass_by(door: Door, ledger: Ledger, random: Random, project: Path, stopping: trio.Event) -> None:
+async def _pass_by(api: Api, ledger: Ledger, random: Random, project: Path, stopping: trio.Event) -> None:
     """Create sessions, let them write, and delete them for good."""
     number = 0
     while not stopping.is_set():
         number += 1
-        client = Client(door, ledger, random, f"passing {number}")
+        client = Client(api, ledger, random, f"passing {number}")
         await client.create(project, random.choice(("worktree", "clone")))
         await client.prompt("write")
         await client.quiet(stopping)
@@ -147,15 +147,15 @@ async def _work(ledger: Ledger, prompts: int) -> None:
         await trio.sleep(0.1)
 
 
-async def _come_to_rest(door: Door, clients: Sequence[Client]) -> None:
+async def _come_to_rest(api: Api, clients: Sequence[Client]) -> None:
     """Wait until all sessions are idle at the same time and no callback is under way."""
     end = trio.current_time() + PATIENCE_S
     while True:
         async with trio.open_nursery() as waiting_for:
             for client in clients:
                 waiting_for.start_soon(client.quiet)
-        now = {item["id"]: item for item in (await door.call("GET", "/sessions?limit=200")).body}
-        waiting = [each for each in (await door.call("GET", "/callbacks")).body if each["status"] != "delivered"]
+        now = {item["id"]: item for item in (await api.call("GET", "/sessions?limit=200")).body}
+        waiting = [each for each in (await api.call("GET", "/callbacks")).body if each["status"] != "delivered"]
         dropped = [each for each in waiting if each["status"] == "dropped"]
         assert not dropped, f"callbacks were dropped, and their parents live: {dropped}"
         if not waiting and all(now[client.id]["status"] == "idle" for client in clients):

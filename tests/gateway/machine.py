@@ -1,7 +1,7 @@
 """A whole Fleet on fakes behind its gateway, for tests that send it requests.
 
-`Machine` is what a restart leaves: the log's disk, the repositories, OpenCode's processes. `Door` is one running Fleet;
-`knock` sends a request through the framework's test client and holds the response to openapi.json, `listen` serves on a
+`Machine` is what a restart leaves: the log's disk, the repositories, OpenCode's processes. `Api` is one running Fleet;
+`send` sends a request through the framework's test client and holds the response to openapi.json, `listen` serves on a
 real port for streams. Time is virtual.
 """
 
@@ -149,7 +149,7 @@ def _frame(block: str) -> Frame:
     return Frame(fields["event"], int(fields["id"]) if "id" in fields else None, msgspec.json.decode(fields["data"]))
 
 
-class Door:
+class Api:
     """One running Fleet."""
 
     def __init__(self, fleet: Fleet, guard: Guard | None = None, build: Build | None = None) -> None:
@@ -161,10 +161,10 @@ class Door:
 
     @cached_property
     def app(self) -> FleetApp:
-        """The application that `knock` calls; `listen` makes one of its own."""
+        """The application that `send` calls; `listen` makes one of its own."""
         return make_app(self.fleet, self.streams, Middleware(self.guard), Metrics(self.fleet), self.build)
 
-    async def knock(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request; `body` goes as JSON, bytes as they are, and `Content_Type="…"` is a header."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         raw: bytes | None = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
@@ -180,7 +180,7 @@ class Door:
 
     async def session(self, directory: str = PLAIN, **fields: Any) -> dict[str, Any]:
         """Create a session and return its item."""
-        answer = await self.knock("POST", "/api/sessions", {"directory": directory, **fields})
+        answer = await self.send("POST", "/api/sessions", {"directory": directory, **fields})
         assert answer.status == 200, answer
         item: dict[str, Any] = answer.json["session"]
         return item
@@ -188,12 +188,12 @@ class Door:
     async def settled(self, session_id: str) -> dict[str, Any]:
         """Wait until the session neither works nor has a prompt waiting, and return its item."""
         await self.fleet.views.sessions.wait(session_id, lambda s: s.turn is None and not s.queue.prompts)
-        item: dict[str, Any] = (await self.knock("GET", f"/api/sessions/{session_id}")).json
+        item: dict[str, Any] = (await self.send("GET", f"/api/sessions/{session_id}")).json
         return item
 
     async def prompt(self, session_id: str, text: str) -> dict[str, Any]:
         """Send a prompt, wait for its turn to end, and return the session's item."""
-        answer = await self.knock("POST", f"/api/sessions/{session_id}/prompt", {"text": text})
+        answer = await self.send("POST", f"/api/sessions/{session_id}/prompt", {"text": text})
         assert answer.status == 204, answer
         return await self.settled(session_id)
 
@@ -201,10 +201,10 @@ class Door:
     async def listen(self) -> AsyncGenerator[int]:
         """Serve on a port of the kernel's choice, which is returned, until the end or until `closing` is set."""
         self.closing = trio.Event()
-        with socket.create_server(("127.0.0.1", 0)) as door:
+        with socket.create_server(("127.0.0.1", 0)) as api:
             async with trio.open_nursery() as nursery:
-                await nursery.start(Gateway(door, self.fleet, self.guard, self.build).run, self.closing)
-                yield door.getsockname()[1]
+                await nursery.start(Gateway(api, self.fleet, self.guard, self.build).run, self.closing)
+                yield api.getsockname()[1]
                 self.closing.set()
 
     @asynccontextmanager
@@ -258,12 +258,12 @@ class Machine:
         return Supervision(ports, stores, policy=self.policy, threads=False, traces=self.traces, facts=self.facts)
 
     @asynccontextmanager
-    async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Door]:
+    async def fleet(self, *, killed: bool = False) -> AsyncGenerator[Api]:
         """Run a Fleet; at the end it is shut down in order, or `killed`."""
         supervision, stopping = self.supervision(), trio.Event()
         async with trio.open_nursery() as nursery:
             await nursery.start(supervision.run, stopping)
-            yield Door(supervision.fleet)
+            yield Api(supervision.fleet)
             if killed:
                 log = supervision.fleet.log
                 assert isinstance(log, MemoryLog)
