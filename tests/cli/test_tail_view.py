@@ -114,7 +114,7 @@ def test_text_of_a_sub_agent_is_printed_with_a_mark_when_complete() -> None:
 def test_tail_prints_a_question_with_its_choices() -> None:
     question = {"question": "Which colour?", "options": [{"label": "Red"}, {"label": "Blue"}]}
     asked = event("request-opened", kind="question", body={"questions": [question]})
-    assert told(asked) == ["? Which colour? (Red, Blue) (fleet answer)"]
+    assert told(asked) == ["? Which colour? (Red, Blue) (`fleet answer`)"]
 
 
 def test_tail_prints_a_session_in_the_same_colour_in_every_run() -> None:
@@ -126,5 +126,5 @@ def test_tail_prints_a_session_in_the_same_colour_in_every_run() -> None:
 def test_tail_prints_a_permission_request_with_the_whole_command() -> None:
     body = {"permission": "bash", "patterns": ["ls \x1b]0;; evil \x07"]}
     assert told(event("request-opened", kind="permission", body=body)) == [
-        "? may it: bash ls \\x1b]0;; evil \\x07 (fleet answer)"
+        "? may it: bash ls \\x1b]0;; evil \\x07 (`fleet answer`)"
     ]

@@ -275,6 +275,7 @@ def test_a_link_is_followed_though_its_card_goes_while_the_pointer_is_pressed(
     page.mouse.up()
     expect(page).to_have_url(re.compile(session_id))
     fleet.settled(session_id)
+    page.goto("/inbox")  # the session is deleted now
 
 
 def middle(found: Locator) -> tuple[float, float]:

@@ -275,9 +275,9 @@ def test_turn_is_forked_and_workspace_removed_and_brought_back(page: Page, fleet
     expect(dialog).to_contain_text("There is work that is not committed")
     expect(dialog).to_contain_text("refs/fleet/")
     dialog.get_by_role("button", name="Stop and remove").click()
-    expect(page.get_by_text(re.compile("the workspace is removed"))).to_be_visible()
+    expect(page.get_by_text(re.compile("its workspace is removed"))).to_be_visible()
     assert not Path(item["directory"]).exists()
-    page.get_by_role("button", name="Restore the workspace").click()
+    page.get_by_role("button", name="Restore the workspace", exact=True).click()
     expect(page.get_by_text("The workspace is restored", exact=True)).to_be_visible()
     assert (Path(item["directory"]) / "a.txt").exists()
 

@@ -41,7 +41,7 @@ def test_entries_of_an_open_menu_keep_their_places(page: Page, fleet: Server, sh
     fleet.became(item["id"], "idle")
     page.goto(f"/s/{item['id']}")
     expect(page.get_by_role("button", name="Rename")).to_be_visible()
-    page.get_by_role("button", name="More of this session").click()
+    page.get_by_role("button", name="More actions").click()
     entries = page.get_by_role("menuitem")
     expect(entries.filter(has_text="Stop…")).to_be_enabled()
     before = entries.all_inner_texts()

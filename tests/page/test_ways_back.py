@@ -63,7 +63,7 @@ def test_a_prompt_that_was_taken_back_can_be_given_again(page: Page, waiting: Lo
 
 def test_a_session_whose_workspace_was_removed_is_brought_back_with_it(page: Page, fleet: Server, removed: str) -> None:
     page.goto(f"/s/{removed}")
-    expect(page.get_by_text("its workspace is removed")).to_be_visible()
+    expect(page.get_by_text("its workspace was removed")).to_be_visible()
     page.get_by_role("button", name="Restore the workspace and resume").click()
     expect(page.get_by_role("textbox", name="Prompt")).to_be_focused()
     fleet.became(removed, "idle")
