@@ -16,17 +16,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 import psutil
 import trio
 
 from bench.figures import ROUNDS, Figure, show
-from bench.first_delta import first_delta_ms, through_fleet
+from bench.first_delta import Side, first_delta_ms, straight, through_fleet
 from bench.server import (
     FLEET,
     Server,
@@ -54,13 +54,15 @@ from tests.ray.conftest import SETTINGS, RayCluster, started
 from tests.ray.opener import Echo
 
 CALLS = 500
-TURNS = 25
+TURNS = 60
 CREATES = 4
 WARM_S_AT_MOST = 0.5
 OVERHEAD_MS_AT_MOST = 5.0
 HOSTS: Final = ("n1", "local")
 GRACE_S = 30
 BEYOND_GRACE_S_AT_MOST = 10.0
+_AFTER_EACH_OTHER: Final = (0, 1, 3, 2)
+"""Over four turns, each side comes once after each other one: what a turn has left running slows the next."""
 _HEARD_S = 60.0
 _RESUMED_S = 120.0
 
@@ -183,16 +185,35 @@ def _creates(server: Server, repository: Path) -> dict[str, float]:
     return {host: min(each[1:]) for host, each in taken.items()}
 
 
-def _first_words(server: Server, repository: Path) -> dict[str, float]:
-    """Return the median from a prompt to the first word on each host, in ms."""
-    made: dict[str, Any] = {host: create_session(server, repository, host=host)["session"]["id"] for host in HOSTS}
-    taken: dict[str, list[float]] = {host: [] for host in HOSTS}
-    with through_fleet(server, made["n1"]) as there, through_fleet(server, made["local"]) as here:
-        sides = {"n1": there, "local": here}
-        for turn in range(TURNS + 1):  # the first turn has OpenCode make a title
-            for host in HOSTS[:: 1 if turn % 2 else -1]:  # the turn before has left the machine something to do
-                taken[host].append(first_delta_ms(sides[host]))
-    return {host: statistics.median(each[1:]) for host, each in taken.items()}
+class _Words(NamedTuple):
+    """From a prompt to the first word on a host, in ms: the median, and what Fleet has added in each of the turns."""
+
+    through_ms: float
+    added_ms: float
+
+
+def _first_words(server: Server, repository: Path, root: Path) -> dict[str, _Words]:
+    """Measure turns through Fleet and straight to the same process, because processes differ by some ms."""
+    with ExitStack() as opened:
+        ways: list[tuple[str, Side]] = []
+        for host, files in zip(HOSTS, ("hosts", "data"), strict=True):
+            made = create_session(server, repository, host=host)
+            ways += [
+                (host, opened.enter_context(through_fleet(server, made["session"]["id"]))),
+                (f"{host}, straight", opened.enter_context(straight(server, root / files, made))),
+            ]
+        turns: list[dict[str, float]] = []
+        for turn in range(TURNS + 1):
+            ordered = [ways[(turn + each) % len(ways)] for each in _AFTER_EACH_OTHER]
+            turns.append({name: first_delta_ms(side) for name, side in ordered})
+    del turns[0]  # it has OpenCode make a title
+    return {
+        host: _Words(
+            statistics.median(turn[host] for turn in turns),
+            statistics.median(turn[host] - turn[f"{host}, straight"] for turn in turns),
+        )
+        for host in HOSTS
+    }
 
 
 def _resumed_s(server: Server, cluster: RayCluster, repository: Path) -> float:
@@ -239,10 +260,10 @@ def main() -> list[Figure]:
             sent_s, cloned_s = trio.run(_repository_s, cluster, large)
             with _server(root, cluster, home) as server:
                 created = _creates(server, repository)
-                words = _first_words(server, repository)
+                words = _first_words(server, repository, root)
                 memory_mb = _memory_of_agent_mb()
                 beyond_s = _resumed_s(server, cluster, repository)
-    more_s, more_ms = created["n1"] - created["local"], words["n1"] - words["local"]
+    more_s, more_ms = created["n1"] - created["local"], words["n1"].added_ms - words["local"].added_ms
     return show(
         "cluster: a host of a Ray cluster, against the server's own machine",
         [
@@ -256,7 +277,7 @@ def main() -> list[Figure]:
             ),
             Figure("a session on a repository that is there", created["n1"], "s", created["local"]),
             Figure("what the host adds to it", more_s, "s", at_most=WARM_S_AT_MOST),
-            Figure("from a prompt to the first word, p50", words["n1"], "ms", words["local"]),
+            Figure("from a prompt to the first word, p50", words["n1"].through_ms, "ms", words["local"].through_ms),
             Figure("what the host adds to it, p50", more_ms, "ms", at_most=OVERHEAD_MS_AT_MOST),
             Figure("memory of the agent", memory_mb, "MB"),
             Figure(

@@ -47,8 +47,8 @@ class Side(NamedTuple):
 
 
 @contextmanager
-def _following(port: int, path: str, *headers: str) -> Generator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), _TIMEOUT_S) as stream:
+def _following(address: tuple[str, int], path: str, *headers: str) -> Generator[socket.socket]:
+    with socket.create_connection(address, _TIMEOUT_S) as stream:
         stream.sendall("\r\n".join((f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", "")).encode())
         if not stream.recv(4096).startswith(b"HTTP/1.1 200"):
             raise RuntimeError(f"{path} gives no stream: run it by hand to see why")
@@ -98,19 +98,19 @@ def through_fleet(server: Server, session_id: str) -> Generator[Side]:
         session = server.http.get(path).raise_for_status().json()
         return session["status"] == "idle" and not session["queued"]
 
-    with _following(server.port, f"{path}/events") as stream:
+    with _following(("127.0.0.1", server.port), f"{path}/events") as stream:
         yield Side(stream, b"event: delta\n", prompt, is_over)
 
 
 @contextmanager
-def _straight(server: Server, data_dir: Path, made: Any) -> Generator[Side]:
-    """Open the same for a session of our own in the same directory of the same process."""
+def straight(server: Server, root: Path, made: Any) -> Generator[Side]:
+    """Open the same for a session of our own in the same directory of the same process; its files are below `root`."""
     instance_id, directory = made["session"]["instanceId"], made["session"]["directory"]
     instance = server.http.get(f"/api/instances/{instance_id}").raise_for_status().json()
     (listener,) = (each for each in psutil.Process(instance["pid"]).net_connections("tcp4") if each.status == "LISTEN")
-    password = (data_dir / "instances" / instance_id / "password").read_text("ascii").strip()
+    (password,) = (each.read_text("ascii").strip() for each in root.rglob(f"instances/{instance_id}/password"))
     with httpx.Client(
-        base_url=f"http://127.0.0.1:{listener.laddr.port}",
+        base_url=f"http://{listener.laddr.ip}:{listener.laddr.port}",
         auth=("opencode", password),
         timeout=_TIMEOUT_S,
         trust_env=False,
@@ -126,7 +126,7 @@ def _straight(server: Server, data_dir: Path, made: Any) -> Generator[Side]:
             return opencode_id not in http.get("/session/status", params=where).raise_for_status().json()
 
         credentials = base64.b64encode(f"opencode:{password}".encode()).decode()
-        with _following(listener.laddr.port, "/global/event", f"Authorization: Basic {credentials}") as stream:
+        with _following(listener.laddr, "/global/event", f"Authorization: Basic {credentials}") as stream:
             yield Side(stream, b'"message.part.delta"', prompt, is_over)
 
 
@@ -144,13 +144,13 @@ def _measure(root: Path, strategy: str) -> tuple[float, float]:
         made = create_session(server, repository, strategy)
         with (
             through_fleet(server, made["session"]["id"]) as ours,
-            _straight(server, data_dir, made) as theirs,
+            straight(server, data_dir, made) as theirs,
         ):
             for side in (ours, theirs):  # a first turn has OpenCode make a title
                 first_delta_ms(side)
             taken = [(first_delta_ms(ours), first_delta_ms(theirs)) for _ in range(ROUNDS)]
-    through, straight = (statistics.median(side) for side in zip(*taken, strict=True))
-    return through, straight
+    through, direct = (statistics.median(side) for side in zip(*taken, strict=True))
+    return through, direct
 
 
 def main() -> list[Figure]:
