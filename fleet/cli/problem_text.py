@@ -69,9 +69,11 @@ _ADDRESS: Final = "give the server's address with --url or FLEET_URL, such as ht
 
 def option_of(error: FleetError) -> str | None:
     """Return the option whose value the server refuses, None if the problem is not about an option."""
-    if error.code != "invalid" or error.field is None:
-        return None
-    return _OPTIONS.get(error.field) or _OPTIONS.get(error.field.partition("[")[0].partition(".")[0])
+    return _option(error.field) if error.code == "invalid" and error.field is not None else None
+
+
+def _option(field: str) -> str | None:
+    return _OPTIONS.get(field) or _OPTIONS.get(field.partition("[")[0].partition(".")[0])
 
 
 def sentence_of(error: FleetError, url: str) -> str:
@@ -82,7 +84,7 @@ def sentence_of(error: FleetError, url: str) -> str:
     if error.code in ("unreadable", "not_found"):  # every Fleet has the routes that the commands use
         answer = f" (HTTP {error.status})" if error.status else ""
         return f"The server at {url}{answer} is not Fleet, or another version of it: {_ADDRESS}."
-    option = option_of(error) or error.field
+    option = error.field and (_option(error.field) or error.field)
     hint = None if error.hint is None else _HINTS.get(error.code, _in_words(error.hint))
     return " ".join(filter(None, (option and f"{option}:", f"{error}.", hint)))
 

@@ -105,3 +105,9 @@ async def test_wait_option_prints_each_event_once(line: Line) -> None:
 def test_a_hint_is_in_the_words_of_the_command_line(hint: str, said: str) -> None:
     error = Conflict("workspace_busy", "sessions need the workspace", members={"hint": hint})
     assert sentence_of(error, "http://localhost:3000") == f"sessions need the workspace [workspace_busy]. {said}"
+
+
+def test_option_is_named_whatever_the_server_refuses_about_it() -> None:
+    error = Conflict("base_ref_unknown", "'nope' does not name a commit", members={"field": "baseRef"})
+    expected = "--base: 'nope' does not name a commit [base_ref_unknown]."
+    assert sentence_of(error, "http://localhost:3000") == expected

@@ -50,7 +50,7 @@ def test_evidence_names_the_present_step_of_a_creation() -> None:
     story = given(SESSION, "s1", *s.CREATED)
     assert story.state.evidence == "created; its workspace is being prepared"
     story = story.when(s.workspace_ready())
-    assert story.state.evidence == "its workspace is ready; its OpenCode process comes next"
+    assert story.state.evidence == "its workspace is ready; it gets an OpenCode process"
     story = story.when(s.instance_ready())
     assert story.state.evidence == "OpenCode creates the session"
 
@@ -58,7 +58,7 @@ def test_evidence_names_the_present_step_of_a_creation() -> None:
 @pytest.mark.parametrize("end", [SetupEnded(exit_code=0, detail="", at_ms=s.AT), SetupSkipped(at_ms=s.AT)])
 def test_evidence_says_that_a_set_up_is_over(end: SessionEvent) -> None:
     story = given(SESSION, "s1", *s.TO_SET_UP, SetupStarted(at_ms=s.AT), end)
-    assert story.state.evidence == "its workspace is ready; its OpenCode process comes next"
+    assert story.state.evidence == "its workspace is ready; it gets an OpenCode process"
 
 
 def test_session_sends_its_initial_prompt_when_provisioned() -> None:

@@ -103,9 +103,7 @@ class GitWorkspaces:
         What a check has just read is not read again. Raises the errors of `check`, workspace_dirty if other files are
         in its place, `Problem` git_failed.
         """
-        checked = self._checked.pop(spec.workspace_id, None)
-        if checked is not None and (checked.spec != spec or trio.current_time() - checked.at_s > CHECK_COUNTS_S):
-            checked = None
+        checked = self._just_checked(spec)
         source = await self.inspect(spec.source_directory) if checked is None else checked.source
         if spec.strategy == "existing":
             _refuse_branch_of_existing(spec)
@@ -129,6 +127,13 @@ class GitWorkspaces:
         if made is None:
             return _prepared(await read_source(spec.directory), directory or spec.directory, tuple(left))
         return PreparedWorkspace(directory or spec.directory, repository, branch, made, tuple(left))
+
+    def _just_checked(self, spec: WorkspaceSpec) -> _Checked | None:
+        """Return what the check of the workspace has read, once, if that was a moment ago."""
+        checked = self._checked.pop(spec.workspace_id, None)
+        if checked is None or checked.spec != spec or trio.current_time() - checked.at_s > CHECK_COUNTS_S:
+            return None
+        return checked
 
     async def discard(self, spec: WorkspaceSpec) -> None:
         """Remove the remains of `prepare`. Does nothing for `existing`, or if nothing was made.

@@ -15,8 +15,9 @@ import trio
 from fleet.adapters.opencode.detached import Lease
 from fleet.adapters.opencode.identity import Owner, marked
 from fleet.adapters.opencode.process import LocalOpenCodeHost
+from fleet.adapters.ray.frames import namespace_of
 
-_WITHOUT_ID = "fleet"
+_WITHOUT_ID = namespace_of(None)
 _LEASE = "lease"
 
 

@@ -61,11 +61,11 @@ def release(
             "--force releases all the same, and its turns end."
         )
     if not json:
-        _say(_plan(found, holder, sign))
+        _print(_plan(found, holder, sign))
     question = "End its agents and processes, and free what it has reserved?"
     if not yes and not agreed(question, "release what the server holds"):
         raise typer.Exit(ExitCode.FAILED)
-    raise typer.Exit(_tell(found, holder, trio.run(_survey, config, holder.id), json=json))
+    raise typer.Exit(_print_result(found, holder, trio.run(_survey, config, holder.id), json=json))
 
 
 async def _survey(config: Config, released: str | None) -> "Survey":
@@ -107,8 +107,8 @@ def _absent(found: "Survey", holder: "Server") -> list[str]:
     return sorted({*holder.agents, *holder.reserved_on} - {"", *(each.host for each in found.machines)})
 
 
-def _tell(before: "Survey", holder: "Server", after: "Survey", *, json: bool) -> int:
-    """Say what is released and what is left; return the exit code."""
+def _print_result(before: "Survey", holder: "Server", after: "Survey", *, json: bool) -> int:
+    """Print what is released and what is left; return the exit code."""
     from fleet.adapters.ray.survey import Server
     from fleet.cli.sanitize import json_of
     from fleet.diagnosis.cluster import held_by
@@ -121,14 +121,14 @@ def _tell(before: "Survey", holder: "Server", after: "Survey", *, json: bool) ->
     if json:
         print(json_of({"server": holder.id, "held": holder, "ended": ended, "holds": kept, "left": left}))
         return ExitCode.OK if is_released else ExitCode.FAILED
-    _say([f"Released: {held_by(holder)}; {_processes(ended)} ended"])
-    _say(f"Left on {each.host}: {_files(each)}" for each in left)
+    _print([f"Released: {held_by(holder)}; {_processes(ended)} ended"])
+    _print(f"Left on {each.host}: {_files(each)}" for each in left)
     if any(each.workspaces for each in left):
-        _say(["Work may exist only there. Remove a directory when nothing in it is needed."])
-    _say(f"{each.host or each.address} was not looked at: {each.problem}" for each in after.machines if each.problem)
+        _print(["Work may exist only there. Remove a directory when nothing in it is needed."])
+    _print(f"{each.host or each.address} was not looked at: {each.problem}" for each in after.machines if each.problem)
     if not is_released:
         why = "It is at work, and starts them again: stop it first" if kept.connected_from else "Try again"
-        _say([f"Not released: {held_by(kept)}; {_processes(running)}. {why}"])
+        _print([f"Not released: {held_by(kept)}; {_processes(running)}. {why}"])
     return ExitCode.OK if is_released else ExitCode.FAILED
 
 
@@ -141,7 +141,7 @@ def _files(presence: "Presence") -> str:
     return f"{count} in {presence.directory}"
 
 
-def _say(lines: "Iterator[str] | list[str]") -> None:
+def _print(lines: "Iterator[str] | list[str]") -> None:
     from fleet.cli.sanitize import plain
 
     for line in lines:

@@ -29,7 +29,7 @@ from fleet.core.session.values import digest, erased_callback
 from fleet.core.transition_table import StatePatch, patch_of
 from fleet.limits import CALLBACKS_REMEMBERED_MAX
 
-_WORKSPACE_IS_READY: Final = {"evidence": "its workspace is ready; its OpenCode process comes next"}
+_WORKSPACE_IS_READY: Final = {"evidence": "its workspace is ready; it gets an OpenCode process"}
 
 
 def evolve(state: State, event: events.SessionEvent) -> State:
